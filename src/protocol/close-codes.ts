@@ -1,0 +1,43 @@
+/**
+ * Why a connection is closed: the one table that the close frame, the log, the metric and the page all quote.
+ *
+ * Codes below 3000 are those of RFC 6455. Of our own, 4000–4499 mean "come back" and 4500–4999 mean "don't": a client
+ * needs no list of codes, only the range (`comesBack`).
+ */
+export interface Close {
+  /** What the close frame carries. 1005 stands for an empty close frame, 1006 for none at all. */
+  readonly code: number;
+  /** What the close frame says, at most 123 bytes of UTF-8 (RFC 6455, 5.5). */
+  readonly reason: string;
+}
+
+export const closes = {
+  normal: { code: 1000, reason: '' },
+  goingAway: { code: 1001, reason: 'the server is shutting down' },
+  protocolError: { code: 1002, reason: 'protocol error' },
+  empty: { code: 1005, reason: '' },
+  abnormal: { code: 1006, reason: '' },
+  invalidText: { code: 1007, reason: 'text is not valid UTF-8' },
+  messageTooBig: { code: 1009, reason: '' },
+  internalError: { code: 1011, reason: 'internal error' },
+  busy: { code: 1013, reason: 'the hub is busy, try again in a second' },
+  slowConsumer: { code: 4000, reason: 'reading too slowly' },
+  writeTimeout: { code: 4001, reason: 'took nothing for too long' },
+  pongTimeout: { code: 4002, reason: 'no pong in time' },
+  rateExceeded: { code: 4003, reason: 'sending too fast' },
+} as const satisfies Record<string, Close>;
+
+/** A name of the table: how the code refers to a close. */
+export type CloseName = keyof typeof closes;
+
+const comeBackBelow3000 = [1001, 1005, 1006, 1011, 1012, 1013];
+
+/**
+ * Whether a client that was closed with `code` should connect again.
+ *
+ * @example comesBack(1001) // true: the server goes, another or the same one returns
+ * @example comesBack(1009) // false: the same message would be refused again
+ */
+export function comesBack(code: number): boolean {
+  return code >= 3000 ? code >= 4000 && code < 4500 : comeBackBelow3000.includes(code);
+}
