@@ -20,8 +20,8 @@ export type HubEvents = {
   lagging: { client: string; room: string; records: number };
   /** A lagging member has read everything again. */
   drained: { client: string; room: string };
-  /** A member was closed because it fell `records` behind or took nothing for too long. */
-  evicted: { client: string; room: string; records: number; why: string };
+  /** A member was closed because it fell `records` behind or took nothing for too long; `seq` is the last it was handed. */
+  evicted: { client: string; room: string; epoch: string; seq: number; records: number; why: string };
   /** A mailbox was full and refused a post. */
   overloaded: { mailbox: 'register' | 'unregister' | 'broadcast'; capacity: number };
   /** A listener of these events threw. */

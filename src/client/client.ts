@@ -1,0 +1,144 @@
+import type { Subscriber } from '../hub/ports.ts';
+import type { Member } from '../hub/room.ts';
+import { type Close, closes } from '../protocol/close-codes.ts';
+import type { Socket, SocketListener } from '../transport/port.ts';
+import type { Wire } from '../wire/wire.ts';
+import type { Keepalive } from './keepalive.ts';
+import { ReadPump, type ReadPumpContext } from './read-pump.ts';
+import { WritePump } from './write-pump.ts';
+
+/** What all clients of one Hub share. */
+export interface ClientContext extends ReadPumpContext {
+  readonly keepalive: Keepalive;
+}
+
+/** `opening` until it is in its rooms, `ready`, `closing` once the server has said goodbye, `closed`. */
+export type ClientState = 'opening' | 'ready' | 'closing' | 'closed';
+
+/**
+ * One connection. It listens to its socket, and it alone with its write pump touches it: the read pump takes what comes in
+ * to the Hub, the write pump takes what the Hub hands it to the socket.
+ */
+export class Client implements Subscriber, SocketListener {
+  readonly id: string;
+  readonly wire: Wire;
+  readonly memberships: Member[] = [];
+  readonly pump: WritePump;
+  /** The round trip of the last ping, in milliseconds: its pong waited behind everything queued for this client. */
+  lag = 0;
+  readonly #context: ClientContext;
+  readonly #readPump: ReadPump;
+  #state: ClientState = 'opening';
+  #socket: Socket | undefined;
+  /** What the server closed with. */
+  #goodbye: Close | undefined;
+  #pingedAt: number;
+  #pongBy: number;
+
+  constructor(id: string, wire: Wire, context: ClientContext) {
+    this.id = id;
+    this.wire = wire;
+    this.#context = context;
+    this.pump = new WritePump(wire, context.clock);
+    this.#readPump = new ReadPump(id, wire, context);
+    this.#pingedAt = context.clock.now();
+    this.#pongBy = this.#pingedAt + wire.pongWait;
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed';
+  }
+
+  open(socket: Socket): void {
+    const { hub, keepalive } = this.#context;
+    this.#socket = socket;
+    this.pump.open(socket);
+    keepalive.add(this);
+    hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: socket.remoteAddress });
+    const registered = this.wire.rooms.every((room) => hub.register(this, room));
+    if (!registered) this.end(closes.busy);
+  }
+
+  message(data: Uint8Array, binary: boolean): void {
+    if (this.closed) return;
+    const close = this.#readPump.message(data, binary);
+    if (close) this.end(close);
+  }
+
+  drain(): void {
+    if (this.pump.resume()) this.#context.hub.drained(this);
+  }
+
+  /** Any pong keeps the client alive; the one that answers the last ping tells its lag. */
+  pong(payload: Uint8Array): void {
+    const { clock, keepalive } = this.#context;
+    const now = clock.now();
+    this.#pongBy = now + this.wire.pongWait;
+    if (keepalive.sentAt(payload) === this.#pingedAt) this.lag = now - this.#pingedAt;
+  }
+
+  /** The socket is gone. */
+  close(code: number, reason: string): void {
+    if (this.#state === 'closed') return;
+    this.#leave();
+    this.#state = 'closed';
+    this.#socket = undefined;
+    this.#context.keepalive.remove(this);
+    const by = this.#goodbye ? 'server' : 'peer';
+    const close = this.#goodbye ?? { code, reason };
+    this.#context.hub.events.emit('disconnected', { client: this.id, wire: this.wire.name, close, by });
+  }
+
+  /** Says goodbye. The code that this wire has for `close` is what the close frame, the log and the metric show. */
+  end(close: Close): void {
+    if (this.closed) return;
+    this.#leave();
+    this.#state = 'closing';
+    this.#goodbye = { code: this.wire.closeCode(close), reason: close.reason };
+    this.#socket?.close(this.#goodbye);
+  }
+
+  /** Sends a frame of its own, ahead of the rooms' records. Who lets too many of them wait is closed. */
+  tell(frame: Uint8Array): void {
+    if (!this.closed && !this.pump.tell(frame)) this.end(closes.slowConsumer);
+  }
+
+  joined(_member: Member, _recovered: boolean): void {
+    if (this.#state === 'opening' && this.memberships.length >= this.wire.rooms.length) this.#state = 'ready';
+  }
+
+  evict(close: Close, member: Member): void {
+    if (this.closed) return;
+    const { room, cursor, behind } = member;
+    const at = { room: room.name, epoch: room.epoch, seq: cursor };
+    this.#context.hub.events.emit('evicted', { client: this.id, ...at, records: behind, why: close.reason });
+    this.end({ code: close.code, reason: `${close.reason}; resume ${room.epoch} after ${cursor}` });
+  }
+
+  /** Does what is due at `now`: sends a ping, or ends a client that does not answer or takes nothing. */
+  tend(now: number, ping: Uint8Array): void {
+    if (this.closed) return;
+    if (now >= this.#pongBy) this.end(closes.pongTimeout);
+    else if (this.pump.stalledFor(now) >= this.wire.writeWait) this.#evictFurthest();
+    else if (now - this.#pingedAt >= this.wire.pingPeriod) {
+      this.#pingedAt = now;
+      this.#socket?.ping(ping);
+    }
+  }
+
+  #leave(): void {
+    if (this.closed) return;
+    this.pump.close();
+    this.#context.hub.unregister(this);
+  }
+
+  #evictFurthest(): void {
+    const furthest = this.memberships.toSorted((a, b) => b.behind - a.behind)[0];
+    if (furthest) this.evict(closes.writeTimeout, furthest);
+    else this.end(closes.writeTimeout);
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * A bounded queue in which each item keeps the ticket it arrived with, so that several mailboxes can be read in one
+ * arrival order. It grows as it fills and is given back when it empties.
+ */
+export class Mailbox<T> {
+  readonly capacity: number;
+  #items: (T | undefined)[] = new Array(SMALLEST);
+  #tickets: number[] = new Array(SMALLEST).fill(0);
+  #head = 0;
+  #size = 0;
+
+  /** @param capacity how many items may wait; at least 1. */
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The ticket of the oldest item; Infinity when there is none. */
+  get ticket(): number {
+    return this.#size === 0 ? Number.POSITIVE_INFINITY : (this.#tickets[this.#head] as number);
+  }
+
+  /** Takes `item` in unless the mailbox is full. @returns whether it was taken. */
+  post(item: T, ticket: number): boolean {
+    if (this.#size >= this.capacity) return false;
+    this.postAnyway(item, ticket);
+    return true;
+  }
+
+  /** Takes `item` in even past the capacity: for items whose number is bounded by something else. */
+  postAnyway(item: T, ticket: number): void {
+    if (this.#size === this.#items.length) this.#resize(this.#size * 2);
+    const at = (this.#head + this.#size) & (this.#items.length - 1);
+    this.#items[at] = item;
+    this.#tickets[at] = ticket;
+    this.#size++;
+  }
+
+  /** Removes and returns the oldest item. The mailbox must not be empty. */
+  take(): T {
+    const item = this.#items[this.#head] as T;
+    this.#items[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#items.length - 1);
+    if (--this.#size === 0 && this.#items.length > KEPT) this.#resize(SMALLEST);
+    return item;
+  }
+
+  #resize(length: number): void {
+    const items: (T | undefined)[] = new Array(length);
+    const tickets: number[] = new Array(length).fill(0);
+    for (let i = 0; i < this.#size; i++) {
+      const from = (this.#head + i) & (this.#items.length - 1);
+      items[i] = this.#items[from];
+      tickets[i] = this.#tickets[from] as number;
+    }
+    this.#items = items;
+    this.#tickets = tickets;
+    this.#head = 0;
+  }
+}
+
+// Both powers of two: positions wrap with a mask.
+const SMALLEST = 16;
+const KEPT = 4096;
+
+/** Several mailboxes with one arrival order: every post takes the next ticket. */
+export class Mailboxes<M extends Record<string, unknown>> {
+  readonly boxes: { readonly [K in keyof M]: Mailbox<M[K]> };
+  readonly #all: readonly [keyof M, Mailbox<unknown>][];
+  #ticket = 0;
+
+  constructor(capacities: { readonly [K in keyof M]: number }) {
+    const all = Object.entries(capacities).map(([name, capacity]) => [name, new Mailbox(capacity)] as const);
+    this.boxes = Object.fromEntries(all) as unknown as { [K in keyof M]: Mailbox<M[K]> };
+    this.#all = all.map(([name, box]) => [name, box]);
+  }
+
+  /** How many items wait in all of them. */
+  get size(): number {
+    let size = 0;
+    for (const [, box] of this.#all) size += box.size;
+    return size;
+  }
+
+  /** @returns false when that mailbox is full. */
+  post<K extends keyof M>(name: K, item: M[K]): boolean {
+    return this.boxes[name].post(item, this.#ticket++);
+  }
+
+  /** Takes the item in even past the capacity: for items whose number is bounded by something else. */
+  postAnyway<K extends keyof M>(name: K, item: M[K]): void {
+    this.boxes[name].postAnyway(item, this.#ticket++);
+  }
+
+  /** The mailbox whose oldest item arrived first; undefined when all are empty. */
+  first(): keyof M | undefined {
+    let first: keyof M | undefined;
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const [name, box] of this.#all) {
+      if (box.ticket >= lowest) continue;
+      lowest = box.ticket;
+      first = name;
+    }
+    return first;
+  }
+}

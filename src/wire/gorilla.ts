@@ -1,0 +1,65 @@
+import { isUtf8 } from 'node:buffer';
+import type { Log } from '../hub/log.ts';
+import { type Frame, MAX_FRAME_BYTES } from '../hub/ports.ts';
+import { type Close, closes } from '../protocol/close-codes.ts';
+import type { Command, Wire, WireLimits } from './wire.ts';
+
+/** The one room of this wire, shared with every other wire. */
+export const PUBLIC_ROOM = 'lobby';
+
+const defaults: WireLimits = { maxMessageSize: 512, pingPeriod: 54_000, pongWait: 60_000, writeWait: 10_000 };
+
+// What Go's bytes.TrimSpace takes for space: U+0085 is in, U+FEFF is not; for JavaScript's trim it is the other way round.
+const SPACE = '\\t\\n\\v\\f\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
+const OUTER_SPACE = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, 'g');
+
+/**
+ * The wire of gorilla/websocket's chat example: text or binary in, newlines become spaces, outer space is trimmed; text
+ * out, the messages that are ready joined by newlines in one frame. One public room, the sender included.
+ */
+export function gorilla(limits: Partial<WireLimits> = {}): Wire {
+  return { ...defaults, ...limits, name: 'gorilla', rooms: [PUBLIC_ROOM], decode, encode, closeCode };
+}
+
+function decode(data: Uint8Array, binary: boolean): Command {
+  if (binary && !isUtf8(data)) return { kind: 'violation', close: closes.invalidText };
+  const said = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
+  const text = trim(onOneLine(said));
+  const bytes = text.length === said.length ? data.byteLength : Buffer.byteLength(text);
+  return { kind: 'broadcast', room: PUBLIC_ROOM, id: '', data: text, bytes };
+}
+
+function encode(_room: string, log: Log, from: number): Frame {
+  let to = from + 1;
+  let text = onOneLine(log.at(to).data);
+  let bytes = log.at(to).bytes;
+  while (to < log.head) {
+    const record = log.at(to + 1);
+    bytes += record.bytes + 1;
+    if (bytes > MAX_FRAME_BYTES) break;
+    text += `\n${onOneLine(record.data)}`;
+    to++;
+  }
+  return { bytes: Buffer.from(text), from, to };
+}
+
+/** A newline parts messages, so none may hold one: neither those that come in here nor those of other wires that go out. */
+function onOneLine(text: string): string {
+  return text.includes('\n') ? text.replaceAll('\n', ' ') : text;
+}
+
+function trim(text: string): string {
+  return isOuterSpace(text, 0) || isOuterSpace(text, text.length - 1) ? text.replace(OUTER_SPACE, '') : text;
+}
+
+/** Whether the character may be space: only then the costlier pattern is asked. */
+function isOuterSpace(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code <= 0x20 || code >= 0x80;
+}
+
+/** The example says nothing to a client that is too slow (an empty close frame), nor to one that is gone (none). */
+function closeCode({ code }: Close): number {
+  if (code === closes.slowConsumer.code || code === closes.writeTimeout.code) return closes.empty.code;
+  return code === closes.pongTimeout.code ? closes.abnormal.code : code;
+}
