@@ -1,6 +1,6 @@
 import type { Clock, Scheduler } from './ports.ts';
 import type { Room } from './room.ts';
-import { HELD_RECORDS, type HubSettings } from './settings.ts';
+import { HELD_MOST, type HubSettings } from './settings.ts';
 
 /** Holds back the records of coalescing rooms until they are many enough or old enough. */
 export class Hold {
@@ -24,7 +24,9 @@ export class Hold {
     const coalesce = this.#coalesce(room.name);
     if (!coalesce || room.dirtySince === undefined) return false;
     const due = room.dirtySince + coalesce.maxDelayMs;
-    const full = room.log.head - room.flushed >= HELD_RECORDS || room.log.bytesAfter(room.flushed) >= coalesce.maxBytes;
+    const bytes = room.log.bytesAfter(room.flushed);
+    const full =
+      room.log.head - room.flushed >= HELD_MOST.records || bytes >= Math.min(coalesce.maxBytes, HELD_MOST.bytes);
     if (full || due <= this.#clock.now()) return false;
     if (due < this.#due) this.#wakeAt(due);
     return true;

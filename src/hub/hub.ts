@@ -169,13 +169,13 @@ export class Hub {
     if (subscriber.closed) return;
     const room = this.#settled(this.#rooms.get(name));
     const present = subscriber.memberships.find((member) => member.room === room);
-    const recovered = since?.epoch === room.epoch && room.log.reaches(since.seq);
-    const member = present ?? room.join(subscriber, recovered ? since.seq : room.log.head);
+    const reached = since?.epoch === room.epoch && room.log.reaches(since.seq);
+    const member = present ?? room.join(subscriber, reached ? since.seq : room.log.head);
     if (member.behind > 0) this.#stragglers.add(subscriber);
     else member.live = true;
     room.usedAt = this.#clock.now();
     if (!present) this.events.emit('registered', { client: subscriber.id, room: name, members: room.members });
-    subscriber.joined(member, since === undefined || recovered);
+    subscriber.joined(member, since === undefined || reached || present !== undefined);
   }
 
   /** What was sent to the room before this leave goes out first, so the member still gets it. */
@@ -248,6 +248,7 @@ export class Hub {
       for (const member of members) if (member.cursor !== head) this.#stragglers.note(member);
     }
     room.flushed = head;
+    room.log.trim();
     room.dirtySince = undefined;
   }
 }

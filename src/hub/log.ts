@@ -7,8 +7,8 @@ export interface Window {
 }
 
 /**
- * The hot window of one room's log: the records `first`…`head`, contiguous by `seq`. Appending past the window drops the
- * oldest, but never the head. An empty log has `first === head + 1`.
+ * The hot window of one room's log: the records `first`…`head`, contiguous by `seq`. What is past the window goes when
+ * `trim` is called, oldest first. An empty log has `first === head + 1`.
  */
 export class Log {
   readonly #window: Window;
@@ -48,6 +48,10 @@ export class Log {
     this.#ring[slot] = record;
     this.#ends[slot] = this.#total;
     this.#head = record.seq;
+  }
+
+  /** Drops the oldest records until the rest fit the window, but never the head. */
+  trim(): void {
     while (this.#first < this.#head && this.#overfull()) this.#dropFirst();
   }
 

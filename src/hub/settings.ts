@@ -11,7 +11,7 @@ export interface Coalesce {
 export interface HubSettings {
   /** How far a member may stand behind its room's head before it is evicted. */
   readonly sendBuffer: Window;
-  /** How much of each room's log stays in memory: more than `sendBuffer` and one turn together. */
+  /** How much of each room's log stays in memory: more than the send buffer. */
   readonly window: Window;
   /** How many posts wait in each mailbox before the next is refused. */
   readonly mailboxes: { readonly register: number; readonly unregister: number; readonly broadcast: number };
@@ -25,34 +25,29 @@ export interface HubSettings {
 
 const MiB = 1024 * 1024;
 
-/** Records that a coalescing room may hold back, whatever its bytes: they must not eat into the window. */
-export const HELD_RECORDS = 1024;
+/** What a coalescing room holds back at most, whatever its own setting. */
+export const HELD_MOST: Window = { records: 1024, bytes: 64 * 1024 };
 
-const turn = { commands: 2048, bytes: MiB };
-
-/**
- * The settings with their defaults. A window that is too small for the send buffer is enlarged: a member must be evicted
- * before the log drops what it has not read.
- *
- * @throws RangeError for a number that is not positive.
- */
+/** The settings with their defaults. @throws RangeError for a number that is not positive. */
 export function hubSettings(given: Partial<HubSettings> = {}): HubSettings {
   const sendBuffer = given.sendBuffer ?? { records: 4096, bytes: 4 * MiB };
   const window = given.window ?? { records: 8192, bytes: 8 * MiB };
+  const turn = given.turn ?? { commands: 2048, bytes: MiB };
   const settings: HubSettings = {
     sendBuffer,
+    // What one turn and a hold may add must fit beside what a member may lack: it is evicted before the log drops it.
     window: {
-      records: Math.max(window.records, sendBuffer.records + (given.turn ?? turn).commands + HELD_RECORDS),
-      bytes: Math.max(window.bytes, sendBuffer.bytes + 2 * (given.turn ?? turn).bytes),
+      records: Math.max(window.records, sendBuffer.records + turn.commands + HELD_MOST.records),
+      bytes: Math.max(window.bytes, sendBuffer.bytes + 2 * turn.bytes + HELD_MOST.bytes),
     },
     mailboxes: given.mailboxes ?? { register: 65_536, unregister: 65_536, broadcast: 65_536 },
-    turn: given.turn ?? turn,
+    turn,
     roomIdle: given.roomIdle ?? 60_000,
     coalesce: given.coalesce ?? (() => undefined),
   };
   const { mailboxes } = settings;
-  const numbers = [sendBuffer.records, sendBuffer.bytes, window.records, window.bytes, settings.turn.commands];
-  for (const n of [...numbers, settings.turn.bytes, settings.roomIdle, ...Object.values(mailboxes)]) {
+  const numbers = [sendBuffer.records, sendBuffer.bytes, window.records, window.bytes, turn.commands];
+  for (const n of [...numbers, turn.bytes, settings.roomIdle, ...Object.values(mailboxes)]) {
     if (!(n > 0)) throw new RangeError(`hub settings must be positive numbers, got ${n}`);
   }
   return settings;

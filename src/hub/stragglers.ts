@@ -108,9 +108,10 @@ export class Stragglers {
     this.#events.emit('drained', { client: member.subscriber.id, room: member.room.name });
   }
 
-  /** Past the send buffer, or past what the log still holds: the cursor can then not move without a gap. */
-  #tooFar({ room, cursor, behind, live }: Member): boolean {
+  /** Parked past the send buffer, or past what the log still holds: the cursor can then not move without a gap. */
+  #tooFar({ room, cursor, behind, live, pump }: Member): boolean {
     if (!room.log.reaches(cursor)) return true;
-    return live && (behind > this.#sendBuffer.records || room.log.bytesAfter(cursor) > this.#sendBuffer.bytes);
+    if (pump.writable || !live) return false;
+    return behind > this.#sendBuffer.records || room.log.bytesAfter(cursor) > this.#sendBuffer.bytes;
   }
 }

@@ -1,0 +1,99 @@
+import type { Clock, Scheduler } from '../../src/hub/ports.ts';
+
+/** A random number generator whose whole run follows from its seed (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  /** From 0 up to but not including 1. */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let t = this.#state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  }
+
+  /** An integer from `low` to `high`, both included. */
+  int(low: number, high: number): number {
+    return low + Math.floor(this.next() * (high - low + 1));
+  }
+
+  chance(p: number): boolean {
+    return this.next() < p;
+  }
+
+  pick<T>(from: readonly T[]): T {
+    return from[this.int(0, from.length - 1)] as T;
+  }
+}
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly work: () => void;
+}
+
+/** Time that moves only when told to, and a loop whose turns the test takes one by one. */
+export class VirtualTime implements Clock, Scheduler {
+  #now = 0;
+  #order = 0;
+  #soon: (() => void)[] = [];
+  readonly #timers = new Set<Timer>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  date(): number {
+    return this.#now;
+  }
+
+  soon(work: () => void): void {
+    this.#soon.push(work);
+  }
+
+  after(ms: number, work: () => void): () => void {
+    const timer = { at: this.#now + ms, order: this.#order++, work };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  get timers(): number {
+    return this.#timers.size;
+  }
+
+  /** Runs what is due at once, one round of it. @returns whether there was anything. */
+  turn(): boolean {
+    const due = this.#soon;
+    this.#soon = [];
+    for (const work of due) work();
+    return due.length > 0;
+  }
+
+  /** Turns until nothing more is due at once. Throws when that never happens. */
+  settle(): void {
+    for (let turns = 0; this.turn(); turns++) if (turns > 100_000) throw new Error('the loop never comes to rest');
+  }
+
+  /** Moves time on by `ms`, running each timer at its time with the turns that follow it. */
+  advance(ms: number): void {
+    const until = this.#now + ms;
+    for (;;) {
+      let next: Timer | undefined;
+      for (const timer of this.#timers) {
+        if (timer.at > until) continue;
+        if (!next || timer.at < next.at || (timer.at === next.at && timer.order < next.order)) next = timer;
+      }
+      if (!next) break;
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.work();
+      this.settle();
+    }
+    this.#now = until;
+  }
+}

@@ -1,0 +1,54 @@
+import type { Log } from '../../src/hub/log.ts';
+import type { Frame } from '../../src/hub/ports.ts';
+import { type Close, closes } from '../../src/protocol/close-codes.ts';
+import type { Command, Wire } from '../../src/wire/wire.ts';
+
+/** One record as a peer of this wire receives it. */
+export interface Seen {
+  readonly room: string;
+  readonly seq: number;
+  readonly data: string;
+}
+
+/** A wire of the simulation: it shows room and seq, so that what a peer received can be checked to the record. */
+export function numbered(name: string, rooms: readonly string[], frameBytes: number): Wire {
+  return {
+    name,
+    rooms,
+    maxMessageSize: 512,
+    pingPeriod: 2_000,
+    pongWait: 3_000,
+    writeWait: 1_000,
+    decode(data, binary): Command {
+      const text = Buffer.from(data).toString();
+      const bar = text.indexOf('|');
+      if (binary || bar < 0) return { kind: 'violation', close: closes.protocolError };
+      const said = text.slice(bar + 1);
+      return { kind: 'broadcast', room: text.slice(0, bar), id: '', data: said, bytes: Buffer.byteLength(said) };
+    },
+    encode(room: string, log: Log, from: number): Frame {
+      const lines: string[] = [];
+      let bytes = 0;
+      let to = from;
+      while (to < log.head) {
+        const record = log.at(to + 1);
+        const line = `${room}|${record.seq}|${record.data}`;
+        bytes += line.length + 1;
+        if (lines.length > 0 && bytes > frameBytes) break;
+        lines.push(line);
+        to++;
+      }
+      return { bytes: Buffer.from(lines.join('\n')), from, to };
+    },
+    closeCode: ({ code }: Close) => code,
+  };
+}
+
+/** Reads the frames that a peer of a numbered wire received. */
+export function seen(frames: readonly Uint8Array[]): Seen[] {
+  const lines = frames.flatMap((frame) => Buffer.from(frame).toString().split('\n'));
+  return lines.map((line) => {
+    const [room = '', seq = '', data = ''] = line.split('|');
+    return { room, seq: Number(seq), data };
+  });
+}
