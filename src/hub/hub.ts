@@ -28,8 +28,8 @@ type Posts = {
  * The Hub: an actor that owns the rooms and their members. Others post to its three mailboxes; `run` alone touches its
  * state, one turn at a time, in the order of arrival over all three.
  *
- * A turn: take commands, let the engine commit what was broadcast, hand every committed record to the members in step,
- * let those that fell behind read on.
+ * A turn: take commands, let the engine commit what was broadcast, let those who are behind read on, hand what is new to
+ * the members in step.
  */
 export class Hub {
   readonly events: Events;
@@ -59,7 +59,7 @@ export class Hub {
     this.#mailboxes = new Mailboxes<Posts>(this.settings.mailboxes);
     this.#rooms = new Rooms(engine, this.#clock, this.#scheduler, this.settings);
     this.#stragglers = new Stragglers(this.events, this.#frames, this.settings.sendBuffer);
-    this.#hold = new Hold(this.#clock, this.#scheduler, this.settings.coalesce, () => this.#wake());
+    this.#hold = new Hold(this.#clock, this.#scheduler, this.settings, () => this.#wake());
   }
 
   /** Opens the engine. Call it once, before the first post. */
@@ -136,8 +136,8 @@ export class Hub {
     this.#takeCommands();
     this.#append();
     this.#commit();
+    this.#stragglers.readOn(); // before the flush, which trims the logs that they read
     this.#flush();
-    this.#stragglers.readOn();
     this.#frames.forget();
     this.#awake = false;
     if (this.#busy()) this.#wake();

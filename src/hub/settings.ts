@@ -19,35 +19,36 @@ export interface HubSettings {
   readonly turn: { readonly commands: number; readonly bytes: number };
   /** How long an empty room stays in memory, in milliseconds. */
   readonly roomIdle: number;
+  /** What a coalescing room holds back at most, whatever its own setting. */
+  readonly hold: Window;
   /** A room's coalescing; undefined sends each turn's records at once. */
   readonly coalesce: (room: string) => Coalesce | undefined;
 }
 
 const MiB = 1024 * 1024;
 
-/** What a coalescing room holds back at most, whatever its own setting. */
-export const HELD_MOST: Window = { records: 1024, bytes: 64 * 1024 };
-
 /** The settings with their defaults. @throws RangeError for a number that is not positive. */
 export function hubSettings(given: Partial<HubSettings> = {}): HubSettings {
   const sendBuffer = given.sendBuffer ?? { records: 4096, bytes: 4 * MiB };
   const window = given.window ?? { records: 8192, bytes: 8 * MiB };
   const turn = given.turn ?? { commands: 2048, bytes: MiB };
+  const hold = given.hold ?? { records: 1024, bytes: 64 * 1024 };
   const settings: HubSettings = {
     sendBuffer,
     // What one turn and a hold may add must fit beside what a member may lack: it is evicted before the log drops it.
     window: {
-      records: Math.max(window.records, sendBuffer.records + turn.commands + HELD_MOST.records),
-      bytes: Math.max(window.bytes, sendBuffer.bytes + 2 * turn.bytes + HELD_MOST.bytes),
+      records: Math.max(window.records, sendBuffer.records + turn.commands + hold.records),
+      bytes: Math.max(window.bytes, sendBuffer.bytes + 2 * turn.bytes + hold.bytes),
     },
     mailboxes: given.mailboxes ?? { register: 65_536, unregister: 65_536, broadcast: 65_536 },
     turn,
+    hold,
     roomIdle: given.roomIdle ?? 60_000,
     coalesce: given.coalesce ?? (() => undefined),
   };
   const { mailboxes } = settings;
   const numbers = [sendBuffer.records, sendBuffer.bytes, window.records, window.bytes, turn.commands];
-  for (const n of [...numbers, turn.bytes, settings.roomIdle, ...Object.values(mailboxes)]) {
+  for (const n of [...numbers, turn.bytes, hold.records, hold.bytes, settings.roomIdle, ...Object.values(mailboxes)]) {
     if (!(n > 0)) throw new RangeError(`hub settings must be positive numbers, got ${n}`);
   }
   return settings;

@@ -39,7 +39,7 @@ export class Stragglers {
     this.#reading.delete(subscriber);
   }
 
-  /** A flush left this member behind. */
+  /** This member was left behind: by a flush, or by its own socket. */
   note(member: Member): void {
     const { pump, subscriber } = member;
     if (subscriber.closed) return;
@@ -98,7 +98,9 @@ export class Stragglers {
       return false;
     }
     const group = member.room.group(member.pump.encoder);
-    return member.pump.advance(member, this.#frames.get(group, member.cursor));
+    const more = member.pump.advance(member, this.#frames.get(group, member.cursor));
+    if (!more && member.behind > 0) this.note(member);
+    return more;
   }
 
   #caughtUp(member: Member): void {

@@ -9,14 +9,18 @@ import type { Seen } from './wire.ts';
 interface Stay {
   start: number;
   end: number;
-  /** The Hub has said that it is in. */
-  begun: boolean;
+  /** The place it asked to go on from. */
+  readonly since: Cursor | undefined;
 }
 
 /** What must hold of the Hub, kept in the simplest way: what was posted, in the order it was taken. */
 export class Model {
   /** What was sent to each room in its present life. */
   readonly #sent = new Map<string, string[]>();
+  /** What the Hub did wrong, seen while it did it. */
+  wrong: string | undefined;
+  /** Joins that have not been answered; undefined for those of a room the client was in. */
+  readonly #asked = new Map<string, (Stay | undefined)[]>();
   readonly #stays = new Map<string, Stay[]>();
 
   sent(room: string): string[] {
@@ -30,17 +34,22 @@ export class Model {
     this.#sent.delete(room);
   }
 
-  registered(client: string, room: string): void {
+  registered(client: string, room: string, since: Cursor | undefined): void {
     const stays = this.#staysOf(client, room);
-    const present = stays.at(-1);
-    if (present?.end === Number.POSITIVE_INFINITY) return;
-    stays.push({ start: this.sent(room).length, end: Number.POSITIVE_INFINITY, begun: false });
+    const present = stays.at(-1)?.end === Number.POSITIVE_INFINITY;
+    const stay = { start: this.sent(room).length, end: Number.POSITIVE_INFINITY, since };
+    if (!present) stays.push(stay);
+    const key = `${client} ${room}`;
+    this.#asked.set(key, [...(this.#asked.get(key) ?? []), present ? undefined : stay]);
   }
 
-  /** It has joined: at the head of when it asked or, with `seq`, after a place of its own choosing. */
-  joined(client: string, room: string, seq: number | undefined): void {
-    const stay = this.#staysOf(client, room).find(({ begun }) => !begun);
-    if (stay) Object.assign(stay, { start: seq ?? stay.start, begun: true });
+  /** A join was answered: at the head of when it was asked for or, with `at`, after a place of its own choosing. */
+  joined(client: string, room: string, at: Cursor | undefined): void {
+    const stay = this.#asked.get(`${client} ${room}`)?.shift();
+    if (!stay || !at) return;
+    stay.start = at.seq;
+    const asked = at.seq === stay.since?.seq && at.epoch === stay.since.epoch;
+    if (!asked) this.wrong = `${client} joined ${room} at ${JSON.stringify(at)}, not ${JSON.stringify(stay.since)}`;
   }
 
   unregistered(client: string, room: string | undefined): void {
@@ -82,18 +91,20 @@ export class Model {
 }
 
 function checkStays(stays: readonly Stay[], seqs: readonly number[], head: number, gone: boolean, fast: boolean) {
-  let at = 0;
-  for (const { start, end } of stays) {
-    let last = start;
-    while (at < seqs.length && seqs[at] === last + 1 && last < end) {
-      last++;
-      at++;
-    }
-    const whole = end === Number.POSITIVE_INFINITY ? !gone : fast && !gone;
-    const due = end === Number.POSITIVE_INFINITY ? head : end;
-    if (whole && last !== due) return `joined at ${start}, was handed up to ${last}, not to ${due}; then ${seqs[at]}`;
-  }
-  return at === seqs.length ? undefined : `after ${seqs[at - 1]} came ${seqs[at]}; it stayed ${JSON.stringify(stays)}`;
+  /** Whether the stays from `i` on explain what came from `at` on. A stay that was cut short may have got less than it could. */
+  const explains = (i: number, at: number): boolean => {
+    const stay = stays[i];
+    if (!stay) return at === seqs.length;
+    const present = stay.end === Number.POSITIVE_INFINITY;
+    const whole = !gone && (present || fast);
+    const due = present ? head : stay.end;
+    let last = stay.start;
+    while (seqs[at + last - stay.start] === last + 1 && last < due) last++;
+    if (whole) return last === due && explains(i + 1, at + last - stay.start);
+    for (; last >= stay.start; last--) if (explains(i + 1, at + last - stay.start)) return true;
+    return false;
+  };
+  return explains(0, 0) ? undefined : `it stayed ${JSON.stringify(stays)} of ${head}, and got ${seqs}`;
 }
 
 /** A client whose joins the model sees. */
@@ -107,7 +118,8 @@ export class WatchedClient extends Client {
 
   override joined(member: Member, recovered: boolean): void {
     super.joined(member, recovered);
-    this.#model.joined(this.id, member.room.name, member.behind > 0 ? member.cursor : undefined);
+    const at = member.behind > 0 ? { epoch: member.room.epoch, seq: member.cursor } : undefined;
+    this.#model.joined(this.id, member.room.name, at);
   }
 }
 
@@ -122,7 +134,7 @@ export class WatchedHub extends Hub {
 
   override register(subscriber: Subscriber, room: string, since?: Cursor): boolean {
     const taken = super.register(subscriber, room, since);
-    if (taken && !subscriber.closed) this.#model.registered(subscriber.id, room);
+    if (taken && !subscriber.closed) this.#model.registered(subscriber.id, room, since);
     return taken;
   }
 

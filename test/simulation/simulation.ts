@@ -2,7 +2,6 @@ import type { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { Room } from '../../src/hub/room.ts';
-import { HELD_MOST } from '../../src/hub/settings.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { Model, WatchedClient, WatchedHub } from './model.ts';
 import { type Behaviour, SimulatedSocket } from './socket.ts';
@@ -56,6 +55,7 @@ export class Simulation {
       window: { records: pick([16, 128]), bytes: pick([1000, 10_000]) },
       mailboxes: { register: pick([4, 64]), unregister: pick([4, 64]), broadcast: mailbox },
       turn: { commands: int(1, 40), bytes: pick([100, 4000]) },
+      hold: { records: int(1, 20), bytes: 500 },
       roomIdle: pick([500, 5000]),
       coalesce: (room: string) => (room === 'a' ? coalesce : undefined),
     };
@@ -177,6 +177,7 @@ export class Simulation {
     this.#time.settle();
     for (let left = ms; left > 0; left -= TICK) {
       this.#time.advance(Math.min(left, TICK));
+      this.#checkDistances();
       for (const { socket } of this.#peers) {
         if (!socket.stalled) socket.read();
         if (socket.closedWith && !socket.over) socket.end(socket.closedWith.code);
@@ -204,8 +205,11 @@ export class Simulation {
         if (ambush && this.#peers.length > 0) ambush();
       });
     }
-    events.on('evicted', ({ client, records, why }) => {
+    events.on('evicted', ({ client, room, records, why }) => {
       const peer = this.#peers.find((one) => one.client.id === client);
+      const member = peer?.client.memberships.find((one) => one.room.name === room);
+      const recovering = member && !member.live && member.room.log.reaches(member.cursor);
+      if (recovering && why === closes.slowConsumer.reason) this.#fail(`${client} was evicted while it recovered`);
       if (peer?.fast) this.#fail(`${client} never stopped reading, yet was evicted ${records} behind: ${why}`);
     });
     events.on('committed', ({ room, from, to }) => {
@@ -220,7 +224,8 @@ export class Simulation {
   #seen: string | undefined;
 
   #checkBounds(): void {
-    if (this.#seen) throw new Violation(this.#seen);
+    const wrong = this.#seen ?? this.#model.wrong;
+    if (wrong) throw new Violation(wrong);
     const { mailboxes } = this.#hub.settings;
     if (this.#hub.waiting('broadcast') > mailboxes.broadcast)
       throw new Violation('the broadcast mailbox outgrew its bound');
@@ -235,9 +240,20 @@ export class Simulation {
   }
 
   #checkRoom({ name, log, flushed }: Room): void {
-    const { window, turn } = this.#hub.settings;
-    if (log.head - flushed > turn.commands + HELD_MOST.records) throw new Violation(`${name} holds back too much`);
+    const { window, turn, hold } = this.#hub.settings;
+    if (log.head - flushed > turn.commands + hold.records) throw new Violation(`${name} holds back too much`);
     if (flushed - log.first >= window.records) throw new Violation(`the log of ${name} outgrew its window`);
+  }
+
+  /** At rest, nobody stays parked further behind than the send buffer allows. */
+  #checkDistances(): void {
+    const { sendBuffer } = this.#hub.settings;
+    for (const { client } of this.#peers) {
+      for (const { live, room, behind, pump } of client.closed ? [] : client.memberships) {
+        if (!live || pump.writable || room.dirtySince !== undefined || behind <= sendBuffer.records) continue;
+        throw new Violation(`${client.id} is ${behind} behind in ${room.name} and still there`);
+      }
+    }
   }
 
   /** Half of the lives end with the stalled staying stalled: then they must be gone within the write wait. */
