@@ -83,10 +83,11 @@ export class Stragglers {
         this.#reading.add(subscriber);
         return frames;
       }
-      if (!this.#handOne(member)) return frames + 1;
       frames++;
       idle = 0;
+      if (!this.#handOne(member)) break;
     }
+    if (!subscriber.pump.writable) for (const member of memberships) if (member.behind > 0) this.note(member);
     return frames;
   }
 
@@ -98,9 +99,7 @@ export class Stragglers {
       return false;
     }
     const group = member.room.group(member.pump.encoder);
-    const more = member.pump.advance(member, this.#frames.get(group, member.cursor));
-    if (!more && member.behind > 0) this.note(member);
-    return more;
+    return member.pump.advance(member, this.#frames.get(group, member.cursor));
   }
 
   #caughtUp(member: Member): void {
