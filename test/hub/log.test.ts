@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Log } from '../../src/hub/log.ts';
+
+const record = (seq: number, bytes: number) => ({ seq, at: 0, from: 'a', id: '', data: 'x'.repeat(bytes), bytes });
+
+test('a log behaves like the tail of an array of records', () => {
+  const windows = fc.record({ records: fc.integer({ min: 1, max: 60 }), bytes: fc.integer({ min: 1, max: 500 }) });
+  const sizes = fc.array(fc.oneof(fc.nat({ max: 100 }), fc.constant('trim' as const)), { maxLength: 300 });
+  fc.assert(
+    fc.property(fc.nat({ max: 1e9 }), windows, sizes, (start, window, script) => {
+      const log = new Log(start, window);
+      const model: ReturnType<typeof record>[] = [];
+      let head = start;
+      for (const step of script) {
+        if (step === 'trim') {
+          log.trim();
+          const size = () => model.reduce((sum, { bytes }) => sum + bytes, 0);
+          while (model.length > 1 && (model.length > window.records || size() > window.bytes)) model.shift();
+        } else {
+          const added = record(++head, step);
+          log.append(added);
+          model.push(added);
+        }
+        expect(log.head).toBe(head);
+        expect(log.first).toBe(head - model.length + 1);
+        expect(log.bytes).toBe(model.reduce((sum, { bytes }) => sum + bytes, 0));
+      }
+      for (const kept of model) {
+        expect(log.at(kept.seq)).toBe(kept);
+        const after = model.filter(({ seq }) => seq > kept.seq);
+        expect(log.bytesAfter(kept.seq)).toBe(after.reduce((sum, { bytes }) => sum + bytes, 0));
+        expect(log.reaches(kept.seq)).toBe(true);
+      }
+      expect(log.reaches(log.first - 1)).toBe(true);
+      expect(log.reaches(log.first - 2)).toBe(false);
+      expect(log.reaches(head + 1)).toBe(false);
+      expect(log.bytesAfter(log.first - 1)).toBe(log.bytes);
+    }),
+  );
+});
+
+test('a log refuses a record that leaves a hole or comes twice', () => {
+  const log = new Log(7, { records: 10, bytes: 100 });
+  log.append(record(8, 1));
+  expect(() => log.append(record(10, 1))).toThrow(RangeError);
+  expect(() => log.append(record(8, 1))).toThrow(RangeError);
+  expect(log.head).toBe(8);
+});
+
+test('what has not been flushed is never dropped by an append, however large it is', () => {
+  const log = new Log(0, { records: 2, bytes: 10 });
+  for (let seq = 1; seq <= 50; seq++) log.append(record(seq, 100));
+  expect(log.first).toBe(1);
+  log.trim();
+  expect([log.first, log.head, log.bytes]).toEqual([50, 50, 100]);
+});

@@ -1,0 +1,127 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Log } from '../../src/hub/log.ts';
+import { MAX_FRAME_BYTES } from '../../src/hub/ports.ts';
+import { closes } from '../../src/protocol/close-codes.ts';
+import { gorilla } from '../../src/wire/gorilla.ts';
+
+const wire = gorilla();
+const decode = (text: string) => wire.decode(Buffer.from(text), false);
+const said = (text: string) => {
+  const command = decode(text);
+  if (command.kind !== 'broadcast') throw new Error(`refused: ${JSON.stringify(command)}`);
+  return command;
+};
+
+function logOf(messages: readonly string[], start = 0): Log {
+  const log = new Log(start, { records: 1e6, bytes: 1e9 });
+  messages.forEach((data, i) => {
+    log.append({ seq: start + i + 1, at: 0, from: 'a', id: '', data, bytes: Buffer.byteLength(data) });
+  });
+  return log;
+}
+
+describe('what comes in', () => {
+  test.each([
+    ['hello', 'hello'],
+    ['two\nlines', 'two lines'],
+    ['\n\nhello\r\n', 'hello'],
+    ['a\r\nb', 'a\r b'],
+    ['  \t\v\f hello \n', 'hello'],
+    ['', ''],
+    [' \n ', ''],
+    ['\u0085next line\u0085', 'next line'],
+    ['\u00a0\u2003wide\u3000', 'wide'],
+    ['\u1680ogham\u2028\u2029\u202f\u205f', 'ogham'],
+    ['\ufeffmark\ufeff', '\ufeffmark\ufeff'],
+    ['\u200bzero width\u200b', '\u200bzero width\u200b'],
+    ['héllo 👋', 'héllo 👋'],
+    ['inner \u0085 stays', 'inner \u0085 stays'],
+  ])('%j is taken as %j', (sent, taken) => {
+    expect(said(sent).data).toBe(taken);
+  });
+
+  test('its length is told in bytes of UTF-8', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const { data, bytes } = said(text);
+        expect(bytes).toBe(Buffer.byteLength(data));
+      }),
+    );
+  });
+
+  test('binary is text too, when it is valid UTF-8', () => {
+    expect(wire.decode(Buffer.from('héllo\n'), true)).toMatchObject({ kind: 'broadcast', data: 'héllo' });
+  });
+
+  test('any bytes are either a message without newline or a violation, and nothing is thrown', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
+        const command = wire.decode(bytes, true);
+        const valid = Buffer.from(Buffer.from(bytes).toString()).equals(bytes);
+        if (valid) expect(command).toMatchObject({ kind: 'broadcast', data: expect.not.stringContaining('\n') });
+        else expect(command).toEqual({ kind: 'violation', close: closes.invalidText });
+      }),
+    );
+  });
+
+  test('the bytes are read where they lie in a larger buffer', () => {
+    const around = Buffer.from('before|hello|after');
+    expect(wire.decode(around.subarray(7, 12), false)).toMatchObject({ data: 'hello', bytes: 5 });
+  });
+});
+
+describe('what goes out', () => {
+  test('frames from any place on give back every message, once and in order', () => {
+    const messages = fc.array(fc.string({ unit: 'binary' }), { minLength: 1, maxLength: 50 });
+    fc.assert(
+      fc.property(messages, fc.nat(), (sent, from) => {
+        const log = logOf(sent);
+        const start = from % sent.length;
+        const got: string[] = [];
+        for (let at = start; at < log.head; ) {
+          const frame = wire.encode('lobby', log, at);
+          expect(frame.from).toBe(at);
+          expect(frame.to).toBeGreaterThan(at);
+          got.push(...Buffer.from(frame.bytes).toString().split('\n'));
+          at = frame.to;
+        }
+        const one = (text: string) => Buffer.from(text.replaceAll('\n', ' ')).toString();
+        expect(got).toEqual(sent.slice(start).map(one));
+      }),
+    );
+  });
+
+  test('a frame holds as many messages as fit 64 KiB, and never a part of one', () => {
+    const log = logOf(Array.from({ length: 2000 }, (_, i) => `${i}`.padEnd(100, '.')));
+    const frame = wire.encode('lobby', log, 0);
+    expect(frame.bytes.byteLength).toBeLessThanOrEqual(MAX_FRAME_BYTES);
+    expect(frame.bytes.byteLength + 101).toBeGreaterThan(MAX_FRAME_BYTES);
+    expect(Buffer.from(frame.bytes).toString().split('\n')).toHaveLength(frame.to);
+  });
+
+  test('a message that is longer than a frame goes alone', () => {
+    const log = logOf(['short', 'x'.repeat(MAX_FRAME_BYTES + 1), 'short']);
+    expect(wire.encode('lobby', log, 0).to).toBe(1);
+    expect(wire.encode('lobby', log, 1)).toMatchObject({ from: 1, to: 2 });
+  });
+});
+
+test('limits are those of the example', () => {
+  const { maxMessageSize, pingPeriod, pongWait, writeWait } = wire;
+  expect({ maxMessageSize, pingPeriod, pongWait, writeWait }).toEqual({
+    maxMessageSize: 512,
+    pingPeriod: 54_000,
+    pongWait: 60_000,
+    writeWait: 10_000,
+  });
+  expect(wire.pingPeriod).toBeLessThan(wire.pongWait);
+});
+
+test('a slow client is closed with an empty frame and a dead one with none, as the example does', () => {
+  expect(wire.closeCode(closes.slowConsumer)).toBe(1005);
+  expect(wire.closeCode(closes.writeTimeout)).toBe(1005);
+  expect(wire.closeCode(closes.pongTimeout)).toBe(1006);
+  expect(wire.closeCode(closes.messageTooBig)).toBe(1009);
+  expect(wire.closeCode(closes.goingAway)).toBe(1001);
+});
