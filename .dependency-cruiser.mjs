@@ -1,0 +1,61 @@
+// Data flows one way, and so do imports. The folders and what each may import, as docs/architecture.md tells it.
+const may = {
+  protocol: [],
+  hub: ['protocol'],
+  wire: ['protocol', 'hub/ports', 'hub/log'],
+  engine: ['hub/ports'],
+  transport: ['protocol'],
+  client: ['protocol', 'hub', 'wire/wire', 'transport/port'],
+  http: ['protocol', 'transport/port'],
+  config: ['protocol'],
+  observe: ['protocol', 'hub/events'],
+};
+
+const rules = Object.entries(may).map(([from, to]) => ({
+  name: `${from}-imports`,
+  comment: `src/${from} may import ${to.join(', ') || 'nothing of src'}`,
+  severity: 'error',
+  from: { path: `^src/${from}/` },
+  to: { path: '^src/', pathNot: `^src/(${[from, ...to].map((path) => `${path}(/|\\.ts$)`).join('|')})` },
+}));
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    ...rules,
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'protocol-is-a-leaf',
+      comment: 'it runs in browsers too',
+      severity: 'error',
+      from: { path: '^src/protocol/' },
+      to: { pathNot: '^src/protocol/' },
+    },
+    {
+      name: 'one-importer-of-uws',
+      severity: 'error',
+      from: { path: '^(src|bench)/', pathNot: '^src/transport/uws\\.ts$' },
+      to: { path: 'uWebSockets' },
+    },
+    {
+      name: 'one-importer-of-mitt',
+      severity: 'error',
+      from: { path: '^(src|bench)/', pathNot: '^src/hub/events\\.ts$' },
+      to: { path: 'node_modules/mitt/' },
+    },
+    {
+      name: 'nothing-imports-the-composition-root',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(cli|index)\\.ts$' },
+      to: { path: '^src/(main|cli|index)\\.ts$' },
+    },
+    { name: 'resolvable', severity: 'error', from: { path: '^src/' }, to: { couldNotResolve: true, pathNot: 'uWebSockets' } },
+    { name: 'src-imports-no-tests', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|bench|examples)/' } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['types', 'import', 'require', 'node', 'default'] },
+  },
+};

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A server in a process of its own, as a user starts it. */
+export interface Server {
+  readonly port: number;
+  readonly url: string;
+  /** Ends it and waits until it is gone. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** Starts the chat server and waits until it says it is well. @param port a free one unless given. */
+export async function startServer(port?: number): Promise<Server> {
+  const at = port ?? (await freePort());
+  const flags = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn'];
+  const server = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'serve', ...flags], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const url = `http://127.0.0.1:${at}`;
+  const running = () => server.exitCode === null && server.signalCode === null;
+  while (!(await healthy(url))) {
+    if (!running()) throw new Error(`the server ended with ${server.exitCode ?? server.signalCode} before it was up`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const kill = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    if (!running()) return;
+    const gone = once(server, 'exit');
+    server.kill(signal);
+    await gone;
+  };
+  return { port: at, url, kill };
+}
+
+async function healthy(url: string): Promise<boolean> {
+  return fetch(`${url}/healthz`).then(
+    (answer) => answer.ok,
+    () => false,
+  );
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}

@@ -1,0 +1,22 @@
+// Checks the import rules, and that the checker saw the modules it should judge: one that scans nothing would pass too.
+import { readdirSync } from 'node:fs';
+import { cruise } from 'dependency-cruiser';
+import config from '../../.dependency-cruiser.mjs';
+import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
+
+const sources = readdirSync('src', { recursive: true }).filter((file) => String(file).endsWith('.ts')).length;
+const { output } = await cruise(
+  ['src', 'bench'],
+  { ruleSet: { forbidden: config.forbidden }, validate: true, ...config.options },
+  undefined,
+  { tsConfig: extractTSConfig('tsconfig.json') },
+);
+const seen = output.modules.filter(({ source }) => source.startsWith('src/')).length;
+const edges = output.modules.flatMap(({ dependencies }) => dependencies).length;
+for (const { rule, from, to } of output.summary.violations) console.error(`${rule.name}: ${from} -> ${to}`);
+if (seen < sources || edges < sources) {
+  console.error(`the checker saw ${seen} of ${sources} modules and ${edges} imports`);
+  process.exit(1);
+}
+console.log(`imports: ${seen} modules, ${edges} imports, ${output.summary.violations.length} violations`);
+process.exit(output.summary.violations.length > 0 ? 1 : 0);
