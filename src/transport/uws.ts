@@ -1,0 +1,245 @@
+import type * as UWS from 'uWebSockets.js';
+import { STATUS_CODES } from 'node:http';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import type { Close } from '../protocol/close-codes.ts';
+import type {
+  Application,
+  HttpRequest,
+  HttpResponse,
+  SendStatus,
+  Socket,
+  SocketListener,
+  Transport,
+  TransportFactory,
+  TransportOptions,
+} from './port.ts';
+import { DROPPED } from './port.ts';
+import { clipReason, plainAddress } from './text.ts';
+
+/** The package alias whose binary fits this Node and this C library, or why none does. */
+export type UwsChoice = { readonly alias: string } | { readonly unavailable: string };
+
+/**
+ * Chooses between the two releases that are installed under aliases. The newer JavaScript would load over the older binary
+ * without complaint, so the choice goes by versions, not by trying.
+ *
+ * @param major Node's major version. @param glibc the C library's version as two numbers; undefined where it is another.
+ */
+export function chooseUws(platform: string, major: number, glibc: readonly [number, number] | undefined): UwsChoice {
+  const linux = platform === 'linux';
+  if (linux && !glibc) return { unavailable: 'it needs glibc' };
+  const has = (minor: number) => !linux || (glibc !== undefined && (glibc[0] > 2 || glibc[1] >= minor));
+  if ([22, 24, 26].includes(major) && has(38)) return { alias: 'uWebSockets.js-modern' };
+  if ([20, 22].includes(major) && has(27)) return { alias: 'uWebSockets.js' };
+  const here = glibc ? ` with glibc ${glibc.join('.')}` : '';
+  return { unavailable: `there is no binary for Node ${major}${here}` };
+}
+
+/** Loads uWebSockets.js. @returns its transport, or why it cannot be had here. */
+export function loadUws(): { readonly factory: TransportFactory } | { readonly unavailable: string } {
+  const choice = chooseUws(process.platform, Number(process.versions.node.split('.')[0]), glibcVersion());
+  if ('unavailable' in choice) return choice;
+  try {
+    const uws = createRequire(import.meta.url)(choice.alias) as typeof UWS;
+    return { factory: (application, options) => new UwsTransport(uws, application, options) };
+  } catch (error) {
+    return { unavailable: `its binary does not load: ${(error as Error).message.split('\n')[0]}` };
+  }
+}
+
+function glibcVersion(): [number, number] | undefined {
+  // Without this a report looks up the host name of every network interface.
+  (process.report as { excludeNetwork?: boolean }).excludeNetwork = true;
+  const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+  const [major, minor] = header.glibcVersionRuntime?.split('.').map(Number) ?? [];
+  return major === undefined || minor === undefined ? undefined : [major, minor];
+}
+
+/** What uWebSockets.js keeps with each socket: it copies these onto its own object. */
+interface Connection {
+  readonly listener: SocketListener;
+  socket: UwsSocket | undefined;
+}
+
+type Ws = UWS.WebSocket<Connection>;
+
+class UwsSocket implements Socket {
+  /** Any call on a socket after its close handler throws: from then on this is undefined. */
+  ws: Ws | undefined;
+
+  constructor(ws: Ws) {
+    this.ws = ws;
+  }
+
+  send(frame: Uint8Array): SendStatus {
+    return this.ws === undefined ? DROPPED : (this.ws.send(frame, false, false) as SendStatus);
+  }
+
+  ping(payload: Uint8Array): void {
+    this.ws?.ping(payload);
+  }
+
+  cork(work: () => void): void {
+    if (this.ws) this.ws.cork(work);
+    else work();
+  }
+
+  /** The close handler runs inside `end` and `close`, so the socket is dead before either is called. */
+  close({ code, reason }: Close): void {
+    const { ws } = this;
+    this.ws = undefined;
+    if (code === 1006) ws?.close();
+    else if (code === 1005) ws?.end(0);
+    else ws?.end(code, clipReason(reason));
+  }
+
+  get bufferedAmount(): number {
+    return this.ws?.getBufferedAmount() ?? 0;
+  }
+
+  get remoteAddress(): string {
+    return this.ws ? plainAddress(Buffer.from(this.ws.getRemoteAddressAsText()).toString()) : '';
+  }
+}
+
+class UwsTransport implements Transport {
+  readonly name = 'uws';
+  readonly #uws: typeof UWS;
+  readonly #app: UWS.TemplatedApp;
+  #listening: UWS.us_listen_socket | undefined;
+
+  constructor(uws: typeof UWS, application: Application, options: TransportOptions) {
+    this.#uws = uws;
+    this.#app = uws.App();
+    this.#app.ws<Connection>('/*', behaviour(uws, application, options));
+    this.#app.any('/*', (res, req) => answer(res, requestOf(res, req), application));
+  }
+
+  async listen(host: string, port: number): Promise<number> {
+    await probe(host, port);
+    return new Promise((resolve, reject) => {
+      this.#app.listen(host, port, (socket) => {
+        if (!socket)
+          return reject(Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRNOTAVAIL' }));
+        this.#listening = socket;
+        resolve(this.#uws.us_socket_local_port(socket));
+      });
+    });
+  }
+
+  stopListening(): void {
+    if (this.#listening) this.#uws.us_listen_socket_close(this.#listening);
+    this.#listening = undefined;
+  }
+
+  terminate(): void {
+    this.#listening = undefined;
+    this.#app.close();
+  }
+}
+
+function behaviour(
+  uws: typeof UWS,
+  application: Application,
+  options: TransportOptions,
+): UWS.WebSocketBehavior<Connection> {
+  return {
+    maxPayloadLength: options.maxPayload,
+    maxBackpressure: options.maxBackpressure,
+    closeOnBackpressureLimit: false,
+    compression: uws.DISABLED,
+    // Both are reset by any inbound data, so they are no pong deadline: the keepalive has its own.
+    idleTimeout: 0,
+    sendPingsAutomatically: false,
+    maxLifetime: 0,
+    upgrade(res, req, context) {
+      const accepted = decide(application, requestOf(res, req));
+      if ('status' in accepted) return write(res, req.getMethod() === 'head', accepted);
+      const connection = { listener: accepted.listener, socket: undefined };
+      res.upgrade<Connection>(connection, req.getHeader('sec-websocket-key'), accepted.protocol, '', context);
+    },
+    open(ws) {
+      const connection = ws.getUserData();
+      connection.socket = new UwsSocket(ws);
+      connection.listener.open(connection.socket);
+    },
+    message(ws, data, binary) {
+      ws.getUserData().listener.message(new Uint8Array(data), binary);
+    },
+    pong(ws, payload) {
+      ws.getUserData().listener.pong(new Uint8Array(payload));
+    },
+    drain(ws) {
+      // It is called whenever something left, also when something is left.
+      if (ws.getBufferedAmount() === 0) ws.getUserData().listener.drain();
+    },
+    close(ws, code, reason) {
+      const { listener, socket } = ws.getUserData();
+      if (socket) socket.ws = undefined;
+      listener.close(code, Buffer.from(reason).toString());
+    },
+  };
+}
+
+function decide(application: Application, request: HttpRequest) {
+  try {
+    return application.upgrade(request);
+  } catch {
+    return FAILED;
+  }
+}
+
+const FAILED: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
+
+/** A late answer may find that the client has gone: touching the response then would throw. */
+function answer(res: UWS.HttpResponse, request: HttpRequest, application: Application): void {
+  const head = request.method === 'HEAD';
+  let response: HttpResponse | Promise<HttpResponse>;
+  try {
+    response = application.handle(request);
+  } catch {
+    response = FAILED;
+  }
+  if (!(response instanceof Promise)) return write(res, head, response);
+  let aborted = false;
+  res.onAborted(() => {
+    aborted = true;
+  });
+  const late = (answered: HttpResponse) => {
+    if (!aborted) res.cork(() => write(res, head, answered));
+  };
+  response.then(late, () => late(FAILED));
+}
+
+function write(res: UWS.HttpResponse, head: boolean, { status, headers, body }: HttpResponse): void {
+  res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  if (head) res.endWithoutBody(Buffer.byteLength(body));
+  else res.end(body);
+}
+
+/** Only valid while uWebSockets.js's handler runs, as its own request is. */
+function requestOf(res: UWS.HttpResponse, req: UWS.HttpRequest): HttpRequest {
+  return {
+    method: req.getMethod().toUpperCase(),
+    path: req.getUrl(),
+    query: req.getQuery() ?? '',
+    get remoteAddress() {
+      return plainAddress(Buffer.from(res.getRemoteAddressAsText()).toString());
+    },
+    header: (name) => req.getHeader(name),
+  };
+}
+
+/**
+ * uWebSockets.js shares a taken port with its holder, and says only "no" where it cannot listen: a socket of Node's own asks
+ * first, and fails with the reason.
+ */
+function probe(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}
