@@ -201,7 +201,10 @@ function answer(res: UWS.HttpResponse, request: HttpRequest, application: Applic
   } catch {
     response = FAILED;
   }
-  if (!(response instanceof Promise)) return write(res, head, response);
+  if (!(response instanceof Promise)) {
+    write(res, head, response);
+    return;
+  }
   let aborted = false;
   res.onAborted(() => {
     aborted = true;

@@ -22,7 +22,7 @@ const NOTHING = Buffer.alloc(0);
 
 // Who has not sent its request after this long is cut; who takes no close frame too.
 const REQUEST_TIMEOUT = 10_000;
-const CLOSE_TIMEOUT = 10_000;
+const closeTimeout = { closeTimeout: 10_000 }; // an option that the typings do not know yet
 
 /** The transport on `ws` and Node's own HTTP server: it runs wherever Node does. */
 export const wsTransport: TransportFactory = (application, options) => new WsTransport(application, options);
@@ -126,7 +126,7 @@ class WsTransport implements Transport {
       perMessageDeflate: false,
       maxPayload: options.maxPayload,
       handleProtocols: () => this.#protocol || false,
-      closeTimeout: CLOSE_TIMEOUT,
+      ...closeTimeout,
     });
     const timeouts = {
       headersTimeout: REQUEST_TIMEOUT,
