@@ -1,0 +1,119 @@
+import { once } from 'node:events';
+import { connect, type Socket as TcpSocket } from 'node:net';
+import { WebSocket } from 'ws';
+import { Client } from '../../src/client/client.ts';
+import { Keepalive } from '../../src/client/keepalive.ts';
+import { memory } from '../../src/engine/memory.ts';
+import { systemClock, systemScheduler } from '../../src/hub/clock.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import type { HubSettings } from '../../src/hub/settings.ts';
+import { chooseTransport } from '../../src/transport/choose.ts';
+import type { Transport } from '../../src/transport/port.ts';
+import { loadUws } from '../../src/transport/uws.ts';
+import { gorilla } from '../../src/wire/gorilla.ts';
+import type { WireLimits } from '../../src/wire/wire.ts';
+
+/** The transports that can be had here, for `describe.each`. */
+export const transports: Transport['name'][] = 'factory' in loadUws() ? ['uws', 'ws'] : ['ws'];
+if (!transports.includes('uws')) console.log('skipped: the suite on uws, whose binary does not load here');
+
+export interface Options {
+  readonly limits?: Partial<WireLimits>;
+  readonly settings?: Partial<HubSettings>;
+  /** Milliseconds between two looks at what is due. */
+  readonly tick?: number;
+}
+
+/** A Hub on real sockets, with limits as low as a test needs them. */
+export async function listen(name: Transport['name'], { limits, settings = {}, tick = 20 }: Options = {}) {
+  const hub = new Hub({ engine: memory(), settings });
+  await hub.open();
+  const keepalive = new Keepalive(systemClock, systemScheduler, tick);
+  const context = { hub, clock: systemClock, keepalive, publishRate: undefined };
+  const wire = gorilla(limits);
+  const clients: Client[] = [];
+  const { factory } = chooseTransport(name);
+  const application = {
+    handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
+    upgrade: () => {
+      const listener = new Client(`c${clients.length + 1}`, wire, context);
+      clients.push(listener);
+      return { listener, protocol: '' };
+    },
+  };
+  const transport = factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
+  const port = await transport.listen('127.0.0.1', 0);
+  const close = async () => {
+    transport.stopListening();
+    transport.terminate();
+    hub.settle();
+    await hub.close();
+  };
+  return { hub, keepalive, clients, port, close };
+}
+
+/** A well-behaved peer: what it received, message by message and frame by frame. */
+export async function peer(port: number) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
+  const frames: string[] = [];
+  socket.on('message', (data) => frames.push(String(data)));
+  const closed = once(socket, 'close').then(([code, reason]) => ({ code: Number(code), reason: String(reason) }));
+  await once(socket, 'open');
+  return { socket, frames, closed, messages: () => frames.flatMap((frame) => frame.split('\n')) };
+}
+
+/** A peer on a bare TCP socket, which reads only when told to. */
+export async function sluggard(port: number): Promise<TcpSocket> {
+  const tcp = connect({ port, host: '127.0.0.1' });
+  tcp.on('error', () => {});
+  const key = Buffer.from('0123456789abcdef').toString('base64');
+  const upgrade = [
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    `Sec-WebSocket-Key: ${key}`,
+  ];
+  tcp.write(`GET /ws HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${upgrade.join('\r\n')}\r\n\r\n`);
+  await once(tcp, 'readable');
+  for (let head = ''; !head.endsWith('\r\n\r\n'); ) {
+    const byte = tcp.read(1);
+    if (byte) head += String(byte);
+    else await once(tcp, 'readable');
+  }
+  return tcp;
+}
+
+/** Reads what a server sends on a bare socket, to its close frame or its end. @returns the messages, and the close frame's code. */
+export async function readAll(tcp: TcpSocket): Promise<{ messages: string[]; code: number | undefined }> {
+  const messages: string[] = [];
+  let rest = Buffer.alloc(0);
+  for await (const chunk of tcp) {
+    rest = Buffer.concat([rest, chunk as Buffer]);
+    for (let frame = firstFrame(rest); frame; frame = firstFrame(rest)) {
+      const { opcode, payload, end } = frame;
+      if (opcode === 8) return { messages, code: payload.length >= 2 ? payload.readUInt16BE(0) : 1005 };
+      if (opcode === 1) messages.push(...payload.toString().split('\n'));
+      rest = rest.subarray(end);
+    }
+  }
+  return { messages, code: undefined };
+}
+
+function firstFrame(bytes: Buffer): { opcode: number; payload: Buffer; end: number } | undefined {
+  if (bytes.length < 2) return undefined;
+  const short = bytes.readUInt8(1) & 127;
+  const start = short === 127 ? 10 : short === 126 ? 4 : 2;
+  if (bytes.length < start) return undefined;
+  const length = short === 127 ? Number(bytes.readBigUInt64BE(2)) : short === 126 ? bytes.readUInt16BE(2) : short;
+  const end = start + length;
+  return bytes.length < end ? undefined : { opcode: bytes.readUInt8(0) & 15, payload: bytes.subarray(start, end), end };
+}
+
+/** Waits until something holds. @throws after five seconds. */
+export async function until(what: string, holds: () => boolean): Promise<void> {
+  const end = Date.now() + 5_000;
+  while (!holds()) {
+    if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
