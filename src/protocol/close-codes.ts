@@ -30,7 +30,13 @@ export const closes = {
 /** A name of the table: how the code refers to a close. */
 export type CloseName = keyof typeof closes;
 
-const comeBackBelow3000 = [1001, 1005, 1006, 1011, 1012, 1013];
+/** The codes that mean "come back", as ranges from … to. */
+export const comesBackRanges: readonly (readonly [number, number])[] = [
+  [1001, 1001],
+  [1005, 1006],
+  [1011, 1013],
+  [4000, 4499],
+];
 
 /**
  * Whether a client that was closed with `code` should connect again.
@@ -39,5 +45,5 @@ const comeBackBelow3000 = [1001, 1005, 1006, 1011, 1012, 1013];
  * @example comesBack(1009) // false: the same message would be refused again
  */
 export function comesBack(code: number): boolean {
-  return code >= 3000 ? code >= 4000 && code < 4500 : comeBackBelow3000.includes(code);
+  return comesBackRanges.some(([from, to]) => code >= from && code <= to);
 }

@@ -1,8 +1,8 @@
 // Checks the import rules, and that the checker saw the modules it should judge: one that scans nothing would pass too.
 import { readdirSync } from 'node:fs';
 import { cruise } from 'dependency-cruiser';
-import config from '../../.dependency-cruiser.mjs';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
+import config from '../../.dependency-cruiser.mjs';
 
 const sources = readdirSync('src', { recursive: true }).filter((file) => String(file).endsWith('.ts')).length;
 const { output } = await cruise(

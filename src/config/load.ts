@@ -1,0 +1,99 @@
+import * as v from 'valibot';
+import { ConfigError, didYouMean } from './error.ts';
+import { flagOf, type Setting, type Settings, table, variableOf } from './settings.ts';
+
+/** Where settings come from, strongest first: flags, environment, config file, defaults. */
+export interface Sources {
+  /** By the setting's name; `config` names the config file. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Reads a file as text. May throw. */
+  readonly readFile: (path: string) => string;
+  /** Whether there is such a file. */
+  readonly exists: (path: string) => boolean;
+}
+
+export interface Loaded {
+  readonly settings: Settings;
+  /** Where each setting's value came from, in words. */
+  readonly origins: Readonly<Record<string, string>>;
+}
+
+const CONFIG = 'PUMPHOUSE_CONFIG';
+
+/** Merges and checks the settings. @throws ConfigError with one line for the first that cannot be used. */
+export function load(sources: Sources): Loaded {
+  checkVariables(sources.env);
+  const path = sources.flags['config'] ?? sources.env[CONFIG];
+  const file = path === undefined ? {} : readConfig(path, sources);
+  const settings: Record<string, unknown> = {};
+  const origins: Record<string, string> = {};
+  for (const setting of table) {
+    const { value, origin } = pick(setting, sources, path, file);
+    const parsed = v.safeParse(setting.schema, value);
+    if (!parsed.success) throw new ConfigError(complaint(origin, value, parsed.issues[0]));
+    settings[setting.name] = parsed.output;
+    origins[setting.name] = origin;
+  }
+  const checked = settings as unknown as Settings;
+  if (checked.web !== undefined && !sources.exists(`${checked.web}/index.html`)) {
+    throw new ConfigError(`${origins['web']}: "${checked.web}" has no index.html`);
+  }
+  return { settings: checked, origins };
+}
+
+function pick(
+  { name, value, fallback }: Setting,
+  { flags, env }: Sources,
+  path: string | undefined,
+  file: Record<string, unknown>,
+) {
+  const variable = variableOf(name);
+  if (flags[name] !== undefined) return { value: flags[name], origin: `--${flagOf(name)}` };
+  if (value !== undefined && env[variable] !== undefined) return { value: env[variable], origin: variable };
+  if (file[name] !== undefined) return { value: file[name], origin: `${path}: ${name}` };
+  return { value: fallback, origin: 'default' };
+}
+
+/** A misspelt variable would be a setting silently not made. */
+function checkVariables(env: Sources['env']): void {
+  const known = [CONFIG, ...table.filter(({ value }) => value !== undefined).map(({ name }) => variableOf(name))];
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith('PUMPHOUSE_') || known.includes(variable)) continue;
+    throw new ConfigError(`${variable}: no such setting${didYouMean(variable, known)}`);
+  }
+}
+
+function readConfig(path: string, { readFile }: Sources): Record<string, unknown> {
+  let text: string;
+  let parsed: unknown;
+  try {
+    text = readFile(path);
+  } catch (error) {
+    throw new ConfigError(
+      `${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
+    );
+  }
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError(`${path}: is not JSON: ${(error as Error).message.replaceAll(/\s+/g, ' ')}`);
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw new ConfigError(`${path}: is not a JSON object of settings`);
+  }
+  const known = table.map(({ name }) => name as string);
+  for (const name of Object.keys(parsed)) {
+    if (!known.includes(name)) throw new ConfigError(`${path}: unknown setting "${name}"${didYouMean(name, known)}`);
+  }
+  return parsed as Record<string, unknown>;
+}
+
+function complaint(origin: string, value: unknown, issue: v.BaseIssue<unknown>): string {
+  const path = issue.path?.map(({ key }) => String(key)).join('.');
+  const wrong = path ? issue.input : value;
+  const shown = wrong === undefined ? 'nothing' : (JSON.stringify(wrong) ?? String(wrong)).slice(0, 100);
+  const where = path ? `${origin}.${path}` : origin;
+  const own = /^is not /.test(issue.message);
+  return own ? `${where}: ${shown} ${issue.message}` : `${where}: ${issue.message.replaceAll(/\s+/g, ' ')}`;
+}

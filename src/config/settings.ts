@@ -1,0 +1,173 @@
+import * as v from 'valibot';
+
+/** Messages that a client may send: `burst` at once, then `perSecond`. */
+export interface PublishRate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** A room's coalescing, from the config file. */
+export interface RoomSettings {
+  readonly coalesce?: { readonly maxDelayMs: number; readonly maxBytes: number };
+}
+
+/** Everything that `pumphouse serve` can be told. */
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly wire: 'auto' | 'gorilla';
+  /** A folder whose `index.html` is served at `/` instead of the chat. */
+  readonly web: string | undefined;
+  readonly engine: 'memory';
+  /** Records that a client may stand behind before it is evicted. */
+  readonly sendBuffer: number;
+  readonly publishRate: PublishRate | 'off';
+  readonly transport: 'auto' | 'uws' | 'ws';
+  /** Seconds that the end may take. */
+  readonly drainWindow: number;
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** By the room's name. */
+  readonly rooms: Readonly<Record<string, RoomSettings>>;
+}
+
+/** One setting: its name in a config file; flag and environment variable follow from it. */
+export interface Setting {
+  readonly name: keyof Settings;
+  /** What its value is called in the help; undefined for one that only a config file can give. */
+  readonly value: string | undefined;
+  readonly help: string;
+  readonly schema: v.GenericSchema<unknown, unknown>;
+  /** As it would be written on the command line. */
+  readonly fallback: unknown;
+}
+
+const integer = (what: string, low: number, high: number) =>
+  v.pipe(
+    v.union(
+      [v.number(), v.pipe(v.string(), v.regex(/^\d{1,15}$/), v.transform(Number))],
+      `is not ${what} (${low} to ${high})`,
+    ),
+    v.integer(`is not ${what} (${low} to ${high})`),
+    v.minValue(low, `is not ${what} (${low} to ${high})`),
+    v.maxValue(high, `is not ${what} (${low} to ${high})`),
+  );
+
+const oneOf = <const T extends readonly string[]>(options: T) =>
+  v.picklist(options, `is not one of ${options.join(', ')}`);
+
+const RATE = 'is not "off", a number of messages a second, or that and a burst, as in 20:40';
+const publishRate = v.pipe(
+  v.union([v.number(), v.string()], RATE),
+  v.transform(String),
+  v.regex(/^(off|[1-9]\d{0,6}(:[1-9]\d{0,6})?)$/, RATE),
+  v.transform((text): PublishRate | 'off' => {
+    if (text === 'off') return 'off';
+    const [perSecond = 0, burst = 2 * perSecond] = text.split(':').map(Number);
+    return { perSecond, burst };
+  }),
+);
+
+const rooms = v.record(
+  v.string(),
+  v.strictObject({
+    coalesce: v.optional(
+      v.strictObject({
+        maxDelayMs: integer('a number of milliseconds', 0, 1000),
+        maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
+      }),
+    ),
+  }),
+);
+
+const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
+
+/** The table that flags, environment, file, help and documentation all follow. */
+export const table: readonly Setting[] = [
+  {
+    name: 'host',
+    value: 'HOST',
+    fallback: '127.0.0.1',
+    schema: text('a host'),
+    help: 'address to listen on; 0.0.0.0 for every network',
+  },
+  {
+    name: 'port',
+    value: 'PORT',
+    fallback: 8080,
+    schema: integer('a port', 0, 65_535),
+    help: 'port to listen on; 0 takes a free one',
+  },
+  {
+    name: 'wire',
+    value: 'NAME',
+    fallback: 'auto',
+    schema: oneOf(['auto', 'gorilla']),
+    help: 'dialect that clients speak: auto or gorilla',
+  },
+  {
+    name: 'web',
+    value: 'DIR',
+    fallback: undefined,
+    schema: v.optional(text('a folder')),
+    help: 'serve the page in this folder instead of the chat',
+  },
+  {
+    name: 'engine',
+    value: 'NAME',
+    fallback: 'memory',
+    schema: oneOf(['memory']),
+    help: 'what keeps the rooms: memory',
+  },
+  {
+    name: 'sendBuffer',
+    value: 'N',
+    fallback: 4096,
+    schema: integer('a number of messages', 1, 1_000_000),
+    help: 'messages a client may fall behind before it is closed',
+  },
+  {
+    name: 'publishRate',
+    value: 'RATE',
+    fallback: '20:40',
+    schema: publishRate,
+    help: 'messages a second each client may send, as N or N:BURST, or off',
+  },
+  {
+    name: 'transport',
+    value: 'NAME',
+    fallback: 'auto',
+    schema: oneOf(['auto', 'uws', 'ws']),
+    help: 'uws, ws, or auto: uws where its binary loads',
+  },
+  {
+    name: 'drainWindow',
+    value: 'SECONDS',
+    fallback: 10,
+    schema: integer('a number of seconds', 0, 600),
+    help: 'longest that the end may take',
+  },
+  {
+    name: 'logLevel',
+    value: 'LEVEL',
+    fallback: 'info',
+    schema: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    help: 'fatal, error, warn, info, debug, trace or silent',
+  },
+  {
+    name: 'rooms',
+    value: undefined,
+    fallback: {},
+    schema: rooms,
+    help: 'by name: { "coalesce": { "maxDelayMs": 5 } }',
+  },
+];
+
+/** `sendBuffer` as a flag: `send-buffer`. */
+export function flagOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** `sendBuffer` as an environment variable: `PUMPHOUSE_SEND_BUFFER`. */
+export function variableOf(name: string): string {
+  return `PUMPHOUSE_${flagOf(name).replaceAll('-', '_').toUpperCase()}`;
+}

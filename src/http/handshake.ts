@@ -1,0 +1,43 @@
+import type { HttpRequest, HttpResponse } from '../transport/port.ts';
+import { plainText } from './answers.ts';
+
+const VERSION = { 'Sec-Websocket-Version': '13' };
+
+// Sixteen bytes in base64 (RFC 6455, 4.1).
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
+
+/**
+ * Whether a WebSocket handshake may go on, by the rules of gorilla/websocket: GET, version 13, a proper key, and an Origin
+ * that is this host's own or absent.
+ *
+ * @returns the refusal, or undefined when it may.
+ */
+export function checkHandshake(request: HttpRequest): HttpResponse | undefined {
+  if (request.method !== 'GET') return plainText(405, 'Method Not Allowed', { Allow: 'GET' });
+  if (!hasToken(request.header('connection'), 'upgrade')) return badRequest();
+  if (!hasToken(request.header('upgrade'), 'websocket')) return badRequest();
+  if (request.header('sec-websocket-version') !== '13') return badRequest();
+  if (!KEY.test(request.header('sec-websocket-key'))) return badRequest();
+  return sameOrigin(request) ? undefined : plainText(403, 'Forbidden');
+}
+
+/** What a request without a handshake gets where one is expected. */
+export function badRequest(): HttpResponse {
+  return plainText(400, 'Bad Request', VERSION);
+}
+
+function hasToken(header: string, token: string): boolean {
+  return header.split(',').some((part) => part.trim().toLowerCase() === token);
+}
+
+function sameOrigin(request: HttpRequest): boolean {
+  const origin = request.header('origin');
+  if (origin === '') return true;
+  return URL.canParse(origin) && new URL(origin).host.toLowerCase() === hostOf(origin, request.header('host'));
+}
+
+/** The Host header as the URL parser writes it, so that a default port named by one and not by the other is the same. */
+function hostOf(origin: string, host: string): string | undefined {
+  const url = `${new URL(origin).protocol}//${host}`;
+  return URL.canParse(url) ? new URL(url).host.toLowerCase() : undefined;
+}

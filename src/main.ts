@@ -1,0 +1,96 @@
+import { Client } from './client/client.ts';
+import { Keepalive } from './client/keepalive.ts';
+import type { Settings } from './config/settings.ts';
+import { memory } from './engine/memory.ts';
+import { plainText } from './http/answers.ts';
+import { checkHandshake } from './http/handshake.ts';
+import { createRoutes, WS_PATH } from './http/routes.ts';
+import { systemClock, systemScheduler } from './hub/clock.ts';
+import { Hub } from './hub/hub.ts';
+import type { HubSettings } from './hub/settings.ts';
+import { type Logger, logEvents } from './observe/log.ts';
+import { collectMetrics } from './observe/metrics.ts';
+import { closes } from './protocol/close-codes.ts';
+import { chooseTransport } from './transport/choose.ts';
+import type { Application } from './transport/port.ts';
+import { gorilla } from './wire/gorilla.ts';
+
+/** A server that listens. */
+export interface Running {
+  readonly url: string;
+  /**
+   * Closes every client with 1001 and resolves when all have gone, or when the drain window is over. A socket that takes
+   * nothing keeps its close frame, and the process, for some seconds longer.
+   */
+  stop(): Promise<void>;
+}
+
+// Far above what the write pump lets wait (one frame and some control frames): past it the close frame itself is dropped.
+const MAX_BACKPRESSURE = 1024 * 1024;
+
+// Messages up to here are read, so that one that breaks a wire's own, far lower limit is told so with 1009.
+const MAX_PAYLOAD = 1024 * 1024;
+
+const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Starts a server: the composition root, which alone knows every concrete class.
+ *
+ * @throws what `listen` throws, with a Node `code` such as EADDRINUSE; an Error when the transport asked for is not here.
+ */
+export async function serve(settings: Settings, log: Logger): Promise<Running> {
+  const { factory, note } = chooseTransport(settings.transport);
+  if (note) log.info(note);
+  const hub = new Hub({ engine: memory(), settings: hubSettingsOf(settings) });
+  await hub.open();
+  logEvents(hub.events, log);
+  const keepalive = new Keepalive(systemClock, systemScheduler);
+  const publishRate = settings.publishRate === 'off' ? undefined : settings.publishRate;
+  const context = { hub, clock: systemClock, keepalive, publishRate };
+  const wire = gorilla();
+  let clients = 0;
+  let draining = false;
+  const metrics = collectMetrics(hub.events, {
+    connections: () => keepalive.clients.size,
+    rooms: () => hub.rooms,
+    mailbox: (name) => hub.waiting(name),
+  });
+  const handle = createRoutes({ web: settings.web, metrics, draining: () => draining });
+  const application: Application = {
+    handle,
+    upgrade(request) {
+      const refused = request.path === WS_PATH ? checkHandshake(request) : plainText(404, 'Not found');
+      return refused ?? { listener: new Client(`c${++clients}`, wire, context), protocol: '' };
+    },
+  };
+  const transport = factory(application, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE });
+  const port = await transport.listen(settings.host, settings.port);
+  const url = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
+  log.info({ transport: transport.name, wire: wire.name, engine: settings.engine }, `pumphouse serves ${url}`);
+  return {
+    url,
+    async stop() {
+      draining = true;
+      transport.stopListening();
+      hub.settle(); // what was taken is delivered before anyone is sent away
+      for (const client of keepalive.clients) client.end(closes.goingAway);
+      await allGone(keepalive, settings.drainWindow * 1000);
+      if (keepalive.clients.size > 0) transport.terminate();
+      hub.settle();
+      await hub.close();
+    },
+  };
+}
+
+function hubSettingsOf({ sendBuffer, rooms }: Settings): Partial<HubSettings> {
+  return {
+    sendBuffer: { records: sendBuffer, bytes: SEND_BUFFER_BYTES },
+    coalesce: (room) => (Object.hasOwn(rooms, room) ? rooms[room]?.coalesce : undefined),
+  };
+}
+
+/** Resolves when no client is left, or after `ms`. */
+async function allGone(keepalive: Keepalive, ms: number): Promise<void> {
+  const end = Date.now() + ms;
+  while (keepalive.clients.size > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+}

@@ -1,0 +1,48 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { Events, HubEvents } from '../hub/events.ts';
+
+export type { Logger } from 'pino';
+
+/**
+ * A log on standard output: for people on a terminal, else one JSON object a line. Both are written at once, so that
+ * nothing is lost at the end.
+ */
+export function createLog(level: string, terminal: boolean = process.stdout.isTTY): Logger {
+  const people = () =>
+    pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' }) as DestinationStream;
+  return pino({ level, base: null }, terminal ? people() : pino.destination({ dest: 1, sync: true }));
+}
+
+// A mailbox that overflows does so thousands of times a second; once a second is enough to know.
+const OVERLOAD_EVERY_MS = 1_000;
+
+/** Logs the Hub's life: one line for each event that someone may look for. */
+export function logEvents(events: Events, log: Logger, now: () => number = Date.now): void {
+  events.on('connected', (event) => log.debug(event, 'connected'));
+  events.on('registered', (event) => log.debug(event, 'registered'));
+  events.on('unregistered', (event) => log.debug(event, 'unregistered'));
+  events.on('lagging', (event) => log.debug(event, 'lagging'));
+  events.on('drained', (event) => log.debug(event, 'drained'));
+  events.on('evicted', (event) => log.warn(event, 'evicted'));
+  events.on('failed', ({ event, error }) => log.error({ event, err: error }, 'a listener failed'));
+  events.on('disconnected', ({ client, wire, close, by }) => {
+    log.info({ client, wire, code: close.code, reason: close.reason, by }, 'closed');
+  });
+  if (log.isLevelEnabled('trace')) events.on('committed', (event) => log.trace(event, 'committed'));
+  events.on('overloaded', overloads(log, now));
+}
+
+/** One line a second for each mailbox, with how many posts it refused since the last. */
+function overloads(log: Logger, now: () => number): (event: HubEvents['overloaded']) => void {
+  const refused = new Map<string, { count: number; said: number }>();
+  return ({ mailbox, capacity }) => {
+    const state = refused.get(mailbox) ?? { count: 0, said: Number.NEGATIVE_INFINITY };
+    refused.set(mailbox, state);
+    state.count++;
+    if (now() - state.said < OVERLOAD_EVERY_MS) return;
+    log.warn({ mailbox, capacity, refused: state.count }, 'mailbox full');
+    state.count = 0;
+    state.said = now();
+  };
+}
