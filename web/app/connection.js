@@ -6,16 +6,16 @@ const OPENING = 10_000;
 const SILENCE = 10_000;
 const STEADY = 5_000;
 
-/** The closes that say nothing themselves, in words for someone who chats. @type {Record<number, string>} */
+/** Closes without a reason in the table, in words for someone who chats. @type {Record<number, string>} */
 const words = {
   1000: 'the server ended it',
   1005: 'the server ended it without saying why',
-  1006: 'the line broke',
+  1006: '',
   1009: 'a message was longer than the server takes',
 };
 
 /**
- * Where a connection stands. `why` says in words what ended it, `until` when it is tried again (`performance.now()`).
+ * Where a connection stands. `why` says in words what ended it, as far as is known, `until` when it is tried again (`performance.now()`).
  *
  * @typedef {{ name: 'connecting' | 'live' }
  *   | { name: 'waiting' | 'offline', why: string, until: number }
@@ -111,7 +111,7 @@ export class Connection {
     this.#watchdog = undefined;
 
     const known = Object.values(closes).find((close) => close.code === code);
-    const why = known?.reason || words[code] || reason || `code ${code}`;
+    const why = words[code] ?? (known?.reason || reason || `code ${code}`);
     if (!comesBack(code)) {
       this.#enter({ name: 'closed', why });
       return;
