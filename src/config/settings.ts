@@ -1,13 +1,13 @@
 import * as v from 'valibot';
 
 /** Messages that a client may send: `burst` at once, then `perSecond`. */
-export interface PublishRate {
+interface PublishRate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
 /** A room's coalescing, from the config file. */
-export interface RoomSettings {
+interface RoomSettings {
   readonly coalesce?: { readonly maxDelayMs: number; readonly maxBytes: number };
 }
 

@@ -61,7 +61,7 @@ export interface HttpResponse {
 }
 
 /** An accepted handshake: who listens to the connection, and the subprotocol to answer with (empty for none). */
-export interface Upgrade {
+interface Upgrade {
   readonly listener: SocketListener;
   readonly protocol: string;
 }

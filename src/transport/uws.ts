@@ -18,7 +18,7 @@ import { DROPPED } from './port.ts';
 import { clipReason, plainAddress } from './text.ts';
 
 /** The package alias whose binary fits this Node and this C library, or why none does. */
-export type UwsChoice = { readonly alias: string } | { readonly unavailable: string };
+type UwsChoice = { readonly alias: string } | { readonly unavailable: string };
 
 /**
  * Chooses between the two releases that are installed under aliases. The newer JavaScript would load over the older binary

@@ -9,7 +9,7 @@ import { Random, VirtualTime } from './virtual.ts';
 import { numbered, seen } from './wire.ts';
 
 /** Something that must never happen, did. */
-export class Violation extends Error {}
+class Violation extends Error {}
 
 interface Peer {
   readonly client: Client;
@@ -26,7 +26,7 @@ const PEERS = 12;
 const TICK = 250;
 
 /** One life of a Hub under a seed: everything that happens, and in which order, follows from it. */
-export class Simulation {
+class Simulation {
   readonly #random: Random;
   readonly #time = new VirtualTime();
   readonly #model = new Model();
