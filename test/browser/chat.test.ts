@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type Browser, chromium as driver, type Page, type WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { type Server, startServer } from '../../bench/server.ts';
 import { chromium, flags } from './chromium.ts';
-import { type Server, startServer } from './server.ts';
 
 /** What the page keeps of the conversation. */
 const KEEP = 300;
@@ -199,7 +199,7 @@ test('a server that dies and comes back is found again, and nothing typed is los
     await say(page, 'while away');
     await page.getByText('Not sent: there is no connection. Your text stays here.').waitFor();
     expect(await typed(page)).toBe('while away');
-    mortal = await startServer(mortal.port);
+    mortal = await startServer([], mortal.port);
     await page
       .getByRole('button', { name: 'Connect now' })
       .click({ timeout: 1_000 })

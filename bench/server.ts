@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** A server in a process of its own, as a user starts it. */
 export interface Server {
@@ -13,13 +13,18 @@ export interface Server {
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts the chat server and waits until it says it is well. @param port a free one unless given. */
-export async function startServer(port?: number): Promise<Server> {
+/**
+ * Starts `pumphouse serve` and waits until it says that it is well.
+ *
+ * @param flags of `serve`, beside host and port. @param port a free one unless given.
+ */
+export async function startServer(flags: readonly string[] = [], port?: number): Promise<Server> {
   const at = port ?? (await freePort());
-  const flags = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn'];
-  const server = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'serve', ...flags], {
+  const all = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn', ...flags];
+  const server = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'serve', ...all], {
     cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    // Its log must not get between the lines of a report.
+    stdio: ['ignore', process.stderr, process.stderr],
   });
   const url = `http://127.0.0.1:${at}`;
   const running = () => server.exitCode === null && server.signalCode === null;

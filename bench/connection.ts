@@ -1,0 +1,156 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { closeFrame, FrameReader, pongFrame, textFrame } from './frames.ts';
+
+/** What a connection tells. A payload lives only during the call. */
+export interface ConnectionListener {
+  message(payload: Buffer | undefined, length: number): void;
+  /** Once. 1005: an empty close frame; 1006: none. */
+  closed(code: number): void;
+}
+
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'; // RFC 6455, 1.3
+const LONGEST_ANSWER = 16_384;
+const HANDSHAKE_MS = 20_000;
+
+// All connections read into one buffer, one after the other: what it holds is used up before the next one reads.
+const shared = Buffer.allocUnsafe(256 * 1024);
+
+/** One of the load's WebSocket connections. */
+export class Connection {
+  readonly #tcp: Socket;
+  readonly #reader: FrameReader;
+  readonly #listener: ConnectionListener;
+  /** The answer to the handshake, until it is whole. */
+  #answer: Buffer | undefined = Buffer.alloc(0);
+  #accept = '';
+  #shaken: ((error?: Error) => void) | undefined;
+  #closed = false;
+
+  /** @param whole whether messages are handed over; otherwise only their length. */
+  private constructor(url: URL, listener: ConnectionListener, whole: boolean) {
+    this.#listener = listener;
+    this.#reader = new FrameReader(
+      {
+        message: (payload, length) => listener.message(payload, length),
+        ping: (payload) => this.#tcp.write(pongFrame(payload)),
+        close: (payload) => {
+          const code = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
+          this.#tcp.end(closeFrame(code === 1005 ? 1000 : code));
+          this.#end(code);
+        },
+      },
+      whole,
+    );
+    const callback = (size: number) => {
+      this.#read(shared.subarray(0, size));
+      return true;
+    };
+    this.#tcp = connect({
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: Number(url.port || 80),
+      noDelay: true,
+      onread: { buffer: shared, callback },
+    });
+    this.#tcp.on('error', (error) => this.#shaken?.(error));
+    this.#tcp.on('close', () => this.#end(1006));
+  }
+
+  /** Opens a connection. Rejects with one clear line where there is none to be had. */
+  static async open(url: URL, listener: ConnectionListener, whole: boolean): Promise<Connection> {
+    const connection = new Connection(url, listener, whole);
+    await connection.#handshake(url);
+    return connection;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Sends some messages in one write. */
+  send(messages: readonly Uint8Array[]): void {
+    if (!this.#closed) this.#tcp.write(Buffer.concat(messages.map(textFrame)));
+  }
+
+  /** Stops to read, until `resume`. */
+  pause(): void {
+    this.#tcp.pause();
+  }
+
+  resume(): void {
+    this.#tcp.resume();
+  }
+
+  /** Says goodbye and waits until the connection is gone. */
+  async close(): Promise<void> {
+    if (this.#tcp.destroyed) return;
+    const gone = once(this.#tcp, 'close');
+    this.#closed = true;
+    this.#tcp.end(closeFrame(1000));
+    setTimeout(() => this.#tcp.destroy(), 2_000).unref();
+    await gone;
+  }
+
+  async #handshake(url: URL): Promise<void> {
+    const key = randomBytes(16).toString('base64');
+    const timeout = setTimeout(() => this.#shaken?.(new Error('it does not answer')), HANDSHAKE_MS);
+    const lines = [
+      `GET ${url.pathname}${url.search} HTTP/1.1`,
+      `Host: ${url.host}`,
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      `Sec-WebSocket-Key: ${key}`,
+    ];
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#shaken = (error) => (error ? reject(error) : resolve());
+        this.#tcp.write(`${lines.join('\r\n')}\r\n\r\n`);
+        this.#accept = createHash('sha1').update(`${key}${GUID}`).digest('base64');
+      });
+    } catch (error) {
+      this.#tcp.destroy();
+      throw new Error(`cannot connect to ${url.href}: ${(error as Error).message}`);
+    } finally {
+      this.#shaken = undefined;
+      clearTimeout(timeout);
+    }
+  }
+
+  #read(bytes: Buffer): void {
+    if (this.#closed) return;
+    const rest = this.#answer ? this.#readAnswer(this.#answer, bytes) : bytes;
+    try {
+      this.#reader.read(rest);
+    } catch (error) {
+      console.error(`bench: ${(error as Error).message}`);
+      this.#tcp.destroy();
+    }
+  }
+
+  /** @returns what follows the answer to the handshake. */
+  #readAnswer(had: Buffer, bytes: Buffer): Buffer {
+    const answer = Buffer.concat([had, bytes]);
+    const end = answer.indexOf('\r\n\r\n');
+    this.#answer = answer;
+    if (end < 0 && answer.length < LONGEST_ANSWER) return Buffer.alloc(0);
+    const head = answer.subarray(0, Math.max(end, 0)).toString('latin1');
+    const status = head.split('\r\n')[0];
+    if (!head.startsWith('HTTP/1.1 101 ')) this.#shaken?.(new Error(`it answers ${status || 'no HTTP'}`));
+    else if (!head.includes(this.#accept)) this.#shaken?.(new Error('its handshake is not right'));
+    else {
+      this.#answer = undefined;
+      this.#shaken?.();
+      return answer.subarray(end + 4);
+    }
+    return Buffer.alloc(0);
+  }
+
+  #end(code: number): void {
+    this.#shaken?.(new Error('it hung up'));
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listener.closed(code);
+  }
+}

@@ -1,0 +1,177 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { Load, type LoadOptions } from '../../bench/load.ts';
+import { notices, ratesOf, sound } from '../../bench/report.ts';
+
+let server: WebSocketServer | undefined;
+afterEach(() => {
+  for (const socket of server?.clients ?? []) socket.terminate();
+  server?.close();
+});
+
+/** What a server does with the `count`th delivery, to the `client`th client. */
+type Delivery = (send: () => void, client: number, count: number, socket: WebSocket) => void;
+
+/** A chat server that may do it wrong. */
+async function faulty(deliver: Delivery): Promise<URL> {
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  server = wss;
+  let count = 0;
+  wss.on('connection', (socket) => {
+    socket.on('message', (message) => {
+      [...wss.clients].forEach((to, client) => {
+        deliver(() => to.send(String(message)), client, count++, to);
+      });
+    });
+  });
+  await once(wss, 'listening');
+  return new URL(`http://127.0.0.1:${(wss.address() as AddressInfo).port}/ws`);
+}
+
+const options: Omit<LoadOptions, 'url'> = {
+  clients: 6,
+  senders: 3,
+  window: 4,
+  rate: undefined,
+  bytes: 32,
+  seconds: 0.2,
+  warmUp: 0.05,
+  audit: 6,
+  patience: 0.5,
+  slow: 0,
+};
+
+test('a server that delivers everything is found sound, and what it delivered is counted', async () => {
+  let deliveries = 0;
+  const url = await faulty((send) => {
+    deliveries++;
+    send();
+  });
+  const result = await new Load({ ...options, url }).run();
+  expect(sound(result)).toBe(true);
+  expect(result.audit.messages).toBe(deliveries);
+  expect(result.deliveries).toBeGreaterThan(100);
+  expect(result.deliveries).toBeLessThanOrEqual(deliveries);
+  expect(result.server).toBeUndefined();
+  expect(result.roundTrip.p50).toBeGreaterThan(0);
+  expect(result.roundTrip.p50).toBeLessThanOrEqual(result.roundTrip.p99);
+});
+
+test('an open loop sends at its rate, however long a message takes', async () => {
+  const url = await faulty((send) => void setTimeout(send, 100));
+  const result = await new Load({ ...options, url, rate: 200, seconds: 0.5, warmUp: 0.2 }).run();
+  expect(sound(result)).toBe(true);
+  expect(result.messages / result.seconds).toBeGreaterThan(150);
+  expect(result.messages / result.seconds).toBeLessThan(250);
+  expect(result.roundTrip.p50).toBeGreaterThan(98);
+});
+
+test.each<[keyof Awaited<ReturnType<Load['run']>>['audit'], Delivery]>([
+  ['lost', (send, client, count) => (client === 5 && count > 60 && count < 70 ? undefined : send())],
+  [
+    'repeated',
+    (send, _client, count) => {
+      send();
+      if (count === 100) send();
+    },
+  ],
+  ['swapped', (send, client, count) => (client === 4 && count > 60 && count < 90 ? void setTimeout(send, 5) : send())],
+  [
+    'unknown',
+    (send, _client, count, socket) => {
+      send();
+      if (count === 100) socket.send('a word from elsewhere');
+    },
+  ],
+])('a server with messages that are %s is caught', async (fault, deliver) => {
+  const url = await faulty(deliver);
+  const result = await new Load({ ...options, url }).run();
+  expect(sound(result)).toBe(false);
+  expect(result.audit[fault]).toBeGreaterThan(0);
+  expect(notices(result, ratesOf(result, 6))[0]).toContain('NOT SOUND');
+});
+
+test('a message that does not come back to its sender is noticed without an audit, and the others go on', async () => {
+  const url = await faulty((send, client, count) => (client === 0 && count < 60 ? undefined : send()));
+  const result = await new Load({ ...options, url, audit: 0 }).run();
+  expect(result.unreturned).toBeGreaterThan(0);
+  expect(sound(result)).toBe(false);
+  expect(result.deliveries).toBeGreaterThan(100);
+});
+
+test('clients that the server closes are told by code, and have lost nothing', async () => {
+  const url = await faulty((send, client, count, socket) => {
+    send();
+    if (client === 5 && count > 60) socket.close(4000);
+  });
+  const result = await new Load({ ...options, url }).run();
+  expect(result.closes).toEqual({ 4000: 1 });
+  expect(sound(result)).toBe(true);
+  expect(notices(result, ratesOf(result, 6))).toContainEqual(expect.stringContaining('closed 1 clients'));
+});
+
+test('a generator without time left says that it was the bottleneck', async () => {
+  const url = await faulty((send) => send());
+  const result = await new Load({ ...options, url }).run();
+  const with_ = (busy: number) => ({ ...result, generator: { cpuSeconds: 1, busy } });
+  const rates = ratesOf(result, 6);
+  expect(notices(with_(0.5), { ...rates, serverBusy: 0.99 })).toEqual([]);
+  expect(notices(with_(0.99), { ...rates, serverBusy: 0.5 })[0]).toMatch(/^The generator was the bottleneck.*50 %/);
+  expect(notices(with_(0.99), { ...rates, serverBusy: 0.99 })[0]).toContain('both were busy');
+});
+
+const bench = (...args: string[]) =>
+  new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+    execFile(process.execPath, ['--import', 'tsx', 'bench/bench.ts', ...args], (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+    });
+  });
+
+test('the command starts a server, loads it, finds it sound, and ends it', async () => {
+  const small = [
+    '--clients',
+    '30',
+    '--senders',
+    '10',
+    '--window',
+    '4',
+    '--seconds',
+    '0.5',
+    '--warm-up',
+    '0.2',
+    '--slow',
+    '2',
+  ];
+  const { code, stdout, stderr } = await bench(...small, '--json');
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  const result = JSON.parse(stdout);
+  expect(result).toMatchObject({
+    options: { clients: 30, senders: 10 },
+    audit: { clients: 10, lost: 0, repeated: 0, swapped: 0, unknown: 0 },
+    closes: {},
+    unreturned: 0,
+  });
+  expect(result.deliveriesPerCpuSecond).toBeGreaterThan(1000);
+  expect(result.bytesPerConnection).toBeTypeOf('number');
+});
+
+test('a loss makes the command exit 1, and the report says so', async () => {
+  const url = await faulty((send, client, count) => (client === 5 && count > 60 && count < 67 ? undefined : send()));
+  const few = ['--clients', '6', '--senders', '3', '--seconds', '0.2', '--warm-up', '0', '--patience', '0.5'];
+  const { code, stdout } = await bench('--url', url.href, ...few);
+  expect(stdout).toContain('NOT SOUND');
+  expect(stdout).toContain('1 lost');
+  expect(code).toBe(1);
+}, 30_000);
+
+test('nobody there is one line and exit 1; an option that cannot be used, exit 2', async () => {
+  const [nobody, unusable] = await Promise.all([bench('--url', 'ws://127.0.0.1:1'), bench('--clients', 'x')]);
+  expect(nobody).toMatchObject({ code: 1, stdout: '' });
+  expect(nobody.stderr).toMatch(/^bench: cannot connect to .*ECONNREFUSED.*\n$/);
+  expect(unusable).toMatchObject({ code: 2, stdout: '' });
+  expect(unusable.stderr).toMatch(/^bench: option '--clients <N>' argument 'x' is invalid.*\n$/);
+});

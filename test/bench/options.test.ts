@@ -1,0 +1,45 @@
+import { CommanderError } from 'commander';
+import { expect, test } from 'vitest';
+import { parseOptions } from '../../bench/options.ts';
+
+test('without options there is a load worth measuring', () => {
+  expect(parseOptions([])).toMatchObject({ clients: 1000, senders: 100, window: 1, bytes: 64, audit: 10, slow: 0 });
+});
+
+test.each([
+  [['--clients', '0'], '1 to 1000000'],
+  [['--clients', 'many'], '1 to 1000000'],
+  [['--clients', '1.5'], 'whole number'],
+  [['--senders', '20', '--clients', '10'], 'more --senders than --clients'],
+  [['--window', '-1'], '1 to 100000'],
+  [['--rate', '0'], '0.1 to'],
+  [['--bytes', '15'], '16 to 512'],
+  [['--bytes', '513'], '16 to 512'],
+  [['--seconds', 'NaN'], '0.1 to'],
+  [['--warm-up', ''], '0 to 3600'],
+  [['--url', 'localhost:8080'], 'ws:// address'],
+  [['--url', 'ftp://localhost'], 'ws:// address'],
+  [['--transport', 'tcp'], 'auto, uws, ws'],
+  [['--nonsense'], "unknown option '--nonsense'"],
+  [['more'], 'too many arguments'],
+])('%j is refused in one line that says what would do', (args, words) => {
+  let refused: unknown;
+  try {
+    parseOptions(args);
+  } catch (error) {
+    refused = error;
+  }
+  expect(refused).toBeInstanceOf(CommanderError);
+  expect((refused as CommanderError).message).toContain(words);
+  expect((refused as CommanderError).message.trim()).not.toContain('\n');
+  expect((refused as CommanderError).exitCode).not.toBe(0);
+});
+
+test('an address without a path is that of the chat', () => {
+  expect(parseOptions(['--url', 'ws://localhost:9000']).url?.href).toBe('http://localhost:9000/ws');
+  expect(parseOptions(['--url', 'ws://localhost:9000/room']).url?.href).toBe('http://localhost:9000/room');
+});
+
+test('no more clients audit than there are', () => {
+  expect(parseOptions(['--clients', '3', '--senders', '1']).audit).toBe(3);
+});
