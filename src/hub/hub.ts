@@ -3,6 +3,7 @@ import { createEvents, type Events } from './events.ts';
 import { Frames } from './frames.ts';
 import { Hold } from './hold.ts';
 import { Mailboxes } from './mailbox.ts';
+import { type Departure, Memberships, type Registration } from './memberships.ts';
 import type { Clock, Commit, Cursor, Draft, Engine, Scheduler, Subscriber } from './ports.ts';
 import type { Room } from './room.ts';
 import { Rooms } from './rooms.ts';
@@ -17,12 +18,7 @@ export interface HubOptions {
   readonly settings?: Partial<HubSettings>;
 }
 
-type Posts = {
-  register: { readonly subscriber: Subscriber; readonly room: string; readonly since: Cursor | undefined };
-  /** Without a room: all of the subscriber's. */
-  unregister: { readonly subscriber: Subscriber; readonly room: string | undefined };
-  broadcast: Draft;
-};
+type Posts = { register: Registration; unregister: Departure; broadcast: Draft };
 
 /**
  * The Hub: an actor that owns the rooms and their members. Others post to its three mailboxes; `run` alone touches its
@@ -41,6 +37,7 @@ export class Hub {
   readonly #rooms: Rooms;
   readonly #frames = new Frames();
   readonly #stragglers: Stragglers;
+  readonly #memberships: Memberships;
   readonly #hold: Hold;
   readonly #turn = () => this.#run();
   #awake = false;
@@ -59,6 +56,8 @@ export class Hub {
     this.#mailboxes = new Mailboxes<Posts>(this.settings.mailboxes);
     this.#rooms = new Rooms(engine, this.#clock, this.#scheduler, this.settings);
     this.#stragglers = new Stragglers(this.events, this.#frames, this.settings.sendBuffer);
+    const settle = (room: Room) => this.#settleRoom(room);
+    this.#memberships = new Memberships(this.#rooms, this.#stragglers, this.events, this.#clock, settle);
     this.#hold = new Hold(this.#clock, this.#scheduler, this.settings, () => this.#wake());
   }
 
@@ -153,8 +152,8 @@ export class Hub {
     let { commands, bytes } = this.settings.turn;
     for (let first = this.#mailboxes.first(); first && commands-- > 0 && bytes > 0; first = this.#mailboxes.first()) {
       if (first === 'broadcast') bytes -= this.#draft(boxes.broadcast.take());
-      else if (first === 'register') this.#join(boxes.register.take());
-      else this.#leave(boxes.unregister.take());
+      else if (first === 'register') this.#memberships.join(boxes.register.take());
+      else this.#memberships.leave(boxes.unregister.take());
     }
   }
 
@@ -164,41 +163,11 @@ export class Hub {
     return draft.bytes;
   }
 
-  /** What was sent to the room before this join is in its log first, so the new member does not get it. */
-  #join({ subscriber, room: name, since }: Posts['register']): void {
-    if (subscriber.closed) return;
-    const room = this.#settled(this.#rooms.get(name));
-    const present = subscriber.memberships.find((member) => member.room === room);
-    const reached = since?.epoch === room.epoch && room.log.reaches(since.seq);
-    const member = present ?? room.join(subscriber, reached ? since.seq : room.log.head);
-    if (member.behind > 0) this.#stragglers.add(subscriber);
-    else member.live = true;
-    room.usedAt = this.#clock.now();
-    if (!present) this.events.emit('registered', { client: subscriber.id, room: name, members: room.members });
-    subscriber.joined(member, since === undefined || reached || present !== undefined);
-  }
-
-  /** What was sent to the room before this leave goes out first, so the member still gets it. */
-  #leave({ subscriber, room: name }: Posts['unregister']): void {
-    for (const member of subscriber.memberships.filter(({ room }) => name === undefined || room.name === name)) {
-      const { room } = member;
-      if (!subscriber.closed) {
-        this.#settled(room);
-        this.#stragglers.handRest(member);
-      }
-      room.leave(member);
-      room.usedAt = this.#clock.now();
-      this.events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
-    }
-    if (subscriber.closed) this.#stragglers.forget(subscriber);
-  }
-
-  /** The room, once all that was sent to it before is in its log (as far as the engine commits at once). */
-  #settled(room: Room): Room {
-    if (room.pending.length === 0) return room;
+  /** All that was sent to the room so far is in its log afterwards, as far as the engine commits at once. */
+  #settleRoom(room: Room): void {
+    if (room.pending.length === 0) return;
     this.#append();
     this.#commit();
-    return room;
   }
 
   #append(): void {
