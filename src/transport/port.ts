@@ -38,7 +38,7 @@ export interface SocketListener {
   pong(payload: Uint8Array): void;
   /** After a frame was QUEUED or DROPPED: the socket's buffer is empty again. */
   drain(): void;
-  /** Exactly once. `code` is the peer's: 1005 for an empty close frame, 1006 for none. */
+  /** Exactly once. `code` is the peer's: 1005 for an empty close frame, 1006 for none; then `reason` is what the transport knows of it. */
   close(code: number, reason: string): void;
 }
 

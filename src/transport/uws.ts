@@ -218,8 +218,12 @@ function answer(res: UWS.HttpResponse, request: HttpRequest, application: Applic
 function write(res: UWS.HttpResponse, head: boolean, { status, headers, body }: HttpResponse): void {
   res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-  if (head) res.endWithoutBody(Buffer.byteLength(body));
-  else res.end(body);
+  if (!head) {
+    res.end(body);
+    return;
+  }
+  res.onAborted(() => {}); // without it, an end without a body terminates the process
+  res.endWithoutBody(Buffer.byteLength(body));
 }
 
 /** Only valid while uWebSockets.js's handler runs, as its own request is. */
