@@ -5,7 +5,7 @@ export class ConfigError extends Error {}
 export function didYouMean(word: string, candidates: readonly string[]): string {
   const [nearest] = candidates
     .map((candidate) => ({ candidate, slips: distance(word, candidate) }))
-    .filter(({ candidate, slips }) => slips <= Math.max(1, candidate.length / 3))
+    .filter(({ candidate: { length }, slips }) => slips <= Math.max(length > 3 ? 2 : 1, length / 3))
     .sort((a, b) => a.slips - b.slips);
   return nearest ? `; did you mean "${nearest.candidate}"?` : '';
 }

@@ -67,16 +67,20 @@ const publishRate = v.pipe(
   }),
 );
 
-const rooms = v.record(
-  v.string(),
-  v.strictObject({
-    coalesce: v.optional(
-      v.strictObject({
-        maxDelayMs: integer('a number of milliseconds', 0, 1000),
-        maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
-      }),
-    ),
-  }),
+const rooms = v.pipe(
+  v.unknown(),
+  v.check((value) => !Array.isArray(value), 'is not an object of rooms by name'),
+  v.record(
+    v.string(),
+    v.strictObject({
+      coalesce: v.optional(
+        v.strictObject({
+          maxDelayMs: integer('a number of milliseconds', 0, 1000),
+          maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
+        }),
+      ),
+    }),
+  ),
 );
 
 const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));

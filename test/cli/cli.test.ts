@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { table, variableOf } from '../../src/config/settings.ts';
+import { run } from './command.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pumphouse-'));
+  writeFileSync(join(folder, 'good.json'), '{ "port": 9000, "sendBuffer": 10 }');
+  writeFileSync(join(folder, 'bad.json'), '{ "prot": 9000 }');
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe.concurrent('the command', () => {
+  test('without arguments shows what it can do', async () => {
+    const { code, stdout } = await run([]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/serve .*check-config /s);
+  });
+
+  test('tells of every setting with its default and its variable', async () => {
+    const { code, stdout } = await run(['serve', '--help']);
+    expect(code).toBe(0);
+    const words = stdout.replaceAll(/\s+/g, ' ');
+    for (const { name, value, fallback } of table) {
+      if (value === undefined) continue;
+      expect(words).toContain(`env ${variableOf(name)})`);
+      if (fallback !== undefined) expect(words).toContain(`(default ${fallback}, env ${variableOf(name)})`);
+    }
+    expect(stdout).toContain('Examples:');
+  });
+
+  test('tells its version', async () => {
+    expect(await run(['--version'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  });
+
+  test.for([
+    [['serv'], "unknown command 'serv' (Did you mean serve?)"],
+    [['serve', '--prot', '1'], "unknown option '--prot' (Did you mean --port?)"],
+    [['serve', '--port'], "option '--port <PORT>' argument missing"],
+    [['serve', '--port', 'http'], '--port: "http" is not a port (0 to 65535)'],
+    [['serve', 'now'], "too many arguments for 'serve'. Expected 0 arguments but got 1."],
+    [['serve', '--config', '/no/such.json'], '/no/such.json: cannot be read (ENOENT)'],
+    [['serve', '--web', '/no/such'], '--web: "/no/such" has no index.html'],
+    [['check-config', '--log-level', 'loud'], /^--log-level: "loud" is not one of fatal, /],
+  ] as const)('%j is one line and exit 2', async ([args, line]) => {
+    const { code, stdout, stderr } = await run(args);
+    expect(stderr).toMatch(/^pumphouse: [^\n]+\n$/);
+    expect(stderr.slice('pumphouse: '.length, -1)).toMatch(line);
+    expect([code, stdout]).toEqual([2, '']);
+  });
+
+  test('a setting that the environment or the file misspells is one line and exit 2', async () => {
+    const [variable, file] = await Promise.all([
+      run(['serve'], { PUMPHOUSE_PROT: '1' }),
+      run(['serve'], { PUMPHOUSE_CONFIG: join(folder, 'bad.json') }),
+    ]);
+    expect(variable.stderr).toBe('pumphouse: PUMPHOUSE_PROT: no such setting; did you mean "PUMPHOUSE_PORT"?\n');
+    expect(file.stderr).toMatch(/^pumphouse: .*bad\.json: unknown setting "prot"; did you mean "port"\?\n$/);
+    expect([variable.code, file.code]).toEqual([2, 2]);
+  });
+
+  test.for(['uws', 'ws'])('a taken port is one line and exit 2, on %s', async (transport, context) => {
+    const { transports } = await import('../integration/server.ts');
+    context.skip(!transports.includes(transport as 'uws'), 'its binary does not load here');
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as { port: number };
+    const { code, stderr } = await run(['serve', '--port', `${port}`, '--transport', transport]);
+    holder.close();
+    expect(stderr).toBe(`pumphouse: port ${port} on 127.0.0.1 is taken; choose another with --port\n`);
+    expect(code).toBe(2);
+  });
+
+  test('a host that is not of this machine is one line and exit 2', async () => {
+    const { code, stderr } = await run(['serve', '--port', '0', '--host', '203.0.113.1']);
+    expect(stderr).toBe('pumphouse: 203.0.113.1 is no address of this machine; choose another with --host\n');
+    expect(code).toBe(2);
+  });
+
+  test('check-config shows what is in force and where it comes from', async () => {
+    const { code, stdout, stderr } = await run(['check-config', '--config', join(folder, 'good.json'), '--port', '1'], {
+      PUMPHOUSE_LOG_LEVEL: 'warn',
+    });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^port +1 {2}\(--port\)$/m);
+    expect(stdout).toMatch(/^sendBuffer +10 {2}\(.*good\.json: sendBuffer\)$/m);
+    expect(stdout).toMatch(/^logLevel +"warn" {2}\(PUMPHOUSE_LOG_LEVEL\)$/m);
+    expect(stdout).toMatch(/^host +"127.0.0.1" {2}\(default\)$/m);
+  });
+});

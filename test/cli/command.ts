@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+export interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A line of the log. */
+export type Line = Record<string, unknown>;
+
+/** The command, running. */
+export class Running {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ran>;
+  #stdout = '';
+  #stderr = '';
+
+  constructor(args: readonly string[], env: Record<string, string> = {}) {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.on('data', (data) => {
+      this.#stdout += data;
+    });
+    child.stderr.on('data', (data) => {
+      this.#stderr += data;
+    });
+    this.process = child;
+    this.ended = once(child, 'close').then(([code]) => ({ code, stdout: this.#stdout, stderr: this.#stderr }));
+  }
+
+  /** The lines it has logged so far, as JSON. */
+  get log(): Line[] {
+    const lines = this.#stdout.split('\n').slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as Line);
+  }
+
+  /** Waits for a line with this in it. @throws when the command ends or ten seconds pass without it. */
+  async line(message: string): Promise<Line> {
+    for (let i = 0; i < 1000; i++) {
+      const found = this.log.find(({ msg }) => String(msg).includes(message));
+      if (found) return found;
+      if (this.process.exitCode !== null) break;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error(`no "${message}" in the log:\n${this.#stdout}${this.#stderr}`);
+  }
+
+  /** Ends it with this signal and waits until it has ended. */
+  end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ran> {
+    this.process.kill(signal);
+    return this.ended;
+  }
+}
+
+/** Runs the command to its end. */
+export function run(args: readonly string[], env?: Record<string, string>): Promise<Ran> {
+  return new Running(args, env).ended;
+}
+
+/** Starts a server on a free port and waits until it listens. */
+export async function serving(args: readonly string[] = [], env?: Record<string, string>) {
+  const running = new Running(['serve', '--port', '0', ...args], env);
+  const { msg } = await running.line('serves http');
+  const url = /http:\S+/.exec(String(msg))?.[0] as string;
+  return { running, url, port: Number(new URL(url).port) };
+}

@@ -1,0 +1,139 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import { closes } from '../../src/protocol/close-codes.ts';
+import { peer, sluggard, transports, until } from '../integration/server.ts';
+import { type Running, serving } from './command.ts';
+
+const OFF = ['--publish-rate', 'off'];
+
+describe.each(transports)('pumphouse serve on %s', (transport) => {
+  let running: Running | undefined;
+  afterEach(() => running?.process.kill('SIGKILL'));
+
+  const start = async (...args: string[]) => {
+    const server = await serving(['--transport', transport, ...args]);
+    running = server.running;
+    return server;
+  };
+
+  test.each<NodeJS.Signals>(['SIGINT', 'SIGTERM'])(
+    '%s delivers what it took, sends everyone away with 1001, and ends with 0',
+    async (signal) => {
+      const { running, port } = await start(...OFF);
+      const [ada, bob] = [await peer(port), await peer(port)];
+      for (let i = 0; i < 500; i++) ada.socket.send(`message ${i}`);
+      await until('the first is heard', () => bob.messages().length > 0);
+      const { code } = await running.end(signal);
+      expect(await Promise.all([ada.closed, bob.closed])).toEqual(
+        [1001, 1001].map((code) => ({ code, reason: closes.goingAway.reason })),
+      );
+      expect(code).toBe(0);
+      expect(bob.messages()).toEqual(bob.messages().map((_, i) => `message ${i}`));
+      expect(running.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['shutting down', 'closed', 'bye']));
+    },
+  );
+
+  test('a client that takes nothing holds up the end no longer than the drain window', async () => {
+    const { running, port } = await start(...OFF, '--drain-window', '1', '--log-level', 'debug');
+    await sluggard(port);
+    const ada = await peer(port);
+    while (!running.log.some(({ msg }) => msg === 'lagging')) {
+      const heard = ada.messages().length;
+      for (let i = 0; i < 2_000; i++) ada.socket.send('x'.repeat(500));
+      await until('ada has heard it all', () => ada.messages().length >= heard + 2_000);
+    }
+    const asked = Date.now();
+    const { code } = await running.end();
+    expect(code).toBe(0);
+    expect(Date.now() - asked).toBeLessThan(3_000);
+    expect((await ada.closed).code).toBe(1001);
+  });
+
+  test('a close has one code: in its frame, in the log and in the metric', async () => {
+    const { running, port, url } = await start('--publish-rate', '1:2');
+    const [long, eager, polite] = [await peer(port), await peer(port), await peer(port)];
+    long.socket.send('x'.repeat(513));
+    for (let i = 0; i < 3; i++) eager.socket.send('me');
+    polite.socket.close(1000, 'bye');
+    const seen = (await Promise.all([long.closed, eager.closed, polite.closed])).map(({ code }) => code);
+    expect(seen).toEqual([1009, closes.rateExceeded.code, 1000]);
+    await until('all are in the log', () => running.log.filter(({ msg }) => msg === 'closed').length === 3);
+    const logged = running.log.filter(({ msg }) => msg === 'closed');
+    expect(logged.map(({ code, by }) => `${code} ${by}`).sort()).toEqual(['1000 peer', '1009 server', '4003 server']);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    for (const [code, by] of [
+      [1009, 'server'],
+      [4003, 'server'],
+      [1000, 'peer'],
+    ]) {
+      expect(metrics).toContain(`pumphouse_closes_total{code="${code}",by="${by}"} 1`);
+    }
+  });
+
+  test('is well until its end begins, serves the page, and refuses what is not a handshake', async () => {
+    const { url } = await start();
+    const [health, page, plain, foreign] = await Promise.all([
+      fetch(`${url}/healthz`),
+      fetch(url),
+      fetch(`${url}/ws`),
+      fetch(`${url}/elsewhere`, { method: 'POST', body: 'x' }),
+    ]);
+    expect([health.status, page.status, plain.status, foreign.status]).toEqual([200, 200, 400, 404]);
+    expect(await page.text()).toContain('<title>Pumphouse</title>');
+  });
+
+  test('a page from elsewhere cannot speak to it', async () => {
+    const { port } = await start();
+    const { WebSocket } = await import('ws');
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { origin: 'http://evil.example' });
+    const [, response] = await once(socket, 'unexpected-response');
+    expect(response.statusCode).toBe(403);
+    response.destroy();
+  });
+
+  test('a second signal ends it at once', async () => {
+    const { running, port } = await start('--drain-window', '60');
+    const tcp = await sluggard(port); // it never answers the close frame
+    running.process.kill('SIGTERM');
+    await running.line('shutting down');
+    const { code } = await running.end('SIGTERM');
+    expect(code).toBe(143);
+    tcp.destroy();
+  });
+});
+
+test('the log is JSON where nobody looks: transport, wire, engine and address', async () => {
+  const { running } = await serving();
+  const line = await running.line('serves');
+  expect(line).toMatchObject({ level: 30, transport: expect.any(String), wire: 'gorilla', engine: 'memory' });
+  expect((await running.end()).code).toBe(0);
+});
+
+test('the log is for people on a terminal', async (context) => {
+  context.skip(!existsSync('/usr/bin/script'), 'no terminal to be had: /usr/bin/script is missing');
+  const command = `timeout -s INT 2 ${process.execPath} --import tsx src/cli.ts serve --port 0`;
+  const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null']).catch((error) => error);
+  expect(stdout).toMatch(/\[\d\d:\d\d:\d\d\.\d\d\d\].*INFO.*: .*pumphouse serves http:\/\/127\.0\.0\.1:\d+/);
+  expect(stdout).not.toContain('{"level"');
+});
+
+test('rooms coalesce as the config file says', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-'));
+  const config = join(folder, 'c.json');
+  writeFileSync(config, '{ "publishRate": "off", "rooms": { "lobby": { "coalesce": { "maxDelayMs": 200 } } } }');
+  const { running, port } = await serving(['--config', config]);
+  const ada = await peer(port);
+  for (let i = 0; i < 10; i++) {
+    ada.socket.send(`${i}`);
+    await new Promise((resolve) => setTimeout(resolve, 5)); // each in a turn of its own
+  }
+  await until('all came', () => ada.messages().length === 10);
+  expect(ada.frames.length).toBeLessThan(4);
+  await running.end();
+  rmSync(folder, { recursive: true });
+});

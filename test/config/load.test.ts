@@ -1,0 +1,161 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, didYouMean } from '../../src/config/error.ts';
+import { load, type Sources } from '../../src/config/load.ts';
+import { flagOf, table, variableOf } from '../../src/config/settings.ts';
+
+/** Loads from these sources; `file` is the text of the config file c.json. */
+function loadFrom({ flags = {}, env = {}, file }: { flags?: Sources['flags']; env?: Sources['env']; file?: string }) {
+  const named = file === undefined ? flags : { config: 'c.json', ...flags };
+  const readFile = () => {
+    if (file === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+    return file;
+  };
+  return load({ flags: named, env, readFile, exists: (path) => path === 'site/index.html' });
+}
+
+function complaint(sources: Parameters<typeof loadFrom>[0]): string {
+  try {
+    loadFrom(sources);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    expect((error as Error).message).not.toContain('\n');
+    return (error as Error).message;
+  }
+  throw new Error('it was taken');
+}
+
+test('without sources every setting has its default', () => {
+  const { settings, origins } = loadFrom({});
+  expect(settings).toEqual({
+    host: '127.0.0.1',
+    port: 8080,
+    wire: 'auto',
+    web: undefined,
+    engine: 'memory',
+    sendBuffer: 4096,
+    publishRate: { perSecond: 20, burst: 40 },
+    transport: 'auto',
+    drainWindow: 10,
+    logLevel: 'info',
+    rooms: {},
+  });
+  expect(new Set(Object.values(origins))).toEqual(new Set(['default']));
+});
+
+test('flags win over the environment, that over the file, that over the default', () => {
+  const flags = { port: '1' };
+  const env = { PUMPHOUSE_PORT: '2', PUMPHOUSE_SEND_BUFFER: '22' };
+  const file = '{ "port": 3, "sendBuffer": 33, "host": "::" }';
+  const { settings, origins } = loadFrom({ flags, env, file });
+  expect(settings).toMatchObject({ port: 1, sendBuffer: 22, host: '::', drainWindow: 10 });
+  expect(origins).toMatchObject({
+    port: '--port',
+    sendBuffer: 'PUMPHOUSE_SEND_BUFFER',
+    host: 'c.json: host',
+    drainWindow: 'default',
+  });
+});
+
+test('the config file may be named by the environment', () => {
+  const sources = { flags: {}, env: { PUMPHOUSE_CONFIG: 'x.json' }, readFile: () => '{"port":5}', exists: () => true };
+  expect(load(sources).settings.port).toBe(5);
+});
+
+test.each([
+  ['off', 'off'],
+  ['5', { perSecond: 5, burst: 10 }],
+  ['5:100', { perSecond: 5, burst: 100 }],
+])('a publish rate of %s is %j', (text, rate) => {
+  expect(loadFrom({ flags: { publishRate: text } }).settings.publishRate).toEqual(rate);
+});
+
+test('rooms are given in the file, and coalesce up to a frame unless told', () => {
+  const file = '{ "rooms": { "lobby": { "coalesce": { "maxDelayMs": 5 } } } }';
+  expect(loadFrom({ file }).settings.rooms).toEqual({ lobby: { coalesce: { maxDelayMs: 5, maxBytes: 65_536 } } });
+});
+
+test('a folder with a page in it is taken', () => {
+  expect(loadFrom({ flags: { web: 'site' } }).settings.web).toBe('site');
+});
+
+describe('one line says where the value came from, what it was and what it should be', () => {
+  const port = 'is not a port (0 to 65535)';
+  test.each([
+    [{ flags: { port: 'http' } }, `--port: "http" ${port}`],
+    [{ flags: { port: '65536' } }, `--port: "65536" ${port}`],
+    [{ flags: { port: '-1' } }, `--port: "-1" ${port}`],
+    [{ flags: { port: '' } }, `--port: "" ${port}`],
+    [{ flags: { port: '1e3' } }, `--port: "1e3" ${port}`],
+    [{ env: { PUMPHOUSE_PORT: 'x' } }, `PUMPHOUSE_PORT: "x" ${port}`],
+    [{ file: '{"port": 1.5}' }, `c.json: port: 1.5 ${port}`],
+    [{ file: '{"port": null}' }, `c.json: port: null ${port}`],
+    [{ flags: { host: '' } }, '--host: "" is not a host'],
+    [{ flags: { wire: 'telex' } }, '--wire: "telex" is not one of auto, gorilla'],
+    [{ flags: { engine: 'steam' } }, '--engine: "steam" is not one of memory'],
+    [{ flags: { transport: 'tcp' } }, '--transport: "tcp" is not one of auto, uws, ws'],
+    [{ flags: { sendBuffer: '0' } }, '--send-buffer: "0" is not a number of messages (1 to 1000000)'],
+    [{ flags: { drainWindow: '601' } }, '--drain-window: "601" is not a number of seconds (0 to 600)'],
+    [
+      { flags: { logLevel: 'loud' } },
+      '--log-level: "loud" is not one of fatal, error, warn, info, debug, trace, silent',
+    ],
+    [
+      { flags: { publishRate: '0' } },
+      '--publish-rate: "0" is not "off", a number of messages a second, or that and a burst, as in 20:40',
+    ],
+    [
+      { flags: { publishRate: '5:' } },
+      '--publish-rate: "5:" is not "off", a number of messages a second, or that and a burst, as in 20:40',
+    ],
+    [{ flags: { web: 'nowhere' } }, '--web: "nowhere" has no index.html'],
+    [{ env: { PUMPHOUSE_WEB: '' } }, 'PUMPHOUSE_WEB: "" is not a folder'],
+    [{ env: { PUMPHOUSE_PROT: '1' } }, 'PUMPHOUSE_PROT: no such setting; did you mean "PUMPHOUSE_PORT"?'],
+    [{ flags: { config: 'gone.json' } }, 'gone.json: cannot be read (ENOENT)'],
+    [{ file: '' }, /^c\.json: is not JSON: /],
+    [{ file: '{"port": 1,}' }, /^c\.json: is not JSON: /],
+    [{ file: '[]' }, 'c.json: is not a JSON object of settings'],
+    [{ file: 'null' }, 'c.json: is not a JSON object of settings'],
+    [{ file: '{"prot": 1}' }, 'c.json: unknown setting "prot"; did you mean "port"?'],
+    [{ file: '{"zzz": 1}' }, 'c.json: unknown setting "zzz"'],
+    [
+      { file: '{"rooms": {"a": {"coalesce": {"maxDelayMs": 2000}}}}' },
+      'c.json: rooms.a.coalesce.maxDelayMs: 2000 is not a number of milliseconds (0 to 1000)',
+    ],
+    [{ file: '{"rooms": {"a": {"colour": 1}}}' }, /^c\.json: rooms\.a\.colour: /],
+    [{ file: '{"rooms": []}' }, /^c\.json: rooms: /],
+  ])('%j', (sources, line) => {
+    expect(complaint(sources)).toMatch(line);
+  });
+});
+
+test('whatever the sources hold, they are taken or refused with a line', () => {
+  const value = fc.oneof(fc.string(), fc.constantFrom('0', '1', 'off', 'auto', '8080'));
+  const names = table.map(({ name }) => name as string);
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom(...names), value),
+      fc.dictionary(fc.constantFrom(...names.map(variableOf), 'PATH'), value),
+      fc.option(fc.oneof(fc.json(), fc.string()), { nil: undefined }),
+      (flags, env, file) => {
+        try {
+          loadFrom({ flags, env, ...(file === undefined ? {} : { file }) });
+        } catch (error) {
+          expect(error).toBeInstanceOf(ConfigError);
+          expect((error as Error).message).not.toMatch(/\n/);
+        }
+      },
+    ),
+  );
+});
+
+test('names are written the way of each source', () => {
+  expect([flagOf('sendBuffer'), variableOf('sendBuffer')]).toEqual(['send-buffer', 'PUMPHOUSE_SEND_BUFFER']);
+});
+
+test('a slip of the finger is guessed, a strange word is not', () => {
+  const known = ['port', 'host', 'sendBuffer'];
+  expect(didYouMean('prot', known)).toBe('; did you mean "port"?');
+  expect(didYouMean('sendbufer', known)).toBe('; did you mean "sendBuffer"?');
+  expect(didYouMean('colour', known)).toBe('');
+});

@@ -1,0 +1,124 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRoutes } from '../../src/http/routes.ts';
+import { closes } from '../../src/protocol/close-codes.ts';
+
+const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => 'a 1\n' };
+let folder: string;
+let draining = false;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pumphouse-'));
+  mkdirSync(join(folder, 'site', 'sub'), { recursive: true });
+  writeFileSync(join(folder, 'secret.txt'), 'secret');
+  writeFileSync(join(folder, 'site', 'index.html'), '<p>own page');
+  writeFileSync(join(folder, 'site', 'sub', 'index.html'), '<p>below');
+  writeFileSync(join(folder, 'site', 'a b.json'), '{}');
+  writeFileSync(join(folder, 'site', '.env'), 'secret');
+  writeFileSync(join(folder, 'site', 'strange.zzz'), '?');
+  writeFileSync(join(folder, 'site', 'large.bin'), '');
+  truncateSync(join(folder, 'site', 'large.bin'), 9 * 1024 * 1024);
+  symlinkSync(join(folder, 'secret.txt'), join(folder, 'site', 'link.txt'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const ask = (path: string, { method = 'GET', own = false } = {}) =>
+  createRoutes({ web: own ? join(folder, 'site') : undefined, metrics, draining: () => draining })({
+    method,
+    path,
+    query: '',
+    remoteAddress: '',
+    header: () => '',
+  });
+
+describe('the routes', () => {
+  test('the chat is at /, kept to itself by a content security policy', async () => {
+    const { status, headers, body } = await ask('/');
+    expect(status).toBe(200);
+    expect(headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(headers['content-security-policy']).toContain("default-src 'none'");
+    expect(String(body)).toContain('<title>Pumphouse</title>');
+  });
+
+  test.each([
+    ['/chat.js', 'text/javascript; charset=utf-8'],
+    ['/chat.css', 'text/css; charset=utf-8'],
+    ['/icon.svg', 'image/svg+xml'],
+  ])('its %s is %s', async (path, type) => {
+    expect(await ask(path)).toMatchObject({ status: 200, headers: { 'content-type': type } });
+  });
+
+  test('the page quotes the same table of close codes', async () => {
+    const { body } = await ask('/close-codes.js');
+    const module = await import(`data:text/javascript,${encodeURIComponent(String(body))}`);
+    expect(module.closes).toEqual(closes);
+    expect([1001, 1006, 1009, 4000, 4499, 4500].map(module.comesBack)).toEqual([true, true, false, true, true, false]);
+  });
+
+  test('/healthz is well until the end begins', async () => {
+    expect(await ask('/healthz')).toMatchObject({ status: 200, body: 'ok\n' });
+    draining = true;
+    expect(await ask('/healthz')).toMatchObject({ status: 503, body: 'draining\n' });
+    draining = false;
+  });
+
+  test('/metrics is in the form that Prometheus reads', async () => {
+    const { contentType } = metrics;
+    expect(await ask('/metrics')).toMatchObject({
+      status: 200,
+      headers: { 'content-type': contentType },
+      body: 'a 1\n',
+    });
+  });
+
+  test.each([
+    ['/ws', 'GET', 400],
+    ['/ws', 'POST', 405],
+    ['/', 'POST', 405],
+    ['/', 'DELETE', 405],
+    ['/nothing', 'GET', 404],
+    ['/nothing', 'POST', 404],
+    ['/healthz', 'POST', 404],
+    ['', 'GET', 404],
+    ['*', 'OPTIONS', 404],
+  ])('%s with %s is %i', async (path, method, status) => {
+    expect((await ask(path, { method })).status).toBe(status);
+  });
+});
+
+describe('a folder of files', () => {
+  test('is served instead of the chat, without its policy', async () => {
+    const { status, headers, body } = await ask('/', { own: true });
+    expect([status, String(body), headers['content-security-policy']]).toEqual([200, '<p>own page', undefined]);
+    expect((await ask('/chat.js', { own: true })).status).toBe(404);
+  });
+
+  test.each([
+    ['/a%20b.json', 'application/json'],
+    ['/sub/', 'text/html; charset=utf-8'],
+    ['/strange.zzz', 'application/octet-stream'],
+  ])('%s is served as %s', async (path, type) => {
+    expect(await ask(path, { own: true })).toMatchObject({ status: 200, headers: { 'content-type': type } });
+  });
+
+  test.each([
+    '/../secret.txt',
+    '/%2e%2e/secret.txt',
+    '/..%2fsecret.txt',
+    '/sub/../../secret.txt',
+    '/..%5csecret.txt',
+    '//etc/passwd',
+    '/link.txt',
+    '/.env',
+    '/sub',
+    '/a%00b',
+    '/%zz',
+    '/C:/x',
+    '/large.bin',
+    `/${'x'.repeat(5000)}`,
+  ])('%s is not to be had', async (path) => {
+    expect((await ask(path, { own: true })).status).toBe(404);
+  });
+});

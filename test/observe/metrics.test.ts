@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import { createEvents } from '../../src/hub/events.ts';
+import { collectMetrics } from '../../src/observe/metrics.ts';
+import { closes } from '../../src/protocol/close-codes.ts';
+
+const readings = { connections: () => 3, rooms: () => 2, mailbox: (name: string) => name.length };
+
+/** The samples of these metrics, by name and labels. */
+async function samples(text: Promise<string>): Promise<Record<string, number>> {
+  const lines = (await text).split('\n').filter((line) => line.startsWith('pumphouse_'));
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]),
+  );
+}
+
+test("the Hub's events are counted, its state is read when someone asks", async () => {
+  const events = createEvents();
+  const metrics = collectMetrics(events, readings);
+  events.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
+  events.emit('committed', { room: 'r', from: 1, to: 10, members: 1 });
+  events.emit('committed', { room: 'r', from: 11, to: 11, members: 1 });
+  events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 1, records: 9, why: '' });
+  events.emit('overloaded', { mailbox: 'broadcast', capacity: 1 });
+  events.emit('disconnected', { client: 'c1', wire: 'gorilla', close: closes.goingAway, by: 'server' });
+  expect(await samples(metrics.text())).toEqual({
+    pumphouse_connections: 3,
+    pumphouse_rooms: 2,
+    'pumphouse_mailbox_posts{mailbox="register"}': 8,
+    'pumphouse_mailbox_posts{mailbox="unregister"}': 10,
+    'pumphouse_mailbox_posts{mailbox="broadcast"}': 9,
+    pumphouse_connects_total: 1,
+    pumphouse_messages_total: 11,
+    pumphouse_batches_total: 2,
+    pumphouse_evictions_total: 1,
+    'pumphouse_overloads_total{mailbox="broadcast"}': 1,
+    'pumphouse_closes_total{code="1001",by="server"}': 1,
+  });
+});
+
+test('a peer cannot make metrics grow by closing with code after code', async () => {
+  const events = createEvents();
+  const metrics = collectMetrics(events, readings);
+  for (let code = 1000; code < 5000; code++) {
+    events.emit('disconnected', { client: 'c', wire: 'gorilla', close: { code, reason: '' }, by: 'peer' });
+  }
+  const labels = Object.keys(await samples(metrics.text())).filter((name) => name.startsWith('pumphouse_closes_total'));
+  expect(labels.length).toBeLessThan(30);
+  expect(labels).toContain('pumphouse_closes_total{code="other",by="peer"}');
+});
+
+test('two servers in one process count for themselves', async () => {
+  const [one, other] = [createEvents(), createEvents()];
+  const metrics = [collectMetrics(one, readings), collectMetrics(other, readings)];
+  one.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
+  const counts = await Promise.all(metrics.map((each) => samples(each.text())));
+  expect(counts.map((each) => each['pumphouse_connects_total'])).toEqual([1, 0]);
+});
