@@ -96,7 +96,7 @@ describe.each(transports)('the server of the transport %s', (name) => {
       tcp.on('error', () => {});
       tcp.end(bytes);
       tcp.resume();
-      await once(tcp, 'close');
+      await new Promise((resolve) => tcp.once('close', resolve));
     }
     expect((await fetch(url)).status).toBe(200);
   });
