@@ -165,10 +165,10 @@ function behaviour(
       connection.listener.open(connection.socket);
     },
     message(ws, data, binary) {
-      ws.getUserData().listener.message(new Uint8Array(data), binary);
+      ws.getUserData().listener.message(Buffer.from(data), binary);
     },
     pong(ws, payload) {
-      ws.getUserData().listener.pong(new Uint8Array(payload));
+      ws.getUserData().listener.pong(Buffer.from(payload));
     },
     drain(ws) {
       // It is called whenever something left, also when something is left.

@@ -23,10 +23,15 @@ export function gorilla(limits: Partial<WireLimits> = {}): Wire {
 
 function decode(data: Uint8Array, binary: boolean): Command {
   if (binary && !isUtf8(data)) return { kind: 'violation', close: closes.invalidText };
-  const said = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
+  const said = bufferOf(data).toString();
   const text = trim(onOneLine(said));
   const bytes = text.length === said.length ? data.byteLength : Buffer.byteLength(text);
   return { kind: 'broadcast', room: PUBLIC_ROOM, id: '', data: text, bytes };
+}
+
+/** Transports hand over Buffers as a rule: then no other view is made. */
+function bufferOf(data: Uint8Array): Buffer {
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function encode(_room: string, log: Log, from: number): Frame {
