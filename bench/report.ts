@@ -93,7 +93,7 @@ export function report(options: BenchOptions, result: LoadResult, rates: Rates):
   rows.push(['generator', `${percent(generator.busy)} busy`]);
   rows.push(['closed', codes(closes)]);
   if (slow > 0) rows.push(['closed, slow', codes(slowCloses)]);
-  if (audit > 0) {
+  if (audit > 0 && senders > 0) {
     const verdict = sound(result) ? 'each once and in order' : 'see below';
     rows.push([
       'audit',
