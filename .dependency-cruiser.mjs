@@ -6,7 +6,8 @@ const may = {
   engine: ['hub/ports'],
   transport: ['protocol'],
   client: ['protocol', 'hub', 'wire/wire', 'transport/port'],
-  http: ['protocol', 'transport/port'],
+  auth: ['protocol'],
+  http: ['protocol', 'transport/port', 'auth'],
   config: ['protocol'],
   observe: ['protocol', 'hub/events'],
 };

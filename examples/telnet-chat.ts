@@ -68,7 +68,8 @@ let clients = 0;
 const server = createServer((tcp) => {
   const client = new Client(`tcp-${++clients}`, lines, context);
   client.open(new LineSocket(tcp));
-  client.tell(Buffer.from(`* hello ${client.id}, ${keepalive.clients.size} here\n`));
+  client.tell(`* hello ${client.id}, ${keepalive.clients.size} here\n`);
+  client.pump.release();
   let rest = Buffer.alloc(0);
   tcp.on('data', (data) => {
     rest = Buffer.concat([rest, data]);

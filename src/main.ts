@@ -1,7 +1,10 @@
-import { Client } from './client/client.ts';
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Sessions } from './auth/sessions.ts';
 import { Keepalive } from './client/keepalive.ts';
 import type { Settings } from './config/settings.ts';
 import { memory } from './engine/memory.ts';
+import { Gate } from './gate.ts';
 import { plainText } from './http/answers.ts';
 import { checkHandshake } from './http/handshake.ts';
 import { createRoutes, WS_PATH } from './http/routes.ts';
@@ -10,10 +13,8 @@ import { Hub } from './hub/hub.ts';
 import type { HubSettings } from './hub/settings.ts';
 import { type Logger, logEvents } from './observe/log.ts';
 import { collectMetrics } from './observe/metrics.ts';
-import { closes } from './protocol/close-codes.ts';
 import { chooseTransport } from './transport/choose.ts';
 import type { Application } from './transport/port.ts';
-import { gorilla } from './wire/gorilla.ts';
 
 /** A server that listens. */
 export interface Running {
@@ -47,8 +48,7 @@ export async function serve(settings: Settings, log: Logger): Promise<Running> {
   const keepalive = new Keepalive(systemClock, systemScheduler);
   const publishRate = settings.publishRate === 'off' ? undefined : settings.publishRate;
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const wire = gorilla();
-  let clients = 0;
+  const gate = new Gate(settings.wire, new Sessions(randomBytes(32)), context);
   let draining = false;
   const metrics = collectMetrics(hub.events, {
     connections: () => keepalive.clients.size,
@@ -59,24 +59,24 @@ export async function serve(settings: Settings, log: Logger): Promise<Running> {
   const application: Application = {
     handle,
     upgrade(request) {
-      const refused = request.path === WS_PATH ? checkHandshake(request) : plainText(404, 'Not found');
-      return refused ?? { listener: new Client(`c${++clients}`, wire, context), protocol: '' };
+      if (request.path !== WS_PATH) return plainText(404, 'Not found');
+      return checkHandshake(request) ?? gate.enter(request);
     },
   };
   const transport = factory(application, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE });
   const port = await transport.listen(settings.host, settings.port);
   const url = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
-  log.info({ transport: transport.name, wire: wire.name, engine: settings.engine }, `pumphouse serves ${url}`);
+  log.info({ transport: transport.name, wire: settings.wire, engine: settings.engine }, `pumphouse serves ${url}`);
   return {
     url,
     async stop() {
       draining = true;
       transport.stopListening();
-      hub.settle(); // what was taken is delivered before anyone is sent away
-      for (const client of keepalive.clients) client.end(closes.goingAway);
+      await hub.settle(); // what was taken is delivered before anyone is sent away
+      await sendAway(keepalive, settings.drainWindow * 1000);
       await allGone(keepalive, settings.drainWindow * 1000);
       if (keepalive.clients.size > 0) transport.terminate();
-      hub.settle();
+      await hub.settle();
       await hub.close();
     },
   };
@@ -86,11 +86,26 @@ function hubSettingsOf({ sendBuffer, rooms }: Settings): Partial<HubSettings> {
   return {
     sendBuffer: { records: sendBuffer, bytes: SEND_BUFFER_BYTES },
     coalesce: (room) => (Object.hasOwn(rooms, room) ? rooms[room]?.coalesce : undefined),
+    slow: (room) => (Object.hasOwn(rooms, room) ? rooms[room]?.slow : undefined) ?? 'evict',
   };
+}
+
+// Those who are told when to come back come at most so many a second, as far as the drain window allows.
+const RETURNS_A_SECOND = 1000;
+const AWAY_AT_ONCE = 100;
+
+/** Sends everyone away, one after the other, each with a time of its own to come back. @param ms the drain window. */
+async function sendAway(keepalive: Keepalive, ms: number): Promise<void> {
+  const clients = [...keepalive.clients];
+  const apart = Math.min(1000 / RETURNS_A_SECOND, ms / clients.length);
+  for (const [index, client] of clients.entries()) {
+    client.goAway(Math.round(index * apart));
+    if (index % AWAY_AT_ONCE === AWAY_AT_ONCE - 1) await sleep(1);
+  }
 }
 
 /** Resolves when no client is left, or after `ms`. */
 async function allGone(keepalive: Keepalive, ms: number): Promise<void> {
   const end = Date.now() + ms;
-  while (keepalive.clients.size > 0 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (keepalive.clients.size > 0 && Date.now() < end) await sleep(10);
 }

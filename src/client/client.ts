@@ -1,15 +1,25 @@
-import type { Subscriber } from '../hub/ports.ts';
+import type { Notice } from '../hub/ports.ts';
 import type { Member } from '../hub/room.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import type { Socket, SocketListener } from '../transport/port.ts';
 import type { Wire } from '../wire/wire.ts';
 import type { Keepalive } from './keepalive.ts';
-import { ReadPump, type ReadPumpContext } from './read-pump.ts';
+import { type Reader, ReadPump, type ReadPumpContext } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
 /** What all clients of one Hub share. */
 export interface ClientContext extends ReadPumpContext {
   readonly keepalive: Keepalive;
+}
+
+/** Who a client is, where it is more than a connection with a number. */
+export interface Identity {
+  /** What others know it by; its id unless given. */
+  readonly user?: string;
+  /** Rooms that it is in from the start; those of its wire unless given. */
+  readonly rooms?: readonly string[];
+  /** What it is told first. */
+  readonly welcome?: Notice;
 }
 
 /** `opening` until it is in its rooms, `ready`, `closing` once the server has said goodbye, `closed`. */
@@ -19,8 +29,9 @@ export type ClientState = 'opening' | 'ready' | 'closing' | 'closed';
  * One connection. It listens to its socket, and it alone with its write pump touches it: the read pump takes what comes in
  * to the Hub, the write pump takes what the Hub hands it to the socket.
  */
-export class Client implements Subscriber, SocketListener {
+export class Client implements Reader, SocketListener {
   readonly id: string;
+  readonly user: string;
   readonly wire: Wire;
   readonly memberships: Member[] = [];
   readonly pump: WritePump;
@@ -28,6 +39,8 @@ export class Client implements Subscriber, SocketListener {
   lag = 0;
   readonly #context: ClientContext;
   readonly #readPump: ReadPump;
+  readonly #rooms: readonly string[];
+  readonly #welcome: Notice | undefined;
   #state: ClientState = 'opening';
   #socket: Socket | undefined;
   /** What the server closed with. */
@@ -35,12 +48,16 @@ export class Client implements Subscriber, SocketListener {
   #pingedAt: number;
   #pongBy: number;
 
-  constructor(id: string, wire: Wire, context: ClientContext) {
+  /** @param id of the connection, or of the session that outlives it: a sender's ids are told apart by it. */
+  constructor(id: string, wire: Wire, context: ClientContext, identity: Identity = {}) {
     this.id = id;
+    this.user = identity.user ?? id;
     this.wire = wire;
+    this.#rooms = identity.rooms ?? wire.rooms;
+    this.#welcome = identity.welcome;
     this.#context = context;
     this.pump = new WritePump(wire, context.clock);
-    this.#readPump = new ReadPump(id, wire, context);
+    this.#readPump = new ReadPump(this, wire, this.#rooms, context);
     this.#pingedAt = context.clock.now();
     this.#pongBy = this.#pingedAt + wire.pongWait;
   }
@@ -59,8 +76,10 @@ export class Client implements Subscriber, SocketListener {
     this.pump.open(socket);
     keepalive.add(this);
     hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: socket.remoteAddress });
-    const registered = this.wire.rooms.every((room) => hub.register(this, room));
+    if (this.#welcome) this.notify(this.#welcome);
+    const registered = this.#rooms.every((room) => hub.register(this, room));
     if (!registered) this.end(closes.busy);
+    else if (this.#rooms.length === 0) this.#state = 'ready';
   }
 
   message(data: Uint8Array, binary: boolean): void {
@@ -102,13 +121,25 @@ export class Client implements Subscriber, SocketListener {
     this.#socket?.close(this.#goodbye);
   }
 
-  /** Sends a frame of its own, ahead of the rooms' records. Who lets too many of them wait is closed. */
-  tell(frame: Uint8Array): void {
-    if (!this.closed && !this.pump.tell(frame)) this.end(closes.slowConsumer);
+  tell(line: string): void {
+    if (!this.closed && !this.pump.tell(line)) this.end(closes.slowConsumer);
+  }
+
+  notify(notice: Notice): void {
+    const line = this.wire.notice?.(notice);
+    if (line === undefined) return;
+    this.tell(line);
+    this.pump.release();
+  }
+
+  /** Sends it away in an orderly end, to come back after so many milliseconds. */
+  goAway(reconnectIn: number): void {
+    if (!this.closed) this.notify({ t: 'drain', reconnectIn });
+    this.end(closes.goingAway);
   }
 
   joined(_member: Member, _recovered: boolean): void {
-    if (this.#state === 'opening' && this.memberships.length >= this.wire.rooms.length) this.#state = 'ready';
+    if (this.#state === 'opening' && this.memberships.length >= this.#rooms.length) this.#state = 'ready';
   }
 
   evict(close: Close, member: Member): void {

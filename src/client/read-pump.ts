@@ -1,62 +1,159 @@
 import type { Hub } from '../hub/hub.ts';
-import type { Clock } from '../hub/ports.ts';
+import type { Clock, Notice, Subscriber } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import type { Wire } from '../wire/wire.ts';
-
-/** Messages that a client may send: `burst` at once, then `perSecond`. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
+import { type ErrorCode, errors } from '../protocol/v1.ts';
+import type { Command, Said, Wire } from '../wire/wire.ts';
+import { type Rate, TokenBucket } from './rate.ts';
 
 /** What a read pump needs. */
 export interface ReadPumpContext {
   readonly hub: Hub;
   readonly clock: Clock;
-  /** Undefined: as many as it likes. */
+  /** Undefined: as much as it likes. */
   readonly publishRate: Rate | undefined;
 }
 
+/** Whose read pump it is. */
+export interface Reader extends Subscriber {
+  /** Tells it something at once; a wire without notices says nothing. */
+  notify(notice: Notice): void;
+}
+
+/** Rooms that one client may be in. */
+export const MAX_ROOMS = 128;
+
+// Joins and the like are no messages, but cost something too: so many for each message that is allowed.
+const REQUESTS_A_MESSAGE = 5;
+
+// Who is refused this often in a row does not listen.
+const REFUSALS = 100;
+
 /**
- * Takes what a client sends to the Hub: size, decoding, rate, mailbox. It never throws, whatever the bytes; what the Hub
- * cannot have ends the client.
+ * Takes what a client sends to the Hub: size, decoding, membership, rate, mailbox. It never throws, whatever the bytes. What
+ * the Hub cannot have is answered with an error where the wire has one, and ends the client where not.
  */
 export class ReadPump {
-  readonly #from: string;
+  readonly #client: Reader;
   readonly #wire: Wire;
   readonly #context: ReadPumpContext;
-  #tokens: number;
-  #filledAt: number;
+  readonly #messages: TokenBucket | undefined;
+  readonly #requests: TokenBucket | undefined;
+  /** The rooms that it asked to be in and did not leave; undefined where the wire decides on them. */
+  readonly #rooms: Set<string> | undefined;
+  #refusals = 0;
 
-  /** @param from the client's id. */
-  constructor(from: string, wire: Wire, context: ReadPumpContext) {
-    this.#from = from;
+  constructor(client: Reader, wire: Wire, rooms: readonly string[], context: ReadPumpContext) {
+    this.#client = client;
     this.#wire = wire;
     this.#context = context;
-    this.#tokens = context.publishRate?.burst ?? 0;
-    this.#filledAt = context.clock.now();
+    this.#rooms = wire.notice && new Set(rooms);
+    const { publishRate: rate, clock } = context;
+    if (!rate) return;
+    this.#messages = new TokenBucket(rate, clock);
+    if (!wire.notice) return;
+    const { perSecond, burst } = rate;
+    this.#requests = new TokenBucket(
+      { perSecond: perSecond * REQUESTS_A_MESSAGE, burst: burst * REQUESTS_A_MESSAGE },
+      clock,
+    );
   }
 
-  /** @returns why the client must be closed, or undefined when the message was taken. The bytes live only during the call. */
+  /** @returns why the client must be closed, or undefined when it stays. The bytes live only during the call. */
   message(data: Uint8Array, binary: boolean): Close | undefined {
     if (data.byteLength > this.#wire.maxMessageSize) return closes.messageTooBig;
-    const command = this.#wire.decode(data, binary);
-    if (command.kind === 'violation') return command.close;
-    if (!this.#mayPublish()) return closes.rateExceeded;
-    const { room, id, data: text, bytes } = command;
-    const taken = this.#context.hub.broadcast({ room, from: this.#from, id, data: text, bytes });
-    return taken ? undefined : closes.busy;
+    for (const command of this.#wire.decode(data, binary)) {
+      const close = this.#take(command);
+      if (close) return close;
+    }
+    return undefined;
   }
 
-  #mayPublish(): boolean {
-    const { publishRate, clock } = this.#context;
-    if (!publishRate) return true;
-    const now = clock.now();
-    const earned = ((now - this.#filledAt) / 1000) * publishRate.perSecond;
-    this.#tokens = Math.min(publishRate.burst, this.#tokens + earned);
-    this.#filledAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
+  #take(command: Command): Close | undefined {
+    if (command.kind === 'broadcast') return this.#broadcast(command);
+    if (command.kind === 'violation') return command.close;
+    if (command.kind === 'refusal') return this.#refuse(command.code, closes.protocolError, command);
+    if (this.#requests?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, nameOf(command));
+    return this.#request(command);
   }
+
+  #broadcast(said: Said): Close | undefined {
+    const { room, id, data, json, bytes } = said;
+    const { id: sender, user: from } = this.#client;
+    if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, said);
+    if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, said);
+    const taken = this.#context.hub.broadcast({ room, from, sender, id, data, json, bytes, by: this.#client });
+    return this.#answered(taken, said);
+  }
+
+  #request(command: Exclude<Command, { kind: 'broadcast' | 'violation' | 'refusal' }>): Close | undefined {
+    const { hub } = this.#context;
+    const client = this.#client;
+    if (command.kind === 'ping') {
+      client.notify({ t: 'pong' });
+      return this.#answered(true, {});
+    }
+    const { room } = command;
+    if (command.kind === 'join') return this.#join(room, command);
+    if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, { room });
+    switch (command.kind) {
+      case 'leave': {
+        const taken = hub.unregister(client, room);
+        if (taken) this.#rooms?.delete(room);
+        return this.#answered(taken, { room });
+      }
+      case 'signal': {
+        if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, { room });
+        const signal = { t: 'signal', room, from: client.user, data: command.data } as const;
+        return this.#answered(hub.signal({ room, from: client.user, signal, by: client }), { room });
+      }
+      case 'history': {
+        const { before, after, limit } = command;
+        return this.#answered(hub.history({ subscriber: client, room, before, after, limit }), { room });
+      }
+      case 'ack':
+        return this.#ack(room, command.seq);
+    }
+  }
+
+  #join(room: string, { since, history }: Extract<Command, { kind: 'join' }>): Close | undefined {
+    const { hub } = this.#context;
+    if (this.#rooms?.has(room) === false && this.#rooms.size >= MAX_ROOMS) {
+      return this.#refuse('too_many_rooms', closes.protocolError, { room });
+    }
+    const taken = hub.register(this.#client, room, since, history);
+    if (taken) this.#rooms?.add(room);
+    return this.#answered(taken, { room });
+  }
+
+  /** Of what it was not handed it cannot have shown anything. */
+  #ack(room: string, seq: number): Close | undefined {
+    const member = this.#client.memberships.find((one) => one.room.name === room);
+    if (member && seq > member.cursor) return this.#refuse('bad_field', closes.protocolError, { room });
+    if (member) member.acked = Math.max(member.acked, seq);
+    return this.#answered(true, {});
+  }
+
+  #answered(taken: boolean, named: Named): Close | undefined {
+    if (!taken) return this.#refuse('busy', closes.busy, named);
+    this.#refusals = 0;
+    return undefined;
+  }
+
+  /** @param close for a client whose wire knows no errors. @returns it, or what a client gets that does not listen. */
+  #refuse(code: ErrorCode, close: Close, { id, room }: Named): Close | undefined {
+    if (!this.#wire.notice) return close;
+    if (++this.#refusals > REFUSALS) return code === 'rate_limited' ? closes.rateExceeded : closes.protocolError;
+    this.#client.notify({ t: 'error', code, ...errors[code], ...(id && { id }), ...(room && { room }) });
+    return undefined;
+  }
+}
+
+/** What an error is about. */
+interface Named {
+  readonly id?: string;
+  readonly room?: string;
+}
+
+function nameOf(command: Command): Named {
+  return 'room' in command && command.room !== undefined ? { room: command.room } : {};
 }

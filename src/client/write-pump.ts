@@ -1,9 +1,9 @@
-import type { Clock, Encoder, Frame, Pump } from '../hub/ports.ts';
+import { type Clock, type Encoder, type Frame, MAX_FRAME_BYTES, type Pump } from '../hub/ports.ts';
 import type { Member } from '../hub/room.ts';
 import { DROPPED, SENT, type Socket } from '../transport/port.ts';
 
-// Control frames that may wait for one socket: who lets more pile up reads too slowly.
-const CONTROL_FRAMES = 64;
+// Lines that may wait for a socket that takes nothing: who lets more pile up reads too slowly.
+const WAITING_LINES = 256;
 
 /**
  * The one writer of a client's socket. Once the socket does not take a frame at once it is parked: nothing more goes out
@@ -14,7 +14,8 @@ export class WritePump implements Pump {
   writable = false;
   readonly #clock: Clock;
   #socket: Socket | undefined;
-  #control: Uint8Array[] | undefined;
+  /** What the client was told and is not out yet: it goes ahead of records. */
+  #lines: string[] | undefined;
   #stalledSince = 0;
   #buffered = 0;
 
@@ -32,32 +33,32 @@ export class WritePump implements Pump {
   close(): void {
     this.writable = false;
     this.#socket = undefined;
-    this.#control = undefined;
+    this.#lines = undefined;
   }
 
   advance(member: Member, frame: Frame): boolean {
-    const status = (this.#socket as Socket).send(frame.bytes);
-    if (status !== DROPPED) member.cursor = frame.to;
-    if (status === SENT) return true;
-    this.#park();
-    return false;
+    return this.#lines === undefined ? this.#send(member, frame) : this.#sendAfterLines(member, frame);
   }
 
-  /** Sends a frame that belongs to no room's log, ahead of the records. @returns false when too many wait already. */
-  tell(frame: Uint8Array): boolean {
-    if (this.writable) {
-      const status = (this.#socket as Socket).send(frame);
+  /** Keeps a line for the client. @returns false when too many wait for a socket that takes nothing. */
+  tell(line: string): boolean {
+    this.#lines ??= [];
+    return this.#lines.push(line) <= WAITING_LINES || this.writable;
+  }
+
+  release(): void {
+    while (this.writable && this.#lines !== undefined) {
+      const count = linesThatFit(this.#lines);
+      const status = (this.#socket as Socket).send(Buffer.from(this.#lines.slice(0, count).join('\n')));
+      if (status !== DROPPED) this.#lines = count < this.#lines.length ? this.#lines.slice(count) : undefined;
       if (status !== SENT) this.#park();
-      if (status !== DROPPED) return true;
     }
-    this.#control ??= [];
-    return this.#control.push(frame) <= CONTROL_FRAMES;
   }
 
   /** The socket has drained. @returns whether it takes records again. */
   resume(): boolean {
     this.writable = this.#socket !== undefined;
-    while (this.writable && this.#control?.length) this.tell(this.#control.shift() as Uint8Array);
+    this.release();
     return this.writable;
   }
 
@@ -70,9 +71,35 @@ export class WritePump implements Pump {
     return now - this.#stalledSince;
   }
 
+  #send(member: Member, frame: Frame): boolean {
+    const status = (this.#socket as Socket).send(frame.bytes);
+    if (status !== DROPPED) member.cursor = frame.to;
+    if (status === SENT) return true;
+    this.#park();
+    return false;
+  }
+
+  #sendAfterLines(member: Member, frame: Frame): boolean {
+    (this.#socket as Socket).cork(() => {
+      this.release();
+      if (this.writable) this.#send(member, frame);
+    });
+    return this.writable;
+  }
+
   #park(): void {
     this.writable = false;
     this.#stalledSince = this.#clock.now();
     this.#buffered = (this.#socket as Socket).bufferedAmount;
   }
+}
+
+/** How many of the lines one frame may hold: at least one. */
+function linesThatFit(lines: readonly string[]): number {
+  let bytes = 0;
+  for (let count = 0; count < lines.length; count++) {
+    bytes += Buffer.byteLength(lines[count] as string) + 1;
+    if (bytes > MAX_FRAME_BYTES && count > 0) return count;
+  }
+  return lines.length;
 }

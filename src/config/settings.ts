@@ -9,13 +9,15 @@ interface PublishRate {
 /** A room's coalescing, from the config file. */
 interface RoomSettings {
   readonly coalesce?: { readonly maxDelayMs: number; readonly maxBytes: number };
+  /** What becomes of members that read too slowly. */
+  readonly slow?: 'evict' | 'skip' | 'latest';
 }
 
 /** Everything that `pumphouse serve` can be told. */
 export interface Settings {
   readonly host: string;
   readonly port: number;
-  readonly wire: 'auto' | 'gorilla';
+  readonly wire: 'auto' | 'v1' | 'gorilla';
   /** A folder whose `index.html` is served at `/` instead of the chat. */
   readonly web: string | undefined;
   readonly engine: 'memory';
@@ -105,8 +107,8 @@ export const table: readonly Setting[] = [
     name: 'wire',
     value: 'NAME',
     fallback: 'auto',
-    schema: oneOf(['auto', 'gorilla']),
-    help: 'dialect that clients speak: auto or gorilla',
+    schema: oneOf(['auto', 'v1', 'gorilla']),
+    help: 'dialect that clients speak: v1, gorilla, or auto: v1 for those who ask for pumphouse.v1',
   },
   {
     name: 'web',
@@ -162,7 +164,7 @@ export const table: readonly Setting[] = [
     value: undefined,
     fallback: {},
     schema: rooms,
-    help: 'by name: { "coalesce": { "maxDelayMs": 5 } }',
+    help: 'by name: { "coalesce": { "maxDelayMs": 5 }, "slow": "skip" }',
   },
 ];
 

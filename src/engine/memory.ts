@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Commit, Cursor, Draft, Engine, LogRecord } from '../hub/ports.ts';
+import type { Draft, Engine, EngineListener, LogRecord, Position } from '../hub/ports.ts';
 
 interface RoomLog {
   readonly epoch: string;
@@ -24,7 +24,7 @@ const SLACK = 1 / 8;
 /** The engine that keeps rooms in memory only: it commits during `append`, and forgets a room on `release`. */
 export function memory({ retention = defaultRetention, date = Date.now }: MemoryOptions = {}): Engine {
   const rooms = new Map<string, RoomLog>();
-  let onCommit: (commit: Commit) => void = () => {};
+  let listener: EngineListener | undefined;
 
   const log = (room: string): RoomLog => {
     const known = rooms.get(room);
@@ -35,18 +35,18 @@ export function memory({ retention = defaultRetention, date = Date.now }: Memory
   };
 
   return {
-    open(listener) {
-      onCommit = listener;
+    open(opened) {
+      listener = opened;
     },
-    position(room): Cursor {
-      const { epoch, head } = log(room);
-      return { epoch, seq: head };
+    position(room): Position {
+      const { epoch, head, records } = log(room);
+      return { epoch, seq: head, first: head - records.length + 1 };
     },
     append(room, drafts) {
       const to = log(room);
       const records = commit(to, drafts, date());
       trim(to, retention);
-      onCommit({ room, records });
+      listener?.committed({ room, records });
     },
     read(room, after, limit) {
       const found = rooms.get(room);
@@ -65,8 +65,8 @@ export function memory({ retention = defaultRetention, date = Date.now }: Memory
 
 function commit(log: RoomLog, drafts: readonly Draft[], at: number): LogRecord[] {
   const records: LogRecord[] = [];
-  for (const { from, id, data, bytes } of drafts) {
-    const record = { seq: ++log.head, at, from, id, data, bytes };
+  for (const { from, sender = '', id, data, json = false, bytes } of drafts) {
+    const record = { seq: ++log.head, at, from, sender, id, data, json, bytes };
     records.push(record);
     log.records.push(record);
     log.bytes += bytes;

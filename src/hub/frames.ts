@@ -13,7 +13,7 @@ export class Frames {
   get(group: Group, from: number): Frame {
     const known = this.#byGroup.get(group)?.get(from);
     if (known) return known;
-    const frame = group.encoder.encode(group.room.name, group.room.log, from);
+    const frame = group.encoder.encode(group.room.name, group.room.recordsAfter(from), from);
     if (this.#size === KEPT) this.forget();
     const frames = this.#byGroup.get(group);
     if (frames) frames.set(from, frame);

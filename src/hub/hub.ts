@@ -1,10 +1,15 @@
 import { systemClock, systemScheduler } from './clock.ts';
 import { createEvents, type Events } from './events.ts';
 import { Frames } from './frames.ts';
+import { answerHistory, type HistoryRequest } from './history.ts';
 import { Hold } from './hold.ts';
+import { Ledger } from './ledger.ts';
 import { Mailboxes } from './mailbox.ts';
 import { type Departure, Memberships, type Registration } from './memberships.ts';
-import type { Clock, Commit, Cursor, Draft, Engine, Scheduler, Subscriber } from './ports.ts';
+import { Notices } from './notices.ts';
+import type { Clock, Cursor, Draft, Engine, Scheduler, Signal, Subscriber } from './ports.ts';
+import { Presence } from './presence.ts';
+import { Receipts } from './receipts.ts';
 import type { Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
@@ -18,7 +23,7 @@ export interface HubOptions {
   readonly settings?: Partial<HubSettings>;
 }
 
-type Posts = { register: Registration; unregister: Departure; broadcast: Draft };
+type Posts = { register: Registration | HistoryRequest; unregister: Departure; broadcast: Draft | Signal };
 
 /**
  * The Hub: an actor that owns the rooms and their members. Others post to its three mailboxes; `run` alone touches its
@@ -30,48 +35,62 @@ type Posts = { register: Registration; unregister: Departure; broadcast: Draft }
 export class Hub {
   readonly events: Events;
   readonly settings: HubSettings;
-  readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #mailboxes: Mailboxes<Posts>;
   readonly #rooms: Rooms;
   readonly #frames = new Frames();
+  readonly #notices = new Notices();
+  readonly #presence: Presence;
+  readonly #ledger: Ledger;
   readonly #stragglers: Stragglers;
   readonly #memberships: Memberships;
   readonly #hold: Hold;
   readonly #turn = () => this.#run();
   #awake = false;
-  /** Rooms with drafts for the engine, what it committed, and rooms with records to flush. */
-  #drafted: Room[] = [];
-  #commits: Commit[] = [];
+  /** Rooms with records to flush. */
   #dirty: Room[] = [];
   #holdsBack = true;
 
   constructor({ engine, events, clock, scheduler, settings }: HubOptions) {
     this.events = events ?? createEvents();
     this.settings = hubSettings(settings);
-    this.#engine = engine;
     this.#clock = clock ?? systemClock;
     this.#scheduler = scheduler ?? systemScheduler;
     this.#mailboxes = new Mailboxes<Posts>(this.settings.mailboxes);
     this.#rooms = new Rooms(engine, this.#clock, this.#scheduler, this.settings);
-    this.#stragglers = new Stragglers(this.events, this.#frames, this.settings.sendBuffer);
-    const settle = (room: Room) => this.#settleRoom(room);
-    this.#memberships = new Memberships(this.#rooms, this.#stragglers, this.events, this.#clock, settle);
+    this.#presence = new Presence(this.#notices, this.settings.namedMembers);
+    const receipts = new Receipts(this.#notices, this.#clock);
+    this.#ledger = new Ledger(engine, this.#rooms, receipts, this.events, this.#clock);
+    this.#stragglers = new Stragglers(this.events, this.#frames, this.#notices, this.#presence, this.settings);
+    this.#memberships = new Memberships({
+      rooms: this.#rooms,
+      stragglers: this.#stragglers,
+      presence: this.#presence,
+      notices: this.#notices,
+      events: this.events,
+      clock: this.#clock,
+      settle: (room) => room.pending.length > 0 && this.#ledger.commit(this.#dirty),
+    });
     this.#hold = new Hold(this.#clock, this.#scheduler, this.settings, () => this.#wake());
   }
 
   /** Opens the engine. Call it once, before the first post. */
   async open(): Promise<void> {
-    await this.#engine.open((commit) => {
-      this.#commits.push(commit);
-      this.#wake();
-    });
+    await this.#ledger.open(() => this.#wake());
   }
 
-  /** Asks for membership: from the head on, or from the place after `since`. @returns false when the mailbox is full. */
-  register(subscriber: Subscriber, room: string, since?: Cursor): boolean {
-    return this.#posted('register', this.#mailboxes.post('register', { subscriber, room, since }));
+  /**
+   * Asks for membership: from the head on, from the place after `since`, or with the last `history` records.
+   * @returns false when the mailbox is full.
+   */
+  register(subscriber: Subscriber, room: string, since?: Cursor, history = 0): boolean {
+    return this.#posted('register', this.#mailboxes.post('register', { subscriber, room, since, history }));
+  }
+
+  /** Asks for records that were said before or after a place. @returns false when the mailbox is full. */
+  history(request: HistoryRequest): boolean {
+    return this.#posted('register', this.#mailboxes.post('register', request));
   }
 
   /**
@@ -86,6 +105,11 @@ export class Hub {
   /** Sends a message to a room. @returns false when the mailbox is full: the sender should wait and try again. */
   broadcast(draft: Draft): boolean {
     return this.#posted('broadcast', this.#mailboxes.post('broadcast', draft));
+  }
+
+  /** Tells those who are in a room something that is not kept. @returns false when the mailbox is full. */
+  signal(signal: Signal): boolean {
+    return this.#posted('broadcast', this.#mailboxes.post('broadcast', signal));
   }
 
   /** The subscriber's socket takes data again. */
@@ -104,10 +128,12 @@ export class Hub {
     return this.#mailboxes.boxes[mailbox].size;
   }
 
-  /** Runs turns until nothing is left to do, sending what coalescing held back too: for an orderly end. */
-  settle(): void {
+  /** Runs turns until all that was posted is done and sent, what coalescing held back too: for an orderly end. */
+  async settle(): Promise<void> {
     this.#holdsBack = false;
-    while (this.#busy() || this.#dirty.length > 0) this.#run();
+    do {
+      while (this.#busy() || this.#dirty.length > 0) this.#run();
+    } while (await this.#ledger.outcome());
     this.#holdsBack = true;
   }
 
@@ -115,7 +141,7 @@ export class Hub {
   async close(): Promise<void> {
     this.#rooms.close();
     this.#hold.close();
-    await this.#engine.close();
+    await this.#ledger.close();
   }
 
   #posted(mailbox: keyof Posts, taken: boolean): boolean {
@@ -133,17 +159,18 @@ export class Hub {
   #run(): void {
     this.#awake = true;
     this.#takeCommands();
-    this.#append();
-    this.#commit();
+    this.#ledger.commit(this.#dirty);
     this.#stragglers.readOn(); // before the flush, which trims the logs that they read
+    this.#presence.flush();
     this.#flush();
+    this.#notices.release();
     this.#frames.forget();
     this.#awake = false;
     if (this.#busy()) this.#wake();
   }
 
   #busy(): boolean {
-    return this.#mailboxes.size + this.#commits.length + this.#stragglers.size > 0;
+    return this.#mailboxes.size + this.#ledger.size + this.#stragglers.size > 0;
   }
 
   /** As much as the turn's budget allows: what is left waits until sockets have been read. */
@@ -151,47 +178,24 @@ export class Hub {
     const { boxes } = this.#mailboxes;
     let { commands, bytes } = this.settings.turn;
     for (let first = this.#mailboxes.first(); first && commands-- > 0 && bytes > 0; first = this.#mailboxes.first()) {
-      if (first === 'broadcast') bytes -= this.#draft(boxes.broadcast.take());
-      else if (first === 'register') this.#memberships.join(boxes.register.take());
+      if (first === 'broadcast') bytes -= this.#say(boxes.broadcast.take());
+      else if (first === 'register') this.#ask(boxes.register.take());
       else this.#memberships.leave(boxes.unregister.take());
     }
   }
 
-  #draft(draft: Draft): number {
-    const room = this.#rooms.get(draft.room);
-    if (room.pending.push(draft) === 1) this.#drafted.push(room);
-    return draft.bytes;
-  }
-
-  /** All that was sent to the room so far is in its log afterwards, as far as the engine commits at once. */
-  #settleRoom(room: Room): void {
-    if (room.pending.length === 0) return;
-    this.#append();
-    this.#commit();
-  }
-
-  #append(): void {
-    const drafted = this.#drafted;
-    if (drafted.length > 0) this.#drafted = [];
-    for (const room of drafted) {
-      const drafts = room.pending;
-      room.pending = [];
-      this.#engine.append(room.name, drafts);
+  /** @returns how many bytes of the turn's budget it takes. */
+  #say(said: Draft | Signal): number {
+    if ('signal' in said) {
+      this.#presence.signal(this.#rooms.get(said.room), said);
+      return 0;
     }
+    return this.#ledger.draft(said);
   }
 
-  #commit(): void {
-    const commits = this.#commits;
-    if (commits.length > 0) this.#commits = [];
-    for (const { room: name, records } of commits) {
-      const room = this.#rooms.get(name);
-      for (const record of records) room.log.append(record);
-      room.usedAt = this.#clock.now();
-      if (room.dirtySince === undefined) this.#dirty.push(room);
-      room.dirtySince ??= room.usedAt;
-      const to = room.log.head;
-      this.events.emit('committed', { room: name, from: to - records.length + 1, to, members: room.members });
-    }
+  #ask(asked: Registration | HistoryRequest): void {
+    if ('limit' in asked) answerHistory(asked, this.#rooms, this.#notices);
+    else this.#memberships.join(asked);
   }
 
   #flush(): void {

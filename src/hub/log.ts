@@ -1,4 +1,4 @@
-import type { LogRecord } from './ports.ts';
+import type { LogRecord, Records } from './ports.ts';
 
 /** How much of a room's log stays in memory. */
 export interface Window {
@@ -10,7 +10,7 @@ export interface Window {
  * The hot window of one room's log: the records `first`…`head`, contiguous by `seq`. What is past the window goes when
  * `trim` is called, oldest first. An empty log has `first === head + 1`.
  */
-export class Log {
+export class Log implements Records {
   readonly #window: Window;
   #ring: (LogRecord | undefined)[] = new Array(SMALLEST);
   /** Bytes of all records ever appended, up to and including the one in the same slot. */

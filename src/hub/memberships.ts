@@ -1,14 +1,18 @@
+import type { GapReason } from '../protocol/v1.ts';
 import type { Events } from './events.ts';
+import type { Notices } from './notices.ts';
 import type { Clock, Cursor, Subscriber } from './ports.ts';
+import type { Presence } from './presence.ts';
 import type { Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 import type { Stragglers } from './stragglers.ts';
 
-/** Asks for membership: from the head on, or from the place after `since`. */
+/** Asks for membership: from the head on, from the place after `since`, or with the last `history` records. */
 export interface Registration {
   readonly subscriber: Subscriber;
   readonly room: string;
   readonly since: Cursor | undefined;
+  readonly history: number;
 }
 
 /** Ends a membership or, without a room, all of a subscriber's. */
@@ -17,50 +21,85 @@ export interface Departure {
   readonly room: string | undefined;
 }
 
+/** Where a member starts to read, and what it will not get of what it asked for. */
+interface Start {
+  readonly cursor: number;
+  readonly recovered: boolean;
+  readonly gap?: { readonly from: number; readonly to: number; readonly why: GapReason };
+}
+
+/** What the Hub lends: the parts of it that joins and leaves touch. */
+export interface MembershipParts {
+  readonly rooms: Rooms;
+  readonly stragglers: Stragglers;
+  readonly presence: Presence;
+  readonly notices: Notices;
+  readonly events: Events;
+  readonly clock: Clock;
+  /** Puts what was sent to a room so far into its log (as far as the engine commits at once). */
+  readonly settle: (room: Room) => unknown;
+}
+
 /** Lets subscribers into rooms and out of them, each in its place among the room's messages. */
 export class Memberships {
-  readonly #rooms: Rooms;
-  readonly #stragglers: Stragglers;
-  readonly #events: Events;
-  readonly #clock: Clock;
-  readonly #settle: (room: Room) => void;
+  readonly #hub: MembershipParts;
 
-  /** @param settle puts what was sent to a room so far into its log (as far as the engine commits at once). */
-  constructor(rooms: Rooms, stragglers: Stragglers, events: Events, clock: Clock, settle: (room: Room) => void) {
-    this.#rooms = rooms;
-    this.#stragglers = stragglers;
-    this.#events = events;
-    this.#clock = clock;
-    this.#settle = settle;
+  constructor(parts: MembershipParts) {
+    this.#hub = parts;
   }
 
   /** What was sent to the room before this join is in its log first, so the new member does not get it. */
-  join({ subscriber, room: name, since }: Registration): void {
+  join({ subscriber, room: name, since, history }: Registration): void {
     if (subscriber.closed) return;
-    const room = this.#rooms.get(name);
-    this.#settle(room);
+    const { rooms, stragglers, presence, notices, events, clock, settle } = this.#hub;
+    const room = rooms.get(name);
+    settle(room);
     const present = subscriber.memberships.find((member) => member.room === room);
-    const reached = since?.epoch === room.epoch && room.log.reaches(since.seq);
-    const member = present ?? room.join(subscriber, reached ? since.seq : room.log.head);
-    if (member.behind > 0) this.#stragglers.add(subscriber);
+    const start = present ? { cursor: present.cursor, recovered: true } : startOf(room, since, history);
+    const member = present ?? room.join(subscriber, start.cursor);
+    if (member.behind > 0) stragglers.add(subscriber);
     else member.live = true;
-    room.usedAt = this.#clock.now();
-    if (!present) this.#events.emit('registered', { client: subscriber.id, room: name, members: room.members });
-    subscriber.joined(member, since === undefined || reached || present !== undefined);
+    room.usedAt = clock.now();
+    if (!present) {
+      events.emit('registered', { client: subscriber.id, room: name, members: room.members });
+      presence.joined(room, subscriber);
+    }
+    const { cursor: seq, recovered } = start;
+    if (subscriber.pump.encoder.notice) {
+      notices.tell(subscriber, { t: 'joined', room: name, epoch: room.epoch, seq, recovered, ...presence.of(room) });
+    }
+    if (start.gap) notices.tell(subscriber, { t: 'gap', room: name, ...start.gap });
+    subscriber.joined(member, recovered);
   }
 
   /** What was sent to the room before this leave goes out first, so the member still gets it. */
   leave({ subscriber, room: name }: Departure): void {
+    const { stragglers, presence, notices, events, clock, settle } = this.#hub;
     for (const member of subscriber.memberships.filter(({ room }) => name === undefined || room.name === name)) {
       const { room } = member;
       if (!subscriber.closed) {
-        this.#settle(room);
-        this.#stragglers.handRest(member);
+        settle(room);
+        stragglers.handRest(member);
+        notices.tell(subscriber, { t: 'left', room: room.name });
       }
       room.leave(member);
-      room.usedAt = this.#clock.now();
-      this.#events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
+      room.usedAt = clock.now();
+      presence.left(room, subscriber);
+      events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
     }
-    if (subscriber.closed) this.#stragglers.forget(subscriber);
+    if (subscriber.closed) stragglers.forget(subscriber);
   }
+}
+
+function startOf(room: Room, since: Cursor | undefined, history: number): Start {
+  const { head } = room.log;
+  const cursor = history > 0 ? Math.max(head - history, room.first - 1) : head;
+  if (since === undefined) return { cursor, recovered: true };
+  if (since.epoch !== room.epoch) {
+    return { cursor, recovered: false, ...(cursor > 0 && { gap: { from: 1, to: cursor, why: 'epoch' } }) };
+  }
+  if (since.seq > head) return { cursor: head, recovered: false };
+  if (room.reaches(since.seq)) return { cursor: since.seq, recovered: true };
+  const to = room.first - 1;
+  return { cursor: to, recovered: false, gap: { from: since.seq + 1, to, why: 'trimmed' } };
 }

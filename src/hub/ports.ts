@@ -1,18 +1,23 @@
 import type { Close } from '../protocol/close-codes.ts';
-import type { Log } from './log.ts';
+import type { History, Message, ServerMessage } from '../protocol/v1.ts';
 import type { Member } from './room.ts';
 
 /** A message on its way into a room's log. */
 export interface Draft {
   readonly room: string;
-  /** Who sent it: a client's id, or any name the embedding program gives. */
+  /** Who sent it, as the room sees it: a user's name, or any name the embedding program gives. */
   readonly from: string;
+  /** Whose `id`s are told apart from other senders': a client's session. Absent: the same message twice is two messages. */
+  readonly sender?: string;
   /** The sender's own name for the message; empty where the wire has none. */
   readonly id: string;
-  /** The text. */
+  /** The text, or the JSON text of any value where `json` is set. */
   readonly data: string;
+  readonly json?: boolean;
   /** Length of `data` in bytes of UTF-8. */
   readonly bytes: number;
+  /** Who is told what became of it. */
+  readonly by?: Subscriber;
 }
 
 /** A message in a room's log. */
@@ -22,9 +27,27 @@ export interface LogRecord {
   /** When it was committed, in milliseconds since 1970. */
   readonly at: number;
   readonly from: string;
+  readonly sender: string;
   readonly id: string;
   readonly data: string;
+  readonly json: boolean;
   readonly bytes: number;
+}
+
+/** Consecutive records, of which the last is `head`. */
+export interface Records {
+  readonly head: number;
+  /** The record with this `seq`, which must be one of them. */
+  at(seq: number): LogRecord;
+}
+
+/** Something for those who are in a room now; it is not kept. */
+export interface Signal {
+  readonly room: string;
+  readonly from: string;
+  readonly signal: ServerMessage & { readonly t: 'signal' };
+  /** Who sent it, and so does not get it. */
+  readonly by?: Subscriber;
 }
 
 /** A place in a room's log. An epoch names one life of the log: places of two epochs cannot be compared. */
@@ -39,21 +62,34 @@ export interface Commit {
   readonly records: readonly LogRecord[];
 }
 
+/** What an engine tells the Hub, of one room always in the order of its appends. */
+export interface EngineListener {
+  committed(commit: Commit): void;
+  /** The oldest `drafts` drafts of the room that were neither committed nor failed yet are not stored. */
+  failed(room: string, drafts: number): void;
+}
+
+/** Where a room's log stands, and the oldest record that can be read: `seq + 1` when there is none. */
+export interface Position extends Cursor {
+  readonly first: number;
+}
+
 /**
  * The ordered log behind the rooms. It is the only place that gives a `seq`. Commits of one room come in order, during
  * `append` or later; a record is shown to nobody before its commit.
  */
 export interface Engine {
-  /** Starts the engine; `onCommit` is called with each commit from then on. */
-  open(onCommit: (commit: Commit) => void): void | Promise<void>;
-  /** Where a room's log stands; a room that was never used gets a new epoch and stands at 0. */
-  position(room: string): Cursor;
+  /** Starts the engine; the listener is called from then on. Rejects with one clear line when it cannot start. */
+  open(listener: EngineListener): void | Promise<void>;
+  /** A room that was never used gets a new epoch and stands at 0. */
+  position(room: string): Position;
   /** Puts drafts at the end of a room's log, in order. */
   append(room: string, drafts: readonly Draft[]): void;
   /** At most `limit` of the records after `seq`, oldest first, as far back as the engine retains. */
   read(room: string, after: number, limit: number): readonly LogRecord[];
   /** The Hub holds the room no longer: an engine without a store may forget it. */
   release(room: string): void;
+  /** Resolves when everything that was appended is committed or has failed. */
   close(): void | Promise<void>;
 }
 
@@ -78,14 +114,21 @@ export interface Frame {
   readonly to: number;
 }
 
+/** What a client is told beside the records: what `pumphouse.v1` says, with a history's records as the log has them. */
+export type Notice =
+  | Exclude<ServerMessage, Message | History>
+  | { readonly t: 'history'; readonly room: string; readonly records: readonly LogRecord[]; readonly more: boolean };
+
 /** The outbound half of a wire. Members that share an encoder share its frames. */
 export interface Encoder {
   readonly name: string;
-  /** Encodes the records after `from`, as many as fit `MAX_FRAME_BYTES` and at least one. The log must hold them. */
-  encode(room: string, log: Log, from: number): Frame;
+  /** Encodes the records after `from`, as many as fit `MAX_FRAME_BYTES` and at least one. */
+  encode(room: string, records: Records, from: number): Frame;
+  /** Writes a notice on one line; absent in a wire that tells records only. Its frames may hold several, on a line each. */
+  notice?(notice: Notice): string;
 }
 
-/** Longest frame that holds more than one record, in bytes. */
+/** Longest frame that holds more than one record or notice, in bytes. */
 export const MAX_FRAME_BYTES = 64 * 1024;
 
 /** What the Hub hands frames to: the write pump of one client. */
@@ -95,15 +138,21 @@ export interface Pump {
   readonly writable: boolean;
   /** Sends a frame that starts at the member's cursor and moves the cursor if the socket took it. @returns whether it takes more. */
   advance(member: Member, frame: Frame): boolean;
+  /** Sends what the subscriber was told and is not out yet, as far as the socket takes it. */
+  release(): void;
 }
 
 /** What the Hub knows of a client. The Hub alone touches `memberships`. */
 export interface Subscriber {
   readonly id: string;
+  /** What the others in a room know it by. */
+  readonly user: string;
   readonly pump: Pump;
   readonly memberships: Member[];
   /** True from its close on: it is registered and handed things no more. */
   readonly closed: boolean;
+  /** Keeps a line of its wire for it, which goes out ahead of the next records or with `pump.release`. */
+  tell(line: string): void;
   /** It is now a member. `recovered` is false when it asked for records `since` a place the log no longer reaches. */
   joined(member: Member, recovered: boolean): void;
   /** It must go: it holds up the room's log. */

@@ -1,5 +1,10 @@
-import { Log, type Window } from './log.ts';
-import type { Cursor, Draft, Encoder, Pump, Subscriber } from './ports.ts';
+import { Log } from './log.ts';
+import type { Draft, Encoder, Engine, LogRecord, Pump, Records, Subscriber } from './ports.ts';
+import { Sends } from './sends.ts';
+import type { HubSettings } from './settings.ts';
+
+// Records that are read at once for those who are further back than the log in memory.
+const COLD_READ = 1024;
 
 /** One client in one room: a cursor in the room's log. */
 export class Member {
@@ -13,6 +18,10 @@ export class Member {
   live = false;
   /** Its socket took no more while it was behind, and this has been told. */
   lagging = false;
+  /** It was not told who came and went while its socket took nothing. */
+  missedPresence = false;
+  /** The last record that it says it has shown. */
+  acked = 0;
   /** Its place among the members of its group; -1 once it has left. */
   index = -1;
 
@@ -42,22 +51,52 @@ export class Room {
   readonly epoch: string;
   readonly log: Log;
   readonly groups: Group[] = [];
+  /** What was sent with which id, for those who send again. */
+  readonly sends: Sends;
   /** Drafts taken in this turn that the engine has not been given yet. */
   pending: Draft[] = [];
+  /** Drafts that the engine has been given and has neither committed nor failed yet. */
+  appended: Draft[] = [];
   /** Up to here the members in step have been handed everything. */
   flushed: number;
   /** When the oldest record after `flushed` was committed, by the Hub's clock; undefined when there is none. */
   dirtySince: number | undefined;
   /** When it was last joined, left or sent to, by the Hub's clock. */
   usedAt: number;
+  readonly #engine: Engine;
   #members = 0;
 
-  constructor(name: string, position: Cursor, window: Window, now: number) {
+  constructor(name: string, engine: Engine, settings: HubSettings, now: number) {
+    const { epoch, seq } = engine.position(name);
     this.name = name;
-    this.epoch = position.epoch;
-    this.log = new Log(position.seq, window);
-    this.flushed = position.seq;
+    this.epoch = epoch;
+    this.log = new Log(seq, settings.window);
+    this.sends = new Sends(settings.dedupe, now);
+    this.flushed = seq;
     this.usedAt = now;
+    this.#engine = engine;
+  }
+
+  /** The oldest record that can be read: from the log in memory or from the engine. */
+  get first(): number {
+    return Math.min(this.log.first, this.#engine.position(this.name).first);
+  }
+
+  /** Whether every record after `seq` can be read. */
+  reaches(seq: number): boolean {
+    return this.log.reaches(seq) || (seq <= this.log.head && seq >= this.first - 1);
+  }
+
+  /** The records after `seq`, which must be in reach: all of them, or some where they are no longer in memory. */
+  recordsAfter(seq: number): Records {
+    if (this.log.reaches(seq)) return this.log;
+    const records = this.#engine.read(this.name, seq, COLD_READ);
+    return { head: seq + records.length, at: (at) => records[at - seq - 1] as LogRecord };
+  }
+
+  /** At most `limit` of the records after `seq`, oldest first. */
+  read(seq: number, limit: number): readonly LogRecord[] {
+    return this.#engine.read(this.name, seq, limit);
   }
 
   get members(): number {

@@ -26,7 +26,7 @@ export class Rooms {
   get(name: string): Room {
     const known = this.#rooms.get(name);
     if (known) return known;
-    const room = new Room(name, this.#engine.position(name), this.#settings.window, this.#clock.now());
+    const room = new Room(name, this.#engine, this.#settings, this.#clock.now());
     this.#rooms.set(name, room);
     this.#cancelSweep ??= this.#sweepLater();
     return room;
@@ -51,5 +51,5 @@ export class Rooms {
 }
 
 function isIdle(room: Room): boolean {
-  return room.members === 0 && room.pending.length === 0 && room.dirtySince === undefined;
+  return room.members === 0 && room.pending.length + room.appended.length === 0 && room.dirtySince === undefined;
 }

@@ -1,4 +1,5 @@
 import type { Window } from './log.ts';
+import type { Dedupe } from './sends.ts';
 
 /** How a busy room trades a little delay for fewer, larger frames. */
 export interface Coalesce {
@@ -7,6 +8,9 @@ export interface Coalesce {
   /** Bytes that are sent at once however short they waited. */
   readonly maxBytes: number;
 }
+
+/** What becomes of a member that falls further behind than the send buffer: it is closed, it is told of a gap and goes on at the head, or it gets only the newest. */
+export type SlowPolicy = 'evict' | 'skip' | 'latest';
 
 export interface HubSettings {
   /** How far a member may stand behind its room's head before it is evicted. */
@@ -23,6 +27,12 @@ export interface HubSettings {
   readonly hold: Window;
   /** A room's coalescing; undefined sends each turn's records at once. */
   readonly coalesce: (room: string) => Coalesce | undefined;
+  /** A room's way with slow members. */
+  readonly slow: (room: string) => SlowPolicy;
+  /** How long senders' ids are remembered. */
+  readonly dedupe: Dedupe;
+  /** Most members of a room that are named; above it there is only their number. */
+  readonly namedMembers: number;
 }
 
 const MiB = 1024 * 1024;
@@ -45,6 +55,9 @@ export function hubSettings(given: Partial<HubSettings> = {}): HubSettings {
     hold,
     roomIdle: given.roomIdle ?? 60_000,
     coalesce: given.coalesce ?? (() => undefined),
+    slow: given.slow ?? (() => 'evict'),
+    dedupe: given.dedupe ?? { ms: 300_000, messages: 65_536 },
+    namedMembers: given.namedMembers ?? 1000,
   };
   const { mailboxes } = settings;
   const numbers = [sendBuffer.records, sendBuffer.bytes, window.records, window.bytes, turn.commands];

@@ -15,6 +15,7 @@ export const closes = {
   normal: { code: 1000, reason: '' },
   goingAway: { code: 1001, reason: 'the server is shutting down' },
   protocolError: { code: 1002, reason: 'protocol error' },
+  unsupported: { code: 1003, reason: 'binary frames are not understood here' },
   empty: { code: 1005, reason: '' },
   abnormal: { code: 1006, reason: '' },
   invalidText: { code: 1007, reason: 'text is not valid UTF-8' },
@@ -25,6 +26,7 @@ export const closes = {
   writeTimeout: { code: 4001, reason: 'took nothing for too long' },
   pongTimeout: { code: 4002, reason: 'no pong in time' },
   rateExceeded: { code: 4003, reason: 'sending too fast' },
+  replaced: { code: 4500, reason: 'another connection goes on with this session' },
 } as const satisfies Record<string, Close>;
 
 /** A name of the table: how the code refers to a close. */

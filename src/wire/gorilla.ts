@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Log } from '../hub/log.ts';
-import { type Frame, MAX_FRAME_BYTES } from '../hub/ports.ts';
+import { type Frame, type LogRecord, MAX_FRAME_BYTES, type Records } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import type { Command, Wire, WireLimits } from './wire.ts';
 
@@ -21,12 +20,12 @@ export function gorilla(limits: Partial<WireLimits> = {}): Wire {
   return { ...defaults, ...limits, name: 'gorilla', rooms: [PUBLIC_ROOM], decode, encode, closeCode };
 }
 
-function decode(data: Uint8Array, binary: boolean): Command {
-  if (binary && !isUtf8(data)) return { kind: 'violation', close: closes.invalidText };
+function decode(data: Uint8Array, binary: boolean): readonly Command[] {
+  if (binary && !isUtf8(data)) return [{ kind: 'violation', close: closes.invalidText }];
   const said = bufferOf(data).toString();
   const text = trim(onOneLine(said));
   const bytes = text.length === said.length ? data.byteLength : Buffer.byteLength(text);
-  return { kind: 'broadcast', room: PUBLIC_ROOM, id: '', data: text, bytes };
+  return [{ kind: 'broadcast', room: PUBLIC_ROOM, id: '', data: text, json: false, bytes }];
 }
 
 /** Transports hand over Buffers as a rule: then no other view is made. */
@@ -34,18 +33,28 @@ function bufferOf(data: Uint8Array): Buffer {
   return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
-function encode(_room: string, log: Log, from: number): Frame {
+function encode(_room: string, records: Records, from: number): Frame {
   let to = from + 1;
-  let text = onOneLine(log.at(to).data);
-  let bytes = log.at(to).bytes;
-  while (to < log.head) {
-    const record = log.at(to + 1);
+  let text = lineOf(records.at(to));
+  let bytes = records.at(to).bytes;
+  while (to < records.head) {
+    const record = records.at(to + 1);
     bytes += record.bytes + 1;
     if (bytes > MAX_FRAME_BYTES) break;
-    text += `\n${onOneLine(record.data)}`;
+    text += `\n${lineOf(record)}`;
     to++;
   }
   return { bytes: Buffer.from(text), from, to };
+}
+
+function lineOf({ data, json }: LogRecord): string {
+  return onOneLine(json ? textIn(data) : data);
+}
+
+/** What clients of other wires say is JSON: the chat's `{ text }` is shown as its text, anything else as it is. */
+function textIn(data: string): string {
+  const value = JSON.parse(data) as { text?: unknown } | null;
+  return typeof value?.text === 'string' ? value.text : data;
 }
 
 /** A newline parts messages, so none may hold one: neither those that come in here nor those of other wires that go out. */

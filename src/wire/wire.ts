@@ -1,5 +1,6 @@
-import type { Encoder } from '../hub/ports.ts';
+import type { Cursor, Encoder } from '../hub/ports.ts';
 import type { Close } from '../protocol/close-codes.ts';
+import type { ErrorCode, Json } from '../protocol/v1.ts';
 
 /** The limits of a wire. Times are in milliseconds. */
 export interface WireLimits {
@@ -13,24 +14,44 @@ export interface WireLimits {
   readonly writeWait: number;
 }
 
-/** What a client asks for in a frame. */
+/** What a client asks for. */
 export type Command =
+  | Said
+  | { readonly kind: 'join'; readonly room: string; readonly since?: Cursor; readonly history: number }
+  | { readonly kind: 'leave'; readonly room: string }
+  | { readonly kind: 'signal'; readonly room: string; readonly data: Json }
   | {
-      readonly kind: 'broadcast';
+      readonly kind: 'history';
       readonly room: string;
-      readonly id: string;
-      readonly data: string;
-      readonly bytes: number;
+      readonly before?: number;
+      readonly after?: number;
+      readonly limit: number;
     }
+  | { readonly kind: 'ack'; readonly room: string; readonly seq: number }
+  | { readonly kind: 'ping' }
+  /** Something that cannot be done; the wire has a way to say so. */
+  | { readonly kind: 'refusal'; readonly code: ErrorCode; readonly id?: string; readonly room?: string }
   /** A frame that breaks the wire's rules. */
   | { readonly kind: 'violation'; readonly close: Close };
+
+/** A message for a room. */
+export interface Said {
+  readonly kind: 'broadcast';
+  readonly room: string;
+  readonly id: string;
+  /** The text, or the JSON text of any value where `json` is set. */
+  readonly data: string;
+  readonly json: boolean;
+  /** Length of `data` in bytes of UTF-8. */
+  readonly bytes: number;
+}
 
 /** A dialect: how the frames of one kind of client are read and written, within which limits, and how it says goodbye. */
 export interface Wire extends Encoder, WireLimits {
   /** Rooms that a client is in from the start. */
   readonly rooms: readonly string[];
-  /** Reads one whole message; text is valid UTF-8 already. Never throws. The bytes live only during the call. */
-  decode(data: Uint8Array, binary: boolean): Command;
+  /** Reads one whole frame; text is valid UTF-8 already. Never throws. The bytes live only during the call. */
+  decode(data: Uint8Array, binary: boolean): readonly Command[];
   /** The code by which this wire's clients know `close`; 1005 is an empty close frame, 1006 none. */
   closeCode(close: Close): number;
 }

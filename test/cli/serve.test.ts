@@ -110,7 +110,7 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
 test('the log is JSON where nobody looks: transport, wire, engine and address', async () => {
   const { running } = await serving();
   const line = await running.line('serves');
-  expect(line).toMatchObject({ level: 30, transport: expect.any(String), wire: 'gorilla', engine: 'memory' });
+  expect(line).toMatchObject({ level: 30, transport: expect.any(String), wire: 'auto', engine: 'memory' });
   expect((await running.end()).code).toBe(0);
 });
 

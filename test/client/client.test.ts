@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
-import type { Rate } from '../../src/client/read-pump.ts';
+import type { Rate } from '../../src/client/rate.ts';
 import { WritePump } from '../../src/client/write-pump.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { HubEvents } from '../../src/hub/events.ts';
@@ -101,12 +101,16 @@ describe('a client', () => {
       client.message(text(said), false);
       time.settle();
     }
-    client.tell(text('note'));
+    client.tell('note');
+    client.pump.release();
     socket.read();
     time.settle();
     expect(got()).toEqual(['one', 'note', 'two\nthree']);
     socket.stall();
-    for (let i = 0; i < 66 && !client.closed; i++) client.tell(text('note'));
+    for (let i = 0; i < 400 && !client.closed; i++) {
+      client.tell('note');
+      client.pump.release();
+    }
     expect(client.closed).toBe(true);
   });
 });
@@ -325,8 +329,10 @@ describe('a slow client', () => {
     const socket = new SimulatedSocket(listener, { kernel: 0, backpressure: 1000, closesAtOnce: true });
     socket.stall();
     pump.open(socket);
-    pump.tell(text('x'.repeat(100)));
-    pump.tell(text('too much for the socket'));
+    for (const line of ['x'.repeat(100), 'too much for the socket']) {
+      pump.tell(line);
+      pump.release();
+    }
     let buffered = 100;
     Object.defineProperty(socket, 'bufferedAmount', { get: () => buffered });
     for (let s = 0; s < 100; s++) {

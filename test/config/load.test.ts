@@ -91,7 +91,7 @@ describe('one line says where the value came from, what it was and what it shoul
     [{ file: '{"port": 1.5}' }, `c.json: port: 1.5 ${port}`],
     [{ file: '{"port": null}' }, `c.json: port: null ${port}`],
     [{ flags: { host: '' } }, '--host: "" is not a host'],
-    [{ flags: { wire: 'telex' } }, '--wire: "telex" is not one of auto, gorilla'],
+    [{ flags: { wire: 'telex' } }, '--wire: "telex" is not one of auto, v1, gorilla'],
     [{ flags: { engine: 'steam' } }, '--engine: "steam" is not one of memory'],
     [{ flags: { transport: 'tcp' } }, '--transport: "tcp" is not one of auto, uws, ws'],
     [{ flags: { sendBuffer: '0' } }, '--send-buffer: "0" is not a number of messages (1 to 1000000)'],

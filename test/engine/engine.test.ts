@@ -17,7 +17,7 @@ const draft = (room: string, data: string): Draft => ({
 async function opened(make: () => Engine): Promise<{ engine: Engine; commits: Commit[] }> {
   const engine = make();
   const commits: Commit[] = [];
-  await engine.open((commit) => commits.push(commit));
+  await engine.open({ committed: (commit) => commits.push(commit), failed: () => {} });
   return { engine, commits };
 }
 
@@ -73,7 +73,7 @@ describe.each(engines)('the %s engine', (_name, make) => {
     const { engine, commits } = await opened(make);
     const { epoch } = engine.position('x');
     engine.append('x', [draft('x', 'one')]);
-    expect(engine.position('x')).toEqual({ epoch, seq: 1 });
+    expect(engine.position('x')).toEqual({ epoch, seq: 1, first: 1 });
     expect(engine.position('y').epoch).not.toBe(epoch);
     expect(commits[0]?.records[0]).toMatchObject({ at: 1234, from: 'a', data: 'one', bytes: 3 });
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/engine/memory.ts';
 import type { HubEvents } from '../../src/hub/events.ts';
 import { Hub } from '../../src/hub/hub.ts';
-import type { Encoder, Engine, Frame, Pump, Subscriber } from '../../src/hub/ports.ts';
+import type { Cursor, Encoder, Engine, Frame, Pump, Subscriber } from '../../src/hub/ports.ts';
 import type { Member } from '../../src/hub/room.ts';
 import { type HubSettings, hubSettings } from '../../src/hub/settings.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
@@ -29,10 +29,12 @@ class Listener implements Subscriber, Pump {
   writable = true;
   closed = false;
   readonly id: string;
+  readonly user: string;
   readonly encoder: Encoder;
 
   constructor(id: string, encoder: Encoder) {
     this.id = id;
+    this.user = id;
     this.encoder = encoder;
   }
 
@@ -42,6 +44,10 @@ class Listener implements Subscriber, Pump {
     member.cursor = frame.to;
     return true;
   }
+
+  tell(): void {}
+
+  release(): void {}
 
   joined(_member: Member, recovered: boolean): void {
     this.joins.push(recovered);
@@ -197,26 +203,45 @@ describe('reading on from a place', () => {
     expect(back.joins).toEqual([true]);
   });
 
-  test.each([
-    ['another life of the room', { epoch: 'another', seq: 2 }],
-    ['a place that the log no longer has', { seq: 0 }],
-    ['a place that is not there yet', { seq: 9999 }],
-  ])('%s is refused, and it starts at the head', async (_, since) => {
-    const { time, hub, listener, say } = await scene({
-      sendBuffer: { records: 1, bytes: 1e6 },
-      window: { records: 1, bytes: 1e6 },
-      turn: { commands: 1, bytes: 1e6 },
-      hold: { records: 1, bytes: 1 },
-    });
+  const tiny = {
+    sendBuffer: { records: 1, bytes: 1e6 },
+    window: { records: 1, bytes: 1e6 },
+    turn: { commands: 1, bytes: 1e6 },
+    hold: { records: 1, bytes: 1 },
+  };
+
+  /** Someone comes back to a room in which ten things were said, of which three are in memory. */
+  const comeBack = async (since: Partial<Cursor>, engine: Engine) => {
+    const { time, hub, listener, say } = await scene(tiny, engine);
     const first = listener('lobby');
     for (const text of 'abcdefghij') say(text);
     time.settle();
     const { epoch } = (first.memberships[0] as Member).room;
     const back = listener();
-    hub.register(back, 'lobby', { epoch, ...since });
+    hub.register(back, 'lobby', { epoch, seq: 0, ...since });
     say('new');
     time.settle();
+    return back;
+  };
+
+  test.each([
+    ['another life of the room', { epoch: 'another', seq: 2 }],
+    ['a place that is not there yet', { seq: 9999 }],
+  ])('%s is refused, and it starts at the head', async (_, since) => {
+    const back = await comeBack(since, memory());
     expect(back.heard).toEqual(['new']);
+    expect(back.joins).toEqual([false]);
+  });
+
+  test('a place that is no longer in memory is read from the engine', async () => {
+    const back = await comeBack({ seq: 0 }, memory());
+    expect(back.heard.join(',')).toBe('a,b,c,d,e,f,g,h,i,j,new');
+    expect(back.joins).toEqual([true]);
+  });
+
+  test('a place that the engine no longer has is refused, and it starts with what is left', async () => {
+    const back = await comeBack({ seq: 0 }, memory({ retention: { records: 4, bytes: 1e6 } }));
+    expect(back.heard.join(',')).toMatch(/^[d-g],.*,i,j,new$/);
     expect(back.joins).toEqual([false]);
   });
 });
@@ -246,7 +271,7 @@ describe('a coalescing room', () => {
     expect(one.heard).toEqual(['0123456789']);
     say('last');
     time.settle();
-    hub.settle();
+    await hub.settle();
     expect(one.heard).toEqual(['0123456789', 'last']);
   });
 

@@ -2,7 +2,16 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Log } from '../../src/hub/log.ts';
 
-const record = (seq: number, bytes: number) => ({ seq, at: 0, from: 'a', id: '', data: 'x'.repeat(bytes), bytes });
+const record = (seq: number, bytes: number) => ({
+  seq,
+  at: 0,
+  from: 'a',
+  sender: '',
+  id: '',
+  data: 'x'.repeat(bytes),
+  json: false,
+  bytes,
+});
 
 test('a log behaves like the tail of an array of records', () => {
   const windows = fc.record({ records: fc.integer({ min: 1, max: 60 }), bytes: fc.integer({ min: 1, max: 500 }) });

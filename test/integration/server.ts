@@ -46,7 +46,7 @@ export async function listen(name: Transport['name'], { limits, settings = {}, t
   const close = async () => {
     transport.stopListening();
     transport.terminate();
-    hub.settle();
+    await hub.settle();
     await hub.close();
   };
   return { hub, keepalive, clients, port, close };

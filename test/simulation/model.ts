@@ -44,12 +44,13 @@ export class Model {
   }
 
   /** A join was answered: at the head of when it was asked for or, with `at`, after a place of its own choosing. */
-  joined(client: string, room: string, at: Cursor | undefined): void {
+  joined(client: string, room: string, at: Cursor | undefined, recovered: boolean): void {
     const stay = this.#asked.get(`${client} ${room}`)?.shift();
     if (!stay || !at) return;
     stay.start = at.seq;
     const asked = at.seq === stay.since?.seq && at.epoch === stay.since.epoch;
-    if (!asked) this.wrong = `${client} joined ${room} at ${JSON.stringify(at)}, not ${JSON.stringify(stay.since)}`;
+    if (recovered && !asked)
+      this.wrong = `${client} joined ${room} at ${JSON.stringify(at)}, not ${JSON.stringify(stay.since)}`;
   }
 
   unregistered(client: string, room: string | undefined): void {
@@ -119,7 +120,7 @@ export class WatchedClient extends Client {
   override joined(member: Member, recovered: boolean): void {
     super.joined(member, recovered);
     const at = member.behind > 0 ? { epoch: member.room.epoch, seq: member.cursor } : undefined;
-    this.#model.joined(this.id, member.room.name, at);
+    this.#model.joined(this.id, member.room.name, at, recovered);
   }
 }
 
@@ -132,8 +133,8 @@ export class WatchedHub extends Hub {
     this.#model = model;
   }
 
-  override register(subscriber: Subscriber, room: string, since?: Cursor): boolean {
-    const taken = super.register(subscriber, room, since);
+  override register(subscriber: Subscriber, room: string, since?: Cursor, history?: number): boolean {
+    const taken = super.register(subscriber, room, since, history);
     if (taken && !subscriber.closed) this.#model.registered(subscriber.id, room, since);
     return taken;
   }

@@ -1,5 +1,4 @@
-import type { Log } from '../../src/hub/log.ts';
-import type { Frame } from '../../src/hub/ports.ts';
+import type { Frame, Records } from '../../src/hub/ports.ts';
 import { type Close, closes } from '../../src/protocol/close-codes.ts';
 import type { Command, Wire } from '../../src/wire/wire.ts';
 
@@ -19,14 +18,15 @@ export function numbered(name: string, rooms: readonly string[], frameBytes: num
     pingPeriod: 2_000,
     pongWait: 3_000,
     writeWait: 1_000,
-    decode(data, binary): Command {
+    decode(data, binary): readonly Command[] {
       const text = Buffer.from(data).toString();
       const bar = text.indexOf('|');
-      if (binary || bar < 0) return { kind: 'violation', close: closes.protocolError };
+      if (binary || bar < 0) return [{ kind: 'violation', close: closes.protocolError }];
       const said = text.slice(bar + 1);
-      return { kind: 'broadcast', room: text.slice(0, bar), id: '', data: said, bytes: Buffer.byteLength(said) };
+      const room = text.slice(0, bar);
+      return [{ kind: 'broadcast', room, id: '', data: said, json: false, bytes: Buffer.byteLength(said) }];
     },
-    encode(room: string, log: Log, from: number): Frame {
+    encode(room: string, log: Records, from: number): Frame {
       const lines: string[] = [];
       let bytes = 0;
       let to = from;

@@ -4,9 +4,10 @@ import { Log } from '../../src/hub/log.ts';
 import { MAX_FRAME_BYTES } from '../../src/hub/ports.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { gorilla } from '../../src/wire/gorilla.ts';
+import type { Command } from '../../src/wire/wire.ts';
 
 const wire = gorilla();
-const decode = (text: string) => wire.decode(Buffer.from(text), false);
+const decode = (text: string) => wire.decode(Buffer.from(text), false)[0] as Command;
 const said = (text: string) => {
   const command = decode(text);
   if (command.kind !== 'broadcast') throw new Error(`refused: ${JSON.stringify(command)}`);
@@ -16,7 +17,8 @@ const said = (text: string) => {
 function logOf(messages: readonly string[], start = 0): Log {
   const log = new Log(start, { records: 1e6, bytes: 1e9 });
   messages.forEach((data, i) => {
-    log.append({ seq: start + i + 1, at: 0, from: 'a', id: '', data, bytes: Buffer.byteLength(data) });
+    const record = { seq: start + i + 1, at: 0, from: 'a', sender: '', id: '', data, json: false };
+    log.append({ ...record, bytes: Buffer.byteLength(data) });
   });
   return log;
 }
@@ -51,13 +53,13 @@ describe('what comes in', () => {
   });
 
   test('binary is text too, when it is valid UTF-8', () => {
-    expect(wire.decode(Buffer.from('héllo\n'), true)).toMatchObject({ kind: 'broadcast', data: 'héllo' });
+    expect(wire.decode(Buffer.from('héllo\n'), true)).toMatchObject([{ kind: 'broadcast', data: 'héllo' }]);
   });
 
   test('any bytes are either a message without newline or a violation, and nothing is thrown', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
-        const command = wire.decode(bytes, true);
+        const [command] = wire.decode(bytes, true);
         const valid = Buffer.from(Buffer.from(bytes).toString()).equals(bytes);
         if (valid) expect(command).toMatchObject({ kind: 'broadcast', data: expect.not.stringContaining('\n') });
         else expect(command).toEqual({ kind: 'violation', close: closes.invalidText });
@@ -67,7 +69,7 @@ describe('what comes in', () => {
 
   test('the bytes are read where they lie in a larger buffer', () => {
     const around = Buffer.from('before|hello|after');
-    expect(wire.decode(around.subarray(7, 12), false)).toMatchObject({ data: 'hello', bytes: 5 });
+    expect(wire.decode(around.subarray(7, 12), false)).toMatchObject([{ data: 'hello', bytes: 5 }]);
   });
 });
 

@@ -1,0 +1,95 @@
+import type { Events } from './events.ts';
+import type { Clock, Commit, Draft, Engine, LogRecord } from './ports.ts';
+import type { Receipts } from './receipts.ts';
+import type { Room } from './room.ts';
+import type { Rooms } from './rooms.ts';
+
+/** What an engine has told and the next turn takes up. */
+type Outcome = Commit | { readonly room: string; readonly failed: number };
+
+/** Takes what is said through the engine into the rooms' logs, a batch a room and turn. */
+export class Ledger {
+  readonly #engine: Engine;
+  readonly #rooms: Rooms;
+  readonly #receipts: Receipts;
+  readonly #events: Events;
+  readonly #clock: Clock;
+  /** Rooms with drafts for the engine, and what it told of those it had. */
+  #drafted: Room[] = [];
+  #outcomes: Outcome[] = [];
+  #undecided = 0;
+  #onOutcome: (() => void) | undefined;
+
+  constructor(engine: Engine, rooms: Rooms, receipts: Receipts, events: Events, clock: Clock) {
+    this.#engine = engine;
+    this.#rooms = rooms;
+    this.#receipts = receipts;
+    this.#events = events;
+    this.#clock = clock;
+  }
+
+  /** Opens the engine. @param wake is called whenever it has told something. */
+  async open(wake: () => void): Promise<void> {
+    const hear = (outcome: Outcome) => {
+      this.#outcomes.push(outcome);
+      this.#onOutcome?.();
+      wake();
+    };
+    await this.#engine.open({ committed: hear, failed: (room, failed) => hear({ room, failed }) });
+  }
+
+  /** What the engine has told and no turn has taken up. */
+  get size(): number {
+    return this.#outcomes.length;
+  }
+
+  /** Waits for the engine's next word on what it was given. @returns false when it has nothing to decide. */
+  async outcome(): Promise<boolean> {
+    if (this.#undecided === 0) return false;
+    if (this.#outcomes.length === 0) await new Promise<void>((resolve) => (this.#onOutcome = resolve));
+    return true;
+  }
+
+  /** @returns how many bytes of a turn's budget it takes: none for what was said before. */
+  draft(draft: Draft): number {
+    const room = this.#rooms.get(draft.room);
+    if (!this.#receipts.isNew(room, draft)) return 0;
+    if (room.pending.push(draft) === 1) this.#drafted.push(room);
+    return draft.bytes;
+  }
+
+  /** Gives the engine what is drafted, and the rooms what it has committed. @param dirty gets rooms with records to flush. */
+  commit(dirty: Room[]): void {
+    const drafted = this.#drafted;
+    if (drafted.length > 0) this.#drafted = [];
+    for (const room of drafted) {
+      const drafts = room.pending;
+      room.pending = [];
+      for (const draft of drafts) room.appended.push(draft);
+      this.#undecided += drafts.length;
+      this.#engine.append(room.name, drafts);
+    }
+    const outcomes = this.#outcomes;
+    if (outcomes.length > 0) this.#outcomes = [];
+    for (const outcome of outcomes) {
+      const room = this.#rooms.get(outcome.room);
+      this.#undecided -= 'failed' in outcome ? outcome.failed : outcome.records.length;
+      if ('failed' in outcome) this.#receipts.failed(room, outcome.failed);
+      else this.#committed(room, outcome.records, dirty);
+    }
+  }
+
+  #committed(room: Room, records: readonly LogRecord[], dirty: Room[]): void {
+    for (const record of records) room.log.append(record);
+    this.#receipts.committed(room, records);
+    room.usedAt = this.#clock.now();
+    if (room.dirtySince === undefined) dirty.push(room);
+    room.dirtySince ??= room.usedAt;
+    const to = room.log.head;
+    this.#events.emit('committed', { room: room.name, from: to - records.length + 1, to, members: room.members });
+  }
+
+  async close(): Promise<void> {
+    await this.#engine.close();
+  }
+}

@@ -1,0 +1,134 @@
+import { type Frame, type LogRecord, MAX_FRAME_BYTES, type Notice, type Records } from '../hub/ports.ts';
+import { closes } from '../protocol/close-codes.ts';
+import type { ErrorCode, Json, Place } from '../protocol/v1.ts';
+import type { Command, Wire, WireLimits } from './wire.ts';
+
+const defaults: WireLimits = { maxMessageSize: 16 * 1024, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
+
+/** What the fields of a message may hold, beside the wire's limits. */
+export const fields = { room: 128, id: 128, history: 1000 };
+
+const HISTORY = 50;
+
+/** The wire of `pumphouse.v1`, as PROTOCOL.md specifies it. */
+export function v1(limits: Partial<WireLimits> = {}): Wire {
+  return { ...defaults, ...limits, name: 'v1', rooms: [], decode, encode, notice, closeCode: ({ code }) => code };
+}
+
+// ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function decode(data: Uint8Array, binary: boolean): readonly Command[] {
+  if (binary) return [{ kind: 'violation', close: closes.unsupported }];
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
+  return text.includes('\n') ? text.split('\n').map(command) : [command(text)];
+}
+
+type Fields = Record<string, unknown>;
+
+function command(line: string): Command {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isObject(value) ? read(value) : refusal('not_json', {});
+  } catch {
+    return refusal('not_json', {});
+  }
+}
+
+function read(value: Fields): Command {
+  const { t, room } = value;
+  if (t === 'ping') return { kind: 'ping' };
+  const reader = typeof t === 'string' && Object.hasOwn(readers, t) ? readers[t as keyof typeof readers] : undefined;
+  if (!reader) return refusal('unknown_type', value);
+  if (!isName(room, fields.room)) return refusal('bad_room', value);
+  return reader(room, value) ?? refusal('bad_field', value);
+}
+
+/** By `t`: each gets a room's name that is one, and returns undefined when another field is not what it should be. */
+const readers = {
+  send(room: string, { id, data }: Fields): Command | undefined {
+    if (!isName(id, fields.id) || data === undefined) return undefined;
+    const json = JSON.stringify(data);
+    return { kind: 'broadcast', room, id, data: json, json: true, bytes: Buffer.byteLength(json) };
+  },
+  join(room: string, { since, history = 0 }: Fields): Command | undefined {
+    if (!isCount(history, fields.history)) return undefined;
+    if (since === undefined) return { kind: 'join', room, history };
+    return isPlace(since) ? { kind: 'join', room, history, since } : undefined;
+  },
+  leave(room: string): Command {
+    return { kind: 'leave', room };
+  },
+  signal(room: string, { data }: Fields): Command | undefined {
+    return data === undefined ? undefined : { kind: 'signal', room, data: data as Json };
+  },
+  history(room: string, { before, after, limit = HISTORY }: Fields): Command | undefined {
+    if (!isCount(limit, fields.history) || limit === 0 || (before !== undefined && after !== undefined))
+      return undefined;
+    if (before !== undefined) return isSeq(before) ? { kind: 'history', room, before, limit } : undefined;
+    if (after !== undefined) return isSeq(after) ? { kind: 'history', room, after, limit } : undefined;
+    return { kind: 'history', room, limit };
+  },
+  ack(room: string, { seq }: Fields): Command | undefined {
+    return isSeq(seq) ? { kind: 'ack', room, seq } : undefined;
+  },
+};
+
+/** Names the `send` and the room that it refuses, as far as they can be read. */
+function refusal(code: ErrorCode, { t, id, room }: Fields): Command {
+  return {
+    kind: 'refusal',
+    code,
+    ...(t === 'send' && isName(id, fields.id) && { id }),
+    ...(isName(room, fields.room) && { room }),
+  };
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isName(value: unknown, bytes: number): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= bytes && Buffer.byteLength(value) <= bytes;
+}
+
+function isSeq(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isCount(value: unknown, most: number): value is number {
+  return isSeq(value) && value <= most;
+}
+
+function isPlace(value: unknown): value is Place {
+  return isObject(value) && isName(value['epoch'], 128) && isSeq(value['seq']);
+}
+
+// ── What goes out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function encode(room: string, records: Records, from: number): Frame {
+  const name = JSON.stringify(room);
+  const head = `{"t":"message","room":${name},`;
+  let to = from + 1;
+  let text = head + messageOf(records.at(to));
+  let bytes = Buffer.byteLength(text);
+  while (to < records.head) {
+    const line = head + messageOf(records.at(to + 1));
+    bytes += Buffer.byteLength(line) + 1;
+    if (bytes > MAX_FRAME_BYTES) break;
+    text += `\n${line}`;
+    to++;
+  }
+  return { bytes: Buffer.from(text), from, to };
+}
+
+/** A record's own fields, and the brace that ends its object. What other wires say is text: it is `{ text }` here. */
+function messageOf({ seq, id, from, at, data, json }: LogRecord): string {
+  const value = json ? data : `{"text":${JSON.stringify(data)}}`;
+  return `"seq":${seq},"id":${JSON.stringify(id)},"from":${JSON.stringify(from)},"at":${at},"data":${value}}`;
+}
+
+function notice(said: Notice): string {
+  if (said.t !== 'history') return JSON.stringify(said);
+  const messages = said.records.map((record) => `{${messageOf(record)}`).join(',');
+  return `{"t":"history","room":${JSON.stringify(said.room)},"messages":[${messages}],"more":${said.more}}`;
+}
