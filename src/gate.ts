@@ -8,19 +8,23 @@ import { type Limits, SUBPROTOCOL } from './protocol/v1.ts';
 import type { HttpRequest, HttpResponse, SocketListener } from './transport/port.ts';
 import { gorilla } from './wire/gorilla.ts';
 import { fields, v1 } from './wire/v1.ts';
+import type { Wire, WireLimits } from './wire/wire.ts';
 
 /** Where connections come in: it finds out which wire each speaks and who it is, and makes its client. */
 export class Gate {
   readonly #wire: Settings['wire'];
   readonly #sessions: Sessions;
   readonly #context: ClientContext;
-  readonly #gorilla = gorilla();
-  readonly #v1 = v1();
+  readonly #gorilla: Wire;
+  readonly #v1: Wire;
   /** The client that speaks for each session. */
   readonly #bySession = new Map<string, Client>();
   #connections = 0;
 
-  constructor(wire: Settings['wire'], sessions: Sessions, context: ClientContext) {
+  /** @param limits of every wire, where they are not its own. */
+  constructor(wire: Settings['wire'], sessions: Sessions, context: ClientContext, limits: Partial<WireLimits> = {}) {
+    this.#gorilla = gorilla(limits);
+    this.#v1 = v1(limits);
     this.#wire = wire;
     this.#sessions = sessions;
     this.#context = context;

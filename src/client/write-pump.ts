@@ -80,10 +80,12 @@ export class WritePump implements Pump {
   }
 
   #sendAfterLines(member: Member, frame: Frame): boolean {
-    (this.#socket as Socket).cork(() => {
+    const socket = this.#socket as Socket;
+    socket.cork(() => {
       this.release();
       if (this.writable) this.#send(member, frame);
     });
+    if (this.writable && socket.bufferedAmount > 0) this.#park();
     return this.writable;
   }
 

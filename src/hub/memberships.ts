@@ -80,6 +80,9 @@ export class Memberships {
       if (!subscriber.closed) {
         settle(room);
         stragglers.handRest(member);
+        const { cursor, behind } = member;
+        const gap = { from: cursor + 1, to: cursor + behind, why: 'slow' } as const;
+        if (behind > 0) notices.tell(subscriber, { t: 'gap', room: room.name, ...gap });
         notices.tell(subscriber, { t: 'left', room: room.name });
       }
       room.leave(member);

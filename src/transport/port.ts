@@ -15,7 +15,10 @@ export interface Socket {
   send(frame: Uint8Array): SendStatus;
   /** Sends a ping with at most 125 bytes of payload; the peer's pong brings them back. */
   ping(payload: Uint8Array): void;
-  /** Runs `work` so that the frames it sends leave in one system call where they fit. */
+  /**
+   * Runs `work` so that the frames it sends leave in one system call where they fit. They count as SENT meanwhile: whether the
+   * kernel took them all, `bufferedAmount` tells afterwards; if not, a drain follows.
+   */
   cork(work: () => void): void;
   /**
    * Sends what is queued, then a close frame, then ends the connection. 1005 sends an empty close frame; 1006 sends none

@@ -34,6 +34,7 @@ class WsSocket implements Socket {
   readonly #maxBackpressure: number;
   readonly remoteAddress: string;
   #awaitsDrain = false;
+  #corked = false;
   #open = true;
 
   constructor(ws: WebSocket, tcp: Duplex, listener: SocketListener, maxBackpressure: number, remoteAddress: string) {
@@ -62,8 +63,9 @@ class WsSocket implements Socket {
       this.#awaitDrain();
       return DROPPED;
     }
+    const corked = this.#corked && !this.#awaitsDrain;
     this.#ws.send(frame, TEXT);
-    if (this.#tcp.writableLength === 0) return SENT;
+    if (corked || this.#tcp.writableLength === 0) return SENT;
     this.#awaitDrain();
     return QUEUED;
   }
@@ -73,9 +75,12 @@ class WsSocket implements Socket {
   }
 
   cork(work: () => void): void {
+    this.#corked = true;
     this.#tcp.cork();
     work();
     this.#tcp.uncork();
+    this.#corked = false;
+    if (this.bufferedAmount > 0) this.#awaitDrain();
   }
 
   close({ code, reason }: Close): void {

@@ -1,0 +1,115 @@
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+import { Sessions } from '../../src/auth/sessions.ts';
+import { Keepalive } from '../../src/client/keepalive.ts';
+import type { Rate } from '../../src/client/rate.ts';
+import { memory } from '../../src/engine/memory.ts';
+import { Gate } from '../../src/gate.ts';
+import { systemClock, systemScheduler } from '../../src/hub/clock.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import type { Engine } from '../../src/hub/ports.ts';
+import type { HubSettings } from '../../src/hub/settings.ts';
+import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
+import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
+import { chooseTransport } from '../../src/transport/choose.ts';
+import type { Transport } from '../../src/transport/port.ts';
+import type { WireLimits } from '../../src/wire/wire.ts';
+
+export interface Options {
+  readonly settings?: Partial<HubSettings>;
+  readonly limits?: Partial<WireLimits>;
+  readonly publishRate?: Rate;
+  readonly engine?: Engine;
+}
+
+type By<T extends ServerMessage['t']> = Extract<ServerMessage, { t: T }>;
+
+/** A server of the native protocol, on real sockets. */
+export async function serve(
+  transport: Transport['name'],
+  { settings = {}, limits, publishRate, engine }: Options = {},
+) {
+  const hub = new Hub({ engine: engine ?? memory(), settings });
+  await hub.open();
+  const keepalive = new Keepalive(systemClock, systemScheduler, 20);
+  const context = { hub, clock: systemClock, keepalive, publishRate };
+  const gate = new Gate('auto', new Sessions(Buffer.from('a secret')), context, limits);
+  const application = {
+    handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
+    upgrade: gate.enter.bind(gate),
+  };
+  const served = chooseTransport(transport).factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
+  const port = await served.listen('127.0.0.1', 0);
+  const close = async () => {
+    served.stopListening();
+    served.terminate();
+    await hub.settle();
+    await hub.close();
+  };
+  return { hub, keepalive, port, close, connect: (query = '') => Peer.connect(port, query) };
+}
+
+/** A client of the protocol that is written by its letter: it sends what a test says, and keeps what comes. */
+export class Peer {
+  readonly socket: WebSocket;
+  readonly got: ServerMessage[] = [];
+  readonly frames: string[] = [];
+  readonly closed: Promise<{ code: number; reason: string }>;
+  #read = 0;
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.on('message', (data) => {
+      this.frames.push(String(data));
+      for (const line of String(data).split('\n')) this.got.push(JSON.parse(line));
+    });
+    this.closed = once(socket, 'close').then(([code, reason]) => ({ code: Number(code), reason: String(reason) }));
+  }
+
+  static async connect(port: number, query = ''): Promise<Peer> {
+    const peer = new Peer(new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, SUBPROTOCOL));
+    await once(peer.socket, 'open');
+    return peer;
+  }
+
+  send(...messages: ClientMessage[]): void {
+    this.raw(messages.map((message) => JSON.stringify(message)).join('\n'));
+  }
+
+  raw(frame: string): void {
+    this.socket.send(frame);
+  }
+
+  /** The next message of this kind, skipping others. @throws after three seconds without. */
+  async next<T extends ServerMessage['t']>(t: T): Promise<By<T>> {
+    for (const end = Date.now() + 3_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 2))) {
+      while (this.#read < this.got.length) {
+        const message = this.got[this.#read++];
+        if (message?.t === t) return message as By<T>;
+      }
+    }
+    throw new Error(`no ${t} came: ${JSON.stringify(this.got).slice(0, 2000)}`);
+  }
+
+  async join(room: string, more: Omit<Extract<ClientMessage, { t: 'join' }>, 't' | 'room'> = {}) {
+    this.send({ t: 'join', room, ...more });
+    return this.next('joined');
+  }
+
+  /** Says something and waits for the answer. */
+  async say(room: string, data: Json, id = `id-${Math.random()}`) {
+    this.send({ t: 'send', room, id, data });
+    return this.next('sent');
+  }
+
+  /** All of this kind that have come, once a `ping` sent now is answered: what was on its way is here then. */
+  async all<T extends ServerMessage['t']>(t: T): Promise<By<T>[]> {
+    const before = this.got.filter((message) => message.t === 'pong').length;
+    this.send({ t: 'ping' });
+    for (let i = 0; i < 1500 && this.got.filter((message) => message.t === 'pong').length === before; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return this.got.filter((message): message is By<T> => message.t === t);
+  }
+}

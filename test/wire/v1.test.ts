@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type LogRecord, MAX_FRAME_BYTES, type Notice } from '../../src/hub/ports.ts';
+import { closes } from '../../src/protocol/close-codes.ts';
+import { v1 } from '../../src/wire/v1.ts';
+
+const wire = v1();
+const golden = readFileSync('test/wire/v1.golden.txt', 'utf8').split('\n').slice(1, -1);
+
+const record = (seq: number, more: Partial<LogRecord> = {}): LogRecord => {
+  const data = more.data ?? '{"text":"hi"}';
+  const bytes = Buffer.byteLength(data);
+  return { seq, at: 1795250403071 + seq, from: 'ada', sender: 's1', id: `a${seq}`, data, json: true, bytes, ...more };
+};
+const records = (all: readonly LogRecord[]) => ({ head: all.length, at: (seq: number) => all[seq - 1] as LogRecord });
+const lines = (bytes: Uint8Array) => Buffer.from(bytes).toString().split('\n');
+
+const fromOtherWire = record(2, { from: 'c1', sender: '', id: '', data: 'from "another" wire', json: false });
+
+test('what goes out is written as the golden lines are', () => {
+  const written = golden.map((line): string => {
+    const message = JSON.parse(line);
+    if (message.t === 'history') {
+      return wire.notice?.({ t: 'history', room: 'lobby', records: [record(1), fromOtherWire], more: false }) as string;
+    }
+    if (message.t !== 'message') return wire.notice?.(message as Notice) as string;
+    const frame = wire.encode('lobby', records([record(1), fromOtherWire]), 0);
+    return lines(frame.bytes)[message.seq - 1] as string;
+  });
+  expect(written).toEqual(golden);
+});
+
+describe('records', () => {
+  test('come back as they were, from any place on, in frames that are not too long', () => {
+    const datas = fc.array(
+      fc.oneof(
+        fc.json(),
+        fc.json().map((json) => json.padEnd(20_000)),
+      ),
+      { minLength: 1, maxLength: 20 },
+    );
+    fc.assert(
+      fc.property(datas, fc.nat(), fc.string({ minLength: 1 }), fc.boolean(), (all, from, room, json) => {
+        const log = records(all.map((data, i) => record(i + 1, { data, json, bytes: Buffer.byteLength(data) })));
+        const start = from % all.length;
+        const got: { room: string; seq: number; data: unknown }[] = [];
+        for (let at = start; at < log.head; ) {
+          const frame = wire.encode(room, log, at);
+          expect([frame.from, frame.to > at]).toEqual([at, true]);
+          if (frame.to > at + 1) expect(frame.bytes.byteLength).toBeLessThanOrEqual(MAX_FRAME_BYTES);
+          got.push(...lines(frame.bytes).map((line) => JSON.parse(line)));
+          at = frame.to;
+        }
+        expect(got.map(({ seq }) => seq)).toEqual(all.slice(start).map((_, i) => start + i + 1));
+        for (const { room: name, seq, data } of got) {
+          expect(name).toBe(room);
+          expect(data).toEqual(json ? JSON.parse(all[seq - 1] as string) : { text: all[seq - 1] });
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+describe('what comes in', () => {
+  const decode = (text: string) => wire.decode(Buffer.from(text), false);
+
+  test('any value of a send keeps its value and its length in bytes', () => {
+    fc.assert(
+      fc.property(fc.json(), fc.string({ minLength: 1, maxLength: 30 }), (data, id) => {
+        const [said] = decode(`{"t":"send","room":"r","id":${JSON.stringify(id)},"data":${data}}`);
+        if (said?.kind !== 'broadcast') throw new Error(JSON.stringify(said));
+        expect(JSON.parse(said.data)).toEqual(JSON.parse(data));
+        expect([said.id, said.bytes, said.data.includes('\n')]).toEqual([id, Buffer.byteLength(said.data), false]);
+      }),
+    );
+  });
+
+  test('any bytes and any JSON are taken or refused, a command for each line, and nothing is thrown', () => {
+    const fields = fc.record(
+      {
+        t: fc.constantFrom('join', 'leave', 'send', 'signal', 'history', 'ack', 'ping', 'x', 1, null),
+        room: fc.oneof(fc.string(), fc.jsonValue()),
+        id: fc.oneof(fc.string(), fc.jsonValue()),
+        data: fc.jsonValue(),
+        since: fc.oneof(fc.record({ epoch: fc.string(), seq: fc.integer() }), fc.jsonValue()),
+        history: fc.jsonValue(),
+        before: fc.jsonValue(),
+        limit: fc.jsonValue(),
+        seq: fc.jsonValue(),
+      },
+      { requiredKeys: [] },
+    );
+    const line = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.json(),
+      fields.map((message) => JSON.stringify(message)),
+    );
+    fc.assert(
+      fc.property(fc.array(line, { minLength: 1, maxLength: 4 }), (all) => {
+        const text = all.join('\n');
+        expect(decode(text)).toHaveLength(text.split('\n').length);
+      }),
+      { numRuns: 500 },
+    );
+    fc.assert(fc.property(fc.uint8Array(), (bytes) => wire.decode(bytes, false).length > 0));
+  });
+
+  test('a value that is nested without end is refused', () => {
+    const deep = '['.repeat(8_000) + ']'.repeat(8_000);
+    const [command] = decode(`{"t":"send","room":"r","id":"1","data":${deep}}`);
+    expect(['broadcast', 'refusal']).toContain(command?.kind);
+  });
+
+  test('binary breaks the rules of the wire', () => {
+    expect(wire.decode(Buffer.from('{}'), true)).toEqual([{ kind: 'violation', close: closes.unsupported }]);
+  });
+});
