@@ -20,7 +20,7 @@ export interface Server {
  */
 export async function startServer(flags: readonly string[] = [], port?: number): Promise<Server> {
   const at = port ?? (await freePort());
-  const all = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn', ...flags];
+  const all = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn', '--engine', 'memory', ...flags];
   const server = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'serve', ...all], {
     cwd: root,
     // Its log must not get between the lines of a report.

@@ -2,6 +2,8 @@
 export { Client, type ClientContext, type ClientState, type Identity } from './client/client.ts';
 export { Keepalive } from './client/keepalive.ts';
 export type { Rate } from './client/rate.ts';
+export { DataDir } from './engine/data-dir.ts';
+export { type LmdbOptions, lmdb, type Retention } from './engine/lmdb.ts';
 export { type MemoryOptions, memory } from './engine/memory.ts';
 export { systemClock, systemScheduler } from './hub/clock.ts';
 export { createEvents, type Events, type HubEvents } from './hub/events.ts';

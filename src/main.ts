@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Sessions } from './auth/sessions.ts';
 import { Keepalive } from './client/keepalive.ts';
 import type { Settings } from './config/settings.ts';
+import { DataDir } from './engine/data-dir.ts';
+import { lmdb } from './engine/lmdb.ts';
 import { memory } from './engine/memory.ts';
 import { Gate } from './gate.ts';
 import { plainText } from './http/answers.ts';
@@ -10,6 +12,7 @@ import { checkHandshake } from './http/handshake.ts';
 import { createRoutes, WS_PATH } from './http/routes.ts';
 import { systemClock, systemScheduler } from './hub/clock.ts';
 import { Hub } from './hub/hub.ts';
+import type { Engine } from './hub/ports.ts';
 import type { HubSettings } from './hub/settings.ts';
 import { type Logger, logEvents } from './observe/log.ts';
 import { collectMetrics } from './observe/metrics.ts';
@@ -27,7 +30,9 @@ export interface Running {
 }
 
 // Far above what the write pump lets wait (one frame and some control frames): past it the close frame itself is dropped.
-const MAX_BACKPRESSURE = 1024 * 1024;
+const MiB = 1024 * 1024;
+
+const MAX_BACKPRESSURE = MiB;
 
 // Messages up to here are read, so that one that breaks a wire's own, far lower limit is told so with 1009.
 const MAX_PAYLOAD = 1024 * 1024;
@@ -42,13 +47,14 @@ const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 export async function serve(settings: Settings, log: Logger): Promise<Running> {
   const { factory, note } = chooseTransport(settings.transport);
   if (note) log.info(note);
-  const hub = new Hub({ engine: memory(), settings: hubSettingsOf(settings) });
+  const store = await openStore(settings, log);
+  const hub = new Hub({ engine: store.engine, settings: hubSettingsOf(settings) });
   await hub.open();
   logEvents(hub.events, log);
   const keepalive = new Keepalive(systemClock, systemScheduler);
   const publishRate = settings.publishRate === 'off' ? undefined : settings.publishRate;
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const gate = new Gate(settings.wire, new Sessions(randomBytes(32)), context);
+  const gate = new Gate(settings.wire, new Sessions(store.secret), context);
   let draining = false;
   const metrics = collectMetrics(hub.events, {
     connections: () => keepalive.clients.size,
@@ -64,7 +70,11 @@ export async function serve(settings: Settings, log: Logger): Promise<Running> {
     },
   };
   const transport = factory(application, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE });
-  const port = await transport.listen(settings.host, settings.port);
+  const port = await transport.listen(settings.host, settings.port).catch(async (error) => {
+    await hub.close();
+    store.close();
+    throw error;
+  });
   const url = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
   log.info({ transport: transport.name, wire: settings.wire, engine: settings.engine }, `pumphouse serves ${url}`);
   return {
@@ -78,8 +88,36 @@ export async function serve(settings: Settings, log: Logger): Promise<Running> {
       if (keepalive.clients.size > 0) transport.terminate();
       await hub.settle();
       await hub.close();
+      store.close();
     },
   };
+}
+
+/** What keeps the rooms, and the secret that its sessions are signed with. */
+interface Store {
+  readonly engine: Engine;
+  readonly secret: Uint8Array;
+  close(): void;
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+
+// A disk that fails does so with every batch; once a second is enough to know.
+const COMPLAIN_EVERY_MS = 1_000;
+
+/** Rejects with one clear line when the data directory cannot be used. */
+async function openStore({ engine, data, keepDays, keepMegabytes }: Settings, log: Logger): Promise<Store> {
+  if (engine === 'memory') return { engine: memory(), secret: randomBytes(32), close() {} };
+  const folder = new DataDir(data);
+  await folder.open();
+  let complainedAt = Number.NEGATIVE_INFINITY;
+  const onError = (err: Error) => {
+    if (Date.now() - complainedAt < COMPLAIN_EVERY_MS) return;
+    complainedAt = Date.now();
+    log.error({ err }, 'messages could not be stored');
+  };
+  const retention = { ms: keepDays * DAY, bytes: keepMegabytes * MiB };
+  return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
 }
 
 function hubSettingsOf({ sendBuffer, rooms }: Settings): Partial<HubSettings> {

@@ -20,7 +20,12 @@ export interface Settings {
   readonly wire: 'auto' | 'v1' | 'gorilla';
   /** A folder whose `index.html` is served at `/` instead of the chat. */
   readonly web: string | undefined;
-  readonly engine: 'memory';
+  readonly engine: 'lmdb' | 'memory';
+  /** Where the engine lmdb keeps the rooms. */
+  readonly data: string;
+  /** What is kept of each room, in days and in MiB. */
+  readonly keepDays: number;
+  readonly keepMegabytes: number;
   /** Records that a client may stand behind before it is evicted. */
   readonly sendBuffer: number;
   readonly publishRate: PublishRate | 'off';
@@ -120,9 +125,30 @@ export const table: readonly Setting[] = [
   {
     name: 'engine',
     value: 'NAME',
-    fallback: 'memory',
-    schema: oneOf(['memory']),
-    help: 'what keeps the rooms: memory',
+    fallback: 'lmdb',
+    schema: oneOf(['lmdb', 'memory']),
+    help: 'what keeps the rooms: lmdb, on disk, or memory',
+  },
+  {
+    name: 'data',
+    value: 'DIR',
+    fallback: 'pumphouse-data',
+    schema: text('a folder'),
+    help: 'folder of the engine lmdb',
+  },
+  {
+    name: 'keepDays',
+    value: 'DAYS',
+    fallback: 7,
+    schema: integer('a number of days', 1, 36_500),
+    help: 'messages that are older go, on disk',
+  },
+  {
+    name: 'keepMegabytes',
+    value: 'N',
+    fallback: 64,
+    schema: integer('a number of MiB', 1, 1_000_000),
+    help: 'more of each room than this goes, on disk',
   },
   {
     name: 'sendBuffer',

@@ -72,6 +72,7 @@ export class Hub {
       clock: this.#clock,
       settle: (room) => room.pending.length > 0 && this.#ledger.commit(this.#dirty),
     });
+    this.#ledger.onDecided = (room, drafts) => this.#memberships.decided(room, drafts);
     this.#hold = new Hold(this.#clock, this.#scheduler, this.settings, () => this.#wake());
   }
 

@@ -19,6 +19,8 @@ export class Ledger {
   #outcomes: Outcome[] = [];
   #undecided = 0;
   #onOutcome: (() => void) | undefined;
+  /** Is called when the engine has decided on so many drafts of a room, and the room has what is committed. */
+  onDecided: (room: Room, drafts: number) => void = () => {};
 
   constructor(engine: Engine, rooms: Rooms, receipts: Receipts, events: Events, clock: Clock) {
     this.#engine = engine;
@@ -73,9 +75,11 @@ export class Ledger {
     if (outcomes.length > 0) this.#outcomes = [];
     for (const outcome of outcomes) {
       const room = this.#rooms.get(outcome.room);
-      this.#undecided -= 'failed' in outcome ? outcome.failed : outcome.records.length;
+      const drafts = 'failed' in outcome ? outcome.failed : outcome.records.length;
+      this.#undecided -= drafts;
       if ('failed' in outcome) this.#receipts.failed(room, outcome.failed);
       else this.#committed(room, outcome.records, dirty);
+      if (room.departing.length > 0) this.onDecided(room, drafts);
     }
   }
 

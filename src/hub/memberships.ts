@@ -3,7 +3,7 @@ import type { Events } from './events.ts';
 import type { Notices } from './notices.ts';
 import type { Clock, Cursor, Subscriber } from './ports.ts';
 import type { Presence } from './presence.ts';
-import type { Room } from './room.ts';
+import type { Member, Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 import type { Stragglers } from './stragglers.ts';
 
@@ -54,6 +54,7 @@ export class Memberships {
     const { rooms, stragglers, presence, notices, events, clock, settle } = this.#hub;
     const room = rooms.get(name);
     settle(room);
+    this.#departNow(room, subscriber);
     const present = subscriber.memberships.find((member) => member.room === room);
     const start = present ? { cursor: present.cursor, recovered: true } : startOf(room, since, history);
     const member = present ?? room.join(subscriber, start.cursor);
@@ -74,23 +75,49 @@ export class Memberships {
 
   /** What was sent to the room before this leave goes out first, so the member still gets it. */
   leave({ subscriber, room: name }: Departure): void {
-    const { stragglers, presence, notices, events, clock, settle } = this.#hub;
     for (const member of subscriber.memberships.filter(({ room }) => name === undefined || room.name === name)) {
       const { room } = member;
-      if (!subscriber.closed) {
-        settle(room);
-        stragglers.handRest(member);
-        const { cursor, behind } = member;
-        const gap = { from: cursor + 1, to: cursor + behind, why: 'slow' } as const;
-        if (behind > 0) notices.tell(subscriber, { t: 'gap', room: room.name, ...gap });
-        notices.tell(subscriber, { t: 'left', room: room.name });
-      }
-      room.leave(member);
-      room.usedAt = clock.now();
-      presence.left(room, subscriber);
-      events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
+      if (!subscriber.closed) this.#hub.settle(room);
+      if (subscriber.closed || room.appended.length === 0) this.#depart(member);
+      else room.departing.push({ subscriber, drafts: room.appended.length });
     }
-    if (subscriber.closed) stragglers.forget(subscriber);
+    if (subscriber.closed) this.#hub.stragglers.forget(subscriber);
+  }
+
+  /** The engine has decided on the oldest `drafts` drafts of the room. */
+  decided(room: Room, drafts: number): void {
+    const { departing } = room;
+    for (const one of departing) one.drafts -= drafts;
+    while (departing[0] && departing[0].drafts <= 0) {
+      const { subscriber } = departing.shift() as (typeof departing)[number];
+      const member = subscriber.memberships.find((of) => of.room.name === room.name);
+      if (member) this.#depart(member);
+    }
+  }
+
+  /** It comes back before it has left: then it leaves first. */
+  #departNow(room: Room, subscriber: Subscriber): void {
+    const at = room.departing.findIndex((one) => one.subscriber === subscriber);
+    if (at < 0) return;
+    room.departing.splice(at, 1);
+    const member = subscriber.memberships.find((of) => of.room === room);
+    if (member) this.#depart(member);
+  }
+
+  #depart(member: Member): void {
+    const { stragglers, presence, notices, events, clock } = this.#hub;
+    const { subscriber, room } = member;
+    if (!subscriber.closed) {
+      stragglers.handRest(member);
+      const { cursor, behind } = member;
+      const gap = { from: cursor + 1, to: cursor + behind, why: 'slow' } as const;
+      if (behind > 0) notices.tell(subscriber, { t: 'gap', room: room.name, ...gap });
+      notices.tell(subscriber, { t: 'left', room: room.name });
+    }
+    room.leave(member);
+    room.usedAt = clock.now();
+    presence.left(room, subscriber);
+    events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
   }
 }
 

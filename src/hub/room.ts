@@ -1,6 +1,6 @@
 import { Log } from './log.ts';
-import type { Draft, Encoder, Engine, LogRecord, Pump, Records, Subscriber } from './ports.ts';
-import { Sends } from './sends.ts';
+import type { Clock, Draft, Encoder, Engine, LogRecord, Pump, Records, Subscriber } from './ports.ts';
+import { type Dedupe, Sends } from './sends.ts';
 import type { HubSettings } from './settings.ts';
 
 // Records that are read at once for those who are further back than the log in memory.
@@ -57,6 +57,8 @@ export class Room {
   pending: Draft[] = [];
   /** Drafts that the engine has been given and has neither committed nor failed yet. */
   appended: Draft[] = [];
+  /** Who leaves once so many of the appended drafts are decided: what was said before comes before. */
+  readonly departing: { readonly subscriber: Subscriber; drafts: number }[] = [];
   /** Up to here the members in step have been handed everything. */
   flushed: number;
   /** When the oldest record after `flushed` was committed, by the Hub's clock; undefined when there is none. */
@@ -66,8 +68,9 @@ export class Room {
   readonly #engine: Engine;
   #members = 0;
 
-  constructor(name: string, engine: Engine, settings: HubSettings, now: number) {
+  constructor(name: string, engine: Engine, settings: HubSettings, clock: Clock) {
     const { epoch, seq } = engine.position(name);
+    const now = clock.now();
     this.name = name;
     this.epoch = epoch;
     this.log = new Log(seq, settings.window);
@@ -75,6 +78,7 @@ export class Room {
     this.flushed = seq;
     this.usedAt = now;
     this.#engine = engine;
+    if (seq > 0) this.#recallSends(settings.dedupe, clock);
   }
 
   /** The oldest record that can be read: from the log in memory or from the engine. */
@@ -92,6 +96,20 @@ export class Room {
     if (this.log.reaches(seq)) return this.log;
     const records = this.#engine.read(this.name, seq, COLD_READ);
     return { head: seq + records.length, at: (at) => records[at - seq - 1] as LogRecord };
+  }
+
+  /** A room that comes back into memory knows what was sent to it lately. */
+  #recallSends({ ms, messages }: Dedupe, clock: Clock): void {
+    const since = clock.date() - ms;
+    const { seq: head, first } = this.#engine.position(this.name);
+    let from = head;
+    for (let recent = true; recent && from >= first && head - from < messages; from -= COLD_READ) {
+      const records = this.#engine.read(this.name, Math.max(from - COLD_READ, 0), Math.min(COLD_READ, from));
+      for (const { sender, id, seq, at } of records) {
+        if (at >= since && id !== '') this.sends.remember(sender, id, seq, clock.now());
+      }
+      recent = records.length > 0 && (records[0] as LogRecord).at >= since;
+    }
   }
 
   /** At most `limit` of the records after `seq`, oldest first. */

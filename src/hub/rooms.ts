@@ -26,7 +26,7 @@ export class Rooms {
   get(name: string): Room {
     const known = this.#rooms.get(name);
     if (known) return known;
-    const room = new Room(name, this.#engine, this.#settings, this.#clock.now());
+    const room = new Room(name, this.#engine, this.#settings, this.#clock);
     this.#rooms.set(name, room);
     this.#cancelSweep ??= this.#sweepLater();
     return room;

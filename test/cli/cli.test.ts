@@ -70,14 +70,14 @@ describe.concurrent('the command', () => {
     const holder = createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const { port } = holder.address() as { port: number };
-    const { code, stderr } = await run(['serve', '--port', `${port}`, '--transport', transport]);
+    const { code, stderr } = await run(['serve', '--port', `${port}`, '--transport', transport, '--engine', 'memory']);
     holder.close();
     expect(stderr).toBe(`pumphouse: port ${port} on 127.0.0.1 is taken; choose another with --port\n`);
     expect(code).toBe(2);
   });
 
   test('a host that is not of this machine is one line and exit 2', async () => {
-    const { code, stderr } = await run(['serve', '--port', '0', '--host', '203.0.113.1']);
+    const { code, stderr } = await run(['serve', '--port', '0', '--host', '203.0.113.1', '--engine', 'memory']);
     expect(stderr).toBe('pumphouse: 203.0.113.1 is no address of this machine; choose another with --host\n');
     expect(code).toBe(2);
   });

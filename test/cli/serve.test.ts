@@ -116,7 +116,7 @@ test('the log is JSON where nobody looks: transport, wire, engine and address', 
 
 test('the log is for people on a terminal', async (context) => {
   context.skip(!existsSync('/usr/bin/script'), 'no terminal to be had: /usr/bin/script is missing');
-  const command = `timeout -s INT 2 ${process.execPath} --import tsx src/cli.ts serve --port 0`;
+  const command = `timeout -s INT 2 ${process.execPath} --import tsx src/cli.ts serve --port 0 --engine memory`;
   const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null']).catch((error) => error);
   expect(stdout).toMatch(/\[\d\d:\d\d:\d\d\.\d\d\d\].*INFO.*: .*pumphouse serves http:\/\/127\.0\.0\.1:\d+/);
   expect(stdout).not.toContain('{"level"');

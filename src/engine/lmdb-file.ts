@@ -1,0 +1,54 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+
+// LMDB's two meta pages start with these, after a page header of 24 bytes.
+const MAGIC = 0xbeefc0de;
+const VERSION = 2;
+const META = { magic: 24, version: 28, pageSize: 48, freeRoot: 88, mainRoot: 136, transaction: 152, end: 160 };
+const NO_PAGE = 0xffff_ffff_ffff_ffffn;
+
+/**
+ * Looks at a file before LMDB maps it: LMDB takes whatever is there for its own, and reading past a page that is missing ends
+ * the process.
+ *
+ * @returns what is wrong with it, or undefined for a file that may be opened or is not there yet.
+ */
+export function faultOf(path: string): string | undefined {
+  let size: number;
+  let meta: Buffer[];
+  try {
+    size = statSync(path).size;
+    if (size === 0) return undefined;
+    meta = readMetaPages(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' ? undefined : `cannot be read (${code})`;
+  }
+  const valid = meta.filter((page) => page.length === META.end && isMeta(page));
+  if (valid.length < 2) return 'is not a log of Pumphouse';
+  const [newest] = valid.sort((a, b) =>
+    Number(b.readBigUInt64LE(META.transaction) - a.readBigUInt64LE(META.transaction)),
+  );
+  const pages = BigInt(Math.floor(size / (newest as Buffer).readUInt32LE(META.pageSize)));
+  const roots = [META.freeRoot, META.mainRoot].map((at) => (newest as Buffer).readBigUInt64LE(at));
+  return roots.some((root) => root !== NO_PAGE && root >= pages) ? 'is damaged: its end is missing' : undefined;
+}
+
+function readMetaPages(path: string): Buffer[] {
+  const file = openSync(path, 'r');
+  try {
+    const first = readAt(file, 0);
+    const pageSize = first.length === META.end ? first.readUInt32LE(META.pageSize) : 0;
+    return [first, readAt(file, pageSize)];
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readAt(file: number, position: number): Buffer {
+  const page = Buffer.alloc(META.end);
+  return page.subarray(0, readSync(file, page, 0, META.end, position));
+}
+
+function isMeta(page: Buffer): boolean {
+  return page.readUInt32LE(META.magic) === MAGIC && page.readUInt32LE(META.version) === VERSION;
+}

@@ -1,0 +1,220 @@
+import { execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DataDir } from '../../src/engine/data-dir.ts';
+import { lmdb } from '../../src/engine/lmdb.ts';
+import type { Draft, LogRecord } from '../../src/hub/ports.ts';
+import { until } from '../integration/server.ts';
+
+let path: string;
+beforeEach(() => {
+  path = mkdtempSync(join(tmpdir(), 'pumphouse-lmdb-'));
+});
+afterEach(() => rmSync(path, { recursive: true, force: true }));
+
+const drafts = (count: number, bytes = 100): Draft[] =>
+  Array.from({ length: count }, (_, i) => ({
+    room: 'x',
+    from: 'a',
+    sender: 's',
+    id: `${i}`,
+    data: 'x'.repeat(bytes),
+    bytes,
+  }));
+
+async function open(at = path, date?: () => number, ms = 1e9) {
+  const records: LogRecord[] = [];
+  const errors: Error[] = [];
+  let failed = 0;
+  const retention = { ms, bytes: 1e9 };
+  const engine = lmdb({ path: at, retention, onError: (error) => errors.push(error), ...(date && { date }) });
+  await engine.open({
+    committed: (commit) => records.push(...commit.records),
+    failed: (_room, count) => {
+      failed += count;
+    },
+  });
+  return { engine, records, errors, failed: () => failed };
+}
+
+test('a room goes on after a restart where it stood, in the same epoch', async () => {
+  const first = await open();
+  const { epoch } = first.engine.position('x');
+  first.engine.append('x', drafts(1500));
+  await first.engine.close();
+  expect(first.records).toHaveLength(1500);
+  const second = await open();
+  expect(second.engine.position('x')).toEqual({ epoch, seq: 1500, first: 1 });
+  expect(second.engine.read('x', 0, 2000)).toEqual(first.records);
+  second.engine.append('x', drafts(2));
+  second.engine.append('y', [{ ...(drafts(1)[0] as Draft), room: 'y' }]);
+  await second.engine.close();
+  expect(second.records.map(({ seq }) => seq)).toEqual([1501, 1502, 1]);
+});
+
+test('what is too old goes, but the newest stays', async () => {
+  let now = 1_000;
+  const { engine, records } = await open(path, () => now, 100);
+  engine.append('x', drafts(10));
+  await until('it is in', () => records.length === 10);
+  now += 90;
+  engine.append('x', drafts(10));
+  await until('it is in', () => records.length === 20);
+  await engine.close();
+  now += 50;
+  const again = await open(path, () => now, 100);
+  expect(again.engine.position('x')).toMatchObject({ seq: 20, first: 11 });
+  now += 1000;
+  again.engine.release('x');
+  expect(again.engine.position('x')).toMatchObject({ seq: 20, first: 20 });
+  await again.engine.close();
+});
+
+test('while one batch is written the next gathers: commits are far fewer than appends', async () => {
+  const { engine, records } = await open();
+  let commits = 0;
+  const count = setInterval(() => commits++, 0);
+  for (let i = 0; i < 2000; i++) engine.append('x', drafts(1));
+  await until('all is in', () => records.length === 2000);
+  clearInterval(count);
+  expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: 2000 }, (_, i) => i + 1));
+  await engine.close();
+});
+
+const root = process.getuid?.() === 0 && process.platform === 'linux' && mayMount();
+if (!root) console.log('skipped: the tests with a full and a read-only disk, which must mount one');
+
+function mayMount(): boolean {
+  const at = mkdtempSync(join(tmpdir(), 'pumphouse-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', at], { stdio: 'ignore' });
+    execFileSync('umount', [at], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(at, { recursive: true, force: true });
+  }
+}
+
+test.skipIf(!root)(
+  'a full disk is told, nothing of what failed is shown, and what was stored is served; with room again it goes on',
+  async () => {
+    const small = join(path, 'small');
+    mkdirSync(small);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', small]);
+    try {
+      const { engine, records, errors, failed } = await open(small);
+      for (let i = 0; failed() === 0; i++) {
+        engine.append('x', drafts(100));
+        await until('it is decided', () => records.length + failed() === 100 * (i + 1));
+      }
+      expect(errors[0]?.message).toMatch(/^the disk of .* is full$/);
+      const stored = records.length;
+      expect(engine.position('x').seq).toBe(stored);
+      expect(engine.read('x', 0, 1e6)).toHaveLength(stored);
+      execFileSync('mount', ['-o', 'remount,size=16m', small]);
+      engine.append('x', drafts(3));
+      await until('it is in', () => records.length === stored + 3);
+      expect(records.at(-1)?.seq).toBe(stored + 3);
+      await engine.close();
+      const again = await open(small);
+      expect(again.engine.position('x').seq).toBe(stored + 3);
+      await again.engine.close();
+    } finally {
+      execFileSync('umount', ['-l', small]);
+    }
+  },
+);
+
+describe('a data directory', () => {
+  const openDir = async (at = path) => {
+    const dir = new DataDir(at);
+    await dir.open();
+    return dir;
+  };
+
+  test('is made where there is none, keeps its secret, and serves one process at a time', async () => {
+    const at = join(path, 'a', 'b');
+    const dir = await openDir(at);
+    const secret = dir.secret();
+    expect(secret).toHaveLength(32);
+    await expect(openDir(at)).rejects.toThrow(`the data directory ${at} is used by another server`);
+    dir.close();
+    const again = await openDir(at);
+    expect(again.secret()).toEqual(secret);
+    again.close();
+  });
+
+  test('is free again after a process that was killed', async () => {
+    const holder = fork('test/engine/holder.ts', [path], { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
+    await once(holder, 'message');
+    await expect(openDir()).rejects.toThrow('is used by another server');
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+    (await openDir()).close();
+  });
+
+  test('may have a path longer than a socket may', async () => {
+    const dir = await openDir(join(path, 'x'.repeat(150)));
+    await expect(openDir(dir.path)).rejects.toThrow('is used by another server');
+    dir.close();
+  });
+
+  test.each<[string, string, () => void]>([
+    [
+      'holds something else',
+      'holds something else; choose an empty one',
+      () => writeFileSync(join(path, 'letter.txt'), 'Dear'),
+    ],
+    [
+      'is of another format',
+      'has a format that is not known here',
+      () => writeFileSync(join(path, 'pumphouse.json'), '{"format":99}'),
+    ],
+    [
+      'has a spoilt marker',
+      'has a format that is not known here',
+      () => writeFileSync(join(path, 'pumphouse.json'), 'x'),
+    ],
+    [
+      'is a file',
+      'cannot be used (EEXIST)',
+      () => {
+        rmSync(path, { recursive: true });
+        writeFileSync(path, '');
+      },
+    ],
+  ])('that %s is refused with a clear line', async (_, line, spoil) => {
+    spoil();
+    await expect(openDir()).rejects.toThrow(line);
+  });
+
+  test('whose log is garbage or has lost its end is refused before LMDB maps it', async () => {
+    (await openDir()).close();
+    const file = join(path, 'data.mdb');
+    for (const garbage of [Buffer.alloc(100_000, 7), Buffer.from('short'), Buffer.alloc(8192)]) {
+      writeFileSync(file, garbage);
+      await expect(openDir()).rejects.toThrow(`${file} is not a log of Pumphouse`);
+    }
+    rmSync(file);
+    const { engine } = await open();
+    engine.append('x', drafts(5000));
+    await engine.close();
+    (await openDir()).close();
+    truncateSync(file, readFileSync(file).length >> 1);
+    await expect(openDir()).rejects.toThrow(`${file} is damaged: its end is missing`);
+  });
+
+  test.skipIf(!root)('that is read-only is refused with a clear line', async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', path]);
+    try {
+      await expect(openDir()).rejects.toThrow(/cannot be (used|written|locked) \(EROFS\)/);
+    } finally {
+      execFileSync('umount', [path]);
+    }
+  });
+});
