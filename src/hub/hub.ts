@@ -47,6 +47,10 @@ export class Hub {
   readonly #memberships: Memberships;
   readonly #hold: Hold;
   readonly #turn = () => this.#run();
+  readonly #wake = () => {
+    if (!this.#awake) this.#scheduler.soon(this.#turn);
+    this.#awake = true;
+  };
   #awake = false;
   /** Rooms with records to flush. */
   #dirty: Room[] = [];
@@ -59,7 +63,8 @@ export class Hub {
     this.#scheduler = scheduler ?? systemScheduler;
     this.#mailboxes = new Mailboxes<Posts>(this.settings.mailboxes);
     this.#rooms = new Rooms(engine, this.#clock, this.#scheduler, this.settings);
-    this.#presence = new Presence(this.#notices, this.settings.namedMembers);
+    const { namedMembers } = this.settings;
+    this.#presence = new Presence(this.#notices, namedMembers, this.#clock, this.#scheduler, this.#wake);
     const receipts = new Receipts(this.#notices, this.#clock);
     this.#ledger = new Ledger(engine, this.#rooms, receipts, this.events, this.#clock);
     this.#stragglers = new Stragglers(this.events, this.#frames, this.#notices, this.#presence, this.settings);
@@ -73,12 +78,12 @@ export class Hub {
       settle: (room) => room.pending.length > 0 && this.#ledger.commit(this.#dirty),
     });
     this.#ledger.onDecided = (room, drafts) => this.#memberships.decided(room, drafts);
-    this.#hold = new Hold(this.#clock, this.#scheduler, this.settings, () => this.#wake());
+    this.#hold = new Hold(this.#clock, this.#scheduler, this.settings, this.#wake);
   }
 
   /** Opens the engine. Call it once, before the first post. */
   async open(): Promise<void> {
-    await this.#ledger.open(() => this.#wake());
+    await this.#ledger.open(this.#wake);
   }
 
   /**
@@ -142,6 +147,7 @@ export class Hub {
   async close(): Promise<void> {
     this.#rooms.close();
     this.#hold.close();
+    this.#presence.close();
     await this.#ledger.close();
   }
 
@@ -149,12 +155,6 @@ export class Hub {
     if (taken) this.#wake();
     else this.events.emit('overloaded', { mailbox, capacity: this.settings.mailboxes[mailbox] });
     return taken;
-  }
-
-  #wake(): void {
-    if (this.#awake) return;
-    this.#awake = true;
-    this.#scheduler.soon(this.#turn);
   }
 
   #run(): void {

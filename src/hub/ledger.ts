@@ -55,8 +55,8 @@ export class Ledger {
   /** @returns how many bytes of a turn's budget it takes: none for what was said before. */
   draft(draft: Draft): number {
     const room = this.#rooms.get(draft.room);
-    if (!this.#receipts.isNew(room, draft)) return 0;
-    if (room.pending.push(draft) === 1) this.#drafted.push(room);
+    if (!this.#receipts.take(room, draft)) return 0;
+    if (room.pending.length === 1) this.#drafted.push(room);
     return draft.bytes;
   }
 

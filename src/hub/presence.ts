@@ -1,5 +1,5 @@
 import type { Notices } from './notices.ts';
-import type { Notice, Signal, Subscriber } from './ports.ts';
+import type { Clock, Notice, Scheduler, Signal, Subscriber } from './ports.ts';
 import type { Member, Room } from './room.ts';
 
 interface Change {
@@ -7,27 +7,39 @@ interface Change {
   readonly left: string[];
 }
 
+// Each change is told to every member, so a room's members hear of them the more rarely the more they are: n members once in
+// n milliseconds, and no more rarely than this.
+const LONGEST_WAIT_MS = 5_000;
+
 /**
- * Tells a room's members who came and who went: once a turn, in one line a wire. Of a room with many members only the number
- * is told. Who took nothing meanwhile is told the whole when it does again.
+ * Tells a room's members who came and who went: all that happened since the last time, in one line a wire. Of a room with many
+ * members only the number is told. Who took nothing meanwhile is told the whole when it does again.
  */
 export class Presence {
   readonly #notices: Notices;
   readonly #named: number;
+  readonly #clock: Clock;
+  readonly #scheduler: Scheduler;
+  readonly #wake: () => void;
   readonly #changes = new Map<Room, Change>();
+  #cancel: (() => void) | undefined;
+  #due = Number.POSITIVE_INFINITY;
 
-  /** @param named the most members that are named. */
-  constructor(notices: Notices, named: number) {
+  /** @param named the most members that are named. @param wake is called when something that had to wait may be told. */
+  constructor(notices: Notices, named: number, clock: Clock, scheduler: Scheduler, wake: () => void) {
     this.#notices = notices;
     this.#named = named;
+    this.#clock = clock;
+    this.#scheduler = scheduler;
+    this.#wake = wake;
   }
 
   joined(room: Room, { user }: Subscriber): void {
-    if (hasListeners(room)) this.#change(room).joined.push(user);
+    if (hasListeners(room)) note(this.#change(room).joined, user, this.#named);
   }
 
   left(room: Room, { user }: Subscriber): void {
-    if (hasListeners(room)) this.#change(room).left.push(user);
+    if (hasListeners(room)) note(this.#change(room).left, user, this.#named);
   }
 
   /** How many members a room has and who, as far as they are named. */
@@ -44,14 +56,35 @@ export class Presence {
     });
   }
 
-  /** At the end of a turn. */
+  /** At the end of a turn: tells what may be told now. */
   flush(): void {
     if (this.#changes.size === 0) return;
+    const now = this.#clock.now();
     for (const [room, { joined, left }] of this.#changes) {
       const count = room.members;
+      const due = room.presenceAt + Math.min(count, LONGEST_WAIT_MS);
+      if (due > now) {
+        this.#wakeAt(due, now);
+        continue;
+      }
+      this.#changes.delete(room);
+      room.presenceAt = now;
       this.#tellAll(room, { t: 'presence', room: room.name, count, ...(count > this.#named ? {} : { joined, left }) });
     }
-    this.#changes.clear();
+  }
+
+  close(): void {
+    this.#cancel?.();
+  }
+
+  #wakeAt(due: number, now: number): void {
+    if (due >= this.#due) return;
+    this.#cancel?.();
+    this.#due = due;
+    this.#cancel = this.#scheduler.after(due - now, () => {
+      this.#due = Number.POSITIVE_INFINITY;
+      this.#wake();
+    });
   }
 
   /** This member takes things again. */
@@ -89,4 +122,9 @@ export class Presence {
 /** Whether anyone in the room has a wire that tells such things. */
 function hasListeners({ groups }: Room): boolean {
   return groups.some(({ encoder, members }) => encoder.notice !== undefined && members.length > 0);
+}
+
+/** Above so many nobody is named, so the names need not be kept. */
+function note(names: string[], user: string, named: number): void {
+  if (names.length <= named) names.push(user);
 }

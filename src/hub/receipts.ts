@@ -18,36 +18,43 @@ export class Receipts {
     this.#clock = clock;
   }
 
-  /** @returns whether it is new and must be said; if not, it is answered now, or with the first. */
-  isNew(room: Room, draft: Draft): boolean {
+  /**
+   * Takes a draft up for its room, unless it was sent before: then it is answered now, or with the first.
+   * @returns whether it must be said.
+   */
+  take(room: Room, draft: Draft): boolean {
     const { sender, id } = draft;
-    if (sender === undefined || id === '') return true;
-    const seq = room.sends.seqOf(sender, id);
-    if (seq === undefined) {
-      room.sends.remember(sender, id, 0, this.#clock.now());
-      return true;
+    const counts = sender !== undefined && id !== '';
+    const before = counts ? room.sends.find(sender, id) : undefined;
+    if (before !== undefined) {
+      if (before.seq > 0) this.#sent(draft, before.seq, true);
+      else this.#wait(draft);
+      return false;
     }
-    if (seq > 0) this.#sent(draft, seq, true);
-    else this.#wait(draft);
-    return false;
+    room.pending.push(draft);
+    room.undecided.push(counts ? room.sends.remember(sender, id, 0, this.#clock.now()) : undefined);
+    return true;
   }
 
   /** The engine has committed the oldest of the room's drafts as these records. */
   committed(room: Room, records: readonly LogRecord[]): void {
     const drafts = room.appended.splice(0, records.length);
+    const sends = room.undecided.splice(0, records.length);
     for (let i = 0; i < drafts.length; i++) {
       const draft = drafts[i] as Draft;
       if (draft.id === '') continue;
       const { seq } = records[i] as LogRecord;
       this.#sent(draft, seq, false);
-      if (draft.sender === undefined) continue;
-      room.sends.remember(draft.sender, draft.id, seq, this.#clock.now());
+      const send = sends[i];
+      if (send === undefined) continue;
+      send.seq = seq;
       for (const again of this.#again(draft)) this.#sent(again, seq, true);
     }
   }
 
   /** The engine has not stored the oldest `count` of the room's drafts. */
   failed(room: Room, count: number): void {
+    room.undecided.splice(0, count);
     for (const draft of room.appended.splice(0, count)) {
       if (draft.sender !== undefined) room.sends.forget(draft.sender, draft.id);
       for (const one of [draft, ...this.#again(draft)]) this.#unavailable(one);

@@ -1,6 +1,6 @@
 import { Log } from './log.ts';
 import type { Clock, Draft, Encoder, Engine, LogRecord, Pump, Records, Subscriber } from './ports.ts';
-import { type Dedupe, Sends } from './sends.ts';
+import { type Dedupe, type Send, Sends } from './sends.ts';
 import type { HubSettings } from './settings.ts';
 
 // Records that are read at once for those who are further back than the log in memory.
@@ -57,6 +57,8 @@ export class Room {
   pending: Draft[] = [];
   /** Drafts that the engine has been given and has neither committed nor failed yet. */
   appended: Draft[] = [];
+  /** What was sent with an id, of each draft that is appended or pending. */
+  readonly undecided: (Send | undefined)[] = [];
   /** Who leaves once so many of the appended drafts are decided: what was said before comes before. */
   readonly departing: { readonly subscriber: Subscriber; drafts: number }[] = [];
   /** Up to here the members in step have been handed everything. */
@@ -65,6 +67,8 @@ export class Room {
   dirtySince: number | undefined;
   /** When it was last joined, left or sent to, by the Hub's clock. */
   usedAt: number;
+  /** When its members were last told who came and went, by the Hub's clock. */
+  presenceAt = Number.NEGATIVE_INFINITY;
   readonly #engine: Engine;
   #members = 0;
 

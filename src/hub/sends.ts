@@ -6,6 +6,11 @@ export interface Dedupe {
   readonly messages: number;
 }
 
+/** What was sent with an id: its `seq`, or 0 while it is on its way into the log. */
+export interface Send {
+  seq: number;
+}
+
 /**
  * What was sent to a room with which id, so that what is sent again is not said again. It forgets in generations: an id is
  * known for the whole window, unless so many came after it that the room may remember no more.
@@ -13,8 +18,8 @@ export interface Dedupe {
 export class Sends {
   readonly #span: number;
   readonly #size: number;
-  /** Newest first: the `seq` of what was sent, or 0 while it is on its way into the log. */
-  #generations: Map<string, number>[] = [new Map()];
+  /** Newest first. */
+  #generations: Map<string, Send>[] = [new Map()];
   #startedAt: number;
 
   constructor({ ms, messages }: Dedupe, now: number) {
@@ -23,20 +28,22 @@ export class Sends {
     this.#startedAt = now;
   }
 
-  /** @returns the `seq` it has, 0 while it is on its way, undefined when it was not sent or is forgotten. */
-  seqOf(sender: string, id: string): number | undefined {
+  /** @returns undefined when it was not sent or is forgotten. */
+  find(sender: string, id: string): Send | undefined {
     const key = keyOf(sender, id);
     for (const generation of this.#generations) {
-      const seq = generation.get(key);
-      if (seq !== undefined) return seq;
+      const send = generation.get(key);
+      if (send !== undefined) return send;
     }
     return undefined;
   }
 
-  /** @param seq 0 for one that is on its way. */
-  remember(sender: string, id: string, seq: number, now: number): void {
+  /** @param seq 0 for one that is on its way: it is told its `seq` later. */
+  remember(sender: string, id: string, seq: number, now: number): Send {
     this.#age(now);
-    (this.#generations[0] as Map<string, number>).set(keyOf(sender, id), seq);
+    const send = { seq };
+    (this.#generations[0] as Map<string, Send>).set(keyOf(sender, id), send);
+    return send;
   }
 
   /** It was not stored after all. */
@@ -45,11 +52,11 @@ export class Sends {
   }
 
   #age(now: number): void {
-    const [newest] = this.#generations as [Map<string, number>];
+    const [newest] = this.#generations as [Map<string, Send>];
     if (now - this.#startedAt < this.#span && newest.size < this.#size) return;
     // After a long silence even the newest is past the window.
     const kept = now - this.#startedAt >= this.#span * GENERATIONS ? [] : this.#generations.slice(0, GENERATIONS - 1);
-    this.#generations = newest.size > 0 ? [new Map(), ...kept] : [new Map(), ...kept.slice(1)];
+    this.#generations = [new Map(), ...kept];
     this.#startedAt = now;
   }
 }

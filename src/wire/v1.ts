@@ -128,6 +128,11 @@ function messageOf({ seq, id, from, at, data, json }: LogRecord): string {
 }
 
 function notice(said: Notice): string {
+  // There is one for each message: it is written by hand.
+  if (said.t === 'sent') {
+    const again = said.duplicate ? ',"duplicate":true' : '';
+    return `{"t":"sent","room":${JSON.stringify(said.room)},"id":${JSON.stringify(said.id)},"seq":${said.seq}${again}}`;
+  }
   if (said.t !== 'history') return JSON.stringify(said);
   const messages = said.records.map((record) => `{${messageOf(record)}`).join(',');
   return `{"t":"history","room":${JSON.stringify(said.room)},"messages":[${messages}],"more":${said.more}}`;

@@ -368,6 +368,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
 
   rule('P1 P2', 'who comes and goes is told, above the limit by number only', async () => {
     const { ada, connect } = await pair({ settings: { namedMembers: 3 } });
+    await until('ada knows', () => ada.got.some((message) => message.t === 'presence' && message.count === 2));
     const third = await connect('?user=carol&room=r');
     expect(await third.next('joined')).toMatchObject({ count: 3, members: ['ada', 'bob', 'carol'] });
     await until('ada knows', () => ada.got.some((message) => message.t === 'presence' && message.count === 3));
