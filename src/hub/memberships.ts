@@ -79,7 +79,9 @@ export class Memberships {
       const { room } = member;
       if (!subscriber.closed) this.#hub.settle(room);
       if (subscriber.closed || room.appended.length === 0) this.#depart(member);
-      else room.departing.push({ subscriber, drafts: room.appended.length });
+      else if (!room.departing.some((one) => one.subscriber === subscriber)) {
+        room.departing.push({ subscriber, drafts: room.appended.length });
+      }
     }
     if (subscriber.closed) this.#hub.stragglers.forget(subscriber);
   }

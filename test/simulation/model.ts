@@ -11,17 +11,45 @@ interface Stay {
   end: number;
   /** The place it asked to go on from. */
   readonly since: Cursor | undefined;
+  /** In which of the room's lives it asked. */
+  readonly life: number;
 }
 
 /** What must hold of the Hub, kept in the simplest way: what was posted, in the order it was taken. */
 export class Model {
-  /** What was sent to each room in its present life. */
+  /** What was sent to each room in its present life, without what the engine failed to store. */
   readonly #sent = new Map<string, string[]>();
+  /** How much of it the engine has committed. */
+  readonly #committed = new Map<string, number>();
+  readonly #lives = new Map<string, number>();
+  readonly #slow: boolean;
   /** What the Hub did wrong, seen while it did it. */
   wrong: string | undefined;
   /** Joins that have not been answered; undefined for those of a room the client was in. */
   readonly #asked = new Map<string, (Stay | undefined)[]>();
   readonly #stays = new Map<string, Stay[]>();
+
+  /** @param slow the engine decides later: who joins starts at what is committed then. */
+  constructor(slow: boolean) {
+    this.#slow = slow;
+  }
+
+  committed(room: string, records: number): void {
+    this.#committed.set(room, (this.#committed.get(room) ?? 0) + records);
+  }
+
+  /** The oldest of what the engine has not decided on is not stored: it was never said, and those who left after it left earlier. */
+  failed(room: string, drafts: number): void {
+    const first = this.#committed.get(room) ?? 0;
+    this.sent(room).splice(first, drafts);
+    for (const [key, stays] of this.#stays) {
+      if (key.split(' ')[1] !== room) continue;
+      for (const stay of stays) {
+        if (stay.life === this.#lifeOf(room) && stay.end > first && stay.end < Number.POSITIVE_INFINITY)
+          stay.end -= Math.min(drafts, stay.end - first);
+      }
+    }
+  }
 
   sent(room: string): string[] {
     const sent = this.#sent.get(room) ?? [];
@@ -32,21 +60,31 @@ export class Model {
   /** The room has left memory: its next life starts at 1 again. */
   released(room: string): void {
     this.#sent.delete(room);
+    this.#committed.delete(room);
+    this.#lives.set(room, this.#lifeOf(room) + 1);
   }
 
   registered(client: string, room: string, since: Cursor | undefined): void {
     const stays = this.#staysOf(client, room);
     const present = stays.at(-1)?.end === Number.POSITIVE_INFINITY;
-    const stay = { start: this.sent(room).length, end: Number.POSITIVE_INFINITY, since };
+    const stay = { start: this.sent(room).length, end: Number.POSITIVE_INFINITY, since, life: this.#lifeOf(room) };
     if (!present) stays.push(stay);
     const key = `${client} ${room}`;
     this.#asked.set(key, [...(this.#asked.get(key) ?? []), present ? undefined : stay]);
   }
 
-  /** A join was answered: at the head of when it was asked for or, with `at`, after a place of its own choosing. */
-  joined(client: string, room: string, at: Cursor | undefined, recovered: boolean): void {
+  /** A join was answered: at the head of when it was asked for or, where it is behind, after a place of its own choosing. */
+  joined(client: string, room: string, at: Cursor, behind: number, recovered: boolean): void {
     const stay = this.#asked.get(`${client} ${room}`)?.shift();
-    if (!stay || !at) return;
+    if (!stay) return;
+    if (this.#slow) {
+      // Who comes back before its leave was carried out has left at once.
+      const stays = this.#staysOf(client, room);
+      const before = stays[stays.indexOf(stay) - 1];
+      if (before?.life === stay.life) before.end = Math.min(before.end, this.#committed.get(room) ?? 0);
+      stay.start = at.seq;
+    }
+    if (behind === 0) return;
     stay.start = at.seq;
     const asked = at.seq === stay.since?.seq && at.epoch === stay.since.epoch;
     if (recovered && !asked)
@@ -75,6 +113,10 @@ export class Model {
       if (wrong) return `${client} in ${room}: ${wrong}`;
     }
     return undefined;
+  }
+
+  #lifeOf(room: string): number {
+    return this.#lives.get(room) ?? 0;
   }
 
   #roomsOf(client: string): string[] {
@@ -119,8 +161,8 @@ export class WatchedClient extends Client {
 
   override joined(member: Member, recovered: boolean): void {
     super.joined(member, recovered);
-    const at = member.behind > 0 ? { epoch: member.room.epoch, seq: member.cursor } : undefined;
-    this.#model.joined(this.id, member.room.name, at, recovered);
+    const at = { epoch: member.room.epoch, seq: member.cursor };
+    this.#model.joined(this.id, member.room.name, at, member.behind, recovered);
   }
 }
 
@@ -155,6 +197,18 @@ export class WatchedHub extends Hub {
 function watched(engine: Engine, model: Model): Engine {
   return {
     ...engine,
+    open(listener) {
+      return engine.open({
+        committed(commit) {
+          model.committed(commit.room, commit.records.length);
+          listener.committed(commit);
+        },
+        failed(room, drafts) {
+          model.failed(room, drafts);
+          listener.failed(room, drafts);
+        },
+      });
+    },
     release(room) {
       model.released(room);
       engine.release(room);

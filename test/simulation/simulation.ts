@@ -3,6 +3,7 @@ import { Keepalive } from '../../src/client/keepalive.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { Room } from '../../src/hub/room.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
+import { slowly } from './engine.ts';
 import { Model, WatchedClient, WatchedHub } from './model.ts';
 import { type Behaviour, SimulatedSocket } from './socket.ts';
 import { Random, VirtualTime } from './virtual.ts';
@@ -29,7 +30,7 @@ const TICK = 250;
 class Simulation {
   readonly #random: Random;
   readonly #time = new VirtualTime();
-  readonly #model = new Model();
+  readonly #model: Model;
   readonly #hub: WatchedHub;
   readonly #keepalive: Keepalive;
   readonly #wires: ReturnType<typeof numbered>[];
@@ -59,7 +60,10 @@ class Simulation {
       roomIdle: pick([500, 5000]),
       coalesce: (room: string) => (room === 'a' ? coalesce : undefined),
     };
-    const engine = memory({ date: () => time.date(), retention: { records: 32, bytes: 4000 } });
+    const slow = this.#random.chance(0.5);
+    const quick = memory({ date: () => time.date(), retention: { records: 32, bytes: 4000 } });
+    const engine = slow ? slowly(quick, time, this.#random) : quick;
+    this.#model = new Model(slow);
     this.#hub = new WatchedHub({ engine, clock: time, scheduler: time, settings }, this.#model);
     this.#keepalive = new Keepalive(time, time, TICK);
     this.#wires = [numbered('one', ['a'], pick([40, 400])), numbered('two', ['a', 'b'], pick([40, 4000]))];
