@@ -63,10 +63,9 @@ export class Hub {
     this.#scheduler = scheduler ?? systemScheduler;
     this.#mailboxes = new Mailboxes<Posts>(this.settings.mailboxes);
     this.#rooms = new Rooms(engine, this.#clock, this.#scheduler, this.settings);
-    const { namedMembers } = this.settings;
-    this.#presence = new Presence(this.#notices, namedMembers, this.#clock, this.#scheduler, this.#wake);
+    this.#presence = new Presence(this.#notices, this.settings, this.#clock, this.#scheduler, this.#wake);
     const receipts = new Receipts(this.#notices, this.#clock);
-    this.#ledger = new Ledger(engine, this.#rooms, receipts, this.events, this.#clock);
+    this.#ledger = new Ledger(engine, this.#rooms, receipts, this.events, this.#clock, this.settings.turn);
     this.#stragglers = new Stragglers(this.events, this.#frames, this.#notices, this.#presence, this.settings);
     this.#memberships = new Memberships({
       rooms: this.#rooms,
@@ -159,6 +158,7 @@ export class Hub {
 
   #run(): void {
     this.#awake = true;
+    this.#ledger.begin();
     this.#takeCommands();
     this.#ledger.commit(this.#dirty);
     this.#stragglers.readOn(); // before the flush, which trims the logs that they read

@@ -4,8 +4,14 @@ import type { Receipts } from './receipts.ts';
 import type { Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
-/** What an engine has told and the next turn takes up. */
+/** What an engine has told and a turn takes up. */
 type Outcome = Commit | { readonly room: string; readonly failed: number };
+
+/** How much a turn takes up. */
+interface Budget {
+  readonly commands: number;
+  readonly bytes: number;
+}
 
 /** Takes what is said through the engine into the rooms' logs, a batch a room and turn. */
 export class Ledger {
@@ -14,6 +20,10 @@ export class Ledger {
   readonly #receipts: Receipts;
   readonly #events: Events;
   readonly #clock: Clock;
+  readonly #turn: Budget;
+  /** What this turn may still take up: as much as a turn drafts, beside what it drafts itself. */
+  #records = 0;
+  #bytes = 0;
   /** Rooms with drafts for the engine, and what it told of those it had. */
   #drafted: Room[] = [];
   #outcomes: Outcome[] = [];
@@ -22,12 +32,13 @@ export class Ledger {
   /** Is called when the engine has decided on so many drafts of a room, and the room has what is committed. */
   onDecided: (room: Room, drafts: number) => void = () => {};
 
-  constructor(engine: Engine, rooms: Rooms, receipts: Receipts, events: Events, clock: Clock) {
+  constructor(engine: Engine, rooms: Rooms, receipts: Receipts, events: Events, clock: Clock, turn: Budget) {
     this.#engine = engine;
     this.#rooms = rooms;
     this.#receipts = receipts;
     this.#events = events;
     this.#clock = clock;
+    this.#turn = turn;
   }
 
   /** Opens the engine. @param wake is called whenever it has told something. */
@@ -57,6 +68,9 @@ export class Ledger {
     const room = this.#rooms.get(draft.room);
     if (!this.#receipts.take(room, draft)) return 0;
     if (room.pending.length === 1) this.#drafted.push(room);
+    // An engine that commits at once is taken up at once, whatever waits from a slow one.
+    this.#records++;
+    this.#bytes += draft.bytes;
     return draft.bytes;
   }
 
@@ -71,16 +85,38 @@ export class Ledger {
       this.#undecided += drafts.length;
       this.#engine.append(room.name, drafts);
     }
-    const outcomes = this.#outcomes;
-    if (outcomes.length > 0) this.#outcomes = [];
-    for (const outcome of outcomes) {
-      const room = this.#rooms.get(outcome.room);
-      const drafts = 'failed' in outcome ? outcome.failed : outcome.records.length;
-      this.#undecided -= drafts;
-      if ('failed' in outcome) this.#receipts.failed(room, outcome.failed);
-      else this.#committed(room, outcome.records, dirty);
-      if (room.departing.length > 0) this.onDecided(room, drafts);
+    while (this.#outcomes.length > 0 && this.#records > 0 && this.#bytes > 0) this.#takeUp(dirty);
+  }
+
+  /** A turn begins. An engine that was slow may tell of many turns' worth at once: taken up at once, it would leave every member far behind. */
+  begin(): void {
+    this.#records = this.#turn.commands;
+    this.#bytes = this.#turn.bytes;
+  }
+
+  /** The oldest outcome, or as much of it as the turn may take up. */
+  #takeUp(dirty: Room[]): void {
+    const outcome = this.#outcomes[0] as Outcome;
+    const room = this.#rooms.get(outcome.room);
+    const part = 'failed' in outcome ? outcome : this.#part(outcome);
+    const drafts = 'failed' in part ? part.failed : part.records.length;
+    if ('failed' in part || part === outcome) this.#outcomes.shift();
+    else this.#outcomes[0] = { room: outcome.room, records: (outcome as Commit).records.slice(drafts) };
+    this.#undecided -= drafts;
+    if ('failed' in part) this.#receipts.failed(room, drafts);
+    else this.#committed(room, part.records, dirty);
+    if (room.departing.length > 0) this.onDecided(room, drafts);
+  }
+
+  #part(commit: Commit): Commit {
+    let records = 0;
+    for (; records < commit.records.length && this.#records > 0 && this.#bytes > 0; records++) {
+      this.#records--;
+      this.#bytes -= (commit.records[records] as LogRecord).bytes;
     }
+    return records === commit.records.length
+      ? commit
+      : { room: commit.room, records: commit.records.slice(0, records) };
   }
 
   #committed(room: Room, records: readonly LogRecord[], dirty: Room[]): void {

@@ -1,6 +1,7 @@
 import type { Notices } from './notices.ts';
 import type { Clock, Notice, Scheduler, Signal, Subscriber } from './ports.ts';
 import type { Member, Room } from './room.ts';
+import type { HubSettings } from './settings.ts';
 
 interface Change {
   readonly joined: string[];
@@ -25,10 +26,10 @@ export class Presence {
   #cancel: (() => void) | undefined;
   #due = Number.POSITIVE_INFINITY;
 
-  /** @param named the most members that are named. @param wake is called when something that had to wait may be told. */
-  constructor(notices: Notices, named: number, clock: Clock, scheduler: Scheduler, wake: () => void) {
+  /** @param wake is called when something that had to wait may be told. */
+  constructor(notices: Notices, settings: HubSettings, clock: Clock, scheduler: Scheduler, wake: () => void) {
     this.#notices = notices;
-    this.#named = named;
+    this.#named = settings.namedMembers;
     this.#clock = clock;
     this.#scheduler = scheduler;
     this.#wake = wake;

@@ -47,8 +47,8 @@ export function hubSettings(given: Partial<HubSettings> = {}): HubSettings {
     sendBuffer,
     // What one turn and a hold may add must fit beside what a member may lack: it is evicted before the log drops it.
     window: {
-      records: Math.max(window.records, sendBuffer.records + turn.commands + hold.records),
-      bytes: Math.max(window.bytes, sendBuffer.bytes + 2 * turn.bytes + hold.bytes),
+      records: Math.max(window.records, sendBuffer.records + 2 * turn.commands + hold.records),
+      bytes: Math.max(window.bytes, sendBuffer.bytes + 4 * turn.bytes + hold.bytes),
     },
     mailboxes: given.mailboxes ?? { register: 65_536, unregister: 65_536, broadcast: 65_536 },
     turn,

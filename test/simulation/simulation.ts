@@ -249,7 +249,7 @@ class Simulation {
 
   #checkRoom({ name, log, flushed }: Room): void {
     const { window, turn, hold } = this.#hub.settings;
-    if (log.head - flushed > turn.commands + hold.records) throw new Violation(`${name} holds back too much`);
+    if (log.head - flushed > 2 * turn.commands + hold.records) throw new Violation(`${name} holds back too much`);
     if (flushed - log.first >= window.records) throw new Violation(`the log of ${name} outgrew its window`);
   }
 
