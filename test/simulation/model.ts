@@ -74,17 +74,17 @@ export class Model {
   }
 
   /** A join was answered: at the head of when it was asked for or, where it is behind, after a place of its own choosing. */
-  joined(client: string, room: string, at: Cursor, behind: number, recovered: boolean): void {
+  joined(client: string, room: string, at: Cursor, head: number, recovered: boolean): void {
     const stay = this.#asked.get(`${client} ${room}`)?.shift();
     if (!stay) return;
     if (this.#slow) {
       // Who comes back before its leave was carried out has left at once.
       const stays = this.#staysOf(client, room);
       const before = stays[stays.indexOf(stay) - 1];
-      if (before?.life === stay.life) before.end = Math.min(before.end, this.#committed.get(room) ?? 0);
+      if (before?.life === stay.life) before.end = Math.min(before.end, head);
       stay.start = at.seq;
     }
-    if (behind === 0) return;
+    if (at.seq === head) return;
     stay.start = at.seq;
     const asked = at.seq === stay.since?.seq && at.epoch === stay.since.epoch;
     if (recovered && !asked)
@@ -162,7 +162,7 @@ export class WatchedClient extends Client {
   override joined(member: Member, recovered: boolean): void {
     super.joined(member, recovered);
     const at = { epoch: member.room.epoch, seq: member.cursor };
-    this.#model.joined(this.id, member.room.name, at, member.behind, recovered);
+    this.#model.joined(this.id, member.room.name, at, member.room.log.head, recovered);
   }
 }
 
