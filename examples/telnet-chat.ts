@@ -21,8 +21,8 @@ import {
 const lines: Wire = {
   ...gorilla({ pingPeriod: Number.POSITIVE_INFINITY, pongWait: Number.POSITIVE_INFINITY }),
   name: 'lines',
-  encode(room, log, from) {
-    const frame = gorilla().encode(room, log, from);
+  encode(room, log, from, most) {
+    const frame = gorilla().encode(room, log, from, most);
     return { ...frame, bytes: Buffer.concat([frame.bytes, Buffer.from('\n')]) };
   },
 };

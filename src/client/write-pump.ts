@@ -5,6 +5,9 @@ import { DROPPED, SENT, type Socket } from '../transport/port.ts';
 // Lines that may wait for a socket that takes nothing: who lets more pile up reads too slowly.
 const WAITING_LINES = 256;
 
+// One system call for lines and records is worth a copy of the records as long as they are few.
+const CORKED_BYTES = 16 * 1024;
+
 /**
  * The one writer of a client's socket. Once the socket does not take a frame at once it is parked: nothing more goes out
  * until that socket has drained, so that no record is ever sent past a hole.
@@ -81,10 +84,12 @@ export class WritePump implements Pump {
 
   #sendAfterLines(member: Member, frame: Frame): boolean {
     const socket = this.#socket as Socket;
-    socket.cork(() => {
+    const send = () => {
       this.release();
       if (this.writable) this.#send(member, frame);
-    });
+    };
+    if (frame.bytes.byteLength < CORKED_BYTES) socket.cork(send);
+    else send();
     if (this.writable && socket.bufferedAmount > 0) this.#park();
     return this.writable;
   }

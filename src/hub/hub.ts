@@ -1,27 +1,12 @@
-import { systemClock, systemScheduler } from './clock.ts';
-import { createEvents, type Events } from './events.ts';
-import { Frames } from './frames.ts';
+import type { Events } from './events.ts';
+import { stepFrame } from './frames.ts';
 import { answerHistory, type HistoryRequest } from './history.ts';
-import { Hold } from './hold.ts';
-import { Ledger } from './ledger.ts';
 import { Mailboxes } from './mailbox.ts';
-import { type Departure, Memberships, type Registration } from './memberships.ts';
-import { Notices } from './notices.ts';
-import type { Clock, Cursor, Draft, Engine, Scheduler, Signal, Subscriber } from './ports.ts';
-import { Presence } from './presence.ts';
-import { Receipts } from './receipts.ts';
+import type { Departure, Registration } from './memberships.ts';
+import { assemble, type HubOptions, type Parts } from './parts.ts';
+import type { Cursor, Draft, Signal, Subscriber } from './ports.ts';
 import type { Room } from './room.ts';
-import { Rooms } from './rooms.ts';
-import { type HubSettings, hubSettings } from './settings.ts';
-import { Stragglers } from './stragglers.ts';
-
-export interface HubOptions {
-  readonly engine: Engine;
-  readonly events?: Events;
-  readonly clock?: Clock;
-  readonly scheduler?: Scheduler;
-  readonly settings?: Partial<HubSettings>;
-}
+import type { HubSettings } from './settings.ts';
 
 type Posts = { register: Registration | HistoryRequest; unregister: Departure; broadcast: Draft | Signal };
 
@@ -35,54 +20,26 @@ type Posts = { register: Registration | HistoryRequest; unregister: Departure; b
 export class Hub {
   readonly events: Events;
   readonly settings: HubSettings;
-  readonly #clock: Clock;
-  readonly #scheduler: Scheduler;
+  readonly #parts: Parts;
   readonly #mailboxes: Mailboxes<Posts>;
-  readonly #rooms: Rooms;
-  readonly #frames = new Frames();
-  readonly #notices = new Notices();
-  readonly #presence: Presence;
-  readonly #ledger: Ledger;
-  readonly #stragglers: Stragglers;
-  readonly #memberships: Memberships;
-  readonly #hold: Hold;
   readonly #turn = () => this.#run();
   readonly #wake = () => {
-    if (!this.#awake) this.#scheduler.soon(this.#turn);
+    if (!this.#awake) this.#parts.scheduler.soon(this.#turn);
     this.#awake = true;
   };
   #awake = false;
-  /** Rooms with records to flush. */
-  #dirty: Room[] = [];
   #holdsBack = true;
 
-  constructor({ engine, events, clock, scheduler, settings }: HubOptions) {
-    this.events = events ?? createEvents();
-    this.settings = hubSettings(settings);
-    this.#clock = clock ?? systemClock;
-    this.#scheduler = scheduler ?? systemScheduler;
+  constructor(options: HubOptions) {
+    this.#parts = assemble(options, this.#wake);
+    this.events = this.#parts.events;
+    this.settings = this.#parts.settings;
     this.#mailboxes = new Mailboxes<Posts>(this.settings.mailboxes);
-    this.#rooms = new Rooms(engine, this.#clock, this.#scheduler, this.settings);
-    this.#presence = new Presence(this.#notices, this.settings, this.#clock, this.#scheduler, this.#wake);
-    const receipts = new Receipts(this.#notices, this.#clock);
-    this.#ledger = new Ledger(engine, this.#rooms, receipts, this.events, this.#clock, this.settings.turn);
-    this.#stragglers = new Stragglers(this.events, this.#frames, this.#notices, this.#presence, this.settings);
-    this.#memberships = new Memberships({
-      rooms: this.#rooms,
-      stragglers: this.#stragglers,
-      presence: this.#presence,
-      notices: this.#notices,
-      events: this.events,
-      clock: this.#clock,
-      settle: (room) => room.pending.length > 0 && this.#ledger.commit(this.#dirty),
-    });
-    this.#ledger.onDecided = (room, drafts) => this.#memberships.decided(room, drafts);
-    this.#hold = new Hold(this.#clock, this.#scheduler, this.settings, this.#wake);
   }
 
   /** Opens the engine. Call it once, before the first post. */
   async open(): Promise<void> {
-    await this.#ledger.open(this.#wake);
+    await this.#parts.ledger.open(this.#wake);
   }
 
   /**
@@ -119,13 +76,13 @@ export class Hub {
 
   /** The subscriber's socket takes data again. */
   drained(subscriber: Subscriber): void {
-    this.#stragglers.add(subscriber);
+    this.#parts.stragglers.add(subscriber);
     this.#wake();
   }
 
   /** How many rooms are in memory. */
   get rooms(): number {
-    return this.#rooms.size;
+    return this.#parts.rooms.size;
   }
 
   /** How many posts wait in a mailbox. */
@@ -137,17 +94,18 @@ export class Hub {
   async settle(): Promise<void> {
     this.#holdsBack = false;
     do {
-      while (this.#busy() || this.#dirty.length > 0) this.#run();
-    } while (await this.#ledger.outcome());
+      while (this.#busy() || this.#parts.ledger.dirty.length > 0) this.#run();
+    } while (await this.#parts.ledger.outcome());
     this.#holdsBack = true;
   }
 
   /** Ends the Hub. Post nothing afterwards. */
   async close(): Promise<void> {
-    this.#rooms.close();
-    this.#hold.close();
-    this.#presence.close();
-    await this.#ledger.close();
+    const { rooms, hold, presence, ledger } = this.#parts;
+    rooms.close();
+    hold.close();
+    presence.close();
+    await ledger.close();
   }
 
   #posted(mailbox: keyof Posts, taken: boolean): boolean {
@@ -157,21 +115,22 @@ export class Hub {
   }
 
   #run(): void {
+    const { ledger, stragglers, presence, notices, frames } = this.#parts;
     this.#awake = true;
-    this.#ledger.begin();
+    ledger.begin();
     this.#takeCommands();
-    this.#ledger.commit(this.#dirty);
-    this.#stragglers.readOn(); // before the flush, which trims the logs that they read
-    this.#presence.flush();
+    ledger.commit();
+    stragglers.readOn(); // before the flush, which trims the logs that they read
+    presence.flush();
     this.#flush();
-    this.#notices.release();
-    this.#frames.forget();
+    notices.release();
+    frames.forget();
     this.#awake = false;
     if (this.#busy()) this.#wake();
   }
 
   #busy(): boolean {
-    return this.#mailboxes.size + this.#ledger.size + this.#stragglers.size > 0;
+    return this.#mailboxes.size + this.#parts.ledger.size + this.#parts.stragglers.size > 0;
   }
 
   /** As much as the turn's budget allows: what is left waits until sockets have been read. */
@@ -181,29 +140,26 @@ export class Hub {
     for (let first = this.#mailboxes.first(); first && commands-- > 0 && bytes > 0; first = this.#mailboxes.first()) {
       if (first === 'broadcast') bytes -= this.#say(boxes.broadcast.take());
       else if (first === 'register') this.#ask(boxes.register.take());
-      else this.#memberships.leave(boxes.unregister.take());
+      else this.#parts.memberships.leave(boxes.unregister.take());
     }
   }
 
   /** @returns how many bytes of the turn's budget it takes. */
   #say(said: Draft | Signal): number {
-    if ('signal' in said) {
-      this.#presence.signal(this.#rooms.get(said.room), said);
-      return 0;
-    }
-    return this.#ledger.draft(said);
+    if (!('signal' in said)) return this.#parts.ledger.draft(said);
+    this.#parts.presence.signal(this.#parts.rooms.get(said.room), said);
+    return 0;
   }
 
   #ask(asked: Registration | HistoryRequest): void {
-    if ('limit' in asked) answerHistory(asked, this.#rooms, this.#notices);
-    else this.#memberships.join(asked);
+    if ('limit' in asked) answerHistory(asked, this.#parts.rooms, this.#parts.notices);
+    else this.#parts.memberships.join(asked);
   }
 
   #flush(): void {
-    const dirty = this.#dirty;
-    if (dirty.length > 0) this.#dirty = [];
-    for (const room of dirty) {
-      if (this.#holdsBack && this.#hold.keeps(room)) this.#dirty.push(room);
+    const { ledger, hold } = this.#parts;
+    for (const room of ledger.takeDirty()) {
+      if (this.#holdsBack && hold.keeps(room)) ledger.dirty.push(room);
       else this.#flushRoom(room);
     }
   }
@@ -214,12 +170,12 @@ export class Hub {
     for (const group of room.groups) {
       const { members } = group;
       for (let at = room.flushed; at < head && members.length > 0; ) {
-        const frame = this.#frames.get(group, at);
+        const frame = stepFrame(group, at);
         for (const member of members)
           if (member.cursor === at && member.pump.writable) member.pump.advance(member, frame);
         at = frame.to;
       }
-      for (const member of members) if (member.cursor !== head) this.#stragglers.note(member);
+      for (const member of members) if (member.cursor !== head) this.#parts.stragglers.note(member);
     }
     room.flushed = head;
     room.log.trim();

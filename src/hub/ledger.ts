@@ -29,6 +29,8 @@ export class Ledger {
   #outcomes: Outcome[] = [];
   #undecided = 0;
   #onOutcome: (() => void) | undefined;
+  /** Rooms with records to flush. */
+  dirty: Room[] = [];
   /** Is called when the engine has decided on so many drafts of a room, and the room has what is committed. */
   onDecided: (room: Room, drafts: number) => void = () => {};
 
@@ -74,18 +76,26 @@ export class Ledger {
     return draft.bytes;
   }
 
-  /** Gives the engine what is drafted, and the rooms what it has committed. @param dirty gets rooms with records to flush. */
-  commit(dirty: Room[]): void {
+  /** The rooms with records to flush, which are no longer listed here. */
+  takeDirty(): readonly Room[] {
+    const { dirty } = this;
+    if (dirty.length > 0) this.dirty = [];
+    return dirty;
+  }
+
+  /** Gives the engine what is drafted, and the rooms what it has committed. */
+  commit(): void {
     const drafted = this.#drafted;
     if (drafted.length > 0) this.#drafted = [];
     for (const room of drafted) {
       const drafts = room.pending;
       room.pending = [];
-      for (const draft of drafts) room.appended.push(draft);
+      if (room.appended.length === 0) room.appended = [...drafts];
+      else room.appended.push(...drafts);
       this.#undecided += drafts.length;
       this.#engine.append(room.name, drafts);
     }
-    while (this.#outcomes.length > 0 && this.#records > 0 && this.#bytes > 0) this.#takeUp(dirty);
+    while (this.#outcomes.length > 0 && this.#records > 0 && this.#bytes > 0) this.#takeUp();
   }
 
   /** A turn begins. An engine that was slow may tell of many turns' worth at once: taken up at once, it would leave every member far behind. */
@@ -95,7 +105,7 @@ export class Ledger {
   }
 
   /** The oldest outcome, or as much of it as the turn may take up. */
-  #takeUp(dirty: Room[]): void {
+  #takeUp(): void {
     const outcome = this.#outcomes[0] as Outcome;
     const room = this.#rooms.get(outcome.room);
     const part = 'failed' in outcome ? outcome : this.#part(outcome);
@@ -104,7 +114,7 @@ export class Ledger {
     else this.#outcomes[0] = { room: outcome.room, records: (outcome as Commit).records.slice(drafts) };
     this.#undecided -= drafts;
     if ('failed' in part) this.#receipts.failed(room, drafts);
-    else this.#committed(room, part.records, dirty);
+    else this.#committed(room, part.records);
     if (room.departing.length > 0) this.onDecided(room, drafts);
   }
 
@@ -119,11 +129,11 @@ export class Ledger {
       : { room: commit.room, records: commit.records.slice(0, records) };
   }
 
-  #committed(room: Room, records: readonly LogRecord[], dirty: Room[]): void {
+  #committed(room: Room, records: readonly LogRecord[]): void {
     for (const record of records) room.log.append(record);
     this.#receipts.committed(room, records);
     room.usedAt = this.#clock.now();
-    if (room.dirtySince === undefined) dirty.push(room);
+    if (room.dirtySince === undefined) this.dirty.push(room);
     room.dirtySince ??= room.usedAt;
     const to = room.log.head;
     this.#events.emit('committed', { room: room.name, from: to - records.length + 1, to, members: room.members });

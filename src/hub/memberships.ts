@@ -36,8 +36,8 @@ export interface MembershipParts {
   readonly notices: Notices;
   readonly events: Events;
   readonly clock: Clock;
-  /** Puts what was sent to a room so far into its log (as far as the engine commits at once). */
-  readonly settle: (room: Room) => unknown;
+  /** Puts what was sent so far into the rooms' logs (as far as the engine commits at once). */
+  readonly settle: () => void;
 }
 
 /** Lets subscribers into rooms and out of them, each in its place among the room's messages. */
@@ -53,7 +53,7 @@ export class Memberships {
     if (subscriber.closed) return;
     const { rooms, stragglers, presence, notices, events, clock, settle } = this.#hub;
     const room = rooms.get(name);
-    settle(room);
+    if (room.pending.length > 0) settle();
     this.#departNow(room, subscriber);
     const present = subscriber.memberships.find((member) => member.room === room);
     const start = present ? { cursor: present.cursor, recovered: true } : startOf(room, since, history);
@@ -77,7 +77,7 @@ export class Memberships {
   leave({ subscriber, room: name }: Departure): void {
     for (const member of subscriber.memberships.filter(({ room }) => name === undefined || room.name === name)) {
       const { room } = member;
-      if (!subscriber.closed) this.#hub.settle(room);
+      if (!subscriber.closed && room.pending.length > 0) this.#hub.settle();
       if (subscriber.closed || room.appended.length === 0) this.#depart(member);
       else if (!room.departing.some((one) => one.subscriber === subscriber)) {
         room.departing.push({ subscriber, drafts: room.appended.length });

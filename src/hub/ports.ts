@@ -122,14 +122,17 @@ export type Notice =
 /** The outbound half of a wire. Members that share an encoder share its frames. */
 export interface Encoder {
   readonly name: string;
-  /** Encodes the records after `from`, as many as fit `MAX_FRAME_BYTES` and at least one. */
-  encode(room: string, records: Records, from: number): Frame;
+  /** Encodes the records after `from`, as many as fit `most` bytes and at least one. */
+  encode(room: string, records: Records, from: number, most: number): Frame;
   /** Writes a notice on one line; absent in a wire that tells records only. Its frames may hold several, on a line each. */
   notice?(notice: Notice): string;
 }
 
-/** Longest frame that holds more than one record or notice, in bytes. */
+/** Longest frame that holds more than one record or notice, in bytes: for one client that reads on or is told something. */
 export const MAX_FRAME_BYTES = 64 * 1024;
+
+/** The same for the frame that all members in step are handed: each of them costs a system call more. */
+export const MAX_STEP_BYTES = 256 * 1024;
 
 /** What the Hub hands frames to: the write pump of one client. */
 export interface Pump {

@@ -2,6 +2,7 @@ import { errors } from '../protocol/v1.ts';
 import type { Notices } from './notices.ts';
 import type { Clock, Draft, LogRecord } from './ports.ts';
 import type { Room } from './room.ts';
+import { sendKey } from './sends.ts';
 
 /**
  * Answers senders: each draft with one `sent` or one error, once the engine has decided. What was sent before with the same
@@ -24,16 +25,19 @@ export class Receipts {
    */
   take(room: Room, draft: Draft): boolean {
     const { sender, id } = draft;
-    const counts = sender !== undefined && id !== '';
-    const before = counts ? room.sends.find(sender, id) : undefined;
-    if (before !== undefined) {
-      if (before.seq > 0) this.#sent(draft, before.seq, true);
-      else this.#wait(draft);
-      return false;
+    if (sender === undefined || id === '') {
+      room.pending.push(draft);
+      room.undecided.push(undefined);
+      return true;
     }
-    room.pending.push(draft);
-    room.undecided.push(counts ? room.sends.remember(sender, id, 0, this.#clock.now()) : undefined);
-    return true;
+    const key = sendKey(sender, id);
+    const before = room.sends.find(key);
+    if (before === undefined) {
+      room.pending.push(draft);
+      room.undecided.push(room.sends.remember(key, 0, this.#clock.now()));
+    } else if (before.seq > 0) this.#sent(draft, before.seq, true);
+    else this.#wait(draft);
+    return before === undefined;
   }
 
   /** The engine has committed the oldest of the room's drafts as these records. */
@@ -56,7 +60,7 @@ export class Receipts {
   failed(room: Room, count: number): void {
     room.undecided.splice(0, count);
     for (const draft of room.appended.splice(0, count)) {
-      if (draft.sender !== undefined) room.sends.forget(draft.sender, draft.id);
+      if (draft.sender !== undefined) room.sends.forget(sendKey(draft.sender, draft.id));
       for (const one of [draft, ...this.#again(draft)]) this.#unavailable(one);
     }
   }
@@ -85,5 +89,5 @@ export class Receipts {
 }
 
 function keyOf({ room, sender, id }: Draft): string {
-  return `${room}\n${sender}\n${id}`;
+  return `${room}\n${sendKey(sender ?? '', id)}`;
 }

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { type Frame, type LogRecord, MAX_FRAME_BYTES, type Records } from '../hub/ports.ts';
+import type { Frame, LogRecord, Records } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import type { Command, Wire, WireLimits } from './wire.ts';
+import { type Command, textOf, type Wire, type WireLimits } from './wire.ts';
 
 /** The one room of this wire, shared with every other wire. */
 export const PUBLIC_ROOM = 'lobby';
@@ -22,25 +22,20 @@ export function gorilla(limits: Partial<WireLimits> = {}): Wire {
 
 function decode(data: Uint8Array, binary: boolean): readonly Command[] {
   if (binary && !isUtf8(data)) return [{ kind: 'violation', close: closes.invalidText }];
-  const said = bufferOf(data).toString();
+  const said = textOf(data);
   const text = trim(onOneLine(said));
   const bytes = text.length === said.length ? data.byteLength : Buffer.byteLength(text);
   return [{ kind: 'broadcast', room: PUBLIC_ROOM, id: '', data: text, json: false, bytes }];
 }
 
-/** Transports hand over Buffers as a rule: then no other view is made. */
-function bufferOf(data: Uint8Array): Buffer {
-  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-}
-
-function encode(_room: string, records: Records, from: number): Frame {
+function encode(_room: string, records: Records, from: number, most: number): Frame {
   let to = from + 1;
   let text = lineOf(records.at(to));
   let bytes = records.at(to).bytes;
   while (to < records.head) {
     const record = records.at(to + 1);
     bytes += record.bytes + 1;
-    if (bytes > MAX_FRAME_BYTES) break;
+    if (bytes > most) break;
     text += `\n${lineOf(record)}`;
     to++;
   }

@@ -1,17 +1,20 @@
-import { type Frame, type LogRecord, MAX_FRAME_BYTES, type Notice, type Records } from '../hub/ports.ts';
+import type { Frame, LogRecord, Notice, Records } from '../hub/ports.ts';
 import { closes } from '../protocol/close-codes.ts';
 import type { ErrorCode, Json, Place } from '../protocol/v1.ts';
-import type { Command, Wire, WireLimits } from './wire.ts';
+import { Lines } from './lines.ts';
+import { type Command, textOf, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 16 * 1024, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
 
 /** What the fields of a message may hold, beside the wire's limits. */
-export const fields = { room: 128, id: 128, history: 1000 };
+export const fields = { room: 128, id: 128, history: 1000, depth: 100 };
 
 const HISTORY = 50;
 
 /** The wire of `pumphouse.v1`, as PROTOCOL.md specifies it. */
 export function v1(limits: Partial<WireLimits> = {}): Wire {
+  const lines = new Lines();
+  const encode: Wire['encode'] = (room, records, from, most) => encodeOn(lines, room, records, from, most);
   return { ...defaults, ...limits, name: 'v1', rooms: [], decode, encode, notice, closeCode: ({ code }) => code };
 }
 
@@ -19,19 +22,29 @@ export function v1(limits: Partial<WireLimits> = {}): Wire {
 
 function decode(data: Uint8Array, binary: boolean): readonly Command[] {
   if (binary) return [{ kind: 'violation', close: closes.unsupported }];
-  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
+  const text = textOf(data);
   return text.includes('\n') ? text.split('\n').map(command) : [command(text)];
+}
+
+// `JSON.stringify({ t: 'send', room, id, data })` where nothing in the room and the id is escaped.
+const USUAL_SEND = /^\{"t":"send","room":"([^"\\\p{Cc}]+)","id":"([^"\\\p{Cc}]+)","data":(.+)\}$/su;
+
+/** Reads most of what comes in at half the price: its data is JSON already. @returns undefined for all that is not so usual. */
+function usualSend(line: string): Command | undefined {
+  const [, room, id, data] = USUAL_SEND.exec(line) ?? [];
+  if (data === undefined || !isName(room, fields.room) || !isName(id, fields.id) || !isData(parsed(data))) {
+    return undefined;
+  }
+  return { kind: 'broadcast', room, id, data, json: true, bytes: Buffer.byteLength(data) };
 }
 
 type Fields = Record<string, unknown>;
 
 function command(line: string): Command {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isObject(value) ? read(value) : refusal('not_json', {});
-  } catch {
-    return refusal('not_json', {});
-  }
+  const usual = usualSend(line);
+  if (usual) return usual;
+  const value = parsed(line);
+  return isObject(value) ? read(value) : refusal('not_json', {});
 }
 
 function read(value: Fields): Command {
@@ -46,7 +59,7 @@ function read(value: Fields): Command {
 /** By `t`: each gets a room's name that is one, and returns undefined when another field is not what it should be. */
 const readers = {
   send(room: string, { id, data }: Fields): Command | undefined {
-    if (!isName(id, fields.id) || data === undefined) return undefined;
+    if (!isName(id, fields.id) || !isData(data)) return undefined;
     const json = JSON.stringify(data);
     return { kind: 'broadcast', room, id, data: json, json: true, bytes: Buffer.byteLength(json) };
   },
@@ -59,7 +72,7 @@ const readers = {
     return { kind: 'leave', room };
   },
   signal(room: string, { data }: Fields): Command | undefined {
-    return data === undefined ? undefined : { kind: 'signal', room, data: data as Json };
+    return isData(data) ? { kind: 'signal', room, data } : undefined;
   },
   history(room: string, { before, after, limit = HISTORY }: Fields): Command | undefined {
     if (!isCount(limit, fields.history) || limit === 0 || (before !== undefined && after !== undefined))
@@ -83,12 +96,27 @@ function refusal(code: ErrorCode, { t, id, room }: Fields): Command {
   };
 }
 
+/** @returns undefined for what is not JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isName(value: unknown, bytes: number): value is string {
   return typeof value === 'string' && value !== '' && value.length <= bytes && Buffer.byteLength(value) <= bytes;
+}
+
+/** What is nested deeper could not be written as JSON again: that recurses. */
+function isData(value: unknown, depth = fields.depth): value is Json {
+  if (typeof value !== 'object' || value === null) return value !== undefined;
+  return depth > 0 && Object.values(value).every((inner) => isData(inner, depth - 1));
 }
 
 function isSeq(value: unknown): value is number {
@@ -105,33 +133,37 @@ function isPlace(value: unknown): value is Place {
 
 // ── What goes out ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-function encode(room: string, records: Records, from: number): Frame {
-  const name = JSON.stringify(room);
-  const head = `{"t":"message","room":${name},`;
+function encodeOn(lines: Lines, room: string, records: Records, from: number, most: number): Frame {
+  const head = `{"t":"message","room":${JSON.stringify(room)},`;
   let to = from + 1;
-  let text = head + messageOf(records.at(to));
-  let bytes = Buffer.byteLength(text);
+  let bytes = lines.add(head + messageOf(records.at(to)));
   while (to < records.head) {
-    const line = head + messageOf(records.at(to + 1));
-    bytes += Buffer.byteLength(line) + 1;
-    if (bytes > MAX_FRAME_BYTES) break;
-    text += `\n${line}`;
+    const more = lines.add(head + messageOf(records.at(to + 1)));
+    if (more > most) break;
+    bytes = more;
     to++;
   }
-  return { bytes: Buffer.from(text), from, to };
+  return { bytes: lines.take(bytes), from, to };
 }
 
 /** A record's own fields, and the brace that ends its object. What other wires say is text: it is `{ text }` here. */
 function messageOf({ seq, id, from, at, data, json }: LogRecord): string {
   const value = json ? data : `{"text":${JSON.stringify(data)}}`;
-  return `"seq":${seq},"id":${JSON.stringify(id)},"from":${JSON.stringify(from)},"at":${at},"data":${value}}`;
+  return `"seq":${seq},"id":${quoted(id)},"from":${quoted(from)},"at":${at},"data":${value}}`;
+}
+
+// What JSON writes as it is.
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function quoted(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 function notice(said: Notice): string {
   // There is one for each message: it is written by hand.
   if (said.t === 'sent') {
     const again = said.duplicate ? ',"duplicate":true' : '';
-    return `{"t":"sent","room":${JSON.stringify(said.room)},"id":${JSON.stringify(said.id)},"seq":${said.seq}${again}}`;
+    return `{"t":"sent","room":${quoted(said.room)},"id":${quoted(said.id)},"seq":${said.seq}${again}}`;
   }
   if (said.t !== 'history') return JSON.stringify(said);
   const messages = said.records.map((record) => `{${messageOf(record)}`).join(',');

@@ -55,3 +55,9 @@ export interface Wire extends Encoder, WireLimits {
   /** The code by which this wire's clients know `close`; 1005 is an empty close frame, 1006 none. */
   closeCode(close: Close): number;
 }
+
+/** A frame as text. Transports hand over Buffers as a rule: then no other view is made. */
+export function textOf(data: Uint8Array): string {
+  const buffer = Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return buffer.toString();
+}

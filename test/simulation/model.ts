@@ -1,5 +1,6 @@
 import { Client, type ClientContext } from '../../src/client/client.ts';
-import { Hub, type HubOptions } from '../../src/hub/hub.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import type { HubOptions } from '../../src/hub/parts.ts';
 import type { Cursor, Draft, Engine, Subscriber } from '../../src/hub/ports.ts';
 import type { Member } from '../../src/hub/room.ts';
 import type { Wire } from '../../src/wire/wire.ts';

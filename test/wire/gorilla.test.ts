@@ -82,7 +82,7 @@ describe('what goes out', () => {
         const start = from % sent.length;
         const got: string[] = [];
         for (let at = start; at < log.head; ) {
-          const frame = wire.encode('lobby', log, at);
+          const frame = wire.encode('lobby', log, at, MAX_FRAME_BYTES);
           expect(frame.from).toBe(at);
           expect(frame.to).toBeGreaterThan(at);
           got.push(...Buffer.from(frame.bytes).toString().split('\n'));
@@ -96,7 +96,7 @@ describe('what goes out', () => {
 
   test('a frame holds as many messages as fit 64 KiB, and never a part of one', () => {
     const log = logOf(Array.from({ length: 2000 }, (_, i) => `${i}`.padEnd(100, '.')));
-    const frame = wire.encode('lobby', log, 0);
+    const frame = wire.encode('lobby', log, 0, MAX_FRAME_BYTES);
     expect(frame.bytes.byteLength).toBeLessThanOrEqual(MAX_FRAME_BYTES);
     expect(frame.bytes.byteLength + 101).toBeGreaterThan(MAX_FRAME_BYTES);
     expect(Buffer.from(frame.bytes).toString().split('\n')).toHaveLength(frame.to);
@@ -104,8 +104,8 @@ describe('what goes out', () => {
 
   test('a message that is longer than a frame goes alone', () => {
     const log = logOf(['short', 'x'.repeat(MAX_FRAME_BYTES + 1), 'short']);
-    expect(wire.encode('lobby', log, 0).to).toBe(1);
-    expect(wire.encode('lobby', log, 1)).toMatchObject({ from: 1, to: 2 });
+    expect(wire.encode('lobby', log, 0, MAX_FRAME_BYTES).to).toBe(1);
+    expect(wire.encode('lobby', log, 1, MAX_FRAME_BYTES)).toMatchObject({ from: 1, to: 2 });
   });
 });
 
