@@ -6,7 +6,7 @@ interface PublishRate {
   readonly burst: number;
 }
 
-/** A room's coalescing, from the config file. */
+/** What a config file says of one room. */
 interface RoomSettings {
   readonly coalesce?: { readonly maxDelayMs: number; readonly maxBytes: number };
   /** What becomes of members that read too slowly. */
@@ -86,6 +86,7 @@ const rooms = v.pipe(
           maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
         }),
       ),
+      slow: v.optional(oneOf(['evict', 'skip', 'latest'])),
     }),
   ),
 );

@@ -76,6 +76,8 @@ test.each([
 test('rooms are given in the file, and coalesce up to a frame unless told', () => {
   const file = '{ "rooms": { "lobby": { "coalesce": { "maxDelayMs": 5 } } } }';
   expect(loadFrom({ file }).settings.rooms).toEqual({ lobby: { coalesce: { maxDelayMs: 5, maxBytes: 65_536 } } });
+  const slow = '{ "rooms": { "lobby": { "slow": "skip" } } }';
+  expect(loadFrom({ file: slow }).settings.rooms).toEqual({ lobby: { slow: 'skip' } });
 });
 
 test('a folder with a page in it is taken', () => {
