@@ -94,7 +94,7 @@ export class ReadPump {
     }
     const { room } = command;
     if (command.kind === 'join') return this.#join(room, command);
-    if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, { room });
+    if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, nameOf(command));
     switch (command.kind) {
       case 'leave': {
         const taken = hub.unregister(client, room);
@@ -107,8 +107,8 @@ export class ReadPump {
         return this.#answered(hub.signal({ room, from: client.user, signal, by: client }), { room });
       }
       case 'history': {
-        const { before, after, limit } = command;
-        return this.#answered(hub.history({ subscriber: client, room, before, after, limit }), { room });
+        const { id, before, after, limit } = command;
+        return this.#answered(hub.history({ subscriber: client, room, id, before, after, limit }), nameOf(command));
       }
       case 'ack':
         return this.#ack(room, command.seq);
@@ -155,5 +155,6 @@ interface Named {
 }
 
 function nameOf(command: Command): Named {
-  return 'room' in command && command.room !== undefined ? { room: command.room } : {};
+  const { room, id } = command as Named;
+  return { ...(room !== undefined && { room }), ...(id !== undefined && { id }) };
 }

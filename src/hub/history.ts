@@ -6,6 +6,8 @@ import type { Rooms } from './rooms.ts';
 export interface HistoryRequest {
   readonly subscriber: Subscriber;
   readonly room: string;
+  /** The asker's own name for the request, which the answer has too. */
+  readonly id?: string | undefined;
   /** Exclusive. Without either: the newest. */
   readonly before: number | undefined;
   readonly after: number | undefined;
@@ -14,7 +16,7 @@ export interface HistoryRequest {
 
 /** Answers with as many of the records as fit one frame, those next to the place that was named first of all. */
 export function answerHistory(
-  { subscriber, room: name, before, after, limit }: HistoryRequest,
+  { subscriber, room: name, id, before, after, limit }: HistoryRequest,
   rooms: Rooms,
   notices: Notices,
 ): void {
@@ -27,7 +29,7 @@ export function answerHistory(
   const records = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
   const [oldest, newest] = [records[0]?.seq ?? end, records.at(-1)?.seq ?? head];
   const more = after === undefined ? oldest > room.first : newest < head;
-  notices.tell(subscriber, { t: 'history', room: name, records, more });
+  notices.tell(subscriber, { t: 'history', room: name, ...(id !== undefined && { id }), records, more });
 }
 
 // What JSON and the other fields add to a record's data, about.

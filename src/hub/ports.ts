@@ -117,7 +117,13 @@ export interface Frame {
 /** What a client is told beside the records: what `pumphouse.v1` says, with a history's records as the log has them. */
 export type Notice =
   | Exclude<ServerMessage, Message | History>
-  | { readonly t: 'history'; readonly room: string; readonly records: readonly LogRecord[]; readonly more: boolean };
+  | {
+      readonly t: 'history';
+      readonly room: string;
+      readonly id?: string;
+      readonly records: readonly LogRecord[];
+      readonly more: boolean;
+    };
 
 /** The outbound half of a wire. Members that share an encoder share its frames. */
 export interface Encoder {

@@ -47,10 +47,11 @@ export interface Signal {
   readonly data: Json;
 }
 
-/** Asks for what was said before or after a message. */
+/** Asks for what was said before or after a message. The answer, or the error, has the `id` of the request. */
 export interface HistoryRequest {
   readonly t: 'history';
   readonly room: string;
+  readonly id?: string;
   readonly before?: number;
   readonly after?: number;
   readonly limit?: number;
@@ -166,6 +167,7 @@ export interface Signalled {
 export interface History {
   readonly t: 'history';
   readonly room: string;
+  readonly id?: string;
   readonly messages: readonly Omit<Message, 't' | 'room'>[];
   readonly more: boolean;
 }
@@ -188,7 +190,7 @@ export interface ErrorMessage {
   /** Whether the same may succeed later, and after how many milliseconds at the earliest. */
   readonly retry: boolean;
   readonly retryAfter?: number;
-  /** Of the `send` that it answers. */
+  /** Of the `send` or the `history` that it answers. */
   readonly id?: string;
   readonly room?: string;
 }

@@ -74,24 +74,26 @@ const readers = {
   signal(room: string, { data }: Fields): Command | undefined {
     return isData(data) ? { kind: 'signal', room, data } : undefined;
   },
-  history(room: string, { before, after, limit = HISTORY }: Fields): Command | undefined {
+  history(room: string, { id, before, after, limit = HISTORY }: Fields): Command | undefined {
+    if (id !== undefined && !isName(id, fields.id)) return undefined;
     if (!isCount(limit, fields.history) || limit === 0 || (before !== undefined && after !== undefined))
       return undefined;
-    if (before !== undefined) return isSeq(before) ? { kind: 'history', room, before, limit } : undefined;
-    if (after !== undefined) return isSeq(after) ? { kind: 'history', room, after, limit } : undefined;
-    return { kind: 'history', room, limit };
+    const asked = { kind: 'history', room, limit, ...(id !== undefined && { id }) } as const;
+    if (before !== undefined) return isSeq(before) ? { ...asked, before } : undefined;
+    if (after !== undefined) return isSeq(after) ? { ...asked, after } : undefined;
+    return asked;
   },
   ack(room: string, { seq }: Fields): Command | undefined {
     return isSeq(seq) ? { kind: 'ack', room, seq } : undefined;
   },
 };
 
-/** Names the `send` and the room that it refuses, as far as they can be read. */
+/** Names the request and the room that it refuses, as far as they can be read. */
 function refusal(code: ErrorCode, { t, id, room }: Fields): Command {
   return {
     kind: 'refusal',
     code,
-    ...(t === 'send' && isName(id, fields.id) && { id }),
+    ...((t === 'send' || t === 'history') && isName(id, fields.id) && { id }),
     ...(isName(room, fields.room) && { room }),
   };
 }
@@ -167,5 +169,6 @@ function notice(said: Notice): string {
   }
   if (said.t !== 'history') return JSON.stringify(said);
   const messages = said.records.map((record) => `{${messageOf(record)}`).join(',');
-  return `{"t":"history","room":${JSON.stringify(said.room)},"messages":[${messages}],"more":${said.more}}`;
+  const id = said.id === undefined ? '' : `,"id":${JSON.stringify(said.id)}`;
+  return `{"t":"history","room":${JSON.stringify(said.room)}${id},"messages":[${messages}],"more":${said.more}}`;
 }

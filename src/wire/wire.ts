@@ -23,6 +23,7 @@ export type Command =
   | {
       readonly kind: 'history';
       readonly room: string;
+      readonly id?: string;
       readonly before?: number;
       readonly after?: number;
       readonly limit: number;

@@ -157,6 +157,9 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       [{ t: 'history', room: 'r', before: 'x' }, 'bad_field', { room: 'r' }],
       [{ t: 'history', room: 'r', before: 1, after: 1 }, 'bad_field', { room: 'r' }],
       [{ t: 'history', room: 'r', limit: 0 }, 'bad_field', { room: 'r' }],
+      [{ t: 'history', room: 'r', id: 'h', limit: 0 }, 'bad_field', { id: 'h', room: 'r' }],
+      [{ t: 'history', room: 'r', id: 7 }, 'bad_field', { room: 'r' }],
+      [{ t: 'history', room: 'other', id: 'h' }, 'not_member', { id: 'h', room: 'other' }],
       [{ t: 'ack', room: 'r', seq: null }, 'bad_field', { room: 'r' }],
     ];
     for (const [message, code, named] of cases) {
@@ -430,6 +433,8 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect(await ask({ after: 10, limit: 3 })).toEqual([run(11, 13), true]);
     expect(await ask({ after: 120 })).toEqual([[], false]);
     expect(await ask({ before: 9999, limit: 2 })).toEqual([run(119, 120), true]);
+    ada.send({ t: 'history', room: 'r', id: 'mine', limit: 1 });
+    expect(await ada.next('history')).toMatchObject({ id: 'mine', more: true });
     for (let i = 0; i < 20; i++) await ada.say('r', 'x'.repeat(10_000));
     const [long, there] = await ask({ limit: 20 });
     expect([(long as number[]).at(-1), (long as number[]).length < 8, there]).toEqual([140, true, true]);
