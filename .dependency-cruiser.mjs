@@ -38,6 +38,13 @@ export default {
       to: { pathNot: '^src/protocol/' },
     },
     {
+      name: 'the-client-library-is-small',
+      comment: 'it runs in browsers, on the protocol and mitt alone',
+      severity: 'error',
+      from: { path: '^web/sdk/' },
+      to: { pathNot: '^(web/sdk/|src/protocol/|node_modules/mitt/)' },
+    },
+    {
       name: 'one-importer-of-uws',
       severity: 'error',
       from: { path: '^(src|bench)/', pathNot: '^src/transport/uws\\.ts$' },
@@ -65,7 +72,7 @@ export default {
       name: 'src-imports-no-tests',
       severity: 'error',
       from: { path: '^src/' },
-      to: { path: '^(test|bench|examples)/' },
+      to: { path: '^(test|bench|examples|web)/' },
     },
   ],
   options: {

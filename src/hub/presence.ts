@@ -41,13 +41,18 @@ export class Presence {
 
   left(room: Room, { user }: Subscriber): void {
     if (hasListeners(room)) note(this.#change(room).left, user, this.#named);
+    else this.#changes.delete(room);
   }
 
-  /** How many members a room has and who, as far as they are named. */
+  /**
+   * How many members a room has and who, as far as they are named: as the others have been told, so that what they will be told
+   * of those who came and went since is as true for who hears this.
+   */
   of(room: Room): { count: number; members?: string[] } {
     const count = room.members;
     if (count > this.#named) return { count };
-    return { count, members: room.groups.flatMap(({ members }) => members.map(({ subscriber }) => subscriber.user)) };
+    const { joined, left } = this.#changes.get(room) ?? { joined: [], left: [] };
+    return { count, members: without([...usersIn(room), ...left], joined) };
   }
 
   /** Tells those present, but for who sent it. Who takes nothing now misses it. */
@@ -70,7 +75,10 @@ export class Presence {
       }
       this.#changes.delete(room);
       room.presenceAt = now;
-      this.#tellAll(room, { t: 'presence', room: room.name, count, ...(count > this.#named ? {} : { joined, left }) });
+      const whole = !room.named || Math.max(joined.length, left.length) > this.#named;
+      room.named = count <= this.#named;
+      const who = !room.named ? {} : whole ? { members: usersIn(room) } : { joined, left };
+      this.#tellAll(room, { t: 'presence', room: room.name, count, ...who });
     }
   }
 
@@ -123,6 +131,22 @@ export class Presence {
 /** Whether anyone in the room has a wire that tells such things. */
 function hasListeners({ groups }: Room): boolean {
   return groups.some(({ encoder, members }) => encoder.notice !== undefined && members.length > 0);
+}
+
+function usersIn({ groups }: Room): string[] {
+  return groups.flatMap(({ members }) => members.map(({ subscriber }) => subscriber.user));
+}
+
+/** `names` but for those in `others`, each as often as it is there: two members may have one name. */
+function without(names: string[], others: readonly string[]): string[] {
+  if (others.length === 0) return names;
+  const away = new Map<string, number>();
+  for (const name of others) away.set(name, (away.get(name) ?? 0) + 1);
+  return names.filter((name) => {
+    const times = away.get(name) ?? 0;
+    if (times > 0) away.set(name, times - 1);
+    return times === 0;
+  });
 }
 
 /** Above so many nobody is named, so the names need not be kept. */

@@ -69,6 +69,8 @@ export class Room {
   usedAt: number;
   /** When its members were last told who came and went, by the Hub's clock. */
   presenceAt = Number.NEGATIVE_INFINITY;
+  /** Whether its members know each other by name, as far as they were told: it is not too large. */
+  named = true;
   readonly #engine: Engine;
   #members = 0;
 

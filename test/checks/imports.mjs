@@ -4,14 +4,17 @@ import { cruise } from 'dependency-cruiser';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
 import config from '../../.dependency-cruiser.mjs';
 
-const sources = readdirSync('src', { recursive: true }).filter((file) => String(file).endsWith('.ts')).length;
+const folders = ['src', 'web/sdk'];
+const sources = folders
+  .flatMap((folder) => readdirSync(folder, { recursive: true }))
+  .filter((file) => String(file).endsWith('.ts')).length;
 const { output } = await cruise(
-  ['src', 'bench'],
+  [...folders, 'bench'],
   { ruleSet: { forbidden: config.forbidden }, validate: true, ...config.options },
   undefined,
   { tsConfig: extractTSConfig('tsconfig.json') },
 );
-const seen = output.modules.filter(({ source }) => source.startsWith('src/')).length;
+const seen = output.modules.filter(({ source }) => folders.some((folder) => source.startsWith(`${folder}/`))).length;
 const edges = output.modules.flatMap(({ dependencies }) => dependencies).length;
 for (const { rule, from, to } of output.summary.violations) console.error(`${rule.name}: ${from} -> ${to}`);
 if (seen < sources || edges < sources) {
