@@ -59,8 +59,8 @@ export default {
     {
       name: 'nothing-imports-the-composition-root',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(cli|index)\\.ts$' },
-      to: { path: '^src/(main|cli|index)\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/(cli|index|server)\\.ts$' },
+      to: { path: '^src/(main|cli|index|server)\\.ts$' },
     },
     {
       name: 'resolvable',

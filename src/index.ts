@@ -1,10 +1,13 @@
-/** Pumphouse as a library: the Hub, its clients and wires, for a program that brings its own sockets. */
+/** Pumphouse as a library: a whole server, or the Hub, its clients and wires for a program that brings its own sockets. */
 export { Client, type ClientContext, type ClientState, type Identity } from './client/client.ts';
 export { Keepalive } from './client/keepalive.ts';
 export type { Rate } from './client/rate.ts';
+export { ConfigError } from './config/error.ts';
+export type { Settings } from './config/settings.ts';
 export { DataDir } from './engine/data-dir.ts';
 export { type LmdbOptions, lmdb, type Retention } from './engine/lmdb.ts';
 export { type MemoryOptions, memory } from './engine/memory.ts';
+export type { Allowed, Asker, Handshake, Hooks } from './hooks.ts';
 export { systemClock, systemScheduler } from './hub/clock.ts';
 export { createEvents, type Events, type HubEvents } from './hub/events.ts';
 export { Hub } from './hub/hub.ts';
@@ -14,8 +17,10 @@ export type * from './hub/ports.ts';
 export { MAX_FRAME_BYTES, MAX_STEP_BYTES } from './hub/ports.ts';
 export type { Member } from './hub/room.ts';
 export type { Coalesce, HubSettings, SlowPolicy } from './hub/settings.ts';
+export type { Server } from './main.ts';
 export { type Close, type CloseName, closes, comesBack } from './protocol/close-codes.ts';
 export type * as Protocol from './protocol/v1.ts';
+export { createServer, type ServerOptions } from './server.ts';
 export { DROPPED, QUEUED, SENT, type SendStatus, type Socket, type SocketListener } from './transport/port.ts';
 export { gorilla, PUBLIC_ROOM } from './wire/gorilla.ts';
 export { v1 } from './wire/v1.ts';

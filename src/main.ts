@@ -7,6 +7,7 @@ import { DataDir } from './engine/data-dir.ts';
 import { lmdb } from './engine/lmdb.ts';
 import { memory } from './engine/memory.ts';
 import { Gate } from './gate.ts';
+import { Hooked, type Hooks } from './hooks.ts';
 import { plainText } from './http/answers.ts';
 import { checkHandshake } from './http/handshake.ts';
 import { createRoutes, WS_PATH } from './http/routes.ts';
@@ -20,8 +21,10 @@ import { chooseTransport } from './transport/choose.ts';
 import type { Application } from './transport/port.ts';
 
 /** A server that listens. */
-export interface Running {
+export interface Server {
   readonly url: string;
+  readonly port: number;
+  readonly hub: Hub;
   /**
    * Closes every client with 1001 and resolves when all have gone, or when the drain window is over. A socket that takes
    * nothing keeps its close frame, and the process, for some seconds longer.
@@ -39,22 +42,38 @@ const MAX_PAYLOAD = 1024 * 1024;
 
 const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 
+/** What an embedding program may bring. */
+export interface Extras {
+  /** Keeps the rooms, in place of one that the settings name. It is the server's own from here on. */
+  readonly engine?: Engine;
+  readonly hooks?: Hooks;
+  /** Milliseconds that a hook may take. */
+  readonly hookTimeout?: number;
+}
+
+const HOOK_TIMEOUT = 5_000;
+
 /**
  * Starts a server: the composition root, which alone knows every concrete class.
  *
  * @throws what `listen` throws, with a Node `code` such as EADDRINUSE; an Error when the transport asked for is not here.
  */
-export async function serve(settings: Settings, log: Logger): Promise<Running> {
+export async function serve(settings: Settings, log: Logger, extras: Extras = {}): Promise<Server> {
   const { factory, note } = chooseTransport(settings.transport);
   if (note) log.info(note);
-  const store = await openStore(settings, log);
+  const { engine, hooks = {}, hookTimeout = HOOK_TIMEOUT } = extras;
+  const store = engine ? lent(engine) : await openStore(settings, log);
   const hub = new Hub({ engine: store.engine, settings: hubSettingsOf(settings) });
   await hub.open();
   logEvents(hub.events, log);
   const keepalive = new Keepalive(systemClock, systemScheduler);
   const publishRate = settings.publishRate === 'off' ? undefined : settings.publishRate;
-  const context = { hub, clock: systemClock, keepalive, publishRate };
-  const gate = new Gate(settings.wire, new Sessions(store.secret), context);
+  const hooked = new Hooked(hooks, hookTimeout, systemScheduler, (hook, err) =>
+    log.error({ hook, err }, 'a hook failed'),
+  );
+  const asks = hooks.join !== undefined || hooks.send !== undefined;
+  const context = { hub, clock: systemClock, keepalive, publishRate, ...(asks && { permit: hooked.permit() }) };
+  const gate = new Gate(settings.wire, new Sessions(store.secret), context, hooked);
   let draining = false;
   const metrics = collectMetrics(hub.events, {
     connections: () => keepalive.clients.size,
@@ -66,7 +85,7 @@ export async function serve(settings: Settings, log: Logger): Promise<Running> {
     handle,
     upgrade(request) {
       if (request.path !== WS_PATH) return plainText(404, 'Not found');
-      return checkHandshake(request) ?? gate.enter(request);
+      return checkHandshake(request) ?? unlessDraining(gate.enter(request), () => draining);
     },
   };
   const transport = factory(application, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE });
@@ -76,9 +95,12 @@ export async function serve(settings: Settings, log: Logger): Promise<Running> {
     throw error;
   });
   const url = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
-  log.info({ transport: transport.name, wire: settings.wire, engine: settings.engine }, `pumphouse serves ${url}`);
+  const keeps = engine ? 'its own' : settings.engine;
+  log.info({ transport: transport.name, wire: settings.wire, engine: keeps }, `pumphouse serves ${url}`);
   return {
     url,
+    port,
+    hub,
     async stop() {
       draining = true;
       transport.stopListening();
@@ -93,11 +115,21 @@ export async function serve(settings: Settings, log: Logger): Promise<Running> {
   };
 }
 
+/** A hook may take so long that the server is about to go. */
+function unlessDraining(entered: ReturnType<Gate['enter']>, draining: () => boolean): ReturnType<Gate['enter']> {
+  if (!(entered instanceof Promise)) return entered;
+  return entered.then((known) => (draining() ? plainText(503, 'draining') : known));
+}
+
 /** What keeps the rooms, and the secret that its sessions are signed with. */
 interface Store {
   readonly engine: Engine;
   readonly secret: Uint8Array;
   close(): void;
+}
+
+function lent(engine: Engine): Store {
+  return { engine, secret: randomBytes(32), close() {} };
 }
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -107,7 +139,7 @@ const COMPLAIN_EVERY_MS = 1_000;
 
 /** Rejects with one clear line when the data directory cannot be used. */
 async function openStore({ engine, data, keepDays, keepMegabytes }: Settings, log: Logger): Promise<Store> {
-  if (engine === 'memory') return { engine: memory(), secret: randomBytes(32), close() {} };
+  if (engine === 'memory') return lent(memory());
   const folder = new DataDir(data);
   await folder.open();
   let complainedAt = Number.NEGATIVE_INFINITY;

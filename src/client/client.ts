@@ -57,7 +57,7 @@ export class Client implements Reader, SocketListener {
     this.#welcome = identity.welcome;
     this.#context = context;
     this.pump = new WritePump(wire, context.clock);
-    this.#readPump = new ReadPump(this, wire, this.#rooms, context);
+    this.#readPump = new ReadPump(this, wire, context);
     this.#pingedAt = context.clock.now();
     this.#pongBy = this.#pingedAt + wire.pongWait;
   }
@@ -77,8 +77,8 @@ export class Client implements Reader, SocketListener {
     keepalive.add(this);
     hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: socket.remoteAddress });
     if (this.#welcome) this.notify(this.#welcome);
-    const registered = this.#rooms.every((room) => hub.register(this, room));
-    if (!registered) this.end(closes.busy);
+    const close = this.#readPump.open(this.#rooms);
+    if (close) this.end(close);
     else if (this.#rooms.length === 0) this.#state = 'ready';
   }
 

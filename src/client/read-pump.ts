@@ -3,6 +3,7 @@ import type { Clock, Notice, Subscriber } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { type ErrorCode, errors } from '../protocol/v1.ts';
 import type { Command, Said, Wire } from '../wire/wire.ts';
+import { type Permit, Turnstile, type Verdict } from './permit.ts';
 import { type Rate, TokenBucket } from './rate.ts';
 
 /** What a read pump needs. */
@@ -11,12 +12,15 @@ export interface ReadPumpContext {
   readonly clock: Clock;
   /** Undefined: as much as it likes. */
   readonly publishRate: Rate | undefined;
+  /** Absent: everyone may do everything. */
+  readonly permit?: Permit;
 }
 
 /** Whose read pump it is. */
 export interface Reader extends Subscriber {
   /** Tells it something at once; a wire without notices says nothing. */
   notify(notice: Notice): void;
+  end(close: Close): void;
 }
 
 /** Rooms that one client may be in. */
@@ -40,13 +44,16 @@ export class ReadPump {
   readonly #requests: TokenBucket | undefined;
   /** The rooms that it asked to be in and did not leave; undefined where the wire decides on them. */
   readonly #rooms: Set<string> | undefined;
+  /** Undefined where nobody is asked. */
+  readonly #turnstile: Turnstile | undefined;
   #refusals = 0;
 
-  constructor(client: Reader, wire: Wire, rooms: readonly string[], context: ReadPumpContext) {
+  constructor(client: Reader, wire: Wire, context: ReadPumpContext) {
     this.#client = client;
     this.#wire = wire;
     this.#context = context;
-    this.#rooms = wire.notice && new Set(rooms);
+    this.#rooms = wire.notice && new Set();
+    this.#turnstile = context.permit && new Turnstile((command) => this.#take(command), client);
     const { publishRate: rate, clock } = context;
     if (!rate) return;
     this.#messages = new TokenBucket(rate, clock);
@@ -58,14 +65,36 @@ export class ReadPump {
     );
   }
 
+  /** Asks for the rooms that the client is in from the start. @returns why it must be closed, or undefined. */
+  open(rooms: readonly string[]): Close | undefined {
+    const { permit } = this.#context;
+    const answers = rooms.map((room) => permit?.join?.(this.#client, room) ?? true);
+    const late = answers.some((answer) => answer instanceof Promise);
+    return this.#ask(late ? Promise.all(answers) : (answers as Verdict[]), (verdicts) => {
+      for (const [i, room] of rooms.entries()) {
+        const close = this.#enter({ room, history: 0 }, verdicts[i] as Verdict);
+        if (close) return close;
+      }
+      return undefined;
+    });
+  }
+
   /** @returns why the client must be closed, or undefined when it stays. The bytes live only during the call. */
   message(data: Uint8Array, binary: boolean): Close | undefined {
     if (data.byteLength > this.#wire.maxMessageSize) return closes.messageTooBig;
     for (const command of this.#wire.decode(data, binary)) {
-      const close = this.#take(command);
+      const close = this.#turnstile === undefined ? this.#take(command) : this.#pass(this.#turnstile, command);
       if (close) return close;
     }
     return undefined;
+  }
+
+  #pass(turnstile: Turnstile, command: Command): Close | undefined {
+    return turnstile.full ? this.#refuse('busy', closes.busy, nameOf(command)) : turnstile.pass(command);
+  }
+
+  #ask<T>(answer: T | Promise<T>, goOn: (answer: T) => Close | undefined): Close | undefined {
+    return this.#turnstile === undefined ? goOn(answer as T) : this.#turnstile.ask(answer, goOn);
   }
 
   #take(command: Command): Close | undefined {
@@ -77,10 +106,18 @@ export class ReadPump {
   }
 
   #broadcast(said: Said): Close | undefined {
+    const { permit } = this.#context;
+    if (this.#rooms?.has(said.room) === false) return this.#refuse('not_member', closes.protocolError, said);
+    if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, said);
+    return permit?.send
+      ? this.#ask(permit.send(this.#client, said), (verdict) => this.#say(said, verdict))
+      : this.#say(said, true);
+  }
+
+  #say(said: Said, verdict: Verdict): Close | undefined {
     const { room, id, data, json, bytes } = said;
     const { id: sender, user: from } = this.#client;
-    if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, said);
-    if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, said);
+    if (verdict !== true) return this.#forbid(verdict, said);
     const taken = this.#context.hub.broadcast({ room, from, sender, id, data, json, bytes, by: this.#client });
     return this.#answered(taken, said);
   }
@@ -115,12 +152,21 @@ export class ReadPump {
     }
   }
 
-  #join(room: string, { since, history }: Extract<Command, { kind: 'join' }>): Close | undefined {
-    const { hub } = this.#context;
+  #join(room: string, command: Extract<Command, { kind: 'join' }>): Close | undefined {
+    const { permit } = this.#context;
     if (this.#rooms?.has(room) === false && this.#rooms.size >= MAX_ROOMS) {
       return this.#refuse('too_many_rooms', closes.protocolError, { room });
     }
-    const taken = hub.register(this.#client, room, since, history);
+    const answer = permit?.join?.(this.#client, room) ?? true;
+    return this.#ask(answer, (verdict) => this.#enter(command, verdict));
+  }
+
+  #enter(
+    { room, since, history }: Omit<Extract<Command, { kind: 'join' }>, 'kind'>,
+    verdict: Verdict,
+  ): Close | undefined {
+    if (verdict !== true) return this.#forbid(verdict, { room });
+    const taken = this.#context.hub.register(this.#client, room, since, history);
     if (taken) this.#rooms?.add(room);
     return this.#answered(taken, { room });
   }
@@ -139,11 +185,20 @@ export class ReadPump {
     return undefined;
   }
 
+  #forbid({ code, message }: Exclude<Verdict, true>, named: Named): Close | undefined {
+    return this.#refuse(code, code === 'forbidden' ? closes.forbidden : closes.busy, named, message);
+  }
+
   /** @param close for a client whose wire knows no errors. @returns it, or what a client gets that does not listen. */
-  #refuse(code: ErrorCode, close: Close, { id, room }: Named): Close | undefined {
+  #refuse(
+    code: ErrorCode,
+    close: Close,
+    { id, room }: Named,
+    message: string = errors[code].message,
+  ): Close | undefined {
     if (!this.#wire.notice) return close;
     if (++this.#refusals > REFUSALS) return code === 'rate_limited' ? closes.rateExceeded : closes.protocolError;
-    this.#client.notify({ t: 'error', code, ...errors[code], ...(id && { id }), ...(room && { room }) });
+    this.#client.notify({ t: 'error', code, ...errors[code], message, ...(id && { id }), ...(room && { room }) });
     return undefined;
   }
 }

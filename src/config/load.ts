@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import * as v from 'valibot';
 import { ConfigError, didYouMean } from './error.ts';
 import { flagOf, type Setting, type Settings, table, variableOf } from './settings.ts';
@@ -26,17 +27,30 @@ export function load(sources: Sources): Loaded {
   checkVariables(sources.env);
   const path = sources.flags['config'] ?? sources.env[CONFIG];
   const file = path === undefined ? {} : readConfig(path, sources);
+  return check((setting) => pick(setting, sources, path, file), sources.exists);
+}
+
+/** Checks the settings that a program gives. @throws ConfigError with one line for the first that cannot be used. */
+export function settingsOf(given: Partial<Settings>): Settings {
+  const known = table.map(({ name }) => name as string);
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name)) throw new ConfigError(`unknown option "${name}"${didYouMean(name, known)}`);
+  }
+  return check(({ name, fallback }) => ({ value: given[name] ?? fallback, origin: name }), existsSync).settings;
+}
+
+function check(given: (setting: Setting) => { value: unknown; origin: string }, exists: Sources['exists']): Loaded {
   const settings: Record<string, unknown> = {};
   const origins: Record<string, string> = {};
   for (const setting of table) {
-    const { value, origin } = pick(setting, sources, path, file);
+    const { value, origin } = given(setting);
     const parsed = v.safeParse(setting.schema, value);
     if (!parsed.success) throw new ConfigError(complaint(origin, value, parsed.issues[0]));
     settings[setting.name] = parsed.output;
     origins[setting.name] = origin;
   }
   const checked = settings as unknown as Settings;
-  if (checked.web !== undefined && !sources.exists(`${checked.web}/index.html`)) {
+  if (checked.web !== undefined && !exists(`${checked.web}/index.html`)) {
     throw new ConfigError(`${origins['web']}: "${checked.web}" has no index.html`);
   }
   return { settings: checked, origins };

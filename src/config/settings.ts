@@ -64,7 +64,17 @@ const oneOf = <const T extends readonly string[]>(options: T) =>
 
 const RATE = 'is not "off", a number of messages a second, or that and a burst, as in 20:40';
 const publishRate = v.pipe(
-  v.union([v.number(), v.string()], RATE),
+  v.union(
+    [
+      v.number(),
+      v.string(),
+      v.pipe(
+        v.strictObject({ perSecond: v.number(), burst: v.number() }),
+        v.transform(({ perSecond, burst }) => `${perSecond}:${burst}`),
+      ),
+    ],
+    RATE,
+  ),
   v.transform(String),
   v.regex(/^(off|[1-9]\d{0,6}(:[1-9]\d{0,6})?)$/, RATE),
   v.transform((text): PublishRate | 'off' => {

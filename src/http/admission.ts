@@ -15,15 +15,16 @@ const ROOMS = 128;
  * Reads `?user=`, `?resume=` and `?room=` (as often as there are rooms). A token of another server's, or of one whose secret is
  * lost, gets a new session.
  *
- * @returns the admission, or the refusal.
+ * @param asked the query. @param known who it is, whatever name it asks for. @returns the admission, or the refusal.
  */
-export function admit(request: HttpRequest, sessions: Sessions): Admission | HttpResponse {
-  const query = new URLSearchParams(request.query);
+export function admit(asked: string, sessions: Sessions, known?: string): Admission | HttpResponse {
+  const query = new URLSearchParams(asked);
   const rooms = [...new Set(query.getAll('room'))];
   if (rooms.length > ROOMS || rooms.some((room) => !hasBytes(room, ROOM_BYTES))) return plainText(400, 'Bad room');
-  const user = query.get('user') ?? undefined;
+  const user = known ?? query.get('user') ?? undefined;
   if (user !== undefined && !hasBytes(user, USER_BYTES)) return plainText(400, 'Bad user');
-  const session = sessions.resume(query.get('resume') ?? '') ?? sessions.create(user);
+  const resumed = sessions.resume(query.get('resume') ?? '');
+  const session = resumed && (known === undefined || resumed.user === known) ? resumed : sessions.create(user);
   return { session, rooms };
 }
 

@@ -19,6 +19,7 @@ export const closes = {
   empty: { code: 1005, reason: '' },
   abnormal: { code: 1006, reason: '' },
   invalidText: { code: 1007, reason: 'text is not valid UTF-8' },
+  forbidden: { code: 1008, reason: 'not allowed' },
   messageTooBig: { code: 1009, reason: '' },
   internalError: { code: 1011, reason: 'internal error' },
   busy: { code: 1013, reason: 'the hub is busy, try again in a second' },

@@ -215,6 +215,7 @@ export const errors = {
   unknown_type: { message: 'there is no such message', retry: false },
   bad_field: { message: 'a field is missing or is not what it should be', retry: false },
   bad_room: { message: 'a room has a name of 1 to 128 bytes', retry: false },
+  forbidden: { message: 'not allowed', retry: false },
   not_member: { message: 'not a member of this room', retry: false },
   too_many_rooms: { message: 'in too many rooms', retry: false },
   rate_limited: { message: 'sending too fast', retry: true, retryAfter: 1000 },

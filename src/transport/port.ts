@@ -55,6 +55,8 @@ export interface HttpRequest {
   readonly remoteAddress: string;
   /** A header's value by its lower-case name; empty when it is absent. */
   header(name: string): string;
+  /** All headers, by their lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface HttpResponse {
@@ -64,17 +66,17 @@ export interface HttpResponse {
 }
 
 /** An accepted handshake: who listens to the connection, and the subprotocol to answer with (empty for none). */
-interface Upgrade {
+export interface Upgrade {
   readonly listener: SocketListener;
   readonly protocol: string;
 }
 
-/** What a transport serves. The request is valid until `handle` returns, not after: read what is needed before awaiting. */
+/** What a transport serves. The request is valid until the call returns, not after: read what is needed before awaiting. */
 export interface Application {
   /** Answers a plain request. A rejection or a throw is answered with 500. */
   handle(request: HttpRequest): HttpResponse | Promise<HttpResponse>;
-  /** Decides on a WebSocket handshake, synchronously: accepted, or refused with a response. */
-  upgrade(request: HttpRequest): Upgrade | HttpResponse;
+  /** Decides on a WebSocket handshake: accepted, or refused with a response. A rejection or a throw is refused with 500. */
+  upgrade(request: HttpRequest): Upgrade | HttpResponse | Promise<Upgrade | HttpResponse>;
 }
 
 export interface TransportOptions {

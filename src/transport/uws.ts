@@ -154,10 +154,18 @@ function behaviour(
     sendPingsAutomatically: false,
     maxLifetime: 0,
     upgrade(res, req, context) {
-      const accepted = decide(application, requestOf(res, req));
-      if ('status' in accepted) return write(res, req.getMethod() === 'head', accepted);
-      const connection = { listener: accepted.listener, socket: undefined };
-      res.upgrade<Connection>(connection, req.getHeader('sec-websocket-key'), accepted.protocol, '', context);
+      const key = req.getHeader('sec-websocket-key');
+      const head = req.getMethod() === 'head';
+      finish(res, decide(application, requestOf(res, req)), (accepted) => {
+        if ('status' in accepted) return write(res, head, accepted);
+        res.upgrade<Connection>(
+          { listener: accepted.listener, socket: undefined },
+          key,
+          accepted.protocol,
+          '',
+          context,
+        );
+      });
     },
     open(ws) {
       const connection = ws.getUserData();
@@ -182,7 +190,7 @@ function behaviour(
   };
 }
 
-function decide(application: Application, request: HttpRequest) {
+function decide(application: Application, request: HttpRequest): ReturnType<Application['upgrade']> {
   try {
     return application.upgrade(request);
   } catch {
@@ -192,7 +200,6 @@ function decide(application: Application, request: HttpRequest) {
 
 const FAILED: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
 
-/** A late answer may find that the client has gone: touching the response then would throw. */
 function answer(res: UWS.HttpResponse, request: HttpRequest, application: Application): void {
   const head = request.method === 'HEAD';
   let response: HttpResponse | Promise<HttpResponse>;
@@ -201,18 +208,23 @@ function answer(res: UWS.HttpResponse, request: HttpRequest, application: Applic
   } catch {
     response = FAILED;
   }
-  if (!(response instanceof Promise)) {
-    write(res, head, response);
+  finish(res, response, (answered) => write(res, head, answered));
+}
+
+/** Goes on with an answer, now or when it is there. Late it may find that the client has gone: touching the response then would throw. */
+function finish<T>(res: UWS.HttpResponse, answer: T | Promise<T>, goOn: (answer: T | HttpResponse) => void): void {
+  if (!(answer instanceof Promise)) {
+    goOn(answer);
     return;
   }
   let aborted = false;
   res.onAborted(() => {
     aborted = true;
   });
-  const late = (answered: HttpResponse) => {
-    if (!aborted) res.cork(() => write(res, head, answered));
+  const late = (known: T | HttpResponse) => {
+    if (!aborted) res.cork(() => goOn(known));
   };
-  response.then(late, () => late(FAILED));
+  answer.then(late, () => late(FAILED));
 }
 
 function write(res: UWS.HttpResponse, head: boolean, { status, headers, body }: HttpResponse): void {
@@ -236,6 +248,13 @@ function requestOf(res: UWS.HttpResponse, req: UWS.HttpRequest): HttpRequest {
       return plainAddress(Buffer.from(res.getRemoteAddressAsText()).toString());
     },
     header: (name) => req.getHeader(name),
+    get headers() {
+      const all: Record<string, string> = {};
+      req.forEach((name, value) => {
+        all[name] = value;
+      });
+      return all;
+    },
   };
 }
 

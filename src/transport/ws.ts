@@ -13,6 +13,7 @@ import type {
   Transport,
   TransportFactory,
   TransportOptions,
+  Upgrade,
 } from './port.ts';
 import { DROPPED, QUEUED, SENT } from './port.ts';
 import { clipReason, plainAddress } from './text.ts';
@@ -177,6 +178,13 @@ class WsTransport implements Transport {
   #upgrade(request: IncomingMessage, tcp: Duplex, head: Buffer): void {
     tcp.on('error', () => tcp.destroy());
     const accepted = this.#decide(request);
+    const goOn = (known: Upgrade | HttpResponse) => this.#goOn(known, request, tcp, head);
+    if (accepted instanceof Promise) accepted.then(goOn, () => goOn(FAILED));
+    else goOn(accepted);
+  }
+
+  #goOn(accepted: Upgrade | HttpResponse, request: IncomingMessage, tcp: Duplex, head: Buffer): void {
+    if (tcp.destroyed) return;
     if ('status' in accepted) {
       refuse(tcp, accepted);
       return;
@@ -209,6 +217,10 @@ function refuse(tcp: Duplex, { status, headers, body }: HttpResponse): void {
   tcp.end(body);
 }
 
+function textOf(header: string | string[] | undefined): string {
+  return Array.isArray(header) ? header.join(', ') : (header ?? '');
+}
+
 function requestOf(request: IncomingMessage): HttpRequest {
   const [path = '', ...query] = (request.url ?? '').split('?');
   return {
@@ -216,9 +228,9 @@ function requestOf(request: IncomingMessage): HttpRequest {
     path,
     query: query.join('?'),
     remoteAddress: plainAddress(request.socket.remoteAddress ?? ''),
-    header(name) {
-      const value = request.headers[name];
-      return Array.isArray(value) ? value.join(', ') : (value ?? '');
+    header: (name) => textOf(request.headers[name]),
+    get headers() {
+      return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, textOf(value)]));
     },
   };
 }

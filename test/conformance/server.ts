@@ -33,7 +33,7 @@ export async function serve(
   await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const gate = new Gate('auto', new Sessions(Buffer.from('a secret')), context, limits);
+  const gate = new Gate('auto', new Sessions(Buffer.from('a secret')), context, undefined, limits);
   const application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
     upgrade: gate.enter.bind(gate),

@@ -15,6 +15,7 @@ const check = (headers: Record<string, string>, method = 'GET') =>
     path: '/ws',
     query: '',
     remoteAddress: '',
+    headers: {},
     header: (name) => ({ ...good, ...headers })[name] ?? '',
   })?.status;
 

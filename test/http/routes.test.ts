@@ -30,6 +30,7 @@ const ask = (path: string, { method = 'GET', own = false } = {}) =>
     path,
     query: '',
     remoteAddress: '',
+    headers: {},
     header: () => '',
   });
 

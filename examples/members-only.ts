@@ -1,0 +1,49 @@
+// A server with rules of its own: tokens at the door, a room for the staff, no shouting, and a bot that greets. Try it with
+//   node --import tsx examples/members-only.ts
+//   npx wscat -s pumphouse.v1 -c 'ws://127.0.0.1:8080/ws?token=ada-1'
+import { createServer } from 'pumphouse';
+import { connect } from 'pumphouse/client';
+import { WebSocket } from 'ws';
+
+interface Chat {
+  readonly text: string;
+}
+
+const tokens = new Map([
+  ['ada-1', { user: 'ada', staff: true }],
+  ['bob-2', { user: 'bob', staff: false }],
+]);
+const bot = { token: crypto.randomUUID(), user: 'greeter' };
+
+/** As slow as a look into a database. */
+async function memberOf(token: string | null) {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  return token === bot.token ? { user: bot.user, staff: false } : tokens.get(token ?? '');
+}
+
+const server = await createServer({
+  port: Number(process.env['PORT'] ?? 8080),
+  hooks: {
+    async connect({ query }) {
+      const member = await memberOf(query.get('token'));
+      return member ? { user: member.user } : 'members only';
+    },
+    join({ user }, room) {
+      const staff = [...tokens.values()].some((member) => member.user === user && member.staff);
+      return room !== 'staff' || staff || 'this room is for the staff';
+    },
+    send: (_, __, data) => !/^[^a-z]{5,}$/.test((data as Partial<Chat>).text ?? '') || 'please do not shout',
+  },
+});
+console.log(`listening on ${server.port}`);
+
+const hub = connect(`${server.url}/ws?token=${bot.token}`, { WebSocket });
+const lobby = hub.join<Chat>('lobby');
+lobby.on('presence', async ({ joined }) => {
+  for (const user of joined) if (user !== bot.user) await lobby.send({ text: `welcome, ${user}` });
+});
+
+process.on('SIGTERM', async () => {
+  hub.close();
+  await server.stop();
+});

@@ -1,0 +1,117 @@
+import type { Permit, Verdict } from './client/permit.ts';
+import type { Scheduler, Subscriber } from './hub/ports.ts';
+import type { Json } from './protocol/v1.ts';
+import type { HttpRequest } from './transport/port.ts';
+import type { Said } from './wire/wire.ts';
+
+/** What a hook answers: whether it may be, or in words why not. */
+export type Allowed = boolean | string;
+
+/** A handshake, as a hook sees it. */
+export interface Handshake {
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** By lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly remoteAddress: string;
+}
+
+/** Who asks: a session, and what others know it by. */
+export interface Asker {
+  readonly session: string;
+  readonly user: string;
+}
+
+/**
+ * What an embedding program decides. Each hook answers at once or with a promise; what the client does next waits for it. One that
+ * throws, rejects or takes too long refuses, and the client is told to try again.
+ */
+export interface Hooks {
+  /** Who may connect, and under which name, whatever name it asks for. */
+  connect?(handshake: Handshake): Allowed | { readonly user: string } | Promise<Allowed | { readonly user: string }>;
+  join?(who: Asker, room: string): Allowed | Promise<Allowed>;
+  /** `data` is the message's, which is `{ text }` where a client sends plain text. */
+  send?(who: Asker, room: string, data: Json): Allowed | Promise<Allowed>;
+}
+
+/** Whom the connect hook lets in, or why not. `user` is undefined where the client's own word counts. */
+export type Entry = { readonly user: string | undefined } | { readonly status: 403 | 503; readonly why: string };
+
+/** Asks hooks: catches what they throw, and does not wait for ever. */
+export class Hooked {
+  readonly #hooks: Hooks;
+  readonly #timeout: number;
+  readonly #scheduler: Scheduler;
+  readonly #onError: (hook: string, error: unknown) => void;
+
+  /** @param timeout milliseconds that a hook may take. @param onError is told of each that did not answer. */
+  constructor(hooks: Hooks, timeout: number, scheduler: Scheduler, onError: (hook: string, error: unknown) => void) {
+    this.#hooks = hooks;
+    this.#timeout = timeout;
+    this.#scheduler = scheduler;
+    this.#onError = onError;
+  }
+
+  /** What the read pumps ask; a hook that is not there costs nothing. */
+  permit(): Permit {
+    const { join, send } = this.#hooks;
+    return {
+      ...(join && { join: (client, room) => this.#ask('join', () => join(askerOf(client), room), verdictOf, FAILED) }),
+      ...(send && {
+        send: (client, said) =>
+          this.#ask('send', () => send(askerOf(client), said.room, dataOf(said)), verdictOf, FAILED),
+      }),
+    };
+  }
+
+  /** @param request is read before this returns. */
+  enter(request: HttpRequest): Entry | Promise<Entry> {
+    const { connect } = this.#hooks;
+    if (!connect) return { user: undefined };
+    const { path, headers, remoteAddress } = request;
+    const handshake = { path, query: new URLSearchParams(request.query), headers, remoteAddress };
+    return this.#ask('connect', () => connect(handshake), entryOf, { status: 503, why: 'Try again later' });
+  }
+
+  #ask<A, R>(hook: string, ask: () => A | Promise<A>, read: (answer: A) => R, failed: R): R | Promise<R> {
+    const fail = (error: unknown): R => {
+      this.#onError(hook, error);
+      return failed;
+    };
+    try {
+      const answer = ask();
+      return answer instanceof Promise ? this.#inTime(answer).then(read).catch(fail) : read(answer);
+    } catch (error) {
+      return fail(error);
+    }
+  }
+
+  #inTime<A>(answer: Promise<A>): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Error(`it did not answer within ${this.#timeout} ms`));
+      const cancel = this.#scheduler.after(this.#timeout, late);
+      answer.then(resolve, reject).finally(cancel);
+    });
+  }
+}
+
+const FAILED: Verdict = { code: 'unavailable', message: 'it could not be found out whether this is allowed' };
+
+function verdictOf(allowed: Allowed): Verdict {
+  if (allowed === true) return true;
+  return { code: 'forbidden', ...(typeof allowed === 'string' && { message: allowed }) };
+}
+
+function entryOf(answer: Allowed | { readonly user: string }): Entry {
+  if (answer === true) return { user: undefined };
+  if (typeof answer === 'object') return { user: answer.user };
+  return { status: 403, why: answer || 'Forbidden' };
+}
+
+function askerOf({ id, user }: Subscriber): Asker {
+  return { session: id, user };
+}
+
+function dataOf({ data, json }: Said): Json {
+  return json ? (JSON.parse(data) as Json) : { text: data };
+}

@@ -1,0 +1,45 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { Peer } from '../conformance/server.ts';
+
+let server: ChildProcess;
+let port: number;
+
+beforeAll(async () => {
+  const env = { ...process.env, PORT: '0' };
+  server = spawn(process.execPath, ['--import', 'tsx', 'examples/members-only.ts'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = await once(createInterface({ input: server.stdout as NodeJS.ReadableStream }), 'line');
+  port = Number(/\d+$/.exec(line)?.[0]);
+});
+
+afterAll(async () => {
+  server.kill();
+  expect(await once(server, 'exit')).toEqual([0, null]);
+});
+
+test('members come in by their token, are greeted, and keep to the rules of the house', async () => {
+  const stranger = new WebSocket(`ws://127.0.0.1:${port}/ws?token=guess`, 'pumphouse.v1');
+  stranger.on('error', () => {});
+  const [, refused] = await once(stranger, 'unexpected-response');
+  expect(refused.statusCode).toBe(403);
+  refused.destroy();
+
+  const bob = await Peer.connect(port, '?token=bob-2&user=ada');
+  expect(await bob.next('welcome')).toMatchObject({ user: 'bob' });
+  await bob.join('lobby');
+  expect(await bob.next('message')).toMatchObject({ from: 'greeter', data: { text: 'welcome, bob' } });
+  bob.send({ t: 'join', room: 'staff' });
+  expect(await bob.next('error')).toMatchObject({ code: 'forbidden', message: 'this room is for the staff' });
+  bob.send({ t: 'send', room: 'lobby', id: '1', data: { text: 'HELLO!' } });
+  expect(await bob.next('error')).toMatchObject({ code: 'forbidden', id: '1', message: 'please do not shout' });
+  expect(await bob.say('lobby', { text: 'hello' })).toMatchObject({ seq: 2 });
+
+  const ada = await Peer.connect(port, '?token=ada-1');
+  expect(await ada.join('staff')).toMatchObject({ room: 'staff' });
+});
