@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import { simulateNative } from './native.ts';
 import { simulate } from './simulation.ts';
 
 const SEEDS = 2000;
+const NATIVE_SEEDS = 500;
 
 test(`in ${SEEDS} lives of a Hub nothing is lost, repeated, swapped, handed over after a leave, or left to grow`, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
@@ -10,9 +12,19 @@ test(`in ${SEEDS} lives of a Hub nothing is lost, repeated, swapped, handed over
   }
 }, 60_000);
 
-test('the simulation notices a socket that loses one frame in fifty', async () => {
+test(`in ${NATIVE_SEEDS} lives of rooms with a memory every session gets all that was said, once and in order, or is told what is missing`, async () => {
+  for (let seed = 1; seed <= NATIVE_SEEDS; seed++) {
+    const wrong = await simulateNative(seed);
+    expect(wrong, `again with: npm run simulate -- --native --seed ${seed}`).toBeUndefined();
+  }
+}, 60_000);
+
+test.each([
+  ['a Hub', simulate],
+  ['rooms with a memory', simulateNative],
+])('the simulation of %s notices a socket that loses one frame in fifty', async (_, live) => {
   let found = 0;
-  for (let seed = 1; seed <= 100; seed++) if (await simulate(seed, 300, { losesEvery: 50 })) found++;
+  for (let seed = 1; seed <= 100; seed++) if (await live(seed, 300, { losesEvery: 50 })) found++;
   expect(found).toBeGreaterThan(20);
 });
 
