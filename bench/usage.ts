@@ -20,6 +20,12 @@ export async function usageOf(server: URL): Promise<Usage | undefined> {
   }
 }
 
+/** All that a server's `/metrics` say without labels, by name. Rejects where there are none. */
+export async function readingsOf(server: URL | string): Promise<Map<string, number>> {
+  const text = await (await fetch(new URL('/metrics', server))).text();
+  return new Map([...text.matchAll(/^(\w+) (\S+)$/gm)].map(([, name = '', value]) => [name, Number(value)]));
+}
+
 function read(metrics: string, name: string): number | undefined {
   const value = new RegExp(`^${name} (\\S+)`, 'm').exec(metrics)?.[1];
   return value === undefined ? undefined : Number(value);
