@@ -108,9 +108,10 @@ describe.each(engines)('the %s engine', (_name, make) => {
   test('bounds what it retains, says where that starts, and keeps the newest', async () => {
     const { engine, append } = await start();
     for (let i = 0; i < 100; i++) await append('x', ['x'.repeat(i % 90), 'x'.repeat(i % 7)]);
+    const bytesKept = () => engine.read('x', 0, 1000).reduce((sum, { bytes }) => sum + bytes, 0);
+    await until('what is too much has gone', () => bytesKept() <= BYTES * 1.125);
+    expect(bytesKept()).toBeGreaterThan(BYTES / 2);
     const kept = engine.read('x', 0, 1000);
-    expect(kept.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(BYTES * 1.125);
-    expect(kept.reduce((sum, { bytes }) => sum + bytes, 0)).toBeGreaterThan(BYTES / 2);
     expect(engine.position('x')).toMatchObject({ seq: 200, first: kept[0]?.seq });
     await append('x', ['y'.repeat(5000)]);
     expect(engine.read('x', 0, 1000).at(-1)?.bytes).toBe(5000);

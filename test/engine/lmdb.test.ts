@@ -1,8 +1,19 @@
 import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DataDir } from '../../src/engine/data-dir.ts';
 import { lmdb } from '../../src/engine/lmdb.ts';
@@ -73,14 +84,73 @@ test('what is too old goes, but the newest stays', async () => {
   await again.engine.close();
 });
 
-test('while one batch is written the next gathers: commits are far fewer than appends', async () => {
+const journals = (at: string) => readdirSync(at).filter((name) => name.startsWith('journal-'));
+
+test('what was told of is read back wherever it is by then: in the journal, in the store, or in part', async () => {
   const { engine, records } = await open();
-  let commits = 0;
-  const count = setInterval(() => commits++, 0);
+  for (let i = 0; i < 60; i++) {
+    engine.append('x', drafts(20));
+    expect(records).toHaveLength(20 * (i + 1));
+    for (const [after, limit] of [
+      [0, 5000],
+      [Math.max(0, records.length - 30), 25],
+      [10 * i, 30],
+    ] as const)
+      expect(engine.read('x', after, limit)).toEqual(records.slice(after, after + limit));
+    if (i % 5 === 0) await sleep(10);
+  }
+  await engine.close();
+  const again = await open();
+  expect(again.engine.read('x', 0, 5000)).toEqual(records);
+  await again.engine.close();
+});
+
+test('what was told of is there after a kill at any moment, and goes on from there', async () => {
+  const { engine, records } = await open();
+  const { epoch } = engine.position('x');
+  for (let i = 0; i < 20; i++) {
+    engine.append('x', drafts(7));
+    if (i % 3 === 0) await sleep(7);
+    const killed = join(path, `killed-${i}`);
+    mkdirSync(killed);
+    for (const name of journals(path)) copyFileSync(join(path, name), join(killed, name)); // as they are in that moment
+    copyFileSync(join(path, 'data.mdb'), join(killed, 'data.mdb'));
+    const again = await open(killed);
+    expect(again.engine.position('x')).toEqual({ epoch, seq: records.length, first: 1 });
+    expect(again.engine.read('x', 0, 5000)).toEqual(records);
+    again.engine.append('x', drafts(1));
+    expect(again.records[0]?.seq).toBe(records.length + 1);
+    await again.engine.close();
+  }
+  await engine.close();
+});
+
+test('of a line that is not whole nothing is taken, nor of one that does not follow', async () => {
+  const first = await open();
+  const { epoch } = first.engine.position('x');
+  first.engine.append('x', drafts(2));
+  await first.engine.close();
+  const line = (room: string, of: string, seq: number) =>
+    `${JSON.stringify([room, of, 1, [[seq, 'a', 's', '', 'x', false, 1]]])}\n`;
+  writeFileSync(
+    join(path, 'journal-900'),
+    line('x', epoch, 2) + line('x', epoch, 3) + line('x', 'another', 4) + line('x', epoch, 9),
+  );
+  writeFileSync(join(path, 'journal-1000'), `${line('x', epoch, 4)}${line('x', epoch, 5).slice(0, -4)}`);
+  writeFileSync(join(path, 'journal-1001'), Buffer.alloc(5000));
+  const { engine } = await open();
+  expect(engine.position('x').seq).toBe(4);
+  expect(engine.read('x', 0, 10).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  expect(journals(path)).toHaveLength(1);
+  await engine.close();
+});
+
+test('the store takes over what was said many times at once, and the journal stays small', async () => {
+  const { engine, records } = await open();
   for (let i = 0; i < 2000; i++) engine.append('x', drafts(1));
-  await until('all is in', () => records.length === 2000);
-  clearInterval(count);
   expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: 2000 }, (_, i) => i + 1));
+  const size = () => journals(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
+  await until('the store has it', () => size() === 0 && journals(path).length === 1);
   await engine.close();
 });
 
