@@ -100,7 +100,7 @@ export class Room {
   /** The records after `seq`, which must be in reach: all of them, or some where they are no longer in memory. */
   recordsAfter(seq: number): Records {
     if (this.log.reaches(seq)) return this.log;
-    const records = this.#engine.read(this.name, seq, COLD_READ);
+    const records = this.read(seq, COLD_READ);
     return { head: seq + records.length, at: (at) => records[at - seq - 1] as LogRecord };
   }
 
@@ -118,9 +118,9 @@ export class Room {
     }
   }
 
-  /** At most `limit` of the records after `seq`, oldest first. */
+  /** At most `limit` of the records after `seq`, oldest first: up to the head, though the engine may have committed more by now. */
   read(seq: number, limit: number): readonly LogRecord[] {
-    return this.#engine.read(this.name, seq, limit);
+    return this.#engine.read(this.name, seq, Math.max(0, Math.min(limit, this.log.head - seq)));
   }
 
   get members(): number {
