@@ -175,7 +175,10 @@ export class ReadPump {
   #ack(room: string, seq: number): Close | undefined {
     const member = this.#client.memberships.find((one) => one.room.name === room);
     if (member && seq > member.cursor) return this.#refuse('bad_field', closes.protocolError, { room });
-    if (member) member.acked = Math.max(member.acked, seq);
+    if (member && seq > member.acked) {
+      member.acked = seq;
+      this.#context.hub.events.emit('shown', { client: this.#client.id, user: this.#client.user, room, seq });
+    }
     return this.#answered(true, {});
   }
 

@@ -22,6 +22,8 @@ export type HubEvents = {
   drained: { client: string; room: string };
   /** A member was closed because it fell `records` behind or took nothing for too long; `seq` is the last it was handed. */
   evicted: { client: string; room: string; epoch: string; seq: number; records: number; why: string };
+  /** A client's program has shown its user the messages up to `seq`. */
+  shown: { client: string; user: string; room: string; seq: number };
   /** A mailbox was full and refused a post. */
   overloaded: { mailbox: 'register' | 'unregister' | 'broadcast'; capacity: number };
   /** A listener of these events threw. */

@@ -436,12 +436,15 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     for (const text of ada.frames) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(65_536);
   });
 
-  rule('A1', 'an ack may name what was sent, not more', async () => {
-    const { ada } = await pair();
+  rule('A1', 'an ack may name what was sent, not more, and is told to the server', async () => {
+    const { ada, hub } = await pair();
+    const shown: unknown[] = [];
+    hub.events.on('shown', ({ user, room, seq }) => shown.push([user, room, seq]));
     await ada.say('r', 'one');
     await ada.next('message');
-    ada.send({ t: 'ack', room: 'r', seq: 1 }, { t: 'ack', room: 'r', seq: 2 });
+    ada.send({ t: 'ack', room: 'r', seq: 1 }, { t: 'ack', room: 'r', seq: 0 }, { t: 'ack', room: 'r', seq: 2 });
     expect((await ada.all('error')).map(({ code }) => code)).toEqual(['bad_field']);
+    expect(shown).toEqual([['ada', 'r', 1]]);
   });
 
   rule('G1 G2', 'a ping is answered; who answers none of the server is closed with 4002', async () => {
