@@ -31,6 +31,23 @@ test('what goes out is written as the golden lines are', () => {
   expect(written).toEqual(golden);
 });
 
+test('what comes in is read as the golden lines are', () => {
+  for (const line of readFileSync('test/wire/v1.client.golden.txt', 'utf8').split('\n').slice(1, -1)) {
+    const [frame = '', command = ''] = line.split('\t');
+    expect(wire.decode(Buffer.from(frame), false)).toEqual([JSON.parse(command)]);
+  }
+});
+
+test('the specification has each message in its table, by who sends it', () => {
+  const specification = readFileSync('PROTOCOL.md', 'utf8');
+  const asked = readFileSync('test/wire/v1.client.golden.txt', 'utf8').split('\n').slice(1, -1);
+  const named = (lines: string[]) => new Set(lines.flatMap((line) => /^{"t":"(\w+)"/.exec(line)?.[1] ?? []));
+  const inTable = (by: string) =>
+    new Set([...specification.matchAll(new RegExp(`^\\| \`(\\w+)\` +\\| ${by}`, 'gm'))].map(([, t]) => t));
+  expect(inTable('server')).toEqual(named(golden));
+  expect(inTable('client')).toEqual(named(asked.filter((line) => !line.includes('refusal'))));
+});
+
 describe('records', () => {
   test('come back as they were, from any place on, in frames that are not too long', () => {
     const datas = fc.array(
