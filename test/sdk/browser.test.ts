@@ -118,3 +118,24 @@ test('without a network it says so, and is back at once when there is one', asyn
   await page.waitForFunction(() => scene.hub.pending === 0, undefined, { timeout: 5_000 });
   await other.waitForFunction(() => scene.heard.includes('from afar'), undefined, { timeout: 30_000 });
 }, 60_000);
+
+test('a tab that is looked at again does not wait for its turn to come back', async () => {
+  const page = await newPage();
+  const { port } = server;
+  await server.kill('SIGKILL');
+  await page.evaluate(() => {
+    Math.random = () => 1; // as long as it may take
+  });
+  await page.waitForFunction(() => {
+    const { state } = scene.hub;
+    return state.name === 'reconnecting' && state.in > 3_000;
+  });
+  const data = ['--engine', 'lmdb', '--data', join(folder, 'data')];
+  server = await startServer(['--web', folder, ...data], port);
+  const [state] = await page.evaluate(() => {
+    document.dispatchEvent(new Event('visibilitychange'));
+    return [scene.hub.state.name];
+  });
+  expect(state).toBe('connecting');
+  await page.waitForFunction(() => scene.hub.state.name === 'live', undefined, { timeout: 2_500 });
+}, 60_000);

@@ -284,7 +284,8 @@ describe('a room', () => {
     const { hub } = await start();
     const errors: unknown[] = [];
     hub.on('error', ({ code, room }) => errors.push([code, room]));
-    hub.join('r');
+    const room = hub.join('r');
+    const waiting = Promise.allSettled([room.send(1), room.history()]);
     lastSocket().welcome();
     expect(lastSocket().take('join')).toHaveLength(1);
     lastSocket().say({ t: 'error', code: 'busy', message: '', retry: true, retryAfter: 500, room: 'r' });
@@ -292,6 +293,8 @@ describe('a room', () => {
     expect(lastSocket().take('join')).toHaveLength(1);
     lastSocket().say({ t: 'error', code: 'too_many_rooms', message: '', retry: false, room: 'r' });
     expect(errors).toEqual([['too_many_rooms', 'r']]);
+    const reasons = (await waiting).map((one) => one.status === 'rejected' && one.reason.code);
+    expect([reasons, hub.pending]).toEqual([['too_many_rooms', 'too_many_rooms'], 0]);
   });
 
   test('that is left is heard no more, and can be joined anew', async () => {

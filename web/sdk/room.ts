@@ -126,7 +126,7 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.#events.emit('sent', { id, seq });
   }
 
-  /** @returns whether the error is dealt with here: a question or a join that is asked again later, or a question that failed. */
+  /** @returns whether the error is dealt with here: by asking again later, or by a promise. Who may not join need not wait for anything. */
   failed(error: ErrorMessage): boolean {
     const asked = error.id === undefined ? undefined : this.#asked.get(error.id);
     if (error.retry && asked) {
@@ -137,10 +137,15 @@ export class RoomClient<T, S> implements Room<T, S> {
       this.#timer = setTimeout(() => this.join(), error.retryAfter);
       return true;
     }
-    if (!asked) return false;
-    this.#asked.delete(asked.request.id as string);
-    asked.reject(hubError(error.code, error.message, this.name));
-    return true;
+    const failure = hubError(error.code, error.message, this.name);
+    if (asked) {
+      this.#asked.delete(asked.request.id as string);
+      asked.reject(failure);
+    } else if (!this.joined) {
+      this.end(failure);
+      this.#outbox.drop(this.name, failure);
+    }
+    return asked !== undefined;
   }
 
   #onJoined({ epoch, seq, recovered, count, members }: Joined): void {

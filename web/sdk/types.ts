@@ -148,7 +148,7 @@ export interface Room<T, S> {
    * sent, unless the server was too busy for some of it and took that later.
    *
    * @returns the message's `seq`, once it is stored; it is then in the room exactly once, however often the connection was lost.
-   * Rejects with a `HubError` when the server will not take it, with `left` after `leave()`, with `closed` after `close()`.
+   * Rejects with a `HubError` when the server will not take it, or will not have one in the room, with `left` after `leave()`, with `closed` after `close()`.
    */
   send(data: T): Promise<number>;
   /** Tells those present something that is not kept: typing and the like. It is not sent while the connection is not live. */
