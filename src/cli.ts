@@ -12,8 +12,11 @@ import { createLog } from './observe/log.ts';
 const USAGE = 2;
 
 // Clients outlive what is young, so that V8 would let its young generation grow with each burst of connections, by more than
-// they take themselves, and give it back only after a long quiet. It costs no throughput that could be measured.
-const KEEP_YOUNG_GENERATION_SMALL = '--semi-space-growth-factor=1';
+// they take themselves, and give it back only after a long quiet. So it grows only once messages flow, which need the room to
+// die young.
+const YOUNG_GENERATION_STAYS_SMALL = '--semi-space-growth-factor=1';
+const YOUNG_GENERATION_MAY_GROW = '--semi-space-growth-factor=2';
+const FLOWING = 10_000;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -84,7 +87,7 @@ function show({ settings, origins }: Loaded): void {
 }
 
 async function start(settings: Settings): Promise<void> {
-  setFlagsFromString(KEEP_YOUNG_GENERATION_SMALL);
+  setFlagsFromString(YOUNG_GENERATION_STAYS_SMALL);
   const log = createLog(settings.logLevel);
   const crash = (error: unknown) => {
     log.fatal({ err: error }, 'crashed');
@@ -95,6 +98,13 @@ async function start(settings: Settings): Promise<void> {
     fail(cannotServe(error, settings)),
   );
   if (!running) return;
+  let messages = 0;
+  const stopCounting = running.hub.events.on('committed', ({ from, to }) => {
+    messages += to - from + 1;
+    if (messages < FLOWING) return;
+    setFlagsFromString(YOUNG_GENERATION_MAY_GROW);
+    stopCounting();
+  });
   let signals = 0;
   const onSignal = async (signal: NodeJS.Signals) => {
     if (++signals > 1) process.exit(signal === 'SIGINT' ? 130 : 143);

@@ -5,6 +5,9 @@ import { DROPPED, SENT, type Socket } from '../transport/port.ts';
 // Lines that may wait for a socket that takes nothing: who lets more pile up reads too slowly.
 const WAITING_LINES = 256;
 
+// In UTF-8.
+const MOST_BYTES_PER_UNIT = 3;
+
 // One system call for lines and records is worth a copy of the records as long as they are few.
 const CORKED_BYTES = 16 * 1024;
 
@@ -19,6 +22,8 @@ export class WritePump implements Pump {
   #socket: Socket | undefined;
   /** What the client was told and is not out yet: it goes ahead of records. */
   #lines: string[] | undefined;
+  /** Their length in UTF-16 code units. */
+  #length = 0;
   #stalledSince = 0;
   #buffered = 0;
 
@@ -37,6 +42,7 @@ export class WritePump implements Pump {
     this.writable = false;
     this.#socket = undefined;
     this.#lines = undefined;
+    this.#length = 0;
   }
 
   advance(member: Member, frame: Frame): boolean {
@@ -46,14 +52,15 @@ export class WritePump implements Pump {
   /** Keeps a line for the client. @returns false when too many wait for a socket that takes nothing. */
   tell(line: string): boolean {
     this.#lines ??= [];
+    this.#length += line.length;
     return this.#lines.push(line) <= WAITING_LINES || this.writable;
   }
 
   release(): void {
     while (this.writable && this.#lines !== undefined) {
-      const count = linesThatFit(this.#lines);
-      const status = (this.#socket as Socket).send(Buffer.from(this.#lines.slice(0, count).join('\n')));
-      if (status !== DROPPED) this.#lines = count < this.#lines.length ? this.#lines.slice(count) : undefined;
+      const lines = this.#thatFit(this.#lines);
+      const status = (this.#socket as Socket).send(Buffer.from(lines.join('\n')));
+      if (status !== DROPPED) this.#leave(lines.length);
       if (status !== SENT) this.#park();
     }
   }
@@ -72,6 +79,19 @@ export class WritePump implements Pump {
     if (buffered < this.#buffered) this.#stalledSince = now;
     this.#buffered = buffered;
     return now - this.#stalledSince;
+  }
+
+  /** As many of the lines as one frame may hold: at least one, and nearly always all. */
+  #thatFit(lines: readonly string[]): readonly string[] {
+    const most = this.#length * MOST_BYTES_PER_UNIT + lines.length;
+    return most <= MAX_FRAME_BYTES ? lines : lines.slice(0, countThatFit(lines));
+  }
+
+  /** The first lines are out. */
+  #leave(count: number): void {
+    const rest = this.#lines?.slice(count) ?? [];
+    this.#length = rest.reduce((sum, line) => sum + line.length, 0);
+    this.#lines = rest.length > 0 ? rest : undefined;
   }
 
   #send(member: Member, frame: Frame): boolean {
@@ -102,7 +122,7 @@ export class WritePump implements Pump {
 }
 
 /** How many of the lines one frame may hold: at least one. */
-function linesThatFit(lines: readonly string[]): number {
+function countThatFit(lines: readonly string[]): number {
   let bytes = 0;
   for (let count = 0; count < lines.length; count++) {
     bytes += Buffer.byteLength(lines[count] as string) + 1;
