@@ -1,3 +1,4 @@
+import { USER_BYTES } from './auth/sessions.ts';
 import type { Permit, Verdict } from './client/permit.ts';
 import type { Scheduler, Subscriber } from './hub/ports.ts';
 import type { Json } from './protocol/v1.ts';
@@ -80,7 +81,7 @@ export class Hooked {
     };
     try {
       const answer = ask();
-      return answer instanceof Promise ? this.#inTime(answer).then(read).catch(fail) : read(answer);
+      return isPromise(answer) ? this.#inTime(Promise.resolve(answer)).then(read).catch(fail) : read(answer);
     } catch (error) {
       return fail(error);
     }
@@ -104,8 +105,18 @@ function verdictOf(allowed: Allowed): Verdict {
 
 function entryOf(answer: Allowed | { readonly user: string }): Entry {
   if (answer === true) return { user: undefined };
-  if (typeof answer === 'object') return { user: answer.user };
-  return { status: 403, why: answer || 'Forbidden' };
+  if (typeof answer !== 'object') return { status: 403, why: answer || 'Forbidden' };
+  if (!isUser(answer.user)) throw new TypeError(`the hook named no user of 1 to ${USER_BYTES} bytes`);
+  return { user: answer.user };
+}
+
+/** A library's own promises are promises too. */
+function isPromise<A>(answer: A | Promise<A>): answer is Promise<A> {
+  return typeof (answer as Partial<Promise<A>> | null | undefined)?.then === 'function';
+}
+
+function isUser(user: unknown): user is string {
+  return typeof user === 'string' && user !== '' && Buffer.byteLength(user) <= USER_BYTES;
 }
 
 function askerOf({ id, user }: Subscriber): Asker {

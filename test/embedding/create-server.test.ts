@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runInNewContext as inAnotherRealm } from 'node:vm';
 import { ConfigError, createServer, type Engine, memory, type Server, type ServerOptions } from 'pumphouse';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -79,6 +80,24 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect((await open(`?user=eve&resume=${eve.resume}`, 'any')).session).toBe(eve.session);
     const ada = await open(`?user=eve&resume=${eve.resume}`, 'ada');
     expect([ada.user, ada.session === eve.session]).toEqual(['ada', false]);
+  });
+
+  run('an answer that is none lets nobody in, and a promise of another make is a promise', async () => {
+    const answers: Record<string, unknown> = {
+      nothing: undefined,
+      null: null,
+      object: {},
+      empty: { user: '' },
+      long: { user: 'é'.repeat(33) },
+      number: { user: 5 },
+      thenNo: inAnotherRealm('Promise.resolve(false)'),
+      thenAda: inAnotherRealm("Promise.resolve({ user: 'ada' })"),
+    };
+    const server = await on({ hooks: { connect: ({ query }) => answers[query.get('as') ?? ''] as boolean } });
+    for (const as of Object.keys(answers)) {
+      const wanted = as === 'thenAda' ? 101 : as === 'nothing' || as === 'thenNo' ? 403 : 503;
+      expect([as, (await handshake(server, `?as=${as}`)).status]).toEqual([as, wanted]);
+    }
   });
 
   run('what the join and the send hook do not allow is refused, and the rest goes on in its order', async () => {
