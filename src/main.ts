@@ -64,7 +64,10 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
   const { engine, hooks = {}, hookTimeout = HOOK_TIMEOUT } = extras;
   const store = engine ? lent(engine) : await openStore(settings, log);
   const hub = new Hub({ engine: store.engine, settings: hubSettingsOf(settings) });
-  await hub.open();
+  await hub.open().catch((error) => {
+    store.close();
+    throw error;
+  });
   logEvents(hub.events, log);
   const keepalive = new Keepalive(systemClock, systemScheduler);
   const publishRate = settings.publishRate === 'off' ? undefined : settings.publishRate;

@@ -55,7 +55,7 @@ export class Journal {
   /** Goes on in another file. @returns the number of the last one that is complete. */
   rotate(): number {
     if (this.#bytes > 0 || this.#broken) {
-      if (this.#file !== undefined) closeSync(this.#file);
+      this.close();
       this.#begin();
     }
     return this.#number - 1;
@@ -67,12 +67,12 @@ export class Journal {
   }
 
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
-    this.#file = undefined;
+    const file = this.#file;
+    this.#file = undefined; // whatever comes of it: its number may soon be another file's
+    if (file !== undefined) closeSync(file);
   }
 
   #begin(): void {
-    this.#file = undefined;
     this.#file = openSync(this.#path(this.#number + 1), 'w');
     this.#number++;
     this.#bytes = 0;

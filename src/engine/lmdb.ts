@@ -189,9 +189,11 @@ class LmdbEngine implements Engine {
   }
 
   #wait(name: string, log: RoomLog, records: readonly LogRecord[]): void {
-    log.waiting.push(...records);
     this.#waiting.add(name);
-    for (const { bytes } of records) this.#waitingBytes += bytes;
+    for (const record of records) {
+      log.waiting.push(record);
+      this.#waitingBytes += record.bytes;
+    }
   }
 
   /** Takes over what an earlier life wrote ahead and did not store. @throws when that cannot be stored. */

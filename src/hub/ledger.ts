@@ -91,7 +91,7 @@ export class Ledger {
       const drafts = room.pending;
       room.pending = [];
       if (room.appended.length === 0) room.appended = [...drafts];
-      else room.appended.push(...drafts);
+      else for (const draft of drafts) room.appended.push(draft);
       this.#undecided += drafts.length;
       this.#engine.append(room.name, drafts);
     }
