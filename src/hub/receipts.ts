@@ -2,7 +2,7 @@ import { errors } from '../protocol/v1.ts';
 import type { Notices } from './notices.ts';
 import type { Clock, Draft, LogRecord } from './ports.ts';
 import type { Room } from './room.ts';
-import { sendKey } from './sends.ts';
+import { ON_ITS_WAY } from './sends.ts';
 
 /**
  * Answers senders: each draft with one `sent` or one error, once the engine has decided. What was sent before with the same
@@ -27,40 +27,35 @@ export class Receipts {
     const { sender, id } = draft;
     if (sender === undefined || id === '') {
       room.pending.push(draft);
-      room.undecided.push(undefined);
       return true;
     }
-    const key = sendKey(sender, id);
-    const before = room.sends.find(key);
+    const before = room.sends.find(sender, id);
     if (before === undefined) {
       room.pending.push(draft);
-      room.undecided.push(room.sends.remember(key, 0, this.#clock.now()));
-    } else if (before.seq > 0) this.#sent(draft, before.seq, true);
-    else this.#wait(draft);
+      room.sends.remember(sender, id, ON_ITS_WAY, this.#clock.now());
+    } else if (before === ON_ITS_WAY) this.#wait(draft);
+    else this.#sent(draft, before, true);
     return before === undefined;
   }
 
   /** The engine has committed the oldest of the room's drafts as these records. */
   committed(room: Room, records: readonly LogRecord[]): void {
     const drafts = room.appended.splice(0, records.length);
-    const sends = room.undecided.splice(0, records.length);
     for (let i = 0; i < drafts.length; i++) {
       const draft = drafts[i] as Draft;
       if (draft.id === '') continue;
       const { seq } = records[i] as LogRecord;
       this.#sent(draft, seq, false);
-      const send = sends[i];
-      if (send === undefined) continue;
-      send.seq = seq;
+      if (draft.sender === undefined) continue;
+      room.sends.stored(draft.sender, draft.id, seq);
       for (const again of this.#again(draft)) this.#sent(again, seq, true);
     }
   }
 
   /** The engine has not stored the oldest `count` of the room's drafts. */
   failed(room: Room, count: number): void {
-    room.undecided.splice(0, count);
     for (const draft of room.appended.splice(0, count)) {
-      if (draft.sender !== undefined) room.sends.forget(sendKey(draft.sender, draft.id));
+      if (draft.sender !== undefined) room.sends.forget(draft.sender, draft.id);
       for (const one of [draft, ...this.#again(draft)]) this.#unavailable(one);
     }
   }
@@ -89,5 +84,5 @@ export class Receipts {
 }
 
 function keyOf({ room, sender, id }: Draft): string {
-  return `${room}\n${sendKey(sender ?? '', id)}`;
+  return `${room}\n${sender}\n${id}`;
 }

@@ -1,6 +1,6 @@
 import { Log } from './log.ts';
 import type { Clock, Draft, Encoder, Engine, LogRecord, Pump, Records, Subscriber } from './ports.ts';
-import { type Dedupe, type Send, Sends, sendKey } from './sends.ts';
+import { type Dedupe, Sends } from './sends.ts';
 import type { HubSettings } from './settings.ts';
 
 // Records that are read at once for those who are further back than the log in memory.
@@ -57,8 +57,6 @@ export class Room {
   pending: Draft[] = [];
   /** Drafts that the engine has been given and has neither committed nor failed yet. */
   appended: Draft[] = [];
-  /** What was sent with an id, of each draft that is appended or pending. */
-  readonly undecided: (Send | undefined)[] = [];
   /** Who leaves once so many of the appended drafts are decided: what was said before comes before. */
   readonly departing: { readonly subscriber: Subscriber; drafts: number }[] = [];
   /** Up to here the members in step have been handed everything. */
@@ -112,7 +110,7 @@ export class Room {
     for (let recent = true; recent && from >= first && head - from < messages; from -= COLD_READ) {
       const records = this.#engine.read(this.name, Math.max(from - COLD_READ, 0), Math.min(COLD_READ, from));
       for (const { sender, id, seq, at } of records) {
-        if (at >= since && id !== '') this.sends.remember(sendKey(sender, id), seq, clock.now());
+        if (at >= since && id !== '') this.sends.remember(sender, id, seq, clock.now());
       }
       recent = records.length > 0 && (records[0] as LogRecord).at >= since;
     }

@@ -1,18 +1,15 @@
+import { type Fingerprint, FingerprintMap, fingerprint } from './fingerprints.ts';
+
 /** How long, and of how many messages of a room at least, a sender's ids are remembered. */
 export interface Dedupe {
   readonly ms: number;
   readonly messages: number;
 }
 
-/** What was sent with an id: its `seq`, or 0 while it is on its way into the log. */
-export interface Send {
-  seq: number;
-}
-
-/** What a sender and its id for a message are remembered by. */
-export function sendKey(sender: string, id: string): string {
-  return `${sender}\n${id}`;
-}
+/** What was sent is on its way into the log: its `seq` is not known yet. */
+export const ON_ITS_WAY = -1;
+// It was not stored: as if never sent.
+const FAILED = -2;
 
 /**
  * What was sent to a room with which id, so that what is sent again is not said again. It forgets by halves: an id is known
@@ -20,8 +17,9 @@ export function sendKey(sender: string, id: string): string {
  */
 export class Sends {
   readonly #dedupe: Dedupe;
-  #newer = new Map<string, Send>();
-  #older = new Map<string, Send>();
+  readonly #key: Fingerprint = { high: 0, low: 0 };
+  #newer = new FingerprintMap();
+  #older = new FingerprintMap();
   /** When the newer half began. */
   #startedAt: number;
 
@@ -30,29 +28,40 @@ export class Sends {
     this.#startedAt = now;
   }
 
-  /** @returns undefined when it was not sent or is forgotten. */
-  find(key: string): Send | undefined {
-    return this.#newer.get(key) ?? this.#older.get(key);
+  /** @returns the message's `seq`, or `ON_ITS_WAY`; undefined when it was not sent or is forgotten. */
+  find(sender: string, id: string): number | undefined {
+    fingerprint(sender, id, this.#key);
+    const seq = this.#newer.get(this.#key) || this.#older.get(this.#key);
+    return seq === 0 || seq === FAILED ? undefined : seq;
   }
 
-  /** @param seq 0 for one that is on its way: it is told its `seq` later. */
-  remember(key: string, seq: number, now: number): Send {
+  /** Remembers what is sent now: that it is on its way, or its `seq`. */
+  remember(sender: string, id: string, seq: number, now: number): void {
     if (now - this.#startedAt >= this.#dedupe.ms || this.#newer.size >= this.#dedupe.messages) this.#begin(now);
-    const send = { seq };
-    this.#newer.set(key, send);
-    return send;
+    fingerprint(sender, id, this.#key);
+    this.#newer.set(this.#key, seq);
   }
 
-  /** It was not stored after all. */
-  forget(key: string): void {
-    this.#newer.delete(key);
-    this.#older.delete(key);
+  /** What was on its way is stored as `seq`. */
+  stored(sender: string, id: string, seq: number): void {
+    this.#decided(sender, id, seq);
+  }
+
+  /** What was on its way is not stored after all. */
+  forget(sender: string, id: string): void {
+    this.#decided(sender, id, FAILED);
+  }
+
+  #decided(sender: string, id: string, as: number): void {
+    fingerprint(sender, id, this.#key);
+    if (this.#newer.get(this.#key) === ON_ITS_WAY) this.#newer.set(this.#key, as);
+    else if (this.#older.get(this.#key) === ON_ITS_WAY) this.#older.set(this.#key, as);
   }
 
   #begin(now: number): void {
     // After a long silence even the newer half is past the window.
-    this.#older = now - this.#startedAt < 2 * this.#dedupe.ms ? this.#newer : new Map();
-    this.#newer = new Map();
+    this.#older = now - this.#startedAt < 2 * this.#dedupe.ms ? this.#newer : new FingerprintMap();
+    this.#newer = new FingerprintMap();
     this.#startedAt = now;
   }
 }

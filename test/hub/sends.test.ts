@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Sends, sendKey } from '../../src/hub/sends.ts';
+import { FingerprintMap, fingerprint } from '../../src/hub/fingerprints.ts';
+import { ON_ITS_WAY, Sends } from '../../src/hub/sends.ts';
 
 const MS = 1000;
 const MESSAGES = 20;
@@ -15,11 +16,11 @@ describe('what was sent', () => {
         let now = 0;
         for (const { wait, sender } of steps) {
           now += wait;
-          sends.remember(sendKey(sender, `${said.length}`), said.length + 1, now);
+          sends.remember(sender, `${said.length}`, said.length + 1, now);
           said.push({ sender, at: now });
           said.forEach(({ sender: by, at }, index) => {
             const after = said.length - 1 - index;
-            const seq = sends.find(sendKey(by, `${index}`))?.seq;
+            const seq = sends.find(by, `${index}`);
             if (now - at < MS && after < MESSAGES) expect(seq).toBe(index + 1);
             if (after > 2 * MESSAGES) expect(seq).toBeUndefined();
           });
@@ -30,18 +31,77 @@ describe('what was sent', () => {
 
   test('is told apart by sender, even where names and ids run together', () => {
     const sends = new Sends({ ms: MS, messages: MESSAGES }, 0);
-    sends.remember(sendKey('a', 'bc'), 1, 0);
-    expect(sends.find(sendKey('ab', 'c'))).toBeUndefined();
-    expect(sends.find(sendKey('a', 'bc'))?.seq).toBe(1);
+    sends.remember('a', 'bc', 1, 0);
+    expect(sends.find('ab', 'c')).toBeUndefined();
+    expect(sends.find('', 'abc')).toBeUndefined();
+    expect(sends.find('a', 'bc')).toBe(1);
   });
 
   test('gets its seq when it is known, and is as if never sent when it was not stored', () => {
     const sends = new Sends({ ms: MS, messages: MESSAGES }, 0);
-    const send = sends.remember(sendKey('a', 'one'), 0, 0);
-    send.seq = 7;
-    expect(sends.find(sendKey('a', 'one'))?.seq).toBe(7);
-    sends.remember(sendKey('a', 'two'), 0, 0);
-    sends.forget(sendKey('a', 'two'));
-    expect(sends.find(sendKey('a', 'two'))).toBeUndefined();
+    sends.remember('a', 'one', ON_ITS_WAY, 0);
+    expect(sends.find('a', 'one')).toBe(ON_ITS_WAY);
+    sends.stored('a', 'one', 7);
+    expect(sends.find('a', 'one')).toBe(7);
+    sends.remember('a', 'two', ON_ITS_WAY, 0);
+    sends.forget('a', 'two');
+    expect(sends.find('a', 'two')).toBeUndefined();
+    sends.remember('a', 'two', ON_ITS_WAY, 0);
+    sends.stored('a', 'two', 8);
+    expect(sends.find('a', 'two')).toBe(8);
+  });
+
+  test('gets its seq also when its half has become the older one, and none when it is forgotten', () => {
+    const sends = new Sends({ ms: MS, messages: 1 }, 0);
+    sends.remember('a', 'one', ON_ITS_WAY, 0);
+    sends.remember('a', 'two', ON_ITS_WAY, 0);
+    sends.stored('a', 'one', 1);
+    expect(sends.find('a', 'one')).toBe(1);
+    sends.remember('a', 'three', 3, 0);
+    sends.stored('a', 'one', 1);
+    expect(sends.find('a', 'one')).toBeUndefined();
+  });
+});
+
+describe('a map of fingerprints', () => {
+  test('holds what a Map holds, whatever their bits, however it grows', () => {
+    // Few bits, so that many belong to the same slot and some share half of their bits.
+    const bits = fc.oneof(fc.nat(3), fc.constantFrom(-1, 16, 32, 48, 64, 2 ** 31 - 1, -(2 ** 31)));
+    const entry = fc.record({ high: bits, low: bits, value: fc.oneof(fc.integer({ min: 1 }), fc.constant(-1)) });
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 120 }), (entries) => {
+        const map = new FingerprintMap();
+        const model = new Map<string, number>();
+        for (const { high, low, value } of entries) {
+          expect(map.get({ high, low })).toBe(model.get(`${high} ${low}`) ?? 0);
+          map.set({ high, low }, value);
+          model.set(`${high} ${low}`, value);
+          expect(map.size).toBe(model.size);
+        }
+        for (const { high, low } of entries) expect(map.get({ high, low })).toBe(model.get(`${high} ${low}`));
+      }),
+    );
+  });
+});
+
+describe('a fingerprint', () => {
+  test('is the same for the same sender and id, and of all its bits each is set in about half of them', () => {
+    const of = (sender: string, id: string) => {
+      const bits = { high: 0, low: 0 };
+      fingerprint(sender, id, bits);
+      return bits;
+    };
+    expect(of('a', 'b')).toEqual(of('a', 'b'));
+    const all = Array.from({ length: 20_000 }, (_, i) => of(`s${i % 7}`, `${i}`));
+    for (const half of ['high', 'low'] as const) {
+      for (let bit = 0; bit < 32; bit++) {
+        const set = all.filter((bits) => (bits[half] >>> bit) & 1).length;
+        expect(Math.abs(set - 10_000), `bit ${bit} of ${half}`).toBeLessThan(500); // seven standard deviations
+      }
+    }
+    // Of 20,000 in 32 bits, 0.05 pairs share them by chance: six would be no chance.
+    for (const half of ['high', 'low'] as const) {
+      expect(new Set(all.map((bits) => bits[half])).size).toBeGreaterThan(19_994);
+    }
   });
 });
