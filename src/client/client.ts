@@ -112,12 +112,12 @@ export class Client implements Reader, SocketListener {
     this.#context.hub.events.emit('disconnected', { client: this.id, wire: this.wire.name, close, by });
   }
 
-  /** Says goodbye. The code that this wire has for `close` is what the close frame, the log and the metric show. */
+  /** Says goodbye. What this wire says for `close` is what the close frame, the log and the metric show. */
   end(close: Close): void {
     if (this.closed) return;
     this.#leave();
     this.#state = 'closing';
-    this.#goodbye = { code: this.wire.closeCode(close), reason: close.reason };
+    this.#goodbye = this.wire.goodbye(close);
     this.#socket?.close(this.#goodbye);
   }
 
@@ -126,9 +126,8 @@ export class Client implements Reader, SocketListener {
   }
 
   notify(notice: Notice): void {
-    const line = this.wire.notice?.(notice);
-    if (line === undefined) return;
-    this.tell(line);
+    if (!this.wire.tells.has(notice.t)) return;
+    this.tell(this.wire.notice(notice));
     this.pump.release();
   }
 

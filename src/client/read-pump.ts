@@ -52,12 +52,12 @@ export class ReadPump {
     this.#client = client;
     this.#wire = wire;
     this.#context = context;
-    this.#rooms = wire.notice && new Set();
+    this.#rooms = wire.tells.has('joined') ? new Set() : undefined;
     this.#turnstile = context.permit && new Turnstile((command) => this.#take(command), client);
     const { publishRate: rate, clock } = context;
     if (!rate) return;
     this.#messages = new TokenBucket(rate, clock);
-    if (!wire.notice) return;
+    if (!this.#rooms) return;
     const { perSecond, burst } = rate;
     this.#requests = new TokenBucket(
       { perSecond: perSecond * REQUESTS_A_MESSAGE, burst: burst * REQUESTS_A_MESSAGE },
@@ -199,7 +199,7 @@ export class ReadPump {
     { id, room }: Named,
     message: string = errors[code].message,
   ): Close | undefined {
-    if (!this.#wire.notice) return close;
+    if (!this.#wire.tells.has('error')) return close;
     if (++this.#refusals > REFUSALS) return code === 'rate_limited' ? closes.rateExceeded : closes.protocolError;
     this.#client.notify({ t: 'error', code, ...errors[code], message, ...(id && { id }), ...(room && { room }) });
     return undefined;

@@ -1,6 +1,6 @@
 import { type Clock, type Encoder, type Frame, MAX_FRAME_BYTES, type Pump } from '../hub/ports.ts';
 import type { Member } from '../hub/room.ts';
-import { DROPPED, SENT, type Socket } from '../transport/port.ts';
+import { DROPPED, QUEUED, SENT, type SendStatus, type Socket } from '../transport/port.ts';
 
 // Lines that may wait for a socket that takes nothing: who lets more pile up reads too slowly.
 const WAITING_LINES = 256;
@@ -26,6 +26,10 @@ export class WritePump implements Pump {
   #length = 0;
   #stalledSince = 0;
   #buffered = 0;
+  /** For records that are not merged: what is being sent, how many of them the socket took, and the sending. */
+  #frame: Frame | undefined;
+  #taken = 0;
+  #sendEach: (() => void) | undefined;
 
   constructor(encoder: Encoder, clock: Clock) {
     this.encoder = encoder;
@@ -58,8 +62,9 @@ export class WritePump implements Pump {
 
   release(): void {
     while (this.writable && this.#lines !== undefined) {
-      const lines = this.#thatFit(this.#lines);
-      const status = (this.#socket as Socket).send(Buffer.from(lines.join('\n')));
+      const socket = this.#socket as Socket;
+      const lines = this.encoder.merges ? this.#thatFit(this.#lines) : this.#lines.slice(0, 1);
+      const status = this.encoder.merges ? socket.send(Buffer.from(lines.join('\n'))) : sendLines(socket, lines);
       if (status !== DROPPED) this.#leave(lines.length);
       if (status !== SENT) this.#park();
     }
@@ -95,11 +100,37 @@ export class WritePump implements Pump {
   }
 
   #send(member: Member, frame: Frame): boolean {
+    if (frame.more !== undefined) return this.#sendApart(member, frame);
     const status = (this.#socket as Socket).send(frame.bytes);
     if (status !== DROPPED) member.cursor = frame.to;
     if (status === SENT) return true;
     this.#park();
     return false;
+  }
+
+  /** Sends records that are not merged, in one system call where they fit. */
+  #sendApart(member: Member, frame: Frame): boolean {
+    const socket = this.#socket as Socket;
+    this.#frame = frame;
+    this.#taken = 0;
+    this.#sendEach ??= () => this.#sendFrames();
+    socket.cork(this.#sendEach);
+    this.#frame = undefined;
+    member.cursor = frame.from + this.#taken;
+    if (member.cursor === frame.to && socket.bufferedAmount === 0) return true;
+    this.#park();
+    return false;
+  }
+
+  #sendFrames(): void {
+    const socket = this.#socket as Socket;
+    const { bytes, more = [] } = this.#frame as Frame;
+    if (socket.send(bytes) === DROPPED) return;
+    this.#taken++;
+    for (const next of more) {
+      if (socket.send(next) === DROPPED) return;
+      this.#taken++;
+    }
   }
 
   #sendAfterLines(member: Member, frame: Frame): boolean {
@@ -108,7 +139,7 @@ export class WritePump implements Pump {
       this.release();
       if (this.writable) this.#send(member, frame);
     };
-    if (frame.bytes.byteLength < CORKED_BYTES) socket.cork(send);
+    if (frame.more === undefined && frame.bytes.byteLength < CORKED_BYTES) socket.cork(send);
     else send();
     if (this.writable && socket.bufferedAmount > 0) this.#park();
     return this.writable;
@@ -119,6 +150,17 @@ export class WritePump implements Pump {
     this.#stalledSince = this.#clock.now();
     this.#buffered = (this.#socket as Socket).bufferedAmount;
   }
+}
+
+/** Sends a notice of a wire that does not merge: each of its lines in a frame of its own. */
+function sendLines(socket: Socket, [notice = '']: readonly string[]): SendStatus {
+  const frames = notice.split('\n').map((line) => Buffer.from(line));
+  const sent: SendStatus[] = [];
+  socket.cork(() => {
+    for (const frame of frames) sent.push(socket.send(frame));
+  });
+  if (sent.includes(DROPPED)) return DROPPED;
+  return socket.bufferedAmount > 0 ? QUEUED : SENT;
 }
 
 /** How many of the lines one frame may hold: at least one. */

@@ -66,7 +66,7 @@ export class Memberships {
       presence.joined(room, subscriber);
     }
     const { cursor: seq, recovered } = start;
-    if (subscriber.pump.encoder.notice) {
+    if (subscriber.pump.encoder.tells.has('joined')) {
       notices.tell(subscriber, { t: 'joined', room: name, epoch: room.epoch, seq, recovered, ...presence.of(room) });
     }
     if (start.gap) notices.tell(subscriber, { t: 'gap', room: name, ...start.gap });

@@ -7,8 +7,9 @@ export class Notices {
   /** @returns false when its wire does not say such things. */
   tell(subscriber: Subscriber, notice: Notice): boolean {
     const { encoder } = subscriber.pump;
-    if (encoder.notice === undefined) return false;
-    this.pass(subscriber, encoder.notice(notice));
+    if (!encoder.tells.has(notice.t)) return false;
+    const line = encoder.notice(notice);
+    if (line !== '') this.pass(subscriber, line);
     return true;
   }
 

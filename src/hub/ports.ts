@@ -107,9 +107,11 @@ export interface Scheduler {
   after(ms: number, work: () => void): () => void;
 }
 
-/** One encoded frame: the records after `from` up to `to`. Every member in step gets the same bytes. */
+/** The records after `from` up to `to`, encoded. Every member in step gets the same bytes. */
 export interface Frame {
   readonly bytes: Uint8Array;
+  /** Where records are not merged: each after the first, in a frame of its own. */
+  readonly more?: readonly Uint8Array[];
   readonly from: number;
   readonly to: number;
 }
@@ -128,10 +130,16 @@ export type Notice =
 /** The outbound half of a wire. Members that share an encoder share its frames. */
 export interface Encoder {
   readonly name: string;
+  /** Records that a member may stand behind; as many as the Hub allows unless given. */
+  readonly sendBuffer?: number | undefined;
+  /** Whether one frame may hold several records, or several lines of notices. */
+  readonly merges: boolean;
+  /** The notices that this wire has words for. */
+  readonly tells: ReadonlySet<Notice['t']>;
   /** Encodes the records after `from`, as many as fit `most` bytes and at least one. */
   encode(room: string, records: Records, from: number, most: number): Frame;
-  /** Writes a notice on one line; absent in a wire that tells records only. Its frames may hold several, on a line each. */
-  notice?(notice: Notice): string;
+  /** Writes a notice that it tells, on a line or several; empty where there is nothing to say of this one. */
+  notice(notice: Notice): string;
 }
 
 /** Longest frame that holds more than one record or notice, in bytes: for one client that reads on or is told something. */

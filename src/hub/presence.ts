@@ -114,8 +114,8 @@ export class Presence {
   /** Writes a notice once for each wire, and hands each member its wire's line. */
   #toWires(room: Room, notice: Notice, hand: (member: Member, line: string) => void): void {
     for (const { encoder, members } of room.groups) {
-      const line = members.length > 0 ? encoder.notice?.(notice) : undefined;
-      if (line !== undefined) for (const member of members) hand(member, line);
+      const line = members.length > 0 && encoder.tells.has(notice.t) ? encoder.notice(notice) : '';
+      if (line !== '') for (const member of members) hand(member, line);
     }
   }
 
@@ -130,7 +130,7 @@ export class Presence {
 
 /** Whether anyone in the room has a wire that tells such things. */
 function hasListeners({ groups }: Room): boolean {
-  return groups.some(({ encoder, members }) => encoder.notice !== undefined && members.length > 0);
+  return groups.some(({ encoder, members }) => encoder.tells.has('presence') && members.length > 0);
 }
 
 function usersIn({ groups }: Room): string[] {

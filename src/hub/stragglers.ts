@@ -137,13 +137,13 @@ export class Stragglers {
   /** Whether it must go: too far behind in a room that evicts, or out of the log's reach without a way to be told. */
   #holdsUp(member: Member): boolean {
     const { room, cursor, live, pump } = member;
-    const told = pump.encoder.notice !== undefined;
+    const told = pump.encoder.tells.has('gap');
     if (!told && !room.reaches(cursor)) return true;
     return live && this.#isFar(member) && (!told || this.#settings.slow(room.name) === 'evict');
   }
 
-  #isFar({ room, cursor, behind }: Member): boolean {
+  #isFar({ room, cursor, behind, pump }: Member): boolean {
     const { records, bytes } = this.#settings.sendBuffer;
-    return behind > records || room.log.bytesAfter(cursor) > bytes;
+    return behind > (pump.encoder.sendBuffer ?? records) || room.log.bytesAfter(cursor) > bytes;
   }
 }

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Frame, LogRecord, Records } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import { type Command, textOf, type Wire, type WireLimits } from './wire.ts';
+import { type Command, silent, textOf, type Wire, type WireLimits } from './wire.ts';
 
 /** The one room of this wire, shared with every other wire. */
 export const PUBLIC_ROOM = 'lobby';
@@ -17,7 +17,17 @@ const OUTER_SPACE = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, 'g');
  * out, the messages that are ready joined by newlines in one frame. One public room, the sender included.
  */
 export function gorilla(limits: Partial<WireLimits> = {}): Wire {
-  return { ...defaults, ...limits, name: 'gorilla', rooms: [PUBLIC_ROOM], decode, encode, closeCode };
+  return {
+    ...defaults,
+    ...limits,
+    name: 'gorilla',
+    rooms: [PUBLIC_ROOM],
+    merges: true,
+    ...silent,
+    decode,
+    encode,
+    goodbye,
+  };
 }
 
 function decode(data: Uint8Array, binary: boolean): readonly Command[] {
@@ -68,7 +78,8 @@ function isOuterSpace(text: string, at: number): boolean {
 }
 
 /** The example says nothing to a client that is too slow (an empty close frame), nor to one that is gone (none). */
-function closeCode({ code }: Close): number {
-  if (code === closes.slowConsumer.code || code === closes.writeTimeout.code) return closes.empty.code;
-  return code === closes.pongTimeout.code ? closes.abnormal.code : code;
+function goodbye(close: Close): Close {
+  const { code, reason } = close;
+  if (code === closes.slowConsumer.code || code === closes.writeTimeout.code) return { ...closes.empty, reason };
+  return code === closes.pongTimeout.code ? { ...closes.abnormal, reason } : close;
 }

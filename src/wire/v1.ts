@@ -15,7 +15,8 @@ const HISTORY = 50;
 export function v1(limits: Partial<WireLimits> = {}): Wire {
   const lines = new Lines();
   const encode: Wire['encode'] = (room, records, from, most) => encodeOn(lines, room, records, from, most);
-  return { ...defaults, ...limits, name: 'v1', rooms: [], decode, encode, notice, closeCode: ({ code }) => code };
+  const goodbye: Wire['goodbye'] = (close) => close;
+  return { ...defaults, ...limits, name: 'v1', rooms: [], merges: true, tells, decode, encode, notice, goodbye };
 }
 
 // ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,6 +133,20 @@ function isCount(value: unknown, most: number): value is number {
 function isPlace(value: unknown): value is Place {
   return isObject(value) && isName(value['epoch'], 128) && isSeq(value['seq']);
 }
+
+const tells: Wire['tells'] = new Set([
+  'welcome',
+  'joined',
+  'left',
+  'sent',
+  'gap',
+  'presence',
+  'signal',
+  'history',
+  'pong',
+  'drain',
+  'error',
+] as const);
 
 // ── What goes out ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,8 @@ export interface WireLimits {
   readonly pongWait: number;
   /** How long a client may take nothing of what is queued for it. */
   readonly writeWait: number;
+  /** Records that a client may stand behind; as many as the Hub allows unless given. */
+  readonly sendBuffer?: number | undefined;
 }
 
 /** What a client asks for. */
@@ -53,9 +55,12 @@ export interface Wire extends Encoder, WireLimits {
   readonly rooms: readonly string[];
   /** Reads one whole frame; text is valid UTF-8 already. Never throws. The bytes live only during the call. */
   decode(data: Uint8Array, binary: boolean): readonly Command[];
-  /** The code by which this wire's clients know `close`; 1005 is an empty close frame, 1006 none. */
-  closeCode(close: Close): number;
+  /** What this wire's clients are told for `close`: code 1005 is an empty close frame, 1006 none. */
+  goodbye(close: Close): Close;
 }
+
+/** The half of an encoder that a wire without notices has. */
+export const silent: Pick<Encoder, 'tells' | 'notice'> = { tells: new Set(), notice: () => '' };
 
 /** A frame as text. Transports hand over Buffers as a rule: then no other view is made. */
 export function textOf(data: Uint8Array): string {

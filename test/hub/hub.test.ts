@@ -5,11 +5,15 @@ import { Hub } from '../../src/hub/hub.ts';
 import type { Cursor, Encoder, Engine, Frame, Pump, Subscriber } from '../../src/hub/ports.ts';
 import type { Member } from '../../src/hub/room.ts';
 import { type HubSettings, hubSettings } from '../../src/hub/settings.ts';
+import { silent } from '../../src/wire/wire.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
 
 /** An encoder that counts its work: a frame is the texts joined by commas, at most three records of them. */
 class Commas implements Encoder {
   readonly name = 'commas';
+  readonly merges = true;
+  readonly tells = silent.tells;
+  readonly notice = silent.notice;
   encoded = 0;
 
   encode(_room: string, log: { head: number; at(seq: number): { data: string } }, from: number): Frame {

@@ -66,7 +66,10 @@ class Simulation {
     this.#model = new Model(slow);
     this.#hub = new WatchedHub({ engine, clock: time, scheduler: time, settings }, this.#model);
     this.#keepalive = new Keepalive(time, time, TICK);
-    this.#wires = [numbered('one', ['a'], pick([40, 400])), numbered('two', ['a', 'b'], pick([40, 4000]))];
+    this.#wires = [
+      numbered('one', ['a'], pick([40, 400])),
+      numbered('two', ['a', 'b'], pick([40, 4000]), pick([true, false])),
+    ];
     this.#listen();
   }
 

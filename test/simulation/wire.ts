@@ -1,6 +1,6 @@
 import type { Frame, Records } from '../../src/hub/ports.ts';
-import { type Close, closes } from '../../src/protocol/close-codes.ts';
-import type { Command, Wire } from '../../src/wire/wire.ts';
+import { closes } from '../../src/protocol/close-codes.ts';
+import { type Command, silent, type Wire } from '../../src/wire/wire.ts';
 
 /** One record as a peer of this wire receives it. */
 export interface Seen {
@@ -10,7 +10,7 @@ export interface Seen {
 }
 
 /** A wire of the simulation: it shows room and seq, so that what a peer received can be checked to the record. */
-export function numbered(name: string, rooms: readonly string[], frameBytes: number): Wire {
+export function numbered(name: string, rooms: readonly string[], frameBytes: number, merges = true): Wire {
   return {
     name,
     rooms,
@@ -38,9 +38,13 @@ export function numbered(name: string, rooms: readonly string[], frameBytes: num
         lines.push(line);
         to++;
       }
-      return { bytes: Buffer.from(lines.join('\n')), from, to };
+      if (merges) return { bytes: Buffer.from(lines.join('\n')), from, to };
+      const [first, ...more] = lines.map((line) => Buffer.from(line));
+      return { bytes: first as Buffer, more, from, to };
     },
-    closeCode: ({ code }: Close) => code,
+    merges,
+    ...silent,
+    goodbye: (close) => close,
   };
 }
 

@@ -121,9 +121,9 @@ test('limits are those of the example', () => {
 });
 
 test('a slow client is closed with an empty frame and a dead one with none, as the example does', () => {
-  expect(wire.closeCode(closes.slowConsumer)).toBe(1005);
-  expect(wire.closeCode(closes.writeTimeout)).toBe(1005);
-  expect(wire.closeCode(closes.pongTimeout)).toBe(1006);
-  expect(wire.closeCode(closes.messageTooBig)).toBe(1009);
-  expect(wire.closeCode(closes.goingAway)).toBe(1001);
+  expect(wire.goodbye(closes.slowConsumer).code).toBe(1005);
+  expect(wire.goodbye(closes.writeTimeout).code).toBe(1005);
+  expect(wire.goodbye(closes.pongTimeout).code).toBe(1006);
+  expect(wire.goodbye(closes.messageTooBig).code).toBe(1009);
+  expect(wire.goodbye(closes.goingAway).code).toBe(1001);
 });
