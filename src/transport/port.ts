@@ -57,6 +57,11 @@ export interface HttpRequest {
   header(name: string): string;
   /** All headers, by their lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Reads the body of a plain request; ask before the call returns, once. @returns undefined when it is longer than `most` bytes.
+   * Rejects when the client goes before its end.
+   */
+  body(most: number): Promise<Uint8Array | undefined>;
 }
 
 export interface HttpResponse {

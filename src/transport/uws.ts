@@ -113,7 +113,7 @@ class UwsTransport implements Transport {
     this.#uws = uws;
     this.#app = uws.App();
     this.#app.ws<Connection>('/*', behaviour(uws, application, options));
-    this.#app.any('/*', (res, req) => answer(res, requestOf(res, req), application));
+    this.#app.any('/*', (res, req) => answer(res, req, application));
   }
 
   async listen(host: string, port: number): Promise<number> {
@@ -156,7 +156,8 @@ function behaviour(
     upgrade(res, req, context) {
       const key = req.getHeader('sec-websocket-key');
       const head = req.getMethod() === 'head';
-      finish(res, decide(application, requestOf(res, req)), (accepted) => {
+      const accepted = decide(application, requestOf(res, req));
+      finish(res, new Exchange(res), accepted, (accepted) => {
         if ('status' in accepted) return write(res, head, accepted);
         res.upgrade<Connection>(
           { listener: accepted.listener, socket: undefined },
@@ -200,7 +201,40 @@ function decide(application: Application, request: HttpRequest): ReturnType<Appl
 
 const FAILED: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
 
-function answer(res: UWS.HttpResponse, request: HttpRequest, application: Application): void {
+/** A request whose body or answer may come late. Without an abort handler either terminates the process when the client has gone. */
+class Exchange {
+  aborted = false;
+  readonly #res: UWS.HttpResponse;
+  #onAborted = () => {};
+
+  constructor(res: UWS.HttpResponse) {
+    this.#res = res;
+    res.onAborted(() => {
+      this.aborted = true;
+      this.#onAborted();
+    });
+  }
+
+  body(most: number): Promise<Uint8Array | undefined> {
+    const whole = new Promise<Uint8Array | undefined>((resolve, reject) => {
+      this.#onAborted = () => reject(new Error('the client has gone'));
+      const chunks: Buffer[] = [];
+      let length = 0;
+      this.#res.onData((chunk, last) => {
+        length += chunk.byteLength;
+        if (length > most) resolve(undefined);
+        else chunks.push(Buffer.from(Buffer.from(chunk))); // the bytes live only during the call
+        if (last) resolve(Buffer.concat(chunks));
+      });
+    });
+    whole.catch(() => {}); // who asked may have lost interest
+    return whole;
+  }
+}
+
+function answer(res: UWS.HttpResponse, req: UWS.HttpRequest, application: Application): void {
+  const exchange = new Exchange(res);
+  const request = requestOf(res, req, exchange);
   const head = request.method === 'HEAD';
   let response: HttpResponse | Promise<HttpResponse>;
   try {
@@ -208,21 +242,22 @@ function answer(res: UWS.HttpResponse, request: HttpRequest, application: Applic
   } catch {
     response = FAILED;
   }
-  finish(res, response, (answered) => write(res, head, answered));
+  finish(res, exchange, response, (answered) => write(res, head, answered));
 }
 
 /** Goes on with an answer, now or when it is there. Late it may find that the client has gone: touching the response then would throw. */
-function finish<T>(res: UWS.HttpResponse, answer: T | Promise<T>, goOn: (answer: T | HttpResponse) => void): void {
+function finish<T>(
+  res: UWS.HttpResponse,
+  exchange: Exchange,
+  answer: T | Promise<T>,
+  goOn: (answer: T | HttpResponse) => void,
+): void {
   if (!(answer instanceof Promise)) {
     goOn(answer);
     return;
   }
-  let aborted = false;
-  res.onAborted(() => {
-    aborted = true;
-  });
   const late = (known: T | HttpResponse) => {
-    if (!aborted) res.cork(() => goOn(known));
+    if (!exchange.aborted) res.cork(() => goOn(known));
   };
   answer.then(late, () => late(FAILED));
 }
@@ -234,13 +269,13 @@ function write(res: UWS.HttpResponse, head: boolean, { status, headers, body }: 
     res.end(body);
     return;
   }
-  res.onAborted(() => {}); // without it, an end without a body terminates the process
   res.endWithoutBody(Buffer.byteLength(body));
 }
 
 /** Only valid while uWebSockets.js's handler runs, as its own request is. */
-function requestOf(res: UWS.HttpResponse, req: UWS.HttpRequest): HttpRequest {
+function requestOf(res: UWS.HttpResponse, req: UWS.HttpRequest, exchange?: Exchange): HttpRequest {
   return {
+    body: (most) => exchange?.body(most) ?? Promise.resolve(new Uint8Array()),
     method: req.getMethod().toUpperCase(),
     path: req.getUrl(),
     query: req.getQuery() ?? '',

@@ -166,11 +166,13 @@ class WsTransport implements Transport {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    request.resume(); // a body is not wanted, but must be read for the next request to follow
     let answer = FAILED;
     try {
-      answer = await this.#application.handle(requestOf(request));
+      const answered = this.#application.handle(requestOf(request));
+      request.resume(); // a body that is not wanted must be read for the next request to follow
+      answer = await answered;
     } catch {}
+    if (response.destroyed) return;
     response.writeHead(answer.status, { ...answer.headers, 'content-length': Buffer.byteLength(answer.body) });
     response.end(request.method === 'HEAD' ? undefined : answer.body);
   }
@@ -221,6 +223,22 @@ function textOf(header: string | string[] | undefined): string {
   return Array.isArray(header) ? header.join(', ') : (header ?? '');
 }
 
+function bodyOf(request: IncomingMessage, most: number): Promise<Uint8Array | undefined> {
+  const whole = new Promise<Uint8Array | undefined>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.byteLength;
+      if (length > most) resolve(undefined);
+      else chunks.push(chunk);
+    });
+    request.on('end', () => resolve(Buffer.concat(chunks)));
+    request.on('close', () => reject(new Error('the client has gone'))); // also after the end, then without effect
+  });
+  whole.catch(() => {}); // who asked may have lost interest
+  return whole;
+}
+
 function requestOf(request: IncomingMessage): HttpRequest {
   const [path = '', ...query] = (request.url ?? '').split('?');
   return {
@@ -229,6 +247,7 @@ function requestOf(request: IncomingMessage): HttpRequest {
     query: query.join('?'),
     remoteAddress: plainAddress(request.socket.remoteAddress ?? ''),
     header: (name) => textOf(request.headers[name]),
+    body: (most) => bodyOf(request, most),
     get headers() {
       return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, textOf(value)]));
     },

@@ -16,6 +16,7 @@ const check = (headers: Record<string, string>, method = 'GET') =>
     query: '',
     remoteAddress: '',
     headers: {},
+    body: async () => undefined,
     header: (name) => ({ ...good, ...headers })[name] ?? '',
   })?.status;
 

@@ -30,6 +30,7 @@ const ask = (path: string, { method = 'GET', own = false } = {}) =>
     path,
     query: '',
     remoteAddress: '',
+    body: async () => undefined,
     headers: {},
     header: () => '',
   });

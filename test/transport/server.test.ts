@@ -50,6 +50,44 @@ describe.each(transports)('the server of the transport %s', (name) => {
     expect(await (await fetch(url)).text()).toBe('GET');
   });
 
+  test('reads a body to its limit, says when it is longer, and goes on with the next request', async () => {
+    const url = await start(async (asked) => {
+      const body = await asked.body(8192);
+      return { ...ok, body: body ? Buffer.from(body).toString('latin1') : `more than 8192` };
+    });
+    const post = async (body: Uint8Array | string) =>
+      await (await fetch(url, { method: 'POST', body, headers: { 'content-type': 'any/thing' } })).text();
+    expect(await post('')).toBe('');
+    expect(await post(Uint8Array.of(0, 255, 10))).toBe('\0\u00ff\n');
+    expect(await post('x'.repeat(8192))).toBe('x'.repeat(8192));
+    expect(await post('x'.repeat(8193))).toBe('more than 8192');
+    expect(await post('x'.repeat(300_000))).toBe('more than 8192');
+    expect(await (await fetch(url)).text()).toBe('');
+  });
+
+  test('reads a body that comes in pieces, and knows when its client has gone before its end', async () => {
+    const ends: string[] = [];
+    const url = await start(async (asked) => {
+      const body = await asked.body(100).catch((error: Error) => error);
+      ends.push(body instanceof Error ? 'gone' : `${body?.byteLength}`);
+      return ok;
+    });
+    const send = async (pieces: string[]) => {
+      const posted = request(url, { method: 'POST', headers: { 'content-length': 20 } }).on('error', () => {});
+      for (const piece of pieces) {
+        posted.write(piece);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return posted;
+    };
+    await send(['0123456789', '0123456789']);
+    await until('the whole is read', () => ends.length === 1);
+    (await send(['0123456789'])).destroy();
+    await until('the half is given up', () => ends.length === 2);
+    expect(ends).toEqual(['20', 'gone']);
+    expect((await fetch(url)).status).toBe(200);
+  });
+
   test('answers late as well as at once', async () => {
     const url = await start(async () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
