@@ -7,7 +7,7 @@ const may = {
   transport: ['protocol'],
   client: ['protocol', 'hub', 'wire/wire', 'transport/port'],
   auth: ['protocol'],
-  http: ['protocol', 'transport/port', 'auth'],
+  http: ['protocol', 'transport/port', 'auth', 'wire/wire'],
   config: ['protocol'],
   observe: ['protocol', 'hub/events'],
 };

@@ -22,6 +22,12 @@ export { type Close, type CloseName, closes, comesBack } from './protocol/close-
 export type * as Protocol from './protocol/v1.ts';
 export { createServer, type ServerOptions } from './server.ts';
 export { DROPPED, QUEUED, SENT, type SendStatus, type Socket, type SocketListener } from './transport/port.ts';
-export { gorilla, PUBLIC_ROOM } from './wire/gorilla.ts';
+export { blueprints } from './wire/blueprints.ts';
+export { coder } from './wire/coder.ts';
+export { events } from './wire/events.ts';
+export { goWebsockets, goWebsocketsBasic } from './wire/go-websockets.ts';
+export { gorilla } from './wire/gorilla.ts';
+export { spread } from './wire/spread.ts';
+export { PUBLIC_ROOM } from './wire/text.ts';
 export { v1 } from './wire/v1.ts';
 export type { Command, Wire, WireLimits } from './wire/wire.ts';

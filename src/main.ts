@@ -1,28 +1,27 @@
-import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Sessions } from './auth/sessions.ts';
+import { Tickets } from './auth/tickets.ts';
 import { Keepalive } from './client/keepalive.ts';
-import type { Settings } from './config/settings.ts';
-import { DataDir } from './engine/data-dir.ts';
-import { lmdb } from './engine/lmdb.ts';
-import { memory } from './engine/memory.ts';
+import type { ListenerSettings, Settings } from './config/settings.ts';
+import { createWires, Dialects } from './dialects.ts';
+import { allGone, sendAway } from './drain.ts';
+import { createFront } from './front.ts';
 import { Gate } from './gate.ts';
 import { Hooked, type Hooks } from './hooks.ts';
-import { plainText } from './http/answers.ts';
-import { checkHandshake } from './http/handshake.ts';
-import { createRoutes, WS_PATH } from './http/routes.ts';
 import { systemClock, systemScheduler } from './hub/clock.ts';
 import { Hub } from './hub/hub.ts';
 import type { Engine } from './hub/ports.ts';
 import type { HubSettings } from './hub/settings.ts';
 import { type Logger, logEvents } from './observe/log.ts';
 import { collectMetrics } from './observe/metrics.ts';
+import { lent, openStore } from './store.ts';
 import { chooseTransport } from './transport/choose.ts';
-import type { Application } from './transport/port.ts';
+import type { Transport } from './transport/port.ts';
 
 /** A server that listens. */
 export interface Server {
+  /** Of its first listener. */
   readonly url: string;
+  readonly urls: readonly string[];
   readonly port: number;
   readonly hub: Hub;
   /**
@@ -40,6 +39,7 @@ const MAX_BACKPRESSURE = MiB;
 // Messages up to here are read, so that one that breaks a wire's own, far lower limit is told so with 1009.
 const MAX_PAYLOAD = 1024 * 1024;
 
+const SEND_BUFFER = 4096;
 const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** What an embedding program may bring. */
@@ -53,13 +53,15 @@ export interface Extras {
 
 const HOOK_TIMEOUT = 5_000;
 
+const USUAL_RATE = { perSecond: 20, burst: 40 };
+
 /**
  * Starts a server: the composition root, which alone knows every concrete class.
  *
  * @throws what `listen` throws, with a Node `code` such as EADDRINUSE; an Error when the transport asked for is not here.
  */
 export async function serve(settings: Settings, log: Logger, extras: Extras = {}): Promise<Server> {
-  const { factory, note } = chooseTransport(settings.transport);
+  const { name: transport, factory, note } = chooseTransport(settings.transport);
   if (note) log.info(note);
   const { engine, hooks = {}, hookTimeout = HOOK_TIMEOUT } = extras;
   const store = engine ? lent(engine) : await openStore(settings, log);
@@ -69,48 +71,59 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
     throw error;
   });
   logEvents(hub.events, log);
-  const keepalive = new Keepalive(systemClock, systemScheduler);
-  const publishRate = settings.publishRate === 'off' ? undefined : settings.publishRate;
-  const hooked = new Hooked(hooks, hookTimeout, systemScheduler, (hook, err) =>
-    log.error({ hook, err }, 'a hook failed'),
-  );
+  const [clock, scheduler] = [systemClock, systemScheduler];
+  const keepalive = new Keepalive(clock, scheduler);
+  const onError = (hook: string, err: unknown) => log.error({ hook, err }, 'a hook failed');
+  const hooked = new Hooked(hooks, hookTimeout, scheduler, onError);
   const asks = hooks.join !== undefined || hooks.send !== undefined;
-  const context = { hub, clock: systemClock, keepalive, publishRate, ...(asks && { permit: hooked.permit() }) };
-  const gate = new Gate(settings.wire, new Sessions(store.secret), context, hooked);
+  const { publishRate = USUAL_RATE } = settings;
+  const rate = publishRate === 'off' ? undefined : publishRate;
+  const context = { hub, clock, keepalive, publishRate: rate, ...(asks && { permit: hooked.permit() }) };
+  const tickets = new Tickets(() => clock.now());
+  const gate = new Gate({ sessions: new Sessions(store.secret), tickets, context, hooked });
+  const wires = createWires(settings.sendBuffer === undefined ? {} : { sendBuffer: undefined });
   let draining = false;
   const metrics = collectMetrics(hub.events, {
     connections: () => keepalive.clients.size,
     rooms: () => hub.rooms,
     mailbox: (name) => hub.waiting(name),
   });
-  const handle = createRoutes({ web: settings.web, metrics, draining: () => draining });
-  const application: Application = {
-    handle,
-    upgrade(request) {
-      if (request.path !== WS_PATH) return plainText(404, 'Not found');
-      return checkHandshake(request) ?? unlessDraining(gate.enter(request), () => draining);
-    },
+  const common = { hub, gate, tickets, clock, scheduler, metrics, draining: () => draining, usualRate: USUAL_RATE };
+  const transports: Transport[] = [];
+  const listen = async ({ host, port, wire, web }: ListenerSettings): Promise<number> => {
+    const dialects = new Dialects(wires, wire);
+    const front = createFront({ ...common, dialects, web, publishRate: settings.publishRate });
+    const listening = factory(front, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE });
+    transports.push(listening);
+    return listening.listen(host, port);
   };
-  const transport = factory(application, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE });
-  const port = await transport.listen(settings.host, settings.port).catch(async (error) => {
+  const urls: string[] = [];
+  try {
+    for (const listener of listenersOf(settings)) {
+      const url = urlOf(listener.host, await listen(listener));
+      const keeps = engine ? 'its own' : settings.engine;
+      log.info({ transport, wire: listener.wire, engine: keeps }, `pumphouse serves ${url}`);
+      urls.push(url);
+    }
+  } catch (error) {
+    for (const listening of transports) listening.terminate();
     await hub.close();
     store.close();
     throw error;
-  });
-  const url = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
-  const keeps = engine ? 'its own' : settings.engine;
-  log.info({ transport: transport.name, wire: settings.wire, engine: keeps }, `pumphouse serves ${url}`);
+  }
+  const [url = ''] = urls;
   return {
     url,
-    port,
+    urls,
+    port: Number(new URL(url).port),
     hub,
     async stop() {
       draining = true;
-      transport.stopListening();
+      for (const listening of transports) listening.stopListening();
       await hub.settle(); // what was taken is delivered before anyone is sent away
       await sendAway(keepalive, settings.drainWindow * 1000);
       await allGone(keepalive, settings.drainWindow * 1000);
-      if (keepalive.clients.size > 0) transport.terminate();
+      if (keepalive.clients.size > 0) for (const listening of transports) listening.terminate();
       await hub.settle();
       await hub.close();
       store.close();
@@ -118,67 +131,19 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
   };
 }
 
-/** A hook may take so long that the server is about to go. */
-function unlessDraining(entered: ReturnType<Gate['enter']>, draining: () => boolean): ReturnType<Gate['enter']> {
-  if (!(entered instanceof Promise)) return entered;
-  return entered.then((known) => (draining() ? plainText(503, 'draining') : known));
+/** The listeners that a config file names, or the one that the other settings describe. */
+function listenersOf({ listeners, host, port, wire, web }: Settings): readonly ListenerSettings[] {
+  return listeners.length > 0 ? listeners : [{ host, port, wire, web }];
 }
 
-/** What keeps the rooms, and the secret that its sessions are signed with. */
-interface Store {
-  readonly engine: Engine;
-  readonly secret: Uint8Array;
-  close(): void;
-}
-
-function lent(engine: Engine): Store {
-  return { engine, secret: randomBytes(32), close() {} };
-}
-
-const DAY = 24 * 60 * 60 * 1000;
-
-// A disk that fails does so with every batch; once a second is enough to know.
-const COMPLAIN_EVERY_MS = 1_000;
-
-/** Rejects with one clear line when the data directory cannot be used. */
-async function openStore({ engine, data, keepDays, keepMegabytes }: Settings, log: Logger): Promise<Store> {
-  if (engine === 'memory') return lent(memory());
-  const folder = new DataDir(data);
-  await folder.open();
-  let complainedAt = Number.NEGATIVE_INFINITY;
-  const onError = (err: Error) => {
-    if (Date.now() - complainedAt < COMPLAIN_EVERY_MS) return;
-    complainedAt = Date.now();
-    log.error({ err }, 'messages could not be stored');
-  };
-  const retention = { ms: keepDays * DAY, bytes: keepMegabytes * MiB };
-  return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function hubSettingsOf({ sendBuffer, rooms }: Settings): Partial<HubSettings> {
   return {
-    sendBuffer: { records: sendBuffer, bytes: SEND_BUFFER_BYTES },
+    sendBuffer: { records: sendBuffer ?? SEND_BUFFER, bytes: SEND_BUFFER_BYTES },
     coalesce: (room) => (Object.hasOwn(rooms, room) ? rooms[room]?.coalesce : undefined),
     slow: (room) => (Object.hasOwn(rooms, room) ? rooms[room]?.slow : undefined) ?? 'evict',
   };
-}
-
-// Those who are told when to come back come at most so many a second, as far as the drain window allows.
-const RETURNS_A_SECOND = 1000;
-const AWAY_AT_ONCE = 100;
-
-/** Sends everyone away, one after the other, each with a time of its own to come back. @param ms the drain window. */
-async function sendAway(keepalive: Keepalive, ms: number): Promise<void> {
-  const clients = [...keepalive.clients];
-  const apart = Math.min(1000 / RETURNS_A_SECOND, ms / clients.length);
-  for (const [index, client] of clients.entries()) {
-    client.goAway(Math.round(index * apart));
-    if (index % AWAY_AT_ONCE === AWAY_AT_ONCE - 1) await sleep(1);
-  }
-}
-
-/** Resolves when no client is left, or after `ms`. */
-async function allGone(keepalive: Keepalive, ms: number): Promise<void> {
-  const end = Date.now() + ms;
-  while (keepalive.clients.size > 0 && Date.now() < end) await sleep(10);
 }

@@ -44,6 +44,8 @@ export class ReadPump {
   readonly #requests: TokenBucket | undefined;
   /** The rooms that it asked to be in and did not leave; undefined where the wire decides on them. */
   readonly #rooms: Set<string> | undefined;
+  /** The room that it is in, where the wire's clients are in one at a time. */
+  #room = '';
   /** Undefined where nobody is asked. */
   readonly #turnstile: Turnstile | undefined;
   #refusals = 0;
@@ -98,7 +100,13 @@ export class ReadPump {
   }
 
   #take(command: Command): Close | undefined {
-    if (command.kind === 'broadcast') return this.#broadcast(command);
+    if (command.kind === 'broadcast') {
+      return this.#broadcast(command.room === '' ? { ...command, room: this.#room } : command);
+    }
+    if (command.kind === 'change' || command.kind === 'nothing') {
+      if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, nameOf(command));
+      return command.kind === 'change' ? this.#change(command.room) : undefined;
+    }
     if (command.kind === 'violation') return command.close;
     if (command.kind === 'refusal') return this.#refuse(command.code, closes.protocolError, command);
     if (this.#requests?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, nameOf(command));
@@ -122,7 +130,9 @@ export class ReadPump {
     return this.#answered(taken, said);
   }
 
-  #request(command: Exclude<Command, { kind: 'broadcast' | 'violation' | 'refusal' }>): Close | undefined {
+  #request(
+    command: Exclude<Command, { kind: 'broadcast' | 'violation' | 'refusal' | 'change' | 'nothing' }>,
+  ): Close | undefined {
     const { hub } = this.#context;
     const client = this.#client;
     if (command.kind === 'ping') {
@@ -161,6 +171,15 @@ export class ReadPump {
     return this.#ask(answer, (verdict) => this.#enter(command, verdict));
   }
 
+  #change(room: string): Close | undefined {
+    if (room === this.#room) return undefined;
+    const { hub, permit } = this.#context;
+    return this.#ask(permit?.join?.(this.#client, room) ?? true, (verdict) => {
+      if (verdict === true && !hub.unregister(this.#client, this.#room)) return this.#refuse('busy', closes.busy, {});
+      return this.#enter({ room, history: 0 }, verdict);
+    });
+  }
+
   #enter(
     { room, since, history }: Omit<Extract<Command, { kind: 'join' }>, 'kind'>,
     verdict: Verdict,
@@ -168,6 +187,7 @@ export class ReadPump {
     if (verdict !== true) return this.#forbid(verdict, { room });
     const taken = this.#context.hub.register(this.#client, room, since, history);
     if (taken) this.#rooms?.add(room);
+    this.#room = room;
     return this.#answered(taken, { room });
   }
 

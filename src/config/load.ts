@@ -50,10 +50,14 @@ function check(given: (setting: Setting) => { value: unknown; origin: string }, 
     origins[setting.name] = origin;
   }
   const checked = settings as unknown as Settings;
-  if (checked.web !== undefined && !exists(`${checked.web}/index.html`)) {
-    throw new ConfigError(`${origins['web']}: "${checked.web}" has no index.html`);
-  }
+  checkPage(checked.web, origins['web'], exists);
+  for (const { web } of checked.listeners) checkPage(web, origins['listeners'], exists);
   return { settings: checked, origins };
+}
+
+function checkPage(web: string | undefined, origin: string | undefined, exists: Sources['exists']): void {
+  if (web === undefined || ['index.html', 'chat.html'].some((page) => exists(`${web}/${page}`))) return;
+  throw new ConfigError(`${origin}: "${web}" has no index.html`);
 }
 
 function pick(

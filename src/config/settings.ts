@@ -13,11 +13,33 @@ interface RoomSettings {
   readonly slow?: 'evict' | 'skip' | 'latest';
 }
 
+/** One place where a server listens, and what it is there. */
+export interface ListenerSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly wire: WireChoice;
+  readonly web: string | undefined;
+}
+
+const wireNames = [
+  'v1',
+  'gorilla',
+  'coder',
+  'go-websockets',
+  'go-websockets-basic',
+  'spread',
+  'events',
+  'blueprints',
+] as const;
+
+/** `auto`: as far as a request tells. */
+type WireChoice = 'auto' | (typeof wireNames)[number];
+
 /** Everything that `pumphouse serve` can be told. */
 export interface Settings {
   readonly host: string;
   readonly port: number;
-  readonly wire: 'auto' | 'v1' | 'gorilla';
+  readonly wire: WireChoice;
   /** A folder whose `index.html` is served at `/` instead of the chat. */
   readonly web: string | undefined;
   readonly engine: 'lmdb' | 'memory';
@@ -26,15 +48,18 @@ export interface Settings {
   /** What is kept of each room, in days and in MiB. */
   readonly keepDays: number;
   readonly keepMegabytes: number;
-  /** Records that a client may stand behind before it is evicted. */
-  readonly sendBuffer: number;
-  readonly publishRate: PublishRate | 'off';
+  /** Records that a client may stand behind before it is evicted; as many as its wire allows where undefined. */
+  readonly sendBuffer: number | undefined;
+  /** The wire's own where undefined. */
+  readonly publishRate: PublishRate | 'off' | undefined;
   readonly transport: 'auto' | 'uws' | 'ws';
   /** Seconds that the end may take. */
   readonly drainWindow: number;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** By the room's name. */
   readonly rooms: Readonly<Record<string, RoomSettings>>;
+  /** In place of the one that host, port, wire and web describe, unless it is empty. */
+  readonly listeners: readonly ListenerSettings[];
 }
 
 /** One setting: its name in a config file; flag and environment variable follow from it. */
@@ -101,6 +126,20 @@ const rooms = v.pipe(
   ),
 );
 
+const TEXT_LISTENER = 'is not a list of listeners';
+const listeners = v.pipe(
+  v.array(
+    v.strictObject({
+      host: v.optional(v.string('is not a host'), '127.0.0.1'),
+      port: integer('a port', 0, 65_535),
+      wire: v.optional(oneOf(['auto', ...wireNames]), 'auto'),
+      web: v.optional(v.string('is not a folder')),
+    }),
+    TEXT_LISTENER,
+  ),
+  v.transform((all) => all.map((one) => ({ ...one, web: one.web }))),
+);
+
 const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
 
 /** The table that flags, environment, file, help and documentation all follow. */
@@ -123,8 +162,8 @@ export const table: readonly Setting[] = [
     name: 'wire',
     value: 'NAME',
     fallback: 'auto',
-    schema: oneOf(['auto', 'v1', 'gorilla']),
-    help: 'dialect that clients speak: v1, gorilla, or auto: v1 for those who ask for pumphouse.v1',
+    schema: oneOf(['auto', ...wireNames]),
+    help: `dialect where a request does not tell: ${wireNames.join(', ')}, or auto`,
   },
   {
     name: 'web',
@@ -164,16 +203,16 @@ export const table: readonly Setting[] = [
   {
     name: 'sendBuffer',
     value: 'N',
-    fallback: 4096,
-    schema: integer('a number of messages', 1, 1_000_000),
-    help: 'messages a client may fall behind before it is closed',
+    fallback: undefined,
+    schema: v.optional(integer('a number of messages', 1, 1_000_000)),
+    help: 'messages a client may fall behind before it is closed; by default 4096, on /subscribe 16 or 20',
   },
   {
     name: 'publishRate',
     value: 'RATE',
-    fallback: '20:40',
-    schema: publishRate,
-    help: 'messages a second each client may send, as N or N:BURST, or off',
+    fallback: undefined,
+    schema: v.optional(publishRate),
+    help: 'messages a second each client may send, as N or N:BURST, or off; by default 20:40, at /publish 10:8',
   },
   {
     name: 'transport',
@@ -202,6 +241,13 @@ export const table: readonly Setting[] = [
     fallback: {},
     schema: rooms,
     help: 'by name: { "coalesce": { "maxDelayMs": 5 }, "slow": "skip" }',
+  },
+  {
+    name: 'listeners',
+    value: undefined,
+    fallback: [],
+    schema: listeners,
+    help: 'in place of one: [{ "host": "127.0.0.1", "port": 8080, "wire": "auto", "web": "./public" }]',
   },
 ];
 

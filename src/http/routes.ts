@@ -2,10 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { closes, comesBackRanges } from '../protocol/close-codes.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
 import { plainText } from './answers.ts';
-import { badRequest } from './handshake.ts';
+import { LOGIN_PATH } from './login.ts';
+import { PUBLISH_PATH } from './publish.ts';
 import { staticFiles } from './static.ts';
 
-export const WS_PATH = '/ws';
+type Handler = (request: HttpRequest) => Promise<HttpResponse>;
 
 /** What the routes need to know. */
 export interface RouteOptions {
@@ -14,6 +15,16 @@ export interface RouteOptions {
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** Whether the server is on its way out. */
   readonly draining: () => boolean;
+  /** What a request gets that is no handshake, where clients connect; undefined elsewhere. */
+  readonly noHandshake: (request: HttpRequest) => HttpResponse | undefined;
+  readonly publish: Handler;
+  /** Whether a request to publish that is no POST is refused; else it gets the page. */
+  readonly postOnly: boolean;
+  readonly login: Handler;
+  /** Whether each path that is no other gets the page. */
+  readonly pageEverywhere: boolean;
+  /** Whether the page is a template: `{{.Host}}` stands for the host that it was asked of. */
+  readonly template: boolean;
 }
 
 const CHAT = fileURLToPath(new URL('../../web/app', import.meta.url));
@@ -26,22 +37,45 @@ const CHAT_HEADERS = {
 };
 
 /** Answers plain requests, as gorilla's chat does where it has an answer: the page at `/`, 404 elsewhere, 405 for other methods. */
-export function createRoutes({ web, metrics, draining }: RouteOptions) {
+export function createRoutes(options: RouteOptions): Handler {
+  const { web, metrics, draining, noHandshake, publish, postOnly, login } = options;
   const files = web === undefined ? staticFiles(CHAT, CHAT_HEADERS) : staticFiles(web);
   const closeCodes = closeCodesModule();
-  return async ({ method, path }: HttpRequest): Promise<HttpResponse> => {
+  const page = createPages(files, options);
+  return async (request) => {
+    const { method, path } = request;
     const readable = method === 'GET' || method === 'HEAD';
+    if (path === PUBLISH_PATH) {
+      if (method === 'POST') return draining() ? plainText(503, 'draining') : publish(request);
+      return postOnly ? plainText(405, 'Method Not Allowed', { Allow: 'POST' }) : page(request);
+    }
+    if (path === LOGIN_PATH) return login(request);
     if (path === '/healthz' && readable) return draining() ? plainText(503, 'draining') : plainText(200, 'ok');
-    if (path === WS_PATH)
-      return method === 'GET' ? badRequest() : plainText(405, 'Method Not Allowed', { Allow: 'GET' });
     if (path === '/metrics' && readable) {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
     }
     if (path === '/close-codes.js' && web === undefined && method === 'GET') return closeCodes;
-    const file = await files(path);
-    if (!file) return plainText(404, 'Not found');
-    return method === 'GET' ? file : plainText(405, 'Method not allowed', { Allow: 'GET' });
+    return noHandshake(request) ?? page(request);
   };
+}
+
+// Where a folder has no index.html: the chapters' page is called so.
+const OTHER_INDEX = '/chat.html';
+
+function createPages(files: ReturnType<typeof staticFiles>, { pageEverywhere, template }: RouteOptions): Handler {
+  const index = async () => (await files('/')) ?? files(OTHER_INDEX);
+  return async ({ method, path, header }) => {
+    const host = header('host');
+    const file = (await files(path)) ?? (pageEverywhere || path === '/' ? await index() : undefined);
+    if (!file) return plainText(404, 'Not found');
+    if (method !== 'GET' && !pageEverywhere) return plainText(405, 'Method not allowed', { Allow: 'GET' });
+    return template && file.headers['content-type']?.startsWith('text/html') ? filled(file, host) : file;
+  };
+}
+
+function filled(file: HttpResponse, host: string): HttpResponse {
+  const safe = host.replaceAll(/[^A-Za-z0-9.:[\]-]/g, '');
+  return { ...file, body: Buffer.from(file.body).toString().replaceAll('{{.Host}}', safe) };
 }
 
 /** The table of close codes as a module for the page, so that it quotes the same one. */

@@ -1,10 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { Frame, LogRecord, Records } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import { type Command, silent, textOf, type Wire, type WireLimits } from './wire.ts';
-
-/** The one room of this wire, shared with every other wire. */
-export const PUBLIC_ROOM = 'lobby';
+import { PUBLIC_ROOM, textIn } from './text.ts';
+import { type Command, isSlow, silent, textOf, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 512, pingPeriod: 54_000, pongWait: 60_000, writeWait: 10_000 };
 
@@ -17,17 +15,8 @@ const OUTER_SPACE = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, 'g');
  * out, the messages that are ready joined by newlines in one frame. One public room, the sender included.
  */
 export function gorilla(limits: Partial<WireLimits> = {}): Wire {
-  return {
-    ...defaults,
-    ...limits,
-    name: 'gorilla',
-    rooms: [PUBLIC_ROOM],
-    merges: true,
-    ...silent,
-    decode,
-    encode,
-    goodbye,
-  };
+  const own = { name: 'gorilla', path: '/ws', library: 'gorilla', rooms: [PUBLIC_ROOM], merges: true } as const;
+  return { ...defaults, ...limits, ...own, ...silent, decode, encode, goodbye };
 }
 
 function decode(data: Uint8Array, binary: boolean): readonly Command[] {
@@ -52,14 +41,8 @@ function encode(_room: string, records: Records, from: number, most: number): Fr
   return { bytes: Buffer.from(text), from, to };
 }
 
-function lineOf({ data, json }: LogRecord): string {
-  return onOneLine(json ? textIn(data) : data);
-}
-
-/** What clients of other wires say is JSON: the chat's `{ text }` is shown as its text, anything else as it is. */
-function textIn(data: string): string {
-  const value = JSON.parse(data) as { text?: unknown } | null;
-  return typeof value?.text === 'string' ? value.text : data;
+function lineOf(record: LogRecord): string {
+  return onOneLine(textIn(record));
 }
 
 /** A newline parts messages, so none may hold one: neither those that come in here nor those of other wires that go out. */
@@ -80,6 +63,6 @@ function isOuterSpace(text: string, at: number): boolean {
 /** The example says nothing to a client that is too slow (an empty close frame), nor to one that is gone (none). */
 function goodbye(close: Close): Close {
   const { code, reason } = close;
-  if (code === closes.slowConsumer.code || code === closes.writeTimeout.code) return { ...closes.empty, reason };
+  if (isSlow(close)) return { ...closes.empty, reason };
   return code === closes.pongTimeout.code ? { ...closes.abnormal, reason } : close;
 }

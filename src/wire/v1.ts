@@ -16,7 +16,8 @@ export function v1(limits: Partial<WireLimits> = {}): Wire {
   const lines = new Lines();
   const encode: Wire['encode'] = (room, records, from, most) => encodeOn(lines, room, records, from, most);
   const goodbye: Wire['goodbye'] = (close) => close;
-  return { ...defaults, ...limits, name: 'v1', rooms: [], merges: true, tells, decode, encode, notice, goodbye };
+  const own = { name: 'v1', path: '/ws', library: 'gorilla', rooms: [], merges: true } as const;
+  return { ...defaults, ...limits, ...own, tells, decode, encode, notice, goodbye };
 }
 
 // ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────

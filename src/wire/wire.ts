@@ -1,6 +1,7 @@
 import type { Cursor, Encoder } from '../hub/ports.ts';
-import type { Close } from '../protocol/close-codes.ts';
+import { type Close, closes } from '../protocol/close-codes.ts';
 import type { ErrorCode, Json } from '../protocol/v1.ts';
+import { PUBLIC_ROOM } from './text.ts';
 
 /** The limits of a wire. Times are in milliseconds. */
 export interface WireLimits {
@@ -32,6 +33,10 @@ export type Command =
     }
   | { readonly kind: 'ack'; readonly room: string; readonly seq: number }
   | { readonly kind: 'ping' }
+  /** It goes to another room from the one that it is in. */
+  | { readonly kind: 'change'; readonly room: string }
+  /** A frame that this wire passes over. */
+  | { readonly kind: 'nothing' }
   /** Something that cannot be done; the wire has a way to say so. */
   | { readonly kind: 'refusal'; readonly code: ErrorCode; readonly id?: string; readonly room?: string }
   /** A frame that breaks the wire's rules. */
@@ -40,6 +45,7 @@ export type Command =
 /** A message for a room. */
 export interface Said {
   readonly kind: 'broadcast';
+  /** Empty for the room that the client is in, in a wire whose clients are in one at a time. */
   readonly room: string;
   readonly id: string;
   /** The text, or the JSON text of any value where `json` is set. */
@@ -49,10 +55,38 @@ export interface Said {
   readonly bytes: number;
 }
 
+/** What a client sends by HTTP: a message, or word that a user has come; and with which status it is taken. */
+export type Posted = { readonly accepted: 202 | 204 } & (
+  | (Said & { readonly from?: string })
+  | { readonly kind: 'arrival'; readonly room: string; readonly user: string }
+);
+
+/** How the clients of a wire send by HTTP, at `/publish`. */
+export interface Publishing {
+  /** Longest body, in bytes. */
+  readonly most: number;
+  /** How much one address may send; more waits its turn. As everyone unless given. */
+  readonly rate?: { readonly perSecond: number; readonly burst: number };
+  /** Whether other methods are refused; else they get the page. */
+  readonly postOnly: boolean;
+  /** @param type the request's Content-Type. @returns what was said, or in words why that cannot be. */
+  read(body: string, type: string): Posted | string;
+}
+
 /** A dialect: how the frames of one kind of client are read and written, within which limits, and how it says goodbye. */
 export interface Wire extends Encoder, WireLimits {
+  /** Where its clients connect. */
+  readonly path: string;
+  /** The library of the servers that its clients were written for: what a request gets that is no handshake. */
+  readonly library: 'gorilla' | 'coder';
   /** Rooms that a client is in from the start. */
   readonly rooms: readonly string[];
+  /** How its clients send by HTTP; absent where they do so over their socket. */
+  readonly publishing?: Publishing;
+  /** Whether its clients come with a ticket from `/login`. */
+  readonly ticketed?: boolean;
+  /** Makes up a name for a client that has none; its connection's number unless given. */
+  readonly guest?: () => string;
   /** Reads one whole frame; text is valid UTF-8 already. Never throws. The bytes live only during the call. */
   decode(data: Uint8Array, binary: boolean): readonly Command[];
   /** What this wire's clients are told for `close`: code 1005 is an empty close frame, 1006 none. */
@@ -62,8 +96,34 @@ export interface Wire extends Encoder, WireLimits {
 /** The half of an encoder that a wire without notices has. */
 export const silent: Pick<Encoder, 'tells' | 'notice'> = { tells: new Set(), notice: () => '' };
 
+/** The parts that wires have in common whose clients receive over a socket and send by HTTP. */
+export const subscribeOnly = {
+  path: '/subscribe',
+  library: 'coder',
+  rooms: [PUBLIC_ROOM],
+  limits: { maxMessageSize: 32 * 1024, pingPeriod: 25_000, pongWait: 35_000 },
+  decode: (): readonly Command[] => [{ kind: 'violation', close: closes.unexpectedData }],
+} as const;
+
+/** A message in plain text. */
+export function said(room: string, data: string): Said {
+  return { kind: 'broadcast', room, id: '', data, json: false, bytes: Buffer.byteLength(data) };
+}
+
+/** Whether a client is closed because it reads too slowly. */
+export function isSlow({ code }: Close): boolean {
+  return code === closes.slowConsumer.code || code === closes.writeTimeout.code;
+}
+
 /** A frame as text. Transports hand over Buffers as a rule: then no other view is made. */
 export function textOf(data: Uint8Array): string {
   const buffer = Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return buffer.toString();
+}
+
+/** Longest name of a room, in bytes. */
+const ROOM_BYTES = 128;
+
+export function isRoom(name: unknown): name is string {
+  return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= ROOM_BYTES;
 }

@@ -9,7 +9,8 @@ import type { HubEvents } from '../../src/hub/events.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { HubSettings } from '../../src/hub/settings.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
-import { gorilla, PUBLIC_ROOM } from '../../src/wire/gorilla.ts';
+import { gorilla } from '../../src/wire/gorilla.ts';
+import { PUBLIC_ROOM } from '../../src/wire/text.ts';
 import { type Behaviour, SimulatedSocket } from '../simulation/socket.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
 

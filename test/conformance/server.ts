@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { Sessions } from '../../src/auth/sessions.ts';
+import { Tickets } from '../../src/auth/tickets.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
 import type { Rate } from '../../src/client/rate.ts';
+import { createWires, Dialects } from '../../src/dialects.ts';
 import { memory } from '../../src/engine/memory.ts';
 import { Gate } from '../../src/gate.ts';
 import { systemClock, systemScheduler } from '../../src/hub/clock.ts';
@@ -12,8 +14,8 @@ import type { HubSettings } from '../../src/hub/settings.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
-import type { Transport } from '../../src/transport/port.ts';
-import type { WireLimits } from '../../src/wire/wire.ts';
+import type { Application, Transport } from '../../src/transport/port.ts';
+import type { Wire, WireLimits } from '../../src/wire/wire.ts';
 
 export interface Options {
   readonly settings?: Partial<HubSettings>;
@@ -33,10 +35,12 @@ export async function serve(
   await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const gate = new Gate('auto', new Sessions(Buffer.from('a secret')), context, undefined, limits);
-  const application = {
+  const tickets = new Tickets(() => systemClock.now());
+  const gate = new Gate({ sessions: new Sessions(Buffer.from('a secret')), tickets, context });
+  const dialects = new Dialects(createWires(limits), 'auto');
+  const application: Application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
-    upgrade: gate.enter.bind(gate),
+    upgrade: (request) => gate.enter(request, dialects.of(request) as Wire),
   };
   const served = chooseTransport(transport).factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
   const port = await served.listen('127.0.0.1', 0);

@@ -9,16 +9,21 @@ const good: Record<string, string> = {
   'sec-websocket-key': 'MDEyMzQ1Njc4OWFiY2RlZg==',
 };
 
-const check = (headers: Record<string, string>, method = 'GET') =>
-  checkHandshake({
-    method,
-    path: '/ws',
-    query: '',
-    remoteAddress: '',
-    headers: {},
-    body: async () => undefined,
-    header: (name) => ({ ...good, ...headers })[name] ?? '',
-  })?.status;
+const check = (headers: Record<string, string>, method = 'GET') => answer(headers, method, 'gorilla')?.status;
+
+const answer = (headers: Record<string, string>, method: string, library: 'gorilla' | 'coder') =>
+  checkHandshake(
+    {
+      method,
+      path: '/ws',
+      query: '',
+      remoteAddress: '',
+      headers: {},
+      body: async () => undefined,
+      header: (name) => ({ ...good, ...headers })[name] ?? '',
+    },
+    library,
+  );
 
 test.each([
   [{}],

@@ -2,8 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkHandshake } from '../../src/http/handshake.ts';
 import { createRoutes } from '../../src/http/routes.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
+import type { HttpRequest } from '../../src/transport/port.ts';
 
 const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => 'a 1\n' };
 let folder: string;
@@ -24,8 +26,20 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const no = async () => ({ status: 501, headers: {}, body: '' });
+const rest = {
+  metrics,
+  draining: () => draining,
+  publish: no,
+  login: no,
+  postOnly: true,
+  pageEverywhere: false,
+  template: false,
+  noHandshake: (request: HttpRequest) => (request.path === '/ws' ? checkHandshake(request, 'gorilla') : undefined),
+};
+
 const ask = (path: string, { method = 'GET', own = false } = {}) =>
-  createRoutes({ web: own ? join(folder, 'site') : undefined, metrics, draining: () => draining })({
+  createRoutes({ ...rest, web: own ? join(folder, 'site') : undefined })({
     method,
     path,
     query: '',

@@ -13,6 +13,8 @@ export interface Seen {
 export function numbered(name: string, rooms: readonly string[], frameBytes: number, merges = true): Wire {
   return {
     name,
+    path: '/ws',
+    library: 'gorilla',
     rooms,
     maxMessageSize: 512,
     pingPeriod: 2_000,

@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto';
+import type { Hub } from '../hub/hub.ts';
+import type { Encoder, Notice, Pump, Subscriber } from '../hub/ports.ts';
+import type { Posted } from '../wire/wire.ts';
+
+/** What became of it: it is in the room's log, it could not be stored, or the Hub takes no more for now. */
+export type Outcome = 'stored' | 'unavailable' | 'busy';
+
+/** Says what was posted without a connection. @param from who says it. Resolves when it is decided on. */
+export async function publish(hub: Hub, posted: Posted, from: string): Promise<Outcome> {
+  const { room } = posted;
+  if (posted.kind === 'arrival') {
+    const signal = { t: 'signal', room, from, data: { arrived: true } } as const;
+    return hub.signal({ room, from, signal }) ? 'stored' : 'busy';
+  }
+  const { data, json, bytes } = posted;
+  const publication = new Publication();
+  const { id } = publication;
+  const taken = hub.broadcast({ room, from, sender: SENDER, id, data, json, bytes, by: publication });
+  return taken ? publication.outcome : 'busy';
+}
+
+const SENDER = 'http';
+
+/** Stands where a client stands, to be told what became of its one message. */
+class Publication implements Subscriber {
+  readonly id = randomUUID();
+  readonly user = SENDER;
+  readonly pump = deaf;
+  readonly memberships = [];
+  readonly closed = false;
+  readonly outcome: Promise<Outcome>;
+  #resolve!: (outcome: Outcome) => void;
+
+  constructor() {
+    this.outcome = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  tell(line: string): void {
+    this.#resolve(line as Outcome);
+  }
+
+  joined(): void {}
+
+  evict(): void {}
+}
+
+const outcomes: Encoder = {
+  name: 'outcomes',
+  merges: false,
+  tells: new Set<Notice['t']>(['sent', 'error']),
+  notice: ({ t }) => (t === 'sent' ? 'stored' : 'unavailable'),
+  encode: () => {
+    throw new Error('a publication is a member of no room');
+  },
+};
+
+const deaf: Pump = { encoder: outcomes, writable: false, advance: () => false, release() {} };

@@ -1,0 +1,91 @@
+import type { Tickets } from './auth/tickets.ts';
+import { publish } from './client/publication.ts';
+import { Buckets, type Rate } from './client/rate.ts';
+import type { Dialects } from './dialects.ts';
+import type { Gate } from './gate.ts';
+import { plainText } from './http/answers.ts';
+import { createLogin } from './http/login.ts';
+import { createPublish } from './http/publish.ts';
+import { createRoutes, type RouteOptions } from './http/routes.ts';
+import type { Hub } from './hub/hub.ts';
+import type { Clock, Scheduler } from './hub/ports.ts';
+import type { Application, HttpResponse } from './transport/port.ts';
+import type { Posted } from './wire/wire.ts';
+
+// Of one address so many posts wait for their turn; the next is refused.
+const WAITING_POSTS = 64;
+
+/** What one listener serves with. */
+export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'draining'> {
+  readonly hub: Hub;
+  readonly gate: Gate;
+  readonly dialects: Dialects;
+  readonly tickets: Tickets;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  /** How much may be posted from one address: of the wire's own rate where it is undefined, without an end where it is `off`. */
+  readonly publishRate: Rate | 'off' | undefined;
+  /** The rate of wires that have none of their own. */
+  readonly usualRate: Rate;
+}
+
+/** What one listener answers: its page and routes, and handshakes in its dialects. */
+export function createFront(options: FrontOptions): Application {
+  const { web, metrics, draining, hub, gate, dialects, tickets } = options;
+  const { publishing, pinned } = dialects;
+  const rate = options.publishRate ?? publishing.rate ?? options.usualRate;
+  const handle = createRoutes({
+    web,
+    metrics,
+    draining,
+    postOnly: publishing.postOnly,
+    pageEverywhere: pinned?.name === 'spread' || pinned?.name === 'blueprints',
+    template: pinned?.name === 'blueprints',
+    noHandshake(request) {
+      const wire = dialects.of(request);
+      return wire && gate.noHandshake(request, wire);
+    },
+    publish: createPublish({
+      publishing,
+      turn: rate === 'off' ? async () => true : turns(new Buckets(rate, options.clock), options.scheduler),
+      say: async (posted) => {
+        return draining() ? plainText(503, 'draining') : refusalFor(await publish(hub, posted, nameOf(posted)));
+      },
+    }),
+    login: createLogin(async (username) => {
+      return username === '' ? { status: 401, headers: {}, body: '' } : { otp: tickets.issue(username) };
+    }),
+  });
+  return {
+    handle,
+    upgrade(request) {
+      const wire = dialects.of(request);
+      return wire ? unlessDraining(gate.enter(request, wire), draining) : plainText(404, 'Not found');
+    },
+  };
+}
+
+/** Lets each address send at its rate: who sends faster waits, and nobody else does. */
+function turns(buckets: Buckets, scheduler: Scheduler) {
+  return (address: string): Promise<boolean> => {
+    const ms = buckets.of(address).reserve(WAITING_POSTS);
+    if (ms === undefined || ms === 0) return Promise.resolve(ms === 0);
+    return new Promise((resolve) => scheduler.after(ms, () => resolve(true)));
+  };
+}
+
+function nameOf(posted: Posted): string {
+  return posted.kind === 'arrival' ? posted.user : (posted.from ?? 'guest');
+}
+
+function refusalFor(outcome: Awaited<ReturnType<typeof publish>>): HttpResponse | undefined {
+  if (outcome === 'stored') return undefined;
+  const why = outcome === 'busy' ? 'the hub is busy' : 'the message could not be stored';
+  return plainText(503, why, { 'Retry-After': '1' });
+}
+
+/** A hook may take so long that the server is about to go. */
+function unlessDraining(entered: ReturnType<Gate['enter']>, draining: () => boolean): ReturnType<Gate['enter']> {
+  if (!(entered instanceof Promise)) return entered;
+  return entered.then((known) => (draining() ? plainText(503, 'draining') : known));
+}
