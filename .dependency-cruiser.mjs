@@ -6,7 +6,7 @@ const may = {
   engine: ['hub/ports'],
   transport: ['protocol'],
   client: ['protocol', 'hub', 'wire/wire', 'transport/port'],
-  auth: ['protocol'],
+  auth: ['protocol', 'transport/port'],
   http: ['protocol', 'transport/port', 'auth', 'wire/wire'],
   config: ['protocol'],
   observe: ['protocol', 'hub/events'],

@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
+import { UsersError } from './auth/users.ts';
+import { addGenCertCommand } from './commands/gen-cert.ts';
+import { addTokenCommand } from './commands/token.ts';
+import { addUserCommand } from './commands/user.ts';
 import { ConfigError } from './config/error.ts';
 import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
@@ -38,13 +42,17 @@ withSettings(program.command('check-config'))
   .description('Show the settings that serve would use and where each comes from, or what is wrong with them.')
   .action((flags) => show(settingsFrom(flags)));
 
+addUserCommand(program);
+addTokenCommand(program);
+addGenCertCommand(program);
+
 try {
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError && error.exitCode === 0) process.exitCode = 0;
   else if (error instanceof CommanderError) fail(error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' '));
-  else if (error instanceof ConfigError) fail(error.message);
+  else if (error instanceof ConfigError || error instanceof UsersError) fail(error.message);
   else throw error;
 }
 
@@ -52,10 +60,11 @@ function withSettings(command: Command): Command {
   command
     .allowExcessArguments(false)
     .option('--config <FILE>', 'read settings from this JSON file (env PUMPHOUSE_CONFIG)');
-  for (const { name, value, help, fallback } of table) {
+  for (const { name, value, list, help, fallback } of table) {
     if (value === undefined) continue;
-    const standard = fallback === undefined ? '' : `default ${fallback}, `;
-    command.option(`--${flagOf(name)} <${value}>`, `${help} (${standard}env ${variableOf(name)})`);
+    const standard = fallback === undefined || list ? '' : `default ${fallback}, `;
+    const option = new Option(`--${flagOf(name)} <${value}>`, `${help} (${standard}env ${variableOf(name)})`);
+    command.addOption(list ? option.argParser((one, before?: string) => (before ? `${before},${one}` : one)) : option);
   }
   return command;
 }
@@ -70,6 +79,8 @@ Examples:
   pumphouse serve --host 0.0.0.0 --port 80           for every network
   pumphouse serve --publish-rate off                 for programs that send all they can
   pumphouse serve --web ./public                     a page of your own at /
+  pumphouse serve --tls-cert cert.pem --tls-key key.pem   https and wss; pumphouse gen-cert makes a pair
+  pumphouse serve --auth otp --users users.json      for those alone whom pumphouse user add has added
   PUMPHOUSE_LOG_LEVEL=debug pumphouse serve          every join and leave in the log
 
 At /healthz it says whether it takes connections, at /metrics what it does (for Prometheus).
@@ -82,8 +93,13 @@ function settingsFrom(flags: Record<string, string>): Loaded {
 
 function show({ settings, origins }: Loaded): void {
   for (const [name, value] of Object.entries(settings)) {
-    console.log(`${name.padEnd(12)} ${JSON.stringify(value) ?? '-'}  (${origins[name]})`);
+    console.log(`${name.padEnd(12)} ${shown(name, value)}  (${origins[name]})`);
   }
+}
+
+/** A secret is not shown to who looks over a shoulder. */
+function shown(name: string, value: unknown): string {
+  return name === 'jwtSecret' && value !== undefined ? '(set)' : (JSON.stringify(value) ?? '-');
 }
 
 async function start(settings: Settings): Promise<void> {
@@ -105,6 +121,16 @@ async function start(settings: Settings): Promise<void> {
     setFlagsFromString(YOUNG_GENERATION_MAY_GROW);
     stopCounting();
   });
+  const renew = () => {
+    try {
+      running.renewCertificates();
+      log.info('certificates are read again');
+    } catch (err) {
+      log.error({ err }, 'certificates cannot be read again: the old ones stay');
+    }
+  };
+  // Without certificates it means what it always means: the terminal has gone.
+  if (running.urls.some((url) => url.startsWith('https:'))) process.on('SIGHUP', renew);
   let signals = 0;
   const onSignal = async (signal: NodeJS.Signals) => {
     if (++signals > 1) process.exit(signal === 'SIGINT' ? 130 : 143);

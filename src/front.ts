@@ -1,4 +1,5 @@
-import type { Tickets } from './auth/tickets.ts';
+import { type Authority, credentialsOf, type Known } from './auth/authority.ts';
+import { allows } from './auth/grants.ts';
 import { publish } from './client/publication.ts';
 import { Buckets, type Rate } from './client/rate.ts';
 import type { Dialects } from './dialects.ts';
@@ -9,7 +10,7 @@ import { createPublish } from './http/publish.ts';
 import { createRoutes, type RouteOptions } from './http/routes.ts';
 import type { Hub } from './hub/hub.ts';
 import type { Clock, Scheduler } from './hub/ports.ts';
-import type { Application, HttpResponse } from './transport/port.ts';
+import type { Application, HttpRequest, HttpResponse } from './transport/port.ts';
 import type { Posted } from './wire/wire.ts';
 
 // Of one address so many posts wait for their turn; the next is refused.
@@ -20,7 +21,8 @@ export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'dr
   readonly hub: Hub;
   readonly gate: Gate;
   readonly dialects: Dialects;
-  readonly tickets: Tickets;
+  readonly authority: Authority;
+  readonly addressOf: (request: HttpRequest) => string;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   /** How much may be posted from one address: of the wire's own rate where it is undefined, without an end where it is `off`. */
@@ -31,7 +33,7 @@ export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'dr
 
 /** What one listener answers: its page and routes, and handshakes in its dialects. */
 export function createFront(options: FrontOptions): Application {
-  const { web, metrics, draining, hub, gate, dialects, tickets } = options;
+  const { web, metrics, draining, hub, gate, dialects, authority, addressOf } = options;
   const { publishing, pinned } = dialects;
   const rate = options.publishRate ?? publishing.rate ?? options.usualRate;
   const handle = createRoutes({
@@ -47,14 +49,15 @@ export function createFront(options: FrontOptions): Application {
     },
     publish: createPublish({
       publishing,
+      addressOf,
       turn: rate === 'off' ? async () => true : turns(new Buckets(rate, options.clock), options.scheduler),
-      say: async (posted) => {
-        return draining() ? plainText(503, 'draining') : refusalFor(await publish(hub, posted, nameOf(posted)));
+      identify: (request) => authority.identify(credentialsOf(request, addressOf(request))),
+      async say(posted, known) {
+        if (draining()) return plainText(503, 'draining');
+        return mayNot(posted, known) ?? refusalFor(await publish(hub, posted, known.user ?? nameOf(posted)));
       },
     }),
-    login: createLogin(async (username) => {
-      return username === '' ? { status: 401, headers: {}, body: '' } : { otp: tickets.issue(username) };
-    }),
+    login: createLogin((...asked) => authority.signIn(...asked), addressOf),
   });
   return {
     handle,
@@ -72,6 +75,10 @@ function turns(buckets: Buckets, scheduler: Scheduler) {
     if (ms === undefined || ms === 0) return Promise.resolve(ms === 0);
     return new Promise((resolve) => scheduler.after(ms, () => resolve(true)));
   };
+}
+
+function mayNot({ room }: Posted, { grants }: Known): HttpResponse | undefined {
+  return grants === undefined || allows(grants, 'send', room) ? undefined : plainText(403, 'not allowed');
 }
 
 function nameOf(posted: Posted): string {

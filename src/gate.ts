@@ -1,22 +1,33 @@
+import { type Authority, bearerProtocol, credentialsOf, type Known, type Unknown } from './auth/authority.ts';
+import { allows } from './auth/grants.ts';
 import type { Sessions } from './auth/sessions.ts';
-import type { Tickets } from './auth/tickets.ts';
-import { Client, type ClientContext } from './client/client.ts';
+import { Client, type ClientContext, type Identity } from './client/client.ts';
+import type { Permit } from './client/permit.ts';
 import { MAX_ROOMS } from './client/read-pump.ts';
+import { Doorstep } from './doorstep.ts';
 import type { Entry, Hooked } from './hooks.ts';
-import { type Admission, admit, offers } from './http/admission.ts';
-import { plainText } from './http/answers.ts';
-import { checkHandshake } from './http/handshake.ts';
+import { admit, offers } from './http/admission.ts';
+import { plainText, tooMany, unauthorized } from './http/answers.ts';
+import type { Crowd } from './http/crowd.ts';
+import { checkHandshake, type Origins } from './http/handshake.ts';
+import type { Scheduler } from './hub/ports.ts';
 import { closes } from './protocol/close-codes.ts';
 import { type Limits, SUBPROTOCOL } from './protocol/v1.ts';
-import type { Application, HttpRequest, HttpResponse, Upgrade } from './transport/port.ts';
+import type { Application, HttpRequest, HttpResponse, SocketListener, Upgrade } from './transport/port.ts';
 import { fields } from './wire/v1.ts';
 import { isRoom, type Wire } from './wire/wire.ts';
 
 /** What the gate needs to know. */
 export interface GateOptions {
   readonly sessions: Sessions;
-  readonly tickets: Tickets;
+  readonly authority: Authority;
   readonly context: ClientContext;
+  readonly scheduler: Scheduler;
+  /** Whose pages may connect. */
+  readonly origins: Origins;
+  readonly crowd: Crowd;
+  /** Where a request comes from: behind a proxy that is not what its connection says. */
+  readonly addressOf: (request: HttpRequest) => string;
   /** Decides on handshakes. */
   readonly hooked?: Hooked;
 }
@@ -24,10 +35,12 @@ export interface GateOptions {
 /** What is read of a handshake before anyone is asked who it is. */
 interface Asked {
   readonly wire: Wire;
-  readonly query: string;
-  /** Whether it offers the native protocol. */
-  readonly offered: boolean;
-  readonly ticket: string | undefined;
+  readonly query: URLSearchParams;
+  /** The subprotocol to answer with. */
+  readonly protocol: string;
+  readonly address: string;
+  /** Asks the program that runs the server. */
+  readonly hook: () => Entry | Promise<Entry>;
 }
 
 /** Where connections come in: it finds out who each is, and makes its client. */
@@ -35,69 +48,147 @@ export class Gate {
   readonly #options: GateOptions;
   /** The client that speaks for each session. */
   readonly #bySession = new Map<string, Client>();
+  /** Connections that are not signed in yet. */
+  readonly #doorsteps = new Set<Doorstep>();
   #connections = 0;
 
   constructor(options: GateOptions) {
     this.#options = options;
-    options.context.hub.events.on('disconnected', ({ client }) => {
+    const { crowd, context } = options;
+    context.hub.events.on('connected', ({ remoteAddress }) => crowd.enter(remoteAddress));
+    context.hub.events.on('disconnected', ({ client, remoteAddress }) => {
+      crowd.leave(remoteAddress);
       if (this.#bySession.get(client)?.state === 'closed') this.#bySession.delete(client);
     });
   }
 
   /** Takes a handshake in, or refuses it. The request is read before this returns. */
   enter(request: HttpRequest, wire: Wire): ReturnType<Application['upgrade']> {
-    const { hooked, tickets } = this.#options;
-    const { query } = request;
-    const ticket = wire.ticketed ? (new URLSearchParams(query).get('otp') ?? '') : undefined;
-    if (ticket !== undefined && tickets.holder(ticket) === undefined) return UNAUTHORIZED;
-    const refused = checkHandshake(request, wire.library);
-    if (refused) return refused;
-    const asked = { wire, query, offered: offers(request, SUBPROTOCOL), ticket };
-    const entry = hooked?.enter(request) ?? { user: undefined };
-    return entry instanceof Promise ? entry.then((known) => this.#admit(known, asked)) : this.#admit(entry, asked);
+    const { authority, hooked, origins, crowd, addressOf } = this.#options;
+    const address = addressOf(request);
+    const crowded = crowd.refusal(address);
+    if (crowded) return crowded;
+    const refused = checkHandshake(request, wire.library, origins);
+    const protocol = wire.name === 'v1' && offers(request, SUBPROTOCOL) ? SUBPROTOCOL : (bearerProtocol(request) ?? '');
+    const hook = hooked?.reads(request) ?? (() => ({ user: undefined }));
+    const asked = { wire, query: new URLSearchParams(request.query), protocol, address, hook };
+    return after(authority.identify(credentialsOf(request, address)), (known) => {
+      if (known === 'nobody' && wire.name === 'v1') return refused ?? this.#unknown(asked);
+      return notKnown(known, wire) ?? refused ?? this.#known(known as Known, asked);
+    });
   }
 
   /** What a request gets that asks for no WebSocket where clients connect. */
-  noHandshake(request: HttpRequest, wire: Wire): HttpResponse {
-    const ticket = new URLSearchParams(request.query).get('otp') ?? '';
-    if (wire.ticketed && this.#options.tickets.holder(ticket) === undefined) return UNAUTHORIZED;
-    return checkHandshake(request, wire.library) ?? plainText(400, 'Bad Request');
+  async noHandshake(request: HttpRequest, wire: Wire): Promise<HttpResponse> {
+    const refused = checkHandshake(request, wire.library, this.#options.origins) ?? plainText(400, 'Bad Request');
+    if (!wire.ticketed) return refused;
+    return (
+      notKnown(
+        await this.#options.authority.identify(credentialsOf(request, this.#options.addressOf(request))),
+        wire,
+      ) ?? refused
+    );
   }
 
-  #admit(entry: Entry, asked: Asked): Upgrade | HttpResponse {
-    const { sessions, tickets } = this.#options;
-    const { wire, query, offered, ticket } = asked;
-    if ('status' in entry) return plainText(entry.status, entry.why);
-    if (wire.name !== 'v1') {
-      const user = entry.user ?? (ticket === undefined ? undefined : tickets.holder(ticket));
-      if (ticket !== undefined && !tickets.spend(ticket)) return UNAUTHORIZED;
-      return this.#connection(wire, query, user);
-    }
-    const admission = admit(query, sessions, entry.user);
-    if ('status' in admission) return admission;
-    return { listener: this.#clientOf(wire, admission), protocol: offered ? SUBPROTOCOL : '' };
+  /** Sends away who has not signed in. */
+  close(): void {
+    for (const doorstep of this.#doorsteps) doorstep.end(closes.goingAway);
+  }
+
+  /** Of the native protocol: it may go on with its session, or show its token once it is connected. */
+  async #unknown(asked: Asked): Promise<Upgrade | HttpResponse> {
+    const { authority, sessions, scheduler, crowd } = this.#options;
+    const resumed = sessions.resume(asked.query.get('resume') ?? '');
+    if (resumed && (await authority.resumes(resumed.user))) return this.#known({ user: resumed.user }, asked);
+    if (!authority.later) return unauthorized();
+    const enter = async (token: string) => {
+      const { address } = asked;
+      const known = await authority.identify({ token, ticket: undefined, basic: undefined, address });
+      const entered = typeof known === 'string' ? undefined : await this.#known(known, asked);
+      return entered && 'listener' in entered ? (entered.listener as Client) : undefined;
+    };
+    const doorstep = new Doorstep(asked.wire, enter, scheduler, () => {
+      if (this.#doorsteps.delete(doorstep)) crowd.leave(asked.address);
+    });
+    this.#doorsteps.add(doorstep);
+    crowd.enter(asked.address);
+    return { listener: doorstep, protocol: asked.protocol };
+  }
+
+  #known(known: Known, asked: Asked): Upgrade | HttpResponse | Promise<Upgrade | HttpResponse> {
+    return after(asked.hook(), (entry) => {
+      if ('status' in entry) return plainText(entry.status, entry.why);
+      const user = entry.user ?? known.user;
+      const named = user === undefined ? known : { ...known, user };
+      const made = asked.wire.name === 'v1' ? this.#session(named, asked) : this.#connection(named, asked);
+      if ('status' in made) return made;
+      return (known.confirm?.() ?? true) ? { listener: made.make(), protocol: asked.protocol } : unauthorized();
+    });
   }
 
   /** A client of a wire that knows no sessions: a connection with a number. */
-  #connection(wire: Wire, query: string, known: string | undefined): Upgrade | HttpResponse {
-    const asked = wire.publishing ? new URLSearchParams(query) : undefined;
+  #connection({ user: known, ...more }: Known, { wire, query, address }: Asked): Made | HttpResponse {
+    const asked = wire.publishing ? query : undefined;
     const room = asked?.get('room_id') ?? undefined;
     if (room !== undefined && !isRoom(room)) return plainText(400, 'Bad room');
     const user = known ?? (asked?.get('user_id') || wire.guest?.());
-    const identity = { ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
-    const client = new Client(`c${++this.#connections}`, wire, this.#options.context, identity);
-    return { listener: client, protocol: '' };
+    const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
+    const { context } = this.#options;
+    const make = () => new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#bounds(more) });
+    return { make };
   }
 
-  #clientOf(wire: Wire, { session, rooms }: Admission): Client {
+  #session({ user: known, ...more }: Known, { wire, query, address }: Asked): Made | HttpResponse {
+    const { sessions, context } = this.#options;
+    const admission = admit(query, sessions, known);
+    if ('status' in admission) return admission;
+    const { session, rooms } = admission;
     const { id, user, resume } = session;
+    const term = more.expires === undefined ? {} : { expiresIn: Math.floor(this.#left(more.expires) / 1000) };
     const heartbeat = wire.pingPeriod / 1000;
-    const welcome = { t: 'welcome', session: id, user, resume, limits: this.#limits(wire), heartbeat } as const;
-    const client = new Client(id, wire, this.#options.context, { user, rooms, welcome });
-    // Its older connection may be dead without knowing: it must not hear, nor send, for the session any more.
-    this.#bySession.get(id)?.end(closes.replaced);
-    this.#bySession.set(id, client);
-    return client;
+    const welcome = {
+      t: 'welcome',
+      session: id,
+      user,
+      resume,
+      limits: this.#limits(wire),
+      heartbeat,
+      ...term,
+    } as const;
+    const make = () => {
+      const client = new Client(id, wire, context, {
+        user,
+        address,
+        rooms,
+        welcome,
+        ...this.#bounds({ user, ...more }),
+      });
+      // Its older connection may be dead without knowing: it must not hear, nor send, for the session any more.
+      this.#bySession.get(id)?.end(closes.replaced);
+      this.#bySession.set(id, client);
+      return client;
+    };
+    return { make };
+  }
+
+  /** What it may do, and for how long. */
+  #bounds({ user, grants, expires }: Known): Pick<Identity, 'permit' | 'term'> {
+    const { authority, context } = this.#options;
+    if (expires === undefined) return {};
+    const until = (at: number) => context.clock.now() + this.#left(at);
+    let inForce = grants;
+    const refresh = async (token: string) => {
+      const known = await authority.identify({ token, ticket: undefined, basic: undefined, address: '' });
+      if (typeof known === 'string' || known.user !== user || known.expires === undefined) return undefined;
+      inForce = known.grants;
+      return until(known.expires);
+    };
+    return { permit: permitOf(() => inForce), term: { until: until(expires), refresh } };
+  }
+
+  /** Milliseconds until a time. */
+  #left(at: number): number {
+    return at - this.#options.context.clock.date();
   }
 
   #limits({ maxMessageSize: message }: Wire): Limits {
@@ -107,4 +198,27 @@ export class Gate {
   }
 }
 
-const UNAUTHORIZED: HttpResponse = { status: 401, headers: {}, body: '' };
+/** A client that is not made before it is sure to be taken in. */
+interface Made {
+  make(): SocketListener;
+}
+
+/** @returns the refusal for who is not known, or is nobody where one must be somebody. */
+function notKnown(known: Known | Unknown, wire: Wire): HttpResponse | undefined {
+  if (known === 'limited') return tooMany();
+  return typeof known === 'string' || (wire.ticketed && known.user === undefined) ? unauthorized() : undefined;
+}
+
+/** @param grants those in force when someone asks; undefined: everything. */
+function permitOf(grants: () => Known['grants']): Permit {
+  const verdict = (action: 'join' | 'send', room: string) => {
+    const inForce = grants();
+    return inForce === undefined || allows(inForce, action, room) || ({ code: 'forbidden' } as const);
+  };
+  return { join: (_, room) => verdict('join', room), send: (_, { room }) => verdict('send', room) };
+}
+
+/** Goes on with an answer, now or when it is there. */
+function after<T, R>(answer: T | Promise<T>, goOn: (answer: T) => R | Promise<R>): R | Promise<R> {
+  return answer instanceof Promise ? answer.then(goOn) : goOn(answer);
+}

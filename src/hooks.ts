@@ -65,13 +65,13 @@ export class Hooked {
     };
   }
 
-  /** @param request is read before this returns. */
-  enter(request: HttpRequest): Entry | Promise<Entry> {
+  /** Reads a handshake. @returns what asks the hook about it, now or later. */
+  reads(request: HttpRequest): () => Entry | Promise<Entry> {
     const { connect } = this.#hooks;
-    if (!connect) return { user: undefined };
+    if (!connect) return () => ({ user: undefined });
     const { path, headers, remoteAddress } = request;
     const handshake = { path, query: new URLSearchParams(request.query), headers, remoteAddress };
-    return this.#ask('connect', () => connect(handshake), entryOf, { status: 503, why: 'Try again later' });
+    return () => this.#ask('connect', () => connect(handshake), entryOf, { status: 503, why: 'Try again later' });
   }
 
   #ask<A, R>(hook: string, ask: () => A | Promise<A>, read: (answer: A) => R, failed: R): R | Promise<R> {

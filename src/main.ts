@@ -1,12 +1,15 @@
 import { Sessions } from './auth/sessions.ts';
-import { Tickets } from './auth/tickets.ts';
+import { createAuthority } from './authority.ts';
 import { Keepalive } from './client/keepalive.ts';
+import { type Rate, Shares } from './client/rate.ts';
 import type { ListenerSettings, Settings } from './config/settings.ts';
 import { createWires, Dialects } from './dialects.ts';
 import { allGone, sendAway } from './drain.ts';
 import { createFront } from './front.ts';
 import { Gate } from './gate.ts';
 import { Hooked, type Hooks } from './hooks.ts';
+import { addressKey, Crowd, isLoopback } from './http/crowd.ts';
+import { clientAddress } from './http/proxy.ts';
 import { systemClock, systemScheduler } from './hub/clock.ts';
 import { Hub } from './hub/hub.ts';
 import type { Engine } from './hub/ports.ts';
@@ -24,6 +27,8 @@ export interface Server {
   readonly urls: readonly string[];
   readonly port: number;
   readonly hub: Hub;
+  /** Reads the certificates again. @throws Error with one clear line for one that cannot be used; the old one stays. */
+  renewCertificates(): void;
   /**
    * Closes every client with 1001 and resolves when all have gone, or when the drain window is over. A socket that takes
    * nothing keeps its close frame, and the process, for some seconds longer.
@@ -64,6 +69,7 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
   const { name: transport, factory, note } = chooseTransport(settings.transport);
   if (note) log.info(note);
   const { engine, hooks = {}, hookTimeout = HOOK_TIMEOUT } = extras;
+  const authority = createAuthority(settings, systemClock);
   const store = engine ? lent(engine) : await openStore(settings, log);
   const hub = new Hub({ engine: store.engine, settings: hubSettingsOf(settings) });
   await hub.open().catch((error) => {
@@ -78,9 +84,22 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
   const asks = hooks.join !== undefined || hooks.send !== undefined;
   const { publishRate = USUAL_RATE } = settings;
   const rate = publishRate === 'off' ? undefined : publishRate;
-  const context = { hub, clock, keepalive, publishRate: rate, ...(asks && { permit: hooked.permit() }) };
-  const tickets = new Tickets(() => clock.now());
-  const gate = new Gate({ sessions: new Sessions(store.secret), tickets, context, hooked });
+  const shares = rate && sharesOf(rate, settings);
+  const permit = asks ? { permit: hooked.permit() } : {};
+  const context = { hub, clock, keepalive, publishRate: rate, ...(shares && { shares }), ...permit };
+  const addressOf = clientAddress(settings.trustProxy);
+  const crowd = new Crowd({ all: settings.maxConnections, perAddress: settings.connectionsPerAddress });
+  const sessions = new Sessions(store.secret);
+  const gate = new Gate({
+    sessions,
+    authority,
+    context,
+    scheduler,
+    origins: settings.origin,
+    crowd,
+    addressOf,
+    hooked,
+  });
   const wires = createWires(settings.sendBuffer === undefined ? {} : { sendBuffer: undefined });
   let draining = false;
   const metrics = collectMetrics(hub.events, {
@@ -88,19 +107,30 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
     rooms: () => hub.rooms,
     mailbox: (name) => hub.waiting(name),
   });
-  const common = { hub, gate, tickets, clock, scheduler, metrics, draining: () => draining, usualRate: USUAL_RATE };
+  const common = {
+    hub,
+    gate,
+    authority,
+    addressOf,
+    clock,
+    scheduler,
+    metrics,
+    draining: () => draining,
+    usualRate: USUAL_RATE,
+  };
   const transports: Transport[] = [];
-  const listen = async ({ host, port, wire, web }: ListenerSettings): Promise<number> => {
+  const listen = async ({ host, port, wire, web, tlsCert, tlsKey }: ListenerSettings): Promise<number> => {
     const dialects = new Dialects(wires, wire);
     const front = createFront({ ...common, dialects, web, publishRate: settings.publishRate });
-    const listening = factory(front, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE });
+    const tls = tlsCert !== undefined && tlsKey !== undefined ? { tls: { cert: tlsCert, key: tlsKey } } : {};
+    const listening = factory(front, { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE, ...tls });
     transports.push(listening);
     return listening.listen(host, port);
   };
   const urls: string[] = [];
   try {
     for (const listener of listenersOf(settings)) {
-      const url = urlOf(listener.host, await listen(listener));
+      const url = urlOf(listener, await listen(listener));
       const keeps = engine ? 'its own' : settings.engine;
       log.info({ transport, wire: listener.wire, engine: keeps }, `pumphouse serves ${url}`);
       urls.push(url);
@@ -117,9 +147,13 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
     urls,
     port: Number(new URL(url).port),
     hub,
+    renewCertificates() {
+      for (const listening of transports) listening.renewCertificate();
+    },
     async stop() {
       draining = true;
       for (const listening of transports) listening.stopListening();
+      gate.close();
       await hub.settle(); // what was taken is delivered before anyone is sent away
       await sendAway(keepalive, settings.drainWindow * 1000);
       await allGone(keepalive, settings.drainWindow * 1000);
@@ -132,12 +166,22 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
 }
 
 /** The listeners that a config file names, or the one that the other settings describe. */
-function listenersOf({ listeners, host, port, wire, web }: Settings): readonly ListenerSettings[] {
-  return listeners.length > 0 ? listeners : [{ host, port, wire, web }];
+function listenersOf({ listeners, host, port, wire, web, tlsCert, tlsKey }: Settings): readonly ListenerSettings[] {
+  return listeners.length > 0 ? listeners : [{ host, port, wire, web, tlsCert, tlsKey }];
 }
 
-function urlOf(host: string, port: number): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+// What one user, and one address, may say: so many times what one connection may.
+const USER_SHARE = 2;
+const ADDRESS_SHARE = 20;
+
+function sharesOf(rate: Rate, { auth }: Settings): Shares {
+  const times = (n: number) => ({ perSecond: n * rate.perSecond, burst: n * rate.burst });
+  const user = auth === 'open' ? undefined : times(USER_SHARE); // a guest has any name
+  return new Shares({ address: times(ADDRESS_SHARE), user }, systemClock, isLoopback, addressKey);
+}
+
+function urlOf({ host, tlsCert }: ListenerSettings, port: number): string {
+  return `http${tlsCert === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function hubSettingsOf({ sendBuffer, rooms }: Settings): Partial<HubSettings> {

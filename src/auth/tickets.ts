@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Known } from './authority.ts';
 
 // Nobody needs longer from the answer to the handshake.
 const LIVES_MS = 5_000;
@@ -28,14 +29,10 @@ export class Tickets {
     return ticket;
   }
 
-  /** @returns whose ticket it is; undefined for one that is spent, too old or none. */
-  holder(ticket: string): string | undefined {
+  /** Whose ticket it is: it is spent only when that is confirmed. `false` for one that is spent, too old or none. */
+  known(ticket: string): Known | 'false' {
     const held = this.#holders.get(ticket);
-    return held && held.until > this.#now() ? held.user : undefined;
-  }
-
-  /** @returns whether it was good until now: a handshake that comes second is too late. */
-  spend(ticket: string): boolean {
-    return this.holder(ticket) !== undefined && this.#holders.delete(ticket);
+    if (held === undefined || held.until <= this.#now()) return 'false';
+    return { user: held.user, confirm: () => this.#holders.delete(ticket) };
   }
 }

@@ -1,9 +1,11 @@
 import type { Notice } from '../hub/ports.ts';
 import type { Member } from '../hub/room.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
+import { errors } from '../protocol/v1.ts';
 import type { Socket, SocketListener } from '../transport/port.ts';
 import type { Wire } from '../wire/wire.ts';
 import type { Keepalive } from './keepalive.ts';
+import { both, type Permit } from './permit.ts';
 import { type Reader, ReadPump, type ReadPumpContext } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
@@ -20,6 +22,19 @@ export interface Identity {
   readonly rooms?: readonly string[];
   /** What it is told first. */
   readonly welcome?: Notice;
+  /** What it may do, where not everyone may do the same. */
+  readonly permit?: Permit;
+  readonly term?: Term;
+  /** Where it comes from; as its socket says unless given. */
+  readonly address?: string;
+}
+
+/** How long it may stay, and by what it may stay longer. */
+export interface Term {
+  /** By the Hub's clock. */
+  readonly until: number;
+  /** @returns until when a new token lets it stay; undefined when it is no good. */
+  readonly refresh: (token: string) => Promise<number | undefined>;
 }
 
 /** `opening` until it is in its rooms, `ready`, `closing` once the server has said goodbye, `closed`. */
@@ -41,12 +56,14 @@ export class Client implements Reader, SocketListener {
   readonly #readPump: ReadPump;
   readonly #rooms: readonly string[];
   readonly #welcome: Notice | undefined;
+  #address: string;
   #state: ClientState = 'opening';
   #socket: Socket | undefined;
   /** What the server closed with. */
   #goodbye: Close | undefined;
   #pingedAt: number;
   #pongBy: number;
+  #term: Term | undefined;
 
   /** @param id of the connection, or of the session that outlives it: a sender's ids are told apart by it. */
   constructor(id: string, wire: Wire, context: ClientContext, identity: Identity = {}) {
@@ -57,13 +74,20 @@ export class Client implements Reader, SocketListener {
     this.#welcome = identity.welcome;
     this.#context = context;
     this.pump = new WritePump(wire, context.clock);
-    this.#readPump = new ReadPump(this, wire, context);
+    this.#address = identity.address ?? '';
+    this.#term = identity.term;
+    this.#readPump = new ReadPump(this, wire, context, identity.permit && both(identity.permit, context.permit));
     this.#pingedAt = context.clock.now();
     this.#pongBy = this.#pingedAt + wire.pongWait;
   }
 
   get state(): ClientState {
     return this.#state;
+  }
+
+  /** Where it comes from; empty before it is open. */
+  get address(): string {
+    return this.#address;
   }
 
   get closed(): boolean {
@@ -75,7 +99,8 @@ export class Client implements Reader, SocketListener {
     this.#socket = socket;
     this.pump.open(socket);
     keepalive.add(this);
-    hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: socket.remoteAddress });
+    this.#address ||= socket.remoteAddress;
+    hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: this.#address });
     if (this.#welcome) this.notify(this.#welcome);
     const close = this.#readPump.open(this.#rooms);
     if (close) this.end(close);
@@ -109,7 +134,8 @@ export class Client implements Reader, SocketListener {
     this.#context.keepalive.remove(this);
     const by = this.#goodbye ? 'server' : 'peer';
     const close = this.#goodbye ?? { code, reason };
-    this.#context.hub.events.emit('disconnected', { client: this.id, wire: this.wire.name, close, by });
+    const from = { client: this.id, wire: this.wire.name, remoteAddress: this.#address };
+    this.#context.hub.events.emit('disconnected', { ...from, close, by });
   }
 
   /** Says goodbye. What this wire says for `close` is what the close frame, the log and the metric show. */
@@ -119,6 +145,20 @@ export class Client implements Reader, SocketListener {
     this.#state = 'closing';
     this.#goodbye = this.wire.goodbye(close);
     this.#socket?.close(this.#goodbye);
+  }
+
+  refresh(token: string): void {
+    const term = this.#term;
+    void (term?.refresh(token) ?? Promise.resolve(undefined)).then((until) => {
+      if (this.closed) return;
+      if (term === undefined || until === undefined) {
+        this.notify({ t: 'error', code: 'bad_token', ...errors.bad_token });
+        return;
+      }
+      this.#term = { ...term, until };
+      const expiresIn = Math.floor((until - this.#context.clock.now()) / 1000);
+      this.notify({ t: 'authenticated', user: this.user, expiresIn });
+    });
   }
 
   tell(line: string): void {
@@ -153,6 +193,7 @@ export class Client implements Reader, SocketListener {
   tend(now: number, ping: Uint8Array): void {
     if (this.closed) return;
     if (now >= this.#pongBy) this.end(closes.pongTimeout);
+    else if (this.#term !== undefined && now >= this.#term.until) this.end(closes.tokenExpired);
     else if (this.pump.stalledFor(now) >= this.wire.writeWait) this.#evictFurthest();
     else if (now - this.#pingedAt >= this.wire.pingPeriod) {
       this.#pingedAt = now;

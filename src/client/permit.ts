@@ -17,6 +17,24 @@ export interface Permit {
   send?(client: Subscriber, said: Said): Verdict | Promise<Verdict>;
 }
 
+/** Asks one, and the other where it agrees. */
+export function both(one: Permit, other: Permit | undefined): Permit {
+  if (other === undefined) return one;
+  const then = <A extends unknown[]>(
+    first: ((...asked: A) => Verdict | Promise<Verdict>) | undefined,
+    second: ((...asked: A) => Verdict | Promise<Verdict>) | undefined,
+  ) => {
+    if (first === undefined || second === undefined) return first ?? second;
+    return (...asked: A) => {
+      const verdict = first(...asked);
+      if (verdict instanceof Promise) return verdict.then((known) => (known === true ? second(...asked) : known));
+      return verdict === true ? second(...asked) : verdict;
+    };
+  };
+  const [join, send] = [then(one.join, other.join), then(one.send, other.send)];
+  return { ...(join && { join }), ...(send && { send }) };
+}
+
 // What waits behind one question.
 const WAITING = 64;
 

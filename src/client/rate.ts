@@ -54,6 +54,35 @@ export class TokenBucket {
   }
 }
 
+/** What the connections of one address, and those of one user, may do together. */
+export class Shares {
+  readonly #byAddress: Buckets;
+  readonly #byUser: Buckets | undefined;
+  readonly #exempt: (address: string) => boolean;
+  readonly #keyOf: (address: string) => string;
+
+  /**
+   * @param address the rate of an address. @param user that of a user, where users are known. @param exempt addresses without a limit.
+   * @param keyOf names the place that an address is of.
+   */
+  constructor(
+    { address, user }: { readonly address: Rate; readonly user: Rate | undefined },
+    clock: Clock,
+    exempt: (address: string) => boolean,
+    keyOf: (address: string) => string,
+  ) {
+    this.#byAddress = new Buckets(address, clock);
+    this.#byUser = user && new Buckets(user, clock);
+    this.#exempt = exempt;
+    this.#keyOf = keyOf;
+  }
+
+  take({ user, address }: { readonly user: string; readonly address: string }): boolean {
+    if (this.#byUser?.of(user).take() === false) return false;
+    return this.#exempt(address) || this.#byAddress.of(this.#keyOf(address)).take();
+  }
+}
+
 // Past so many the full ones are forgotten.
 const KEPT = 10_000;
 

@@ -12,15 +12,20 @@ export interface ReadPumpContext {
   readonly clock: Clock;
   /** Undefined: as much as it likes. */
   readonly publishRate: Rate | undefined;
+  /** What all connections of one address or one user share of it, if they do. */
+  readonly shares?: { take(client: Pick<Reader, 'user' | 'address'>): boolean };
   /** Absent: everyone may do everything. */
   readonly permit?: Permit;
 }
 
 /** Whose read pump it is. */
 export interface Reader extends Subscriber {
+  readonly address: string;
   /** Tells it something at once; a wire without notices says nothing. */
   notify(notice: Notice): void;
   end(close: Close): void;
+  /** Shows a new token, and is told what comes of it. */
+  refresh(token: string): void;
 }
 
 /** Rooms that one client may be in. */
@@ -46,16 +51,19 @@ export class ReadPump {
   readonly #rooms: Set<string> | undefined;
   /** The room that it is in, where the wire's clients are in one at a time. */
   #room = '';
+  readonly #permit: Permit | undefined;
   /** Undefined where nobody is asked. */
   readonly #turnstile: Turnstile | undefined;
   #refusals = 0;
 
-  constructor(client: Reader, wire: Wire, context: ReadPumpContext) {
+  /** @param permit is asked before it does something; absent: everyone may do everything. */
+  constructor(client: Reader, wire: Wire, context: ReadPumpContext, permit = context.permit) {
     this.#client = client;
     this.#wire = wire;
     this.#context = context;
     this.#rooms = wire.tells.has('joined') ? new Set() : undefined;
-    this.#turnstile = context.permit && new Turnstile((command) => this.#take(command), client);
+    this.#permit = permit;
+    this.#turnstile = permit && new Turnstile((command) => this.#take(command), client);
     const { publishRate: rate, clock } = context;
     if (!rate) return;
     this.#messages = new TokenBucket(rate, clock);
@@ -69,7 +77,7 @@ export class ReadPump {
 
   /** Asks for the rooms that the client is in from the start. @returns why it must be closed, or undefined. */
   open(rooms: readonly string[]): Close | undefined {
-    const { permit } = this.#context;
+    const permit = this.#permit;
     const answers = rooms.map((room) => permit?.join?.(this.#client, room) ?? true);
     const late = answers.some((answer) => answer instanceof Promise);
     return this.#ask(late ? Promise.all(answers) : (answers as Verdict[]), (verdicts) => {
@@ -104,7 +112,7 @@ export class ReadPump {
       return this.#broadcast(command.room === '' ? { ...command, room: this.#room } : command);
     }
     if (command.kind === 'change' || command.kind === 'nothing') {
-      if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, nameOf(command));
+      if (!this.#maySay()) return this.#refuse('rate_limited', closes.rateExceeded, nameOf(command));
       return command.kind === 'change' ? this.#change(command.room) : undefined;
     }
     if (command.kind === 'violation') return command.close;
@@ -113,10 +121,15 @@ export class ReadPump {
     return this.#request(command);
   }
 
+  #maySay(): boolean {
+    if (this.#messages === undefined) return true;
+    return this.#messages.take() && this.#context.shares?.take(this.#client) !== false;
+  }
+
   #broadcast(said: Said): Close | undefined {
-    const { permit } = this.#context;
+    const permit = this.#permit;
     if (this.#rooms?.has(said.room) === false) return this.#refuse('not_member', closes.protocolError, said);
-    if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, said);
+    if (!this.#maySay()) return this.#refuse('rate_limited', closes.rateExceeded, said);
     return permit?.send
       ? this.#ask(permit.send(this.#client, said), (verdict) => this.#say(said, verdict))
       : this.#say(said, true);
@@ -139,6 +152,10 @@ export class ReadPump {
       client.notify({ t: 'pong' });
       return this.#answered(true, {});
     }
+    if (command.kind === 'auth') {
+      client.refresh(command.token);
+      return undefined;
+    }
     const { room } = command;
     if (command.kind === 'join') return this.#join(room, command);
     if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, nameOf(command));
@@ -149,7 +166,7 @@ export class ReadPump {
         return this.#answered(taken, { room });
       }
       case 'signal': {
-        if (this.#messages?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, { room });
+        if (!this.#maySay()) return this.#refuse('rate_limited', closes.rateExceeded, { room });
         const signal = { t: 'signal', room, from: client.user, data: command.data } as const;
         return this.#answered(hub.signal({ room, from: client.user, signal, by: client }), { room });
       }
@@ -163,7 +180,7 @@ export class ReadPump {
   }
 
   #join(room: string, command: Extract<Command, { kind: 'join' }>): Close | undefined {
-    const { permit } = this.#context;
+    const permit = this.#permit;
     if (this.#rooms?.has(room) === false && this.#rooms.size >= MAX_ROOMS) {
       return this.#refuse('too_many_rooms', closes.protocolError, { room });
     }
@@ -173,8 +190,8 @@ export class ReadPump {
 
   #change(room: string): Close | undefined {
     if (room === this.#room) return undefined;
-    const { hub, permit } = this.#context;
-    return this.#ask(permit?.join?.(this.#client, room) ?? true, (verdict) => {
+    const { hub } = this.#context;
+    return this.#ask(this.#permit?.join?.(this.#client, room) ?? true, (verdict) => {
       if (verdict === true && !hub.unregister(this.#client, this.#room)) return this.#refuse('busy', closes.busy, {});
       return this.#enter({ room, history: 0 }, verdict);
     });

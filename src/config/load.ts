@@ -52,6 +52,12 @@ function check(given: (setting: Setting) => { value: unknown; origin: string }, 
   const checked = settings as unknown as Settings;
   checkPage(checked.web, origins['web'], exists);
   for (const { web } of checked.listeners) checkPage(web, origins['listeners'], exists);
+  for (const { tlsCert, tlsKey } of [checked, ...checked.listeners]) {
+    if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new ConfigError('tlsCert and tlsKey go together');
+  }
+  if (checked.auth === 'jwt' && (checked.jwtSecret === undefined) === (checked.jwtKey === undefined)) {
+    throw new ConfigError(`${origins['auth']}: "jwt" needs one of jwtSecret and jwtKey`);
+  }
   return { settings: checked, origins };
 }
 

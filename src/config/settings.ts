@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import * as v from 'valibot';
 
 /** Messages that a client may send: `burst` at once, then `perSecond`. */
@@ -18,7 +19,11 @@ export interface ListenerSettings {
   readonly host: string;
   readonly port: number;
   readonly wire: WireChoice;
+  /** A folder whose `index.html` is served at `/` instead of the chat. */
   readonly web: string | undefined;
+  /** Files in PEM; both, or neither for plain HTTP. */
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
 }
 
 const wireNames = [
@@ -36,12 +41,7 @@ const wireNames = [
 type WireChoice = 'auto' | (typeof wireNames)[number];
 
 /** Everything that `pumphouse serve` can be told. */
-export interface Settings {
-  readonly host: string;
-  readonly port: number;
-  readonly wire: WireChoice;
-  /** A folder whose `index.html` is served at `/` instead of the chat. */
-  readonly web: string | undefined;
+export interface Settings extends ListenerSettings {
   readonly engine: 'lmdb' | 'memory';
   /** Where the engine lmdb keeps the rooms. */
   readonly data: string;
@@ -58,6 +58,23 @@ export interface Settings {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** By the room's name. */
   readonly rooms: Readonly<Record<string, RoomSettings>>;
+  /** Who may come in: everyone, who has signed in with a password, who has a token. */
+  readonly auth: 'open' | 'otp' | 'jwt';
+  /** The users file. */
+  readonly users: string;
+  /** What tokens are signed with: a shared secret, or a file with a public key or a JWKS. */
+  readonly jwtSecret: string | undefined;
+  readonly jwtKey: string | undefined;
+  /** Who tokens must be from, and for whom. */
+  readonly jwtIssuer: string | undefined;
+  readonly jwtAudience: string | undefined;
+  /** Whose pages may connect, beside this host's own. */
+  readonly origin: readonly string[];
+  /** Proxies whose word on the client's address counts. */
+  readonly trustProxy: readonly string[];
+  readonly maxConnections: number;
+  /** Undefined: 1,000, but for those from this machine. */
+  readonly connectionsPerAddress: number | undefined;
   /** In place of the one that host, port, wire and web describe, unless it is empty. */
   readonly listeners: readonly ListenerSettings[];
 }
@@ -67,6 +84,8 @@ export interface Setting {
   readonly name: keyof Settings;
   /** What its value is called in the help; undefined for one that only a config file can give. */
   readonly value: string | undefined;
+  /** Whether it may be given more than once. */
+  readonly list?: true;
   readonly help: string;
   readonly schema: v.GenericSchema<unknown, unknown>;
   /** As it would be written on the command line. */
@@ -126,6 +145,39 @@ const rooms = v.pipe(
   ),
 );
 
+const list = (what: string) =>
+  v.pipe(
+    v.union(
+      [
+        v.array(v.pipe(v.string(), v.nonEmpty())),
+        v.pipe(
+          v.string(),
+          v.transform((given) => given.split(',').map((one) => one.trim())),
+        ),
+      ],
+      `is not ${what}`,
+    ),
+    v.check((all) => !all.includes(''), `is not ${what}`),
+  );
+
+const ORIGINS = 'is not a list of origins, as in https://chat.example or https://*.chat.example';
+const origins = v.pipe(
+  list(ORIGINS.slice('is not '.length)),
+  v.check((all) => all.every((one) => /^https?:\/\/(\*\.)?[^/*\s]+$/i.test(one)), ORIGINS),
+);
+
+const PROXIES = 'is not a list of addresses or networks, as in 10.0.0.0/8';
+const proxies = v.pipe(
+  list(PROXIES.slice('is not '.length)),
+  v.check((all) => all.every(isNetwork), PROXIES),
+);
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/');
+  const widest = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) > 0 && more.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= widest));
+}
+
 const TEXT_LISTENER = 'is not a list of listeners';
 const listeners = v.pipe(
   v.array(
@@ -134,10 +186,12 @@ const listeners = v.pipe(
       port: integer('a port', 0, 65_535),
       wire: v.optional(oneOf(['auto', ...wireNames]), 'auto'),
       web: v.optional(v.string('is not a folder')),
+      tlsCert: v.optional(v.string('is not a file')),
+      tlsKey: v.optional(v.string('is not a file')),
     }),
     TEXT_LISTENER,
   ),
-  v.transform((all) => all.map((one) => ({ ...one, web: one.web }))),
+  v.transform((all) => all.map((one) => ({ web: undefined, tlsCert: undefined, tlsKey: undefined, ...one }))),
 );
 
 const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
@@ -171,6 +225,92 @@ export const table: readonly Setting[] = [
     fallback: undefined,
     schema: v.optional(text('a folder')),
     help: 'serve the page in this folder instead of the chat',
+  },
+  {
+    name: 'tlsCert',
+    value: 'FILE',
+    fallback: undefined,
+    schema: v.optional(text('a file')),
+    help: 'certificate and its chain in PEM, for https and wss; read again at SIGHUP',
+  },
+  {
+    name: 'tlsKey',
+    value: 'FILE',
+    fallback: undefined,
+    schema: v.optional(text('a file')),
+    help: 'its key in PEM',
+  },
+  {
+    name: 'auth',
+    value: 'MODE',
+    fallback: 'open',
+    schema: oneOf(['open', 'otp', 'jwt']),
+    help: 'who may come in: open, everyone; otp, who signs in at /login; jwt, who has a token',
+  },
+  {
+    name: 'users',
+    value: 'FILE',
+    fallback: 'pumphouse-users.json',
+    schema: text('a file'),
+    help: 'users and their passwords, for otp; see pumphouse user',
+  },
+  {
+    name: 'jwtSecret',
+    value: 'SECRET',
+    fallback: undefined,
+    schema: v.optional(v.pipe(text('a secret'), v.minBytes(32, 'is not a secret of 32 bytes or more'))),
+    help: 'secret that tokens are signed with (HS256)',
+  },
+  {
+    name: 'jwtKey',
+    value: 'FILE',
+    fallback: undefined,
+    schema: v.optional(text('a file')),
+    help: 'public key (RS256, ES256, EdDSA) or JWKS that tokens are signed with',
+  },
+  {
+    name: 'jwtIssuer',
+    value: 'NAME',
+    fallback: undefined,
+    schema: v.optional(text('a name')),
+    help: 'who tokens must be from',
+  },
+  {
+    name: 'jwtAudience',
+    value: 'NAME',
+    fallback: undefined,
+    schema: v.optional(text('a name')),
+    help: 'whom tokens must be for',
+  },
+  {
+    name: 'origin',
+    value: 'ORIGIN',
+    list: true,
+    fallback: [],
+    schema: origins,
+    help: 'pages that may connect beside those of this host, as in https://*.chat.example; may be repeated',
+  },
+  {
+    name: 'trustProxy',
+    value: 'ADDRESS',
+    list: true,
+    fallback: [],
+    schema: proxies,
+    help: 'proxy whose X-Forwarded-For counts: an address or a network; may be repeated',
+  },
+  {
+    name: 'maxConnections',
+    value: 'N',
+    fallback: 100_000,
+    schema: integer('a number of connections', 1, 10_000_000),
+    help: 'more than these are refused with 503',
+  },
+  {
+    name: 'connectionsPerAddress',
+    value: 'N',
+    fallback: undefined,
+    schema: v.optional(integer('a number of connections', 1, 10_000_000)),
+    help: 'more than these from one address are refused with 429; by default 1000, but any number from this machine',
   },
   {
     name: 'engine',

@@ -15,10 +15,9 @@ const ROOMS = 128;
  * Reads `?user=`, `?resume=` and `?room=` (as often as there are rooms). A token of another server's, or of one whose secret is
  * lost, gets a new session.
  *
- * @param asked the query. @param known who it is, whatever name it asks for. @returns the admission, or the refusal.
+ * @param known who it is, whatever name it asks for. @returns the admission, or the refusal.
  */
-export function admit(asked: string, sessions: Sessions, known?: string): Admission | HttpResponse {
-  const query = new URLSearchParams(asked);
+export function admit(query: URLSearchParams, sessions: Sessions, known?: string): Admission | HttpResponse {
   const rooms = [...new Set(query.getAll('room'))];
   if (rooms.length > ROOMS || rooms.some((room) => !hasBytes(room, ROOM_BYTES))) return plainText(400, 'Bad room');
   const user = known ?? query.get('user') ?? undefined;

@@ -1,5 +1,14 @@
 import type { HttpResponse } from '../transport/port.ts';
 
+/** Who is not known here gets no word of why. */
+export function unauthorized(): HttpResponse {
+  return { status: 401, headers: {}, body: '' };
+}
+
+export function tooMany(): HttpResponse {
+  return plainText(429, 'Too Many Requests', { 'Retry-After': '1' });
+}
+
 /** A line of text, as Go's `http.Error` writes it. */
 export function plainText(status: number, line: string, headers: Record<string, string> = {}): HttpResponse {
   const type = { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff' };

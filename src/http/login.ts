@@ -1,26 +1,27 @@
 import { isUtf8 } from 'node:buffer';
+import type { Authority } from '../auth/authority.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
-import { plainText } from './answers.ts';
+import { plainText, tooMany, unauthorized } from './answers.ts';
 
 export const LOGIN_PATH = '/login';
 
 const MOST = 4096;
 
-/** Whether it is them: a ticket, or the refusal. */
-export type SignIn = (username: string, password: string, address: string) => Promise<{ otp: string } | HttpResponse>;
+type SignIn = Authority['signIn'];
 
 /** Answers `{ username, password }` with a ticket for one handshake, `{ otp }`. */
-export function createLogin(signIn: SignIn) {
+export function createLogin(signIn: SignIn, addressOf: (request: HttpRequest) => string) {
   return async (request: HttpRequest): Promise<HttpResponse> => {
-    const { remoteAddress } = request;
+    const address = addressOf(request);
     const body = await request.body(MOST);
     if (body === undefined) return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
     const { username, password } = credentialsIn(body) ?? {};
     if (typeof username !== 'string' || typeof password !== 'string') {
       return plainText(400, 'username and password are required, as JSON');
     }
-    const signedIn = await signIn(username, password, remoteAddress);
-    if ('status' in signedIn) return signedIn;
+    const signedIn = await signIn(username, password, address);
+    if (signedIn === 'limited') return tooMany();
+    if (typeof signedIn === 'string') return unauthorized();
     const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
     return { status: 200, headers, body: JSON.stringify(signedIn) };
   };

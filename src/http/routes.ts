@@ -16,7 +16,7 @@ export interface RouteOptions {
   /** Whether the server is on its way out. */
   readonly draining: () => boolean;
   /** What a request gets that is no handshake, where clients connect; undefined elsewhere. */
-  readonly noHandshake: (request: HttpRequest) => HttpResponse | undefined;
+  readonly noHandshake: (request: HttpRequest) => Promise<HttpResponse> | undefined;
   readonly publish: Handler;
   /** Whether a request to publish that is no POST is refused; else it gets the page. */
   readonly postOnly: boolean;

@@ -9,7 +9,7 @@ export type HubEvents = {
   /** A connection is open. */
   connected: { client: string; wire: string; remoteAddress: string };
   /** A connection is over. `by` says who closed it first. */
-  disconnected: { client: string; wire: string; close: Close; by: 'server' | 'peer' };
+  disconnected: { client: string; wire: string; remoteAddress: string; close: Close; by: 'server' | 'peer' };
   /** A client became a member of a room, which now has `members`. */
   registered: { client: string; room: string; members: number };
   /** A client is no longer a member of a room. */

@@ -26,8 +26,8 @@ export function logEvents(events: Events, log: Logger, now: () => number = Date.
   events.on('drained', (event) => log.debug(event, 'drained'));
   events.on('evicted', (event) => log.warn(event, 'evicted'));
   events.on('failed', ({ event, error }) => log.error({ event, err: error }, 'a listener failed'));
-  events.on('disconnected', ({ client, wire, close, by }) => {
-    log.info({ client, wire, code: close.code, reason: close.reason, by }, 'closed');
+  events.on('disconnected', ({ client, wire, remoteAddress, close, by }) => {
+    log.info({ client, wire, remoteAddress, code: close.code, reason: close.reason, by }, 'closed');
   });
   if (log.isLevelEnabled('trace')) events.on('committed', (event) => log.trace(event, 'committed'));
   events.on('overloaded', overloads(log, now));

@@ -29,7 +29,9 @@ export const closes = {
   writeTimeout: { code: 4001, reason: 'took nothing for too long' },
   pongTimeout: { code: 4002, reason: 'no pong in time' },
   rateExceeded: { code: 4003, reason: 'sending too fast' },
+  tokenExpired: { code: 4004, reason: 'the token has expired: refresh it and come back' },
   replaced: { code: 4500, reason: 'another connection goes on with this session' },
+  unauthenticated: { code: 4501, reason: 'not signed in' },
 } as const satisfies Record<string, Close>;
 
 /** A name of the table: how the code refers to a close. */

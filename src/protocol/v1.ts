@@ -68,7 +68,13 @@ export interface Ping {
   readonly t: 'ping';
 }
 
-export type ClientMessage = Join | Leave | Send | Signal | HistoryRequest | Ack | Ping;
+/** Shows a token: first, where the connection was opened without one, and again before the last one expires. */
+export interface Auth {
+  readonly t: 'auth';
+  readonly token: string;
+}
+
+export type ClientMessage = Join | Leave | Send | Signal | HistoryRequest | Ack | Ping | Auth;
 
 // ── What a server sends ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -94,6 +100,15 @@ export interface Welcome {
   readonly limits: Limits;
   /** Seconds after which silence means that the connection is dead, if pings are not answered. */
   readonly heartbeat: number;
+  /** Seconds until the token expires; absent where none was asked for. */
+  readonly expiresIn?: number;
+}
+
+/** The token of an `auth` is in force. */
+export interface Authenticated {
+  readonly t: 'authenticated';
+  readonly user: string;
+  readonly expiresIn: number;
 }
 
 /** It is a member now; the messages after `seq` follow. `recovered` is false where some after its `since` are missing. */
@@ -206,6 +221,7 @@ export type ServerMessage =
   | Signalled
   | History
   | Pong
+  | Authenticated
   | Drain
   | ErrorMessage;
 
@@ -216,6 +232,8 @@ export const errors = {
   bad_field: { message: 'a field is missing or is not what it should be', retry: false },
   bad_room: { message: 'a room has a name of 1 to 128 bytes', retry: false },
   forbidden: { message: 'not allowed', retry: false },
+  unauthenticated: { message: 'a token is asked for first', retry: false },
+  bad_token: { message: 'the token is not valid here, or not this user’s', retry: false },
   not_member: { message: 'not a member of this room', retry: false },
   too_many_rooms: { message: 'in too many rooms', retry: false },
   rate_limited: { message: 'sending too fast', retry: true, retryAfter: 1000 },

@@ -1,4 +1,5 @@
 import type { Close } from '../protocol/close-codes.ts';
+import type { TlsFiles } from './tls.ts';
 
 /** What became of a frame: handed to the kernel, kept by the transport until the socket drains, or refused. */
 export const SENT = 1;
@@ -89,12 +90,16 @@ export interface TransportOptions {
   readonly maxPayload: number;
   /** Bytes that may wait for one slow socket before its frames are DROPPED. */
   readonly maxBackpressure: number;
+  /** For https and wss; plain where absent. */
+  readonly tls?: TlsFiles;
 }
 
 export interface Transport {
   readonly name: 'uws' | 'ws';
   /** Starts to listen. Port 0 takes a free one. @returns the port. Rejects with a Node `code` such as EADDRINUSE. */
   listen(host: string, port: number): Promise<number>;
+  /** Reads the certificate again: for connections from then on. @throws Error with one clear line, and goes on with the old one. */
+  renewCertificate(): void;
   /** Takes no more connections; those that are open stay. */
   stopListening(): void;
   /** Cuts every connection that is still open, without a close frame. */

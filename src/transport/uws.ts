@@ -16,6 +16,7 @@ import type {
 } from './port.ts';
 import { DROPPED } from './port.ts';
 import { clipReason, plainAddress } from './text.ts';
+import { readTls } from './tls.ts';
 
 /** The package alias whose binary fits this Node and this C library, or why none does. */
 type UwsChoice = { readonly alias: string } | { readonly unavailable: string };
@@ -106,24 +107,58 @@ class UwsSocket implements Socket {
 class UwsTransport implements Transport {
   readonly name = 'uws';
   readonly #uws: typeof UWS;
-  readonly #app: UWS.TemplatedApp;
+  readonly #application: Application;
+  readonly #options: TransportOptions;
+  /** The newest takes connections; those before it have an older certificate, and keep theirs. */
+  readonly #apps: UWS.TemplatedApp[] = [];
   #listening: UWS.us_listen_socket | undefined;
+  #place: { readonly host: string; readonly port: number } | undefined;
 
   constructor(uws: typeof UWS, application: Application, options: TransportOptions) {
     this.#uws = uws;
-    this.#app = uws.App();
-    this.#app.ws<Connection>('/*', behaviour(uws, application, options));
-    this.#app.any('/*', (res, req) => answer(res, req, application));
+    this.#application = application;
+    this.#options = options;
   }
 
   async listen(host: string, port: number): Promise<number> {
+    const app = this.#createApp();
     await probe(host, port);
+    const listening = await this.#listenWith(app, host, port);
+    this.#listening = listening;
+    this.#place = { host, port: this.#uws.us_socket_local_port(listening) };
+    return this.#place.port;
+  }
+
+  /** Its apps have one certificate for their life: another one takes over the port, which uWebSockets.js shares. */
+  renewCertificate(): void {
+    if (!this.#options.tls || !this.#place || !this.#listening) return;
+    const app = this.#createApp();
+    const old = this.#listening;
+    const { host, port } = this.#place;
+    this.#listenWith(app, host, port).then(
+      (listening) => {
+        this.#listening = listening;
+        this.#uws.us_listen_socket_close(old);
+      },
+      () => {},
+    );
+  }
+
+  #createApp(): UWS.TemplatedApp {
+    const { tls } = this.#options;
+    if (tls) readTls(tls);
+    const app = tls ? this.#uws.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : this.#uws.App();
+    app.ws<Connection>('/*', behaviour(this.#uws, this.#application, this.#options));
+    app.any('/*', (res, req) => answer(res, req, this.#application));
+    this.#apps.push(app);
+    return app;
+  }
+
+  #listenWith(app: UWS.TemplatedApp, host: string, port: number): Promise<UWS.us_listen_socket> {
     return new Promise((resolve, reject) => {
-      this.#app.listen(host, port, (socket) => {
-        if (!socket)
-          return reject(Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRNOTAVAIL' }));
-        this.#listening = socket;
-        resolve(this.#uws.us_socket_local_port(socket));
+      app.listen(host, port, (socket) => {
+        if (socket) resolve(socket);
+        else reject(Object.assign(new Error(`cannot listen on ${host}:${port}`), { code: 'EADDRNOTAVAIL' }));
       });
     });
   }
@@ -135,7 +170,7 @@ class UwsTransport implements Transport {
 
   terminate(): void {
     this.#listening = undefined;
-    this.#app.close();
+    for (const app of this.#apps) app.close();
   }
 }
 

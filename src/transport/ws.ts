@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -17,6 +18,7 @@ import type {
 } from './port.ts';
 import { DROPPED, QUEUED, SENT } from './port.ts';
 import { clipReason, plainAddress } from './text.ts';
+import { readTls } from './tls.ts';
 
 const TEXT = { binary: false, compress: false, fin: true };
 const NOTHING = Buffer.alloc(0);
@@ -117,7 +119,7 @@ class WsTransport implements Transport {
   readonly name = 'ws';
   readonly #application: Application;
   readonly #options: TransportOptions;
-  readonly #server: Server;
+  readonly #server: Server | SecureServer;
   readonly #wss: WebSocketServer;
   readonly #sockets = new Set<WsSocket>();
   /** The subprotocol of the handshake that is being answered. */
@@ -139,7 +141,10 @@ class WsTransport implements Transport {
       requestTimeout: REQUEST_TIMEOUT,
       connectionsCheckingInterval: 2_000,
     };
-    this.#server = createServer(timeouts, (request, response) => void this.#answer(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response);
+    this.#server = options.tls
+      ? createSecureServer({ ...timeouts, ...readTls(options.tls) }, answer)
+      : createServer(timeouts, answer);
     this.#server.on('upgrade', (request, tcp, head) => this.#upgrade(request, tcp, head));
   }
 
@@ -152,6 +157,10 @@ class WsTransport implements Transport {
         resolve((this.#server.address() as AddressInfo).port);
       });
     });
+  }
+
+  renewCertificate(): void {
+    if (this.#options.tls) (this.#server as SecureServer).setSecureContext(readTls(this.#options.tls));
   }
 
   stopListening(): void {

@@ -52,6 +52,7 @@ function command(line: string): Command {
 function read(value: Fields): Command {
   const { t, room } = value;
   if (t === 'ping') return { kind: 'ping' };
+  if (t === 'auth') return isToken(value['token']) ? { kind: 'auth', token: value['token'] } : refusal('bad_field', {});
   const reader = typeof t === 'string' && Object.hasOwn(readers, t) ? readers[t as keyof typeof readers] : undefined;
   if (!reader) return refusal('unknown_type', value);
   if (!isName(room, fields.room)) return refusal('bad_room', value);
@@ -117,6 +118,10 @@ function isName(value: unknown, bytes: number): value is string {
   return typeof value === 'string' && value !== '' && value.length <= bytes && Buffer.byteLength(value) <= bytes;
 }
 
+function isToken(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
 /** What is nested deeper could not be written as JSON again: that recurses. */
 function isData(value: unknown, depth = fields.depth): value is Json {
   if (typeof value !== 'object' || value === null) return value !== undefined;
@@ -145,6 +150,7 @@ const tells: Wire['tells'] = new Set([
   'signal',
   'history',
   'pong',
+  'authenticated',
   'drain',
   'error',
 ] as const);

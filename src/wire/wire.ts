@@ -33,6 +33,7 @@ export type Command =
     }
   | { readonly kind: 'ack'; readonly room: string; readonly seq: number }
   | { readonly kind: 'ping' }
+  | { readonly kind: 'auth'; readonly token: string }
   /** It goes to another room from the one that it is in. */
   | { readonly kind: 'change'; readonly room: string }
   /** A frame that this wire passes over. */

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { SignJWT } from 'jose';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { jwtAuthority, secretKey } from '../../src/auth/jwt.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { Events } from '../../src/hub/events.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
@@ -12,6 +14,17 @@ import { type Options, type Peer, serve } from './server.ts';
 const specification = readFileSync('PROTOCOL.md', 'utf8');
 const rules = [...specification.matchAll(/^- \*\*([A-Z]\d+)\*\*/gm)].map(([, rule]) => rule as string);
 const covered = new Set<string>();
+
+const SECRET = 'a secret of at least thirty-two bytes';
+const authority = jwtAuthority(secretKey(SECRET));
+
+/** A token with these claims. @param expires seconds from now. */
+function token(claims: Record<string, unknown>, expires = 60, secret = SECRET): Promise<string> {
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256' })
+    .setExpirationTime(Math.floor(Date.now() / 1000) + expires)
+    .sign(Buffer.from(secret));
+}
 
 /** A case of these rules of PROTOCOL.md, by their numbers. */
 function rule(numbers: string, what: string, run: () => Promise<void>): void {
@@ -108,6 +121,98 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       }
     },
   );
+
+  rule('T1', 'a token comes with the handshake in one of three ways, and a false one is 401', async () => {
+    const { port, connect } = await start({ authority });
+    const good = await token({ sub: 'ada' });
+    const ways: [string, string[], Record<string, string>][] = [
+      ['', [], { authorization: `Bearer ${good}` }],
+      [`?user=eve&token=${good}`, [], {}],
+      ['', [`bearer.${good}`], {}],
+    ];
+    for (const [query, protocols, headers] of ways) {
+      const peer = await connect(query, protocols, headers);
+      expect((await peer.next('welcome')).user).toBe('ada');
+      expect(peer.socket.protocol).toBe('pumphouse.v1');
+    }
+    const expired = await token({ sub: 'ada' }, -1);
+    const other = await token({ sub: 'ada' }, 60, 'another secret of thirty-two bytes!');
+    for (const bad of [
+      '',
+      'x',
+      `${good}x`,
+      expired,
+      other,
+      await token({}),
+      await token({ sub: '' }),
+      'x'.repeat(2000),
+    ]) {
+      expect(await refusedWith(port, `?token=${bad}`)).toBe(401);
+    }
+  });
+
+  rule('T2', 'who connects without a token shows it first, or is closed', async () => {
+    const { connect } = await start({ authority });
+    const ada = await connect();
+    ada.send({ t: 'auth', token: await token({ sub: 'ada' }) });
+    expect((await ada.next('welcome')).user).toBe('ada');
+    expect((await ada.join('r')).recovered).toBe(true);
+    for (const [first, code] of [
+      [{ t: 'auth', token: 'false' }, 'bad_token'],
+      [{ t: 'join', room: 'r' }, 'unauthenticated'],
+      [{ t: 'ping' }, 'unauthenticated'],
+    ] as const) {
+      const other = await connect();
+      other.send(first);
+      expect((await other.next('error')).code).toBe(code);
+      expect(await other.closed).toEqual(closes.unauthenticated);
+    }
+    expect(ada.socket.readyState).toBe(WebSocket.OPEN);
+  });
+
+  rule('T3 T4', 'a token expires, unless another one of the same user is shown in time', async () => {
+    const { connect } = await start({ authority });
+    const [ada, bob] = await Promise.all(
+      ['ada', 'bob'].map(async (sub) => connect(`?token=${await token({ sub }, 2)}`)),
+    );
+    if (!ada || !bob) throw new Error('two connect');
+    expect([1, 2]).toContain((await ada.next('welcome')).expiresIn);
+    ada.send({ t: 'auth', token: await token({ sub: 'bob' }) });
+    expect((await ada.next('error')).code).toBe('bad_token');
+    ada.send({ t: 'auth', token: await token({ sub: 'ada' }, 60) });
+    const { user, expiresIn } = await ada.next('authenticated');
+    expect([user, [59, 60].includes(expiresIn)]).toEqual(['ada', true]);
+    expect(await bob.closed).toEqual(closes.tokenExpired);
+    expect(ada.socket.readyState).toBe(WebSocket.OPEN);
+  });
+
+  rule('T4', 'a server that asks for no tokens knows none', async () => {
+    const ada = await (await start()).connect();
+    ada.send({ t: 'auth', token: 'any' });
+    expect((await ada.next('error')).code).toBe('bad_token');
+  });
+
+  rule('T5', 'a token may name rooms, and a new one other rooms', async () => {
+    const { connect } = await start({ authority });
+    const rooms = [{ name: 'news', send: false }, { name: 'team-*' }, { name: 'drop', join: false }];
+    const ada = await connect(`?token=${await token({ sub: 'ada', rooms })}`);
+    await ada.join('news');
+    await ada.join('team-red');
+    await ada.say('team-red', 1);
+    for (const refused of [
+      { t: 'send', room: 'news', id: '1', data: 1 },
+      { t: 'join', room: 'drop' },
+      { t: 'join', room: 'team' },
+    ] as const) {
+      ada.send(refused);
+      expect(await ada.next('error')).toMatchObject({ code: 'forbidden', room: refused.room });
+    }
+    ada.send({ t: 'auth', token: await token({ sub: 'ada', rooms: [{ name: 'team' }] }) });
+    await ada.next('authenticated');
+    await ada.join('team');
+    ada.send({ t: 'send', room: 'team-red', id: '2', data: 1 });
+    expect(await ada.next('error')).toMatchObject({ code: 'forbidden', room: 'team-red' });
+  });
 
   rule('F1 F4 F5', 'a frame holds several messages, and a bad line spoils no other', async () => {
     const { ada } = await pair();

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
+import type { Authority } from '../../src/auth/authority.ts';
+import { openAuthority } from '../../src/auth/open.ts';
 import { Sessions } from '../../src/auth/sessions.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
@@ -7,6 +9,7 @@ import type { Rate } from '../../src/client/rate.ts';
 import { createWires, Dialects } from '../../src/dialects.ts';
 import { memory } from '../../src/engine/memory.ts';
 import { Gate } from '../../src/gate.ts';
+import { Crowd } from '../../src/http/crowd.ts';
 import { systemClock, systemScheduler } from '../../src/hub/clock.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { Engine } from '../../src/hub/ports.ts';
@@ -14,7 +17,7 @@ import type { HubSettings } from '../../src/hub/settings.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
-import type { Application, Transport } from '../../src/transport/port.ts';
+import type { Application, HttpRequest, Transport } from '../../src/transport/port.ts';
 import type { Wire, WireLimits } from '../../src/wire/wire.ts';
 
 export interface Options {
@@ -22,21 +25,28 @@ export interface Options {
   readonly limits?: Partial<WireLimits>;
   readonly publishRate?: Rate;
   readonly engine?: Engine;
+  readonly authority?: Authority;
 }
 
+const tickets = new Tickets(() => systemClock.now());
+
 type By<T extends ServerMessage['t']> = Extract<ServerMessage, { t: T }>;
+
+type ConnectArguments = [query?: string, protocols?: string[], headers?: Record<string, string>];
 
 /** A server of the native protocol, on real sockets. */
 export async function serve(
   transport: Transport['name'],
-  { settings = {}, limits, publishRate, engine }: Options = {},
+  { settings = {}, limits, publishRate, engine, authority = openAuthority(tickets) }: Options = {},
 ) {
   const hub = new Hub({ engine: engine ?? memory(), settings });
   await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const tickets = new Tickets(() => systemClock.now());
-  const gate = new Gate({ sessions: new Sessions(Buffer.from('a secret')), tickets, context });
+  const crowd = new Crowd({ all: 1e6, perAddress: undefined });
+  const addressOf = ({ remoteAddress }: HttpRequest) => remoteAddress;
+  const sessions = new Sessions(Buffer.from('a secret'));
+  const gate = new Gate({ sessions, authority, context, scheduler: systemScheduler, origins: [], crowd, addressOf });
   const dialects = new Dialects(createWires(limits), 'auto');
   const application: Application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
@@ -50,7 +60,7 @@ export async function serve(
     await hub.settle();
     await hub.close();
   };
-  return { hub, keepalive, port, close, connect: (query = '') => Peer.connect(port, query) };
+  return { hub, keepalive, port, close, connect: (...how: ConnectArguments) => Peer.connect(port, ...how) };
 }
 
 /** A client of the protocol that is written by its letter: it sends what a test says, and keeps what comes. */
@@ -70,8 +80,9 @@ export class Peer {
     this.closed = once(socket, 'close').then(([code, reason]) => ({ code: Number(code), reason: String(reason) }));
   }
 
-  static async connect(port: number, query = ''): Promise<Peer> {
-    const peer = new Peer(new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, SUBPROTOCOL));
+  static async connect(port: number, ...[query = '', protocols = [], headers = {}]: ConnectArguments): Promise<Peer> {
+    const url = `ws://127.0.0.1:${port}/ws${query}`;
+    const peer = new Peer(new WebSocket(url, [SUBPROTOCOL, ...protocols], { headers }));
     await once(peer.socket, 'open');
     return peer;
   }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkHandshake } from '../../src/http/handshake.ts';
 import { createRoutes } from '../../src/http/routes.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
-import type { HttpRequest } from '../../src/transport/port.ts';
+import type { HttpRequest, HttpResponse } from '../../src/transport/port.ts';
 
 const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => 'a 1\n' };
 let folder: string;
@@ -35,7 +35,8 @@ const rest = {
   postOnly: true,
   pageEverywhere: false,
   template: false,
-  noHandshake: (request: HttpRequest) => (request.path === '/ws' ? checkHandshake(request, 'gorilla') : undefined),
+  noHandshake: (request: HttpRequest) =>
+    request.path === '/ws' ? Promise.resolve(checkHandshake(request, 'gorilla') as HttpResponse) : undefined,
 };
 
 const ask = (path: string, { method = 'GET', own = false } = {}) =>

@@ -15,9 +15,23 @@ function logging(level: string, now: () => number = () => 0) {
 
 test('a close is one line with its code, its reason and who closed', () => {
   const { events, lines } = logging('info');
-  events.emit('disconnected', { client: 'c1', wire: 'gorilla', close: closes.goingAway, by: 'server' });
+  events.emit('disconnected', {
+    client: 'c1',
+    wire: 'gorilla',
+    close: closes.goingAway,
+    remoteAddress: '10.0.0.1',
+    by: 'server',
+  });
   expect(lines).toMatchObject([
-    { level: 30, msg: 'closed', client: 'c1', code: 1001, reason: closes.goingAway.reason, by: 'server' },
+    {
+      level: 30,
+      msg: 'closed',
+      client: 'c1',
+      code: 1001,
+      reason: closes.goingAway.reason,
+      remoteAddress: '10.0.0.1',
+      by: 'server',
+    },
   ]);
 });
 

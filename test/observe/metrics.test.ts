@@ -21,7 +21,13 @@ test("the Hub's events are counted, its state is read when someone asks", async 
   events.emit('committed', { room: 'r', from: 11, to: 11, members: 1 });
   events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 1, records: 9, why: '' });
   events.emit('overloaded', { mailbox: 'broadcast', capacity: 1 });
-  events.emit('disconnected', { client: 'c1', wire: 'gorilla', close: closes.goingAway, by: 'server' });
+  events.emit('disconnected', {
+    client: 'c1',
+    wire: 'gorilla',
+    close: closes.goingAway,
+    remoteAddress: '10.0.0.1',
+    by: 'server',
+  });
   expect(await samples(metrics.text())).toEqual({
     pumphouse_connections: 3,
     pumphouse_rooms: 2,
@@ -41,7 +47,13 @@ test('a peer cannot make metrics grow by closing with code after code', async ()
   const events = createEvents();
   const metrics = collectMetrics(events, readings);
   for (let code = 1000; code < 5000; code++) {
-    events.emit('disconnected', { client: 'c', wire: 'gorilla', close: { code, reason: '' }, by: 'peer' });
+    events.emit('disconnected', {
+      client: 'c',
+      wire: 'gorilla',
+      close: { code, reason: '' },
+      remoteAddress: '10.0.0.1',
+      by: 'peer',
+    });
   }
   const labels = Object.keys(await samples(metrics.text())).filter((name) => name.startsWith('pumphouse_closes_total'));
   expect(labels.length).toBeLessThan(30);

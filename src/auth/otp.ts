@@ -1,0 +1,62 @@
+import type { Authority, Known } from './authority.ts';
+import { verifyPassword } from './passwords.ts';
+import type { Tickets } from './tickets.ts';
+import type { Users } from './users.ts';
+
+/** Whether so many attempts by this key are allowed. */
+export interface Attempts {
+  byAddress(address: string): boolean;
+  byName(name: string): boolean;
+}
+
+// Each takes 32 MiB and a thread for a while.
+const AT_ONCE = 2;
+const WAITING = 32;
+
+/** Who signs in with user name and password gets a ticket; nobody comes in without one. */
+export function otpAuthority(users: Users, tickets: Tickets, attempts: Attempts): Authority {
+  const turn = createTurns(AT_ONCE, WAITING);
+
+  const verified = async (username: string, password: string, address: string): Promise<boolean | 'limited'> => {
+    if (!attempts.byAddress(address) || !attempts.byName(username)) return 'limited';
+    return turn(() => verifyPassword(password, users.hashOf(username)));
+  };
+
+  return {
+    later: false,
+    resumes: async (user) => users.hashOf(user) !== undefined,
+    async signIn(username, password, address) {
+      const answer = await verified(username, password, address);
+      if (answer === 'limited') return 'limited';
+      return answer ? { otp: tickets.issue(username) } : 'false';
+    },
+    identify({ ticket, basic, address }) {
+      if (ticket !== undefined) return tickets.known(ticket);
+      if (basic === undefined) return 'nobody';
+      const [username, password] = basic;
+      return verified(username, password, address).then((answer): Known | 'false' | 'limited' => {
+        if (answer === 'limited') return 'limited';
+        return answer ? { user: username } : 'false';
+      });
+    },
+  };
+}
+
+/** Lets so much work run at once, and so much wait. */
+function createTurns(atOnce: number, most: number) {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async <T>(work: () => Promise<T>): Promise<T | 'limited'> => {
+    if (running >= atOnce) {
+      if (waiting.length >= most) return 'limited';
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    } else running++;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running--;
+    }
+  };
+}

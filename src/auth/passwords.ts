@@ -1,0 +1,32 @@
+import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
+
+// 32 MiB and three passes: what OWASP's password storage cheat sheet asks of scrypt at this memory.
+const COST = { N: 2 ** 15, r: 8, p: 3 };
+const MEMORY = 64 * 1024 * 1024;
+const BYTES = 32;
+
+/** A password's hash, with its salt and what it costs, on one line. */
+export async function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(16);
+  const { N, r, p } = COST;
+  const hash = await derive(password, salt, COST);
+  return ['scrypt', N, r, p, salt.toString('base64url'), hash.toString('base64url')].join('$');
+}
+
+/** Compares in constant time. A line that is no hash matches no password, and takes as long. */
+export async function verifyPassword(password: string, line: string | undefined): Promise<boolean> {
+  const [scheme, N, r, p, salt = '', hash = ''] = (line ?? '').split('$');
+  const cost = { N: Number(N), r: Number(r), p: Number(p) };
+  const usable = scheme === 'scrypt' && cost.N <= COST.N && cost.r <= COST.r && cost.p <= COST.p;
+  const derived = await derive(password, Buffer.from(salt, 'base64url'), usable ? cost : COST).catch(() => undefined);
+  const expected = Buffer.from(hash, 'base64url');
+  return usable && derived !== undefined && expected.length === BYTES && timingSafeEqual(derived, expected);
+}
+
+function derive(password: string, salt: Buffer, cost: ScryptOptions): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    scrypt(password.normalize('NFKC'), salt, BYTES, { ...cost, maxmem: MEMORY }, (error, key) =>
+      error ? reject(error) : resolve(key),
+    );
+  });
+}
