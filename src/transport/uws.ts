@@ -1,7 +1,7 @@
 import type * as UWS from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import type { Close } from '../protocol/close-codes.ts';
 import type {
   Application,
@@ -122,11 +122,10 @@ class UwsTransport implements Transport {
 
   async listen(host: string, port: number): Promise<number> {
     const app = this.#createApp();
-    await probe(host, port);
-    const listening = await this.#listenWith(app, host, port);
-    this.#listening = listening;
-    this.#place = { host, port: this.#uws.us_socket_local_port(listening) };
-    return this.#place.port;
+    const free = await probe(host, port);
+    this.#listening = await this.#listenWith(app, host, free);
+    this.#place = { host, port: free };
+    return free;
   }
 
   /** Its apps have one certificate for their life: another one takes over the port, which uWebSockets.js shares. */
@@ -330,12 +329,17 @@ function requestOf(res: UWS.HttpResponse, req: UWS.HttpRequest, exchange?: Excha
 
 /**
  * uWebSockets.js shares a taken port with its holder, and says only "no" where it cannot listen: a socket of Node's own asks
- * first, and fails with the reason.
+ * first, and fails with the reason. A port of its choice would be one that cannot be shared, so that is found here too.
+ *
+ * @returns the port.
  */
-function probe(host: string, port: number): Promise<void> {
+function probe(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+    server.listen({ host, port, exclusive: true }, () => {
+      const { port: free } = server.address() as AddressInfo;
+      server.close(() => resolve(free));
+    });
   });
 }

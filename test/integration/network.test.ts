@@ -1,0 +1,390 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { promisify } from 'node:util';
+import { createServer, type Server, type ServerOptions } from 'pumphouse';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { Users } from '../../src/auth/users.ts';
+import { run } from '../cli/command.ts';
+import { transports, until } from './server.ts';
+
+const servers: Server[] = [];
+let folder: string;
+const pair = (name: string) => ({ tlsCert: join(folder, name, 'cert.pem'), tlsKey: join(folder, name, 'key.pem') });
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'pumphouse-net-'));
+  for (const name of ['one', 'two']) {
+    const { code } = await run([
+      'gen-cert',
+      '--out',
+      join(folder, name),
+      '--host',
+      'localhost',
+      '127.0.0.1',
+      `${name}.test`,
+    ]);
+    expect(code).toBe(0);
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.stop()));
+});
+
+describe.each(transports)('on a network, with %s', (transport) => {
+  const start = async (options: ServerOptions) => {
+    const server = await createServer({ port: 0, drainWindow: 0, transport, publishRate: 'off', ...options });
+    servers.push(server);
+    return server;
+  };
+
+  describe('TLS', () => {
+    test('https and wss are served with the certificate, which is for its names', async () => {
+      const server = await start(pair('one'));
+      expect(server.url).toMatch(/^https:/);
+      expect(await status(`${server.url}/`)).toBe(200);
+      const { subjectaltname } = await certificate(server);
+      expect(subjectaltname).toBe('DNS:localhost, IP Address:127.0.0.1, DNS:one.test');
+      const socket = await open(server, '/ws');
+      const heard = once(socket, 'message');
+      socket.send('over tls');
+      expect(String((await heard)[0])).toBe('over tls');
+    });
+
+    test('another certificate is taken up while it runs: new connections get it, old ones stay', async () => {
+      const paths = { tlsCert: join(folder, 'cert.pem'), tlsKey: join(folder, 'key.pem') };
+      const take = async (name: string) => {
+        for (const [key, path] of Object.entries(pair(name))) {
+          writeFileSync(
+            paths[key as 'tlsCert'],
+            await import('node:fs').then(({ readFileSync }) => readFileSync(path)),
+          );
+        }
+      };
+      await take('one');
+      const server = await start(paths);
+      const old = await open(server, '/ws');
+      await take('two');
+      expect((await certificate(server)).subjectaltname).toContain('one.test');
+      server.renewCertificates();
+      await sleepUntil(async () => (await certificate(server)).subjectaltname?.includes('two.test') === true);
+      const fresh = await open(server, '/ws');
+      const heard = once(fresh, 'message');
+      old.send('still here');
+      expect(String((await heard)[0])).toBe('still here');
+      writeFileSync(paths.tlsCert, 'garbage');
+      expect(() => server.renewCertificates()).toThrow(/cannot be used/);
+      expect((await certificate(server)).subjectaltname).toContain('two.test');
+    });
+
+    test.each([
+      ['that is not there', { tlsCert: '/no/cert.pem', tlsKey: '/no/key.pem' }, 'cannot be read (ENOENT)'],
+      ['without its key', { tlsCert: '/no/cert.pem' }, 'go together'],
+    ])('a certificate %s is one clear line', async (_, options, why) => {
+      await expect(start(options)).rejects.toThrow(why);
+    });
+
+    test('a key of another certificate is one clear line', async () => {
+      const mixed = { tlsCert: pair('one').tlsCert, tlsKey: pair('two').tlsKey };
+      await expect(start(mixed)).rejects.toThrow(/cannot be used: .*mismatch/);
+    });
+
+    test('what speaks no TLS harms nobody', async () => {
+      const server = await start(pair('one'));
+      const { port } = server;
+      const answer = await fetch(`http://127.0.0.1:${port}/`).catch((error: Error) => error);
+      expect(answer).toBeInstanceOf(Error);
+      expect(await status(`${server.url}/`)).toBe(200);
+    });
+  });
+
+  describe('several listeners', () => {
+    test('share the Hub, each with its own wire, page and TLS', async () => {
+      const page = join(folder, 'page');
+      mkdirSync(page, { recursive: true });
+      writeFileSync(join(page, 'index.html'), '<p>{{.Host}}');
+      const server = await start({
+        listeners: [
+          { host: '127.0.0.1', port: 0, wire: 'auto', web: undefined, tlsCert: undefined, tlsKey: undefined },
+          { host: '127.0.0.1', port: 0, wire: 'spread', web: page, ...pair('one') },
+          { host: '127.0.0.1', port: 0, wire: 'blueprints', web: page, tlsCert: undefined, tlsKey: undefined },
+        ],
+      });
+      const [plain, secure, third] = server.urls as [string, string, string];
+      expect([plain, secure, third].map((url) => url.split(':')[0])).toEqual(['http', 'https', 'http']);
+      expect(await (await fetch(plain)).text()).toContain('Pumphouse');
+      // The chapter's page is a template: it asks for the host that it was got from.
+      expect(await (await fetch(`${third}/any/path`)).text()).toBe(`<p>${new URL(third).host}`);
+      const gorilla = await openAt(plain, '/ws');
+      const spread = await openAt(secure, '/subscribe');
+      const heard = once(spread, 'message');
+      gorilla.send('from one to the other');
+      expect(JSON.parse(String((await heard)[0]))).toMatchObject({ msg: 'from one to the other' });
+    });
+
+    test('one that cannot listen ends them all', async () => {
+      const server = await start({});
+      const plain = { host: '127.0.0.1', wire: 'auto', web: undefined, tlsCert: undefined, tlsKey: undefined } as const;
+      const listeners = [
+        { ...plain, port: 0 },
+        { ...plain, port: server.port },
+      ];
+      await expect(start({ listeners })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    });
+  });
+
+  describe('origins', () => {
+    test.each<[string, boolean]>([
+      ['http://127.0.0.1:PORT', true],
+      ['https://chat.example', true],
+      ['https://CHAT.example', true],
+      ['https://a.team.example', true],
+      ['https://a.b.team.example', true],
+      ['https://team.example', false],
+      ['http://a.team.example', false],
+      ['https://chat.example:8443', false],
+      ['https://chat.example.evil.test', false],
+      ['https://evilteam.example', false],
+      ['null', false],
+      ['', true],
+    ])('a page of %j may connect: %s', async (origin, may) => {
+      const server = await start({ origin: ['https://chat.example', 'https://*.team.example'] });
+      const headers: Record<string, string> = origin === '' ? {} : { origin: origin.replace('PORT', `${server.port}`) };
+      expect(await handshake(server, '/ws', { headers })).toBe(may ? 101 : 403);
+    });
+  });
+
+  describe('the crowd', () => {
+    test('past the limit the next is 503 before its handshake, until someone goes', async () => {
+      const server = await start({ maxConnections: 2 });
+      const [one] = [await open(server, '/ws'), await open(server, '/subscribe')];
+      expect(await handshake(server, '/ws')).toBe(503);
+      expect(await status(`${server.url}/healthz`)).toBe(200);
+      one?.terminate();
+      await sleepUntil(async () => (await handshake(server, '/ws')) === 101);
+    });
+
+    test('of one address there are so many, and of another as many again', async () => {
+      const server = await start({ connectionsPerAddress: 2 });
+      await open(server, '/ws');
+      await open(server, '/ws');
+      expect(await handshake(server, '/ws')).toBe(429);
+      expect(await handshake(server, '/ws', { localAddress: '127.0.0.2' })).toBe(101);
+    });
+
+    test('behind a proxy an address is what it says, and only what it says', async () => {
+      const server = await start({ connectionsPerAddress: 1, trustProxy: ['127.0.0.1', '10.0.0.0/8'] });
+      const from = (named: string) => ({ headers: { 'x-forwarded-for': named } });
+      await open(server, '/ws', from('192.0.2.1'));
+      expect(await handshake(server, '/ws', from('192.0.2.1'))).toBe(429);
+      expect(await handshake(server, '/ws', from('192.0.2.1, 10.1.2.3'))).toBe(429);
+      expect(await handshake(server, '/ws', from('198.51.100.7, 192.0.2.1'))).toBe(429); // what it claims before counts not
+      expect(await handshake(server, '/ws', from('192.0.2.2'))).toBe(101);
+      const direct = { ...from('192.0.2.9'), localAddress: '127.0.0.3' };
+      await open(server, '/ws', direct);
+      expect(await handshake(server, '/ws', { ...from('192.0.2.10'), localAddress: '127.0.0.3' })).toBe(429);
+    });
+
+    test('what all connections of one address may say is bounded, beside what each may', async () => {
+      const server = await start({ publishRate: { perSecond: 1, burst: 2 }, trustProxy: ['127.0.0.1'] });
+      const closed: number[] = [];
+      const from = { headers: { 'x-forwarded-for': '192.0.2.1' } };
+      const sockets = await Promise.all(Array.from({ length: 30 }, () => open(server, '/ws', from)));
+      for (const socket of sockets) socket.on('close', (code) => closed.push(code));
+      const other = await open(server, '/ws', { headers: { 'x-forwarded-for': '192.0.2.2' } });
+      for (const socket of sockets) for (let i = 0; i < 2; i++) socket.send('flood');
+      await until('some are closed', () => closed.length >= 9);
+      expect(new Set(closed)).toEqual(new Set([4003]));
+      const heard = new Promise((resolve) =>
+        other.on('message', (data) => String(data).includes('calm') && resolve(1)),
+      );
+      other.send('calm');
+      await heard;
+    });
+  });
+
+  describe('sign-in', () => {
+    const users = async () => {
+      const path = join(folder, `users-${transport}.json`);
+      await new Users(path).set('ada', 'secret');
+      return path;
+    };
+    const login = async ({ url }: Server, username: string, password: string) => {
+      const answer = await fetch(`${url}/login`, { method: 'POST', body: JSON.stringify({ username, password }) });
+      return { status: answer.status, body: await answer.text() };
+    };
+
+    test('with a password: nobody comes in without a ticket, by no wire', async () => {
+      const server = await start({ auth: 'otp', users: await users() });
+      for (const path of ['/ws', '/subscribe', '/room', '/ws?user=ada', '/ws?otp=x']) {
+        expect([path, await handshake(server, path)]).toEqual([path, 401]);
+        expect(await handshake(server, path, { protocols: ['pumphouse.v1'] })).toBe(401);
+      }
+      expect(await login(server, 'ada', 'wrong')).toEqual({ status: 401, body: '' });
+      expect(await login(server, 'eve', 'secret')).toEqual({ status: 401, body: '' });
+      const { otp } = JSON.parse((await login(server, 'ada', 'secret')).body);
+      const socket = dial(server.url, `/ws?otp=${otp}&user=eve`, { protocols: ['pumphouse.v1'] });
+      const [welcome] = await once(socket, 'message');
+      const { user, resume } = JSON.parse(String(welcome));
+      expect(user).toBe('ada');
+      // Her session goes on without another ticket; one that is not signed by this server does not.
+      expect(await handshake(server, `/ws?resume=${resume}`, { protocols: ['pumphouse.v1'] })).toBe(101);
+      expect(await handshake(server, `/ws?resume=${resume}x`, { protocols: ['pumphouse.v1'] })).toBe(401);
+    });
+
+    test('what is posted needs a name and a password too, and is from that name', async () => {
+      const server = await start({ auth: 'otp', users: await users() });
+      const post = (authorization?: string) =>
+        status(`${server.url}/publish`, {
+          method: 'POST',
+          body: 'hi',
+          headers: authorization ? { authorization } : {},
+        });
+      const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
+      expect(await post()).toBe(401);
+      expect(await post(basic('ada:wrong'))).toBe(401);
+      expect(await post('Basic !!!')).toBe(401);
+      expect(await post(basic('ada:secret'))).toBe(202);
+    });
+
+    test('attempts of one address are limited, whatever the names', async () => {
+      const server = await start({ auth: 'otp', users: await users() });
+      const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => login(server, `user${i}`, 'guess')));
+      expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(10);
+      expect(answers.every(({ status }) => status === 401 || status === 429)).toBe(true);
+    });
+  });
+});
+
+interface How {
+  readonly headers?: Record<string, string>;
+  readonly protocols?: string[];
+  readonly localAddress?: string;
+}
+
+const at = (url: string, path: string) => url.replace(/^http/, 'ws') + path;
+
+function dial(url: string, path: string, { headers = {}, protocols = [], localAddress }: How): WebSocket {
+  const options = { headers, rejectUnauthorized: false, ...(localAddress && { localAddress }) };
+  return new WebSocket(at(url, path), protocols, options);
+}
+
+async function openAt(url: string, path: string, how: How = {}): Promise<WebSocket> {
+  const socket = dial(url, path, how);
+  await once(socket, 'open');
+  return socket;
+}
+
+const open = ({ url }: Server, path: string, how: How = {}) => openAt(url, path, how);
+
+/** The status that a handshake is answered with. */
+async function handshake({ url }: Server, path: string, how: How = {}): Promise<number> {
+  const socket = dial(url, path, how);
+  socket.on('error', () => {});
+  const answered = once(socket, 'unexpected-response').then(([, answer]) => answer.statusCode as number);
+  const code = await Promise.race([answered, once(socket, 'open').then(() => 101)]);
+  socket.terminate();
+  return code;
+}
+
+async function status(url: string, init: RequestInit & { method?: string } = {}): Promise<number> {
+  if (!url.startsWith('https:')) return (await fetch(url, init)).status;
+  const asked = request(url, { rejectUnauthorized: false });
+  asked.end();
+  const [answer] = await once(asked, 'response');
+  answer.resume();
+  return answer.statusCode;
+}
+
+async function certificate({ port }: Server) {
+  const socket = connectTls({ port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const found = socket.getPeerCertificate();
+  socket.destroy();
+  return found;
+}
+
+async function sleepUntil(holds: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    if (await holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error('waited in vain');
+}
+
+describe('the commands', () => {
+  const exec = promisify(execFile);
+  const cli = ['--import', 'tsx', 'src/cli.ts'];
+
+  test('user add, list and remove keep the file; the password comes from standard input', async () => {
+    const path = join(folder, 'kept.json');
+    const add = async (name: string, input: string) => {
+      const child = spawn(process.execPath, [...cli, 'user', 'add', name, '--users', path], { stdio: 'pipe' });
+      child.stdin.end(input);
+      const [code] = await once(child, 'close');
+      return code;
+    };
+    expect([await add('ada', 'one\n'), await add('bob', 'two')]).toEqual([0, 0]);
+    expect(await add('eve', '')).toBe(2);
+    expect((await run(['user', 'list', '--users', path])).stdout).toBe('ada\nbob\n');
+    expect((await run(['user', 'remove', 'ada', '--users', path])).code).toBe(0);
+    expect(await run(['user', 'remove', 'ada', '--users', path])).toMatchObject({
+      code: 2,
+      stderr: `pumphouse: there is no user "ada" in ${path}\n`,
+    });
+    expect(new Users(path).names()).toEqual(['bob']);
+  });
+
+  test('token makes one that serve takes, with an algorithm for each kind of key', async () => {
+    const secret = 'a secret of at least thirty-two bytes';
+    const key = join(folder, 'jwt.pem');
+    await exec('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', key]).catch(() => {
+      writeFileSync(key, '');
+    });
+    const byKey = await run(['token', 'ada', '--key', key, '--room', 'team-*', 'news', '--expires', '5m']);
+    if (byKey.code === 0) {
+      const [head, body] = byKey.stdout.split('.').map((part) => Buffer.from(part, 'base64url').toString());
+      expect(JSON.parse(head as string)).toEqual({ alg: 'EdDSA' });
+      expect(JSON.parse(body as string)).toMatchObject({ sub: 'ada', rooms: [{ name: 'team-*' }, { name: 'news' }] });
+    }
+    const { stdout } = await run(['token', 'ada'], { PUMPHOUSE_JWT_SECRET: secret });
+    const server = await createServer({ port: 0, drainWindow: 0, auth: 'jwt', jwtSecret: secret });
+    servers.push(server);
+    expect(await handshake(server, `/ws?token=${stdout.trim()}`)).toBe(101);
+    expect(await handshake(server, `/ws?token=${stdout.trim()}x`)).toBe(401);
+    expect(await handshake(server, '/ws')).toBe(401);
+    expect(await handshake(server, '/subscribe', { protocols: [`bearer.${stdout.trim()}`] })).toBe(101);
+  });
+
+  test.each([
+    [['token', 'ada'], 'one of --jwt-secret and --key'],
+    [['token', 'ada', '--jwt-secret', 'short'], 'less than 32 bytes'],
+    [['token', 'ada', '--key', '/no/key.pem'], 'ENOENT'],
+    [['token', 'ada', '--expires', 'soon'], '"soon" is not a time'],
+    [['gen-cert', '--days', 'many'], '"many" is not a number of days'],
+    [['serve', '--auth', 'jwt'], 'needs one of jwtSecret and jwtKey'],
+    [['serve', '--auth', 'otp', '--users', '/no/users.json'], 'pumphouse user add'],
+    [['serve', '--auth', 'jwt', '--jwt-key', 'package.json'], 'no JWKS'],
+    [['serve', '--tls-cert', 'x.pem'], 'go together'],
+    [['serve', '--origin', 'chat.example'], 'is not a list of origins'],
+    [['serve', '--trust-proxy', '10.0.0.0/33'], 'is not a list of addresses'],
+  ])('%j is one line and exit 2', async (args, why) => {
+    const { code, stderr } = await run(args, { PUMPHOUSE_ENGINE: 'memory', PUMPHOUSE_PORT: '0' });
+    expect([code, stderr.split('\n').length]).toEqual([2, 2]);
+    expect(stderr).toContain(why);
+  });
+
+  test('gen-cert replaces nothing unless it is told to', async () => {
+    const out = join(folder, 'one');
+    expect(await run(['gen-cert', '--out', out])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--force'),
+    });
+  });
+});
