@@ -12,7 +12,7 @@ import { addressKey } from './http/crowd.ts';
 import type { Clock } from './hub/ports.ts';
 
 // Attempts to sign in: who mistypes is not held up, who guesses has no hope.
-const BY_ADDRESS = { perSecond: 0.2, burst: 20 };
+const BY_ADDRESS = { perSecond: 0.2, burst: 10 };
 const BY_NAME = { perSecond: 0.1, burst: 10 };
 
 /** Who is asked who someone is, as the settings have it. @throws ConfigError when what that needs cannot be used. */

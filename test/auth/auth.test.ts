@@ -136,10 +136,20 @@ describe('sign-in with a password', () => {
     expect(asked).toEqual(['one', 'two', 'three']);
   });
 
-  test('lets two at once and some wait, and sends the rest away', async () => {
-    const authority = await authorityOf();
+  test('lets one after the other, some wait, and sends the rest away', async () => {
+    let [running, most] = [0, 0];
+    const slowly = async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      running--;
+      return false;
+    };
+    const users = new Users(join(folder, 'turns.json'));
+    await users.set('ada', 'x');
+    const authority = otpAuthority(users, new Tickets(() => 0), anyAttempt, slowly);
     const answers = await Promise.all(Array.from({ length: 40 }, () => authority.signIn('ada', 'x', 'a')));
-    expect(answers.filter((answer) => answer === 'limited').length).toBe(6);
+    expect(answers.filter((answer) => answer === 'limited').length).toBe(7);
+    expect(most).toBe(1);
   });
 });
 

@@ -1,0 +1,178 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, chromium as driver, type Page } from 'playwright-core';
+import { createServer, type Server, type ServerOptions } from 'pumphouse';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { chromium, flags } from '../browser/chromium.ts';
+import { run, serving } from '../cli/command.ts';
+
+// What the front-ends of the six systems do, each on a page that does the same, in a real browser.
+
+let browser: Browser | undefined;
+let folder: string;
+const servers: Server[] = [];
+const alerts: string[] = [];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'pumphouse-pages-'));
+  await run(['gen-cert', '--out', folder]);
+  const executablePath = await chromium();
+  if (executablePath) browser = await driver.launch({ executablePath, args: flags });
+});
+afterAll(async () => {
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+beforeEach((context) => {
+  context.skip(!browser, 'no Chromium: the pages of the contracts need /usr/bin/chromium');
+});
+afterEach(async () => {
+  await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
+  await Promise.all(servers.splice(0).map((server) => server.stop()));
+  expect(alerts.splice(0)).toEqual([]);
+});
+
+type WireName = Exclude<ServerOptions['wire'], undefined>;
+
+async function serve(wire: WireName, page: string, more: ServerOptions = {}): Promise<Server> {
+  const server = await createServer({ port: 0, drainWindow: 0, wire, web: `test/contracts/pages/${page}`, ...more });
+  servers.push(server);
+  return server;
+}
+
+async function open(url: string): Promise<Page> {
+  const page = await (browser as Browser).newPage({ ignoreHTTPSErrors: true });
+  page.setDefaultTimeout(8_000);
+  page.on('dialog', (dialog) => {
+    alerts.push(dialog.message());
+    void dialog.dismiss();
+  });
+  page.on('pageerror', (error) => alerts.push(String(error)));
+  await page.goto(url);
+  return page;
+}
+
+const shows = (page: Page, text: string) => page.locator('#log').getByText(text, { exact: true }).waitFor();
+const lines = (page: Page) => page.locator('#log > *').allInnerTexts();
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.locator('#text').fill(text);
+  await page.locator('#text').press('Enter');
+}
+
+test.each(['gorilla', 'auto'] as const)('gorilla’s page talks (wire %s)', async (wire) => {
+  const { url } = await serve(wire, 'gorilla');
+  const [one, two] = [await open(url), await open(url)];
+  await say(one, '  hello  ');
+  await shows(two, 'hello');
+  await say(two, 'hello yourself');
+  await shows(one, 'hello yourself');
+  expect(await lines(one)).toEqual(['hello', 'hello yourself']);
+});
+
+test.each(['coder', 'auto'] as const)(
+  'coder’s page talks, and comes back after the server has (wire %s)',
+  async (wire) => {
+    const args = ['--wire', wire, '--web', 'test/contracts/pages/coder'];
+    const { running: first, url, port } = await serving(args);
+    const [one, two] = [await open(url), await open(url)];
+    await Promise.all([shows(one, 'connected'), shows(two, 'connected')]);
+    await say(one, 'hello');
+    await shows(two, 'hello');
+    await first.end('SIGTERM');
+    await shows(two, 'closed 1012 the server restarts');
+    const { running: second } = await serving([...args, '--port', `${port}`]);
+    await two.locator('#log').getByText('connected').nth(1).waitFor();
+    await say(two, 'back again');
+    await shows(two, 'back again');
+    expect((await lines(two)).some((line) => line.startsWith('published with'))).toBe(false);
+    await second.end('SIGTERM');
+  },
+);
+
+test('go-websockets’ page shows messages, empty ones too, and who comes and goes', async () => {
+  const { url } = await serve('go-websockets', 'go-websockets');
+  const one = await open(url);
+  await one
+    .locator('.WELCOME_MESSAGE')
+    .getByText(/Welcome new user: [a-zA-Z]{4}$/)
+    .waitFor();
+  const two = await open(url);
+  await one.locator('.WELCOME_MESSAGE').nth(1).waitFor();
+  await two.locator('#text').fill('hello');
+  await two.locator('#send').click();
+  await one
+    .locator('.MESSAGE')
+    .getByText(/^\d\d:\d\d:\d\d hello$/)
+    .waitFor();
+  await two.locator('#send').click();
+  await one.locator('.MESSAGE').nth(1).waitFor();
+  await two.close();
+  await one
+    .locator('.LEAVE_MESSAGE')
+    .getByText(/User Logged out: [a-zA-Z]{4}$/)
+    .waitFor();
+});
+
+test('spread’s page talks at the one address that it knows', async (context) => {
+  const server = await serve('spread', 'spread', { host: 'localhost', port: 8000 }).catch((error) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+    return undefined;
+  });
+  context.skip(!server, 'port 8000 is taken, and its page knows no other');
+  const [one, two] = [await open('http://localhost:8000/'), await open('http://localhost:8000/any/path')];
+  for (const [page, name] of [
+    [one, ' ada '],
+    [two, 'bob'],
+  ] as const)
+    await page.locator('#who').fill(name);
+  await say(one, 'hello');
+  await shows(two, 'ada: hello');
+  await say(two, 'hi');
+  await shows(one, 'bob: hi');
+});
+
+test.each(['events', 'auto'] as const)(
+  'the page of typed events signs in over TLS, talks, and changes rooms (wire %s)',
+  async (wire) => {
+    const tls = { tlsCert: join(folder, 'cert.pem'), tlsKey: join(folder, 'key.pem') };
+    const { port } = await serve(wire, 'events', tls);
+    const pages: Page[] = [];
+    for (const name of ['ada', 'bob']) {
+      const page = await open(`https://localhost:${port}/`);
+      await page.locator('#username').fill(name);
+      await page.locator('#password').fill('any');
+      await page.locator('#password').press('Enter');
+      await shows(page, 'connected');
+      pages.push(page);
+    }
+    const [ada, bob] = pages as [Page, Page];
+    const hears = (page: Page, text: string) =>
+      page
+        .locator('#log')
+        .getByText(new RegExp(` ${text}$`))
+        .waitFor();
+    await say(ada, 'hello');
+    await hears(bob, 'ada: hello');
+    await ada.locator('#room').fill('den');
+    await ada.locator('#room').press('Enter');
+    await say(ada, 'anyone?');
+    await hears(ada, 'ada: anyone\\?');
+    await ada.locator('#room').fill('general');
+    await ada.locator('#room').press('Enter');
+    await say(ada, 'back');
+    await hears(bob, 'ada: back');
+    expect((await lines(bob)).length).toBe(3);
+  },
+);
+
+test('the chapter’s page is filled in with its host, and talks', async () => {
+  const { url } = await serve('blueprints', 'blueprints');
+  const [one, two] = [await open(url), await open(`${url}/any/path`)];
+  await one.locator('#text').fill('two\nlines <b>');
+  await one.getByRole('button').click();
+  await shows(two, 'two lines <b>');
+  expect(await two.locator('#log > li').first().textContent()).toBe('two\nlines <b>');
+  await Promise.all([one, two].map((page) => page.context().close())); // before the server goes, which it would alert
+});

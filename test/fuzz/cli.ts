@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { serving } from '../cli/command.ts';
+import { fuzz } from './fuzz.ts';
+
+// npm run fuzz                              a million frames, handshakes and requests against a server of its own
+// npm run fuzz -- --transport ws --seed 7   others, against the other transport
+const { values } = parseArgs({
+  options: {
+    transport: { type: 'string', default: 'auto' },
+    seed: { type: 'string', default: '1' },
+    count: { type: 'string', default: '1000000' },
+  },
+});
+const options = ['--publish-rate', 'off', '--transport', values.transport];
+const { running, url, port } = await serving(options);
+const memory = () =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${running.process.pid}/status`, 'utf8'))?.[1]) / 1024;
+const rounds = 10;
+const sizes = [memory()];
+const answers: Record<string, number> = {};
+const wrong: string[] = [];
+let cases = 0;
+for (let round = 0; round < rounds && wrong.length === 0; round++) {
+  const found = await fuzz(port, Number(values.seed) * rounds + round, Number(values.count) / rounds);
+  cases += found.cases;
+  wrong.push(...found.wrong);
+  for (const [answer, times] of Object.entries(found.answers)) answers[answer] = (answers[answer] ?? 0) + times;
+  sizes.push(memory());
+  console.log(`${cases} cases, ${Math.round(sizes.at(-1) as number)} MB`);
+}
+const alive = await fetch(`${url}/healthz`).then(({ status }) => status === 200);
+const connections = /^pumphouse_connections (\d+)/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+console.log(answers);
+for (const one of wrong) console.error(one);
+console.log(
+  `${cases} cases on ${values.transport}, ${wrong.length} wrong; alive: ${alive}, connections left: ${connections}`,
+);
+running.process.kill('SIGKILL');
+process.exitCode = wrong.length > 0 || !alive ? 1 : 0;

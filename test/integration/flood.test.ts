@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { Users } from '../../src/auth/users.ts';
+import { type Running, serving } from '../cli/command.ts';
+import { transports } from './server.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'pumphouse-flood-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const BY_PROXY = ['--trust-proxy', '127.0.0.1', '--connections-per-address', '100', '--publish-rate', '100:200'];
+const from = (address: string) => ({ 'x-forwarded-for': address });
+
+// What this machine's own noise is worth: a round trip on loopback takes less than a millisecond.
+const NOISE_MS = 25;
+
+describe.each(transports)('a flood from one address, on %s', (transport) => {
+  let running: Running | undefined;
+  afterEach(() => running?.process.kill('SIGKILL'));
+
+  const start = async (...args: string[]) => {
+    const server = await serving(['--transport', transport, ...BY_PROXY, ...args]);
+    running = server.running;
+    return server;
+  };
+
+  test('of connections, messages and posts does not hold up another client', async () => {
+    const { port, url } = await start();
+    const victim = await Victim.connect(port);
+    const quiet = await victim.p99();
+    const { flooded, connects, messages, posts } = await under('everything', url, victim);
+    expect(connects).toBeGreaterThan(100);
+    expect(messages).toBeGreaterThan(1000);
+    expect(posts).toBeGreaterThan(100);
+    expect(flooded).toBeLessThan(2 * quiet + NOISE_MS);
+  });
+
+  test('of logins does not hold up another client, nor another login', async () => {
+    const users = join(folder, `${transport}.json`);
+    await new Users(users).set('ada', 'secret');
+    const { port, url } = await start('--auth', 'otp', '--users', users);
+    const login = async (address: string, password: string) => {
+      const body = JSON.stringify({ username: 'ada', password });
+      const answer = await fetch(`${url}/login`, { method: 'POST', body, headers: from(address) });
+      return answer.status === 200 ? ((await answer.json()) as { otp: string }).otp : answer.status;
+    };
+    const victim = await Victim.connect(port, `?otp=${await login('192.0.2.1', 'secret')}`);
+    const quiet = await victim.p99();
+    const { flooded, refused, others } = await under('logins', url, victim);
+    expect(refused).toBeGreaterThan(100);
+    expect(others).toBe(0);
+    expect(await login('192.0.2.1', 'secret')).toMatch(/-/);
+    expect(flooded).toBeLessThan(2 * quiet + NOISE_MS);
+  });
+});
+
+/** The victim's p99 while another process floods the server, and what that did. */
+async function under(kind: 'everything' | 'logins', url: string, victim: Victim) {
+  const args = ['--import', 'tsx', 'test/integration/flooder.ts', kind, url];
+  const flooder = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  let told = '';
+  flooder.stdout.on('data', (chunk) => {
+    told += chunk;
+  });
+  await once(flooder.stdout, 'data'); // it has begun
+  const flooded = await victim.p99();
+  flooder.stdin.end();
+  await once(flooder, 'close');
+  const counts = JSON.parse(told.split('\n').at(-2) as string) as Record<string, number>;
+  const { connects = 0, messages = 0, posts = 0, refused = 0, others = 0 } = counts;
+  return { flooded, connects, messages, posts, refused, others };
+}
+
+/** A client that says one thing after another, and measures how long each takes to come back. */
+class Victim {
+  readonly #socket: WebSocket;
+  #heard = () => {};
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on('message', (data) => {
+      if (String(data).includes('"from":"victim"') || String(data).includes('tick')) this.#heard();
+    });
+  }
+
+  static async connect(port: number, query = ''): Promise<Victim> {
+    const options = { headers: from('192.0.2.1') };
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query || '?user=victim'}`, ['pumphouse.v1'], options);
+    await once(socket, 'open');
+    socket.send('{"t":"join","room":"quiet"}');
+    return new Victim(socket);
+  }
+
+  /** The 99th percentile of round trips, in milliseconds: at its own rate, for two and a half seconds. */
+  async p99(): Promise<number> {
+    const times: number[] = [];
+    for (let i = 0; i < 250; i++) {
+      const begun = performance.now();
+      const heard = new Promise<void>((resolve) => {
+        this.#heard = resolve;
+      });
+      this.#socket.send(JSON.stringify({ t: 'send', room: 'quiet', id: `${begun}`, data: 'tick' }));
+      await heard;
+      times.push(performance.now() - begun);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    times.sort((a, b) => a - b);
+    return times[Math.floor(times.length * 0.99)] as number;
+  }
+}
