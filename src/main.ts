@@ -161,6 +161,7 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
       await hub.settle();
       await hub.close();
       store.close();
+      for (const listening of transports) listening.finish();
     },
   };
 }

@@ -102,6 +102,8 @@ export interface Transport {
   renewCertificate(): void;
   /** Takes no more connections; those that are open stay. */
   stopListening(): void;
+  /** Once everyone was sent away: ends idle connections of HTTP too, unless a socket is still being written to. */
+  finish(): void;
   /** Cuts every connection that is still open, without a close frame. */
   terminate(): void;
 }

@@ -57,6 +57,8 @@ function glibcVersion(): [number, number] | undefined {
   return major === undefined || minor === undefined ? undefined : [major, minor];
 }
 
+const LAST_WORDS_MS = 250;
+
 /** What uWebSockets.js keeps with each socket: it copies these onto its own object. */
 interface Connection {
   readonly listener: SocketListener;
@@ -65,12 +67,19 @@ interface Connection {
 
 type Ws = UWS.WebSocket<Connection>;
 
+/** Whether a socket was sent away that had not taken all it was sent: it lives on for some seconds. */
+interface Leaving {
+  slowly: boolean;
+}
+
 class UwsSocket implements Socket {
   /** Any call on a socket after its close handler throws: from then on this is undefined. */
   ws: Ws | undefined;
+  readonly #leaving: Leaving;
 
-  constructor(ws: Ws) {
+  constructor(ws: Ws, leaving: Leaving) {
     this.ws = ws;
+    this.#leaving = leaving;
   }
 
   send(frame: Uint8Array): SendStatus {
@@ -89,6 +98,7 @@ class UwsSocket implements Socket {
   /** The close handler runs inside `end` and `close`, so the socket is dead before either is called. */
   close({ code, reason }: Close): void {
     const { ws } = this;
+    if (ws !== undefined && ws.getBufferedAmount() > 0) this.#leaving.slowly = true;
     this.ws = undefined;
     if (code === 1006) ws?.close();
     else if (code === 1005) ws?.end(0);
@@ -109,6 +119,7 @@ class UwsTransport implements Transport {
   readonly #uws: typeof UWS;
   readonly #application: Application;
   readonly #options: TransportOptions;
+  readonly #leaving: Leaving = { slowly: false };
   /** The newest takes connections; those before it have an older certificate, and keep theirs. */
   readonly #apps: UWS.TemplatedApp[] = [];
   #listening: UWS.us_listen_socket | undefined;
@@ -147,7 +158,7 @@ class UwsTransport implements Transport {
     const { tls } = this.#options;
     if (tls) readTls(tls);
     const app = tls ? this.#uws.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : this.#uws.App();
-    app.ws<Connection>('/*', behaviour(this.#uws, this.#application, this.#options));
+    app.ws<Connection>('/*', behaviour(this.#uws, this.#application, this.#options, this.#leaving));
     app.any('/*', (res, req) => answer(res, req, this.#application));
     this.#apps.push(app);
     return app;
@@ -167,6 +178,11 @@ class UwsTransport implements Transport {
     this.#listening = undefined;
   }
 
+  /** Not at once: who is still sending would lose its close frame with the connection. */
+  finish(): void {
+    if (!this.#leaving.slowly) setTimeout(() => this.terminate(), LAST_WORDS_MS);
+  }
+
   terminate(): void {
     this.#listening = undefined;
     for (const app of this.#apps) app.close();
@@ -177,6 +193,7 @@ function behaviour(
   uws: typeof UWS,
   application: Application,
   options: TransportOptions,
+  leaving: Leaving,
 ): UWS.WebSocketBehavior<Connection> {
   return {
     maxPayloadLength: options.maxPayload,
@@ -204,7 +221,7 @@ function behaviour(
     },
     open(ws) {
       const connection = ws.getUserData();
-      connection.socket = new UwsSocket(ws);
+      connection.socket = new UwsSocket(ws, leaving);
       connection.listener.open(connection.socket);
     },
     message(ws, data, binary) {

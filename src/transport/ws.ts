@@ -168,6 +168,10 @@ class WsTransport implements Transport {
     this.#server.closeIdleConnections();
   }
 
+  finish(): void {
+    this.#server.closeIdleConnections();
+  }
+
   terminate(): void {
     this.stopListening();
     this.#server.closeAllConnections();
