@@ -17,7 +17,7 @@ import type { Posted } from './wire/wire.ts';
 const WAITING_POSTS = 64;
 
 /** What one listener serves with. */
-export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'draining'> {
+export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'origins'> {
   readonly hub: Hub;
   readonly gate: Gate;
   readonly dialects: Dialects;
@@ -33,13 +33,14 @@ export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'dr
 
 /** What one listener answers: its page and routes, and handshakes in its dialects. */
 export function createFront(options: FrontOptions): Application {
-  const { web, metrics, draining, hub, gate, dialects, authority, addressOf } = options;
+  const { web, metrics, draining, origins, hub, gate, dialects, authority, addressOf } = options;
   const { publishing, pinned } = dialects;
   const rate = options.publishRate ?? publishing.rate ?? options.usualRate;
   const handle = createRoutes({
     web,
     metrics,
     draining,
+    origins,
     postOnly: publishing.postOnly,
     pageEverywhere: pinned?.name === 'spread' || pinned?.name === 'blueprints',
     template: pinned?.name === 'blueprints',

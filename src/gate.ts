@@ -1,7 +1,8 @@
 import { type Authority, bearerProtocol, credentialsOf, type Known, type Unknown } from './auth/authority.ts';
 import { allows } from './auth/grants.ts';
 import type { Sessions } from './auth/sessions.ts';
-import { Client, type ClientContext, type Identity } from './client/client.ts';
+import { Client, type ClientContext } from './client/client.ts';
+import type { Identity } from './client/identity.ts';
 import type { Permit } from './client/permit.ts';
 import { MAX_ROOMS } from './client/read-pump.ts';
 import { Doorstep } from './doorstep.ts';

@@ -1,5 +1,6 @@
 /** Pumphouse as a library: a whole server, or the Hub, its clients and wires for a program that brings its own sockets. */
-export { Client, type ClientContext, type ClientState, type Identity } from './client/client.ts';
+export { Client, type ClientContext, type ClientState } from './client/client.ts';
+export type { Identity, Term } from './client/identity.ts';
 export { Keepalive } from './client/keepalive.ts';
 export type { Rate } from './client/rate.ts';
 export { ConfigError } from './config/error.ts';

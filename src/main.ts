@@ -117,6 +117,7 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
     metrics,
     draining: () => draining,
     usualRate: USUAL_RATE,
+    origins: settings.origin,
   };
   const transports: Transport[] = [];
   const listen = async ({ host, port, wire, web, tlsCert, tlsKey }: ListenerSettings): Promise<number> => {

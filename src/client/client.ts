@@ -4,37 +4,15 @@ import { type Close, closes } from '../protocol/close-codes.ts';
 import { errors } from '../protocol/v1.ts';
 import type { Socket, SocketListener } from '../transport/port.ts';
 import type { Wire } from '../wire/wire.ts';
+import type { Identity, Term } from './identity.ts';
 import type { Keepalive } from './keepalive.ts';
-import { both, type Permit } from './permit.ts';
+import { both } from './permit.ts';
 import { type Reader, ReadPump, type ReadPumpContext } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
 /** What all clients of one Hub share. */
 export interface ClientContext extends ReadPumpContext {
   readonly keepalive: Keepalive;
-}
-
-/** Who a client is, where it is more than a connection with a number. */
-export interface Identity {
-  /** What others know it by; its id unless given. */
-  readonly user?: string;
-  /** Rooms that it is in from the start; those of its wire unless given. */
-  readonly rooms?: readonly string[];
-  /** What it is told first. */
-  readonly welcome?: Notice;
-  /** What it may do, where not everyone may do the same. */
-  readonly permit?: Permit;
-  readonly term?: Term;
-  /** Where it comes from; as its socket says unless given. */
-  readonly address?: string;
-}
-
-/** How long it may stay, and by what it may stay longer. */
-export interface Term {
-  /** By the Hub's clock. */
-  readonly until: number;
-  /** @returns until when a new token lets it stay; undefined when it is no good. */
-  readonly refresh: (token: string) => Promise<number | undefined>;
 }
 
 /** `opening` until it is in its rooms, `ready`, `closing` once the server has said goodbye, `closed`. */

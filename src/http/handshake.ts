@@ -28,7 +28,12 @@ export function checkHandshake(
   if (!hasToken(request.header('upgrade'), 'websocket')) return noHandshake(library);
   if (request.header('sec-websocket-version') !== '13') return plainText(400, 'Bad Request', VERSION);
   if (!KEY.test(request.header('sec-websocket-key'))) return plainText(400, 'Bad Request', VERSION);
-  return sameOrigin(request) || isAllowed(request, origins) ? undefined : foreignOrigin(request, library);
+  return checkOrigin(request, origins) && foreignOrigin(request, library);
+}
+
+/** Whether what a page sends may be taken: of this host's pages, and of those that are allowed. @returns the refusal, or undefined. */
+export function checkOrigin(request: HttpRequest, origins: Origins): HttpResponse | undefined {
+  return sameOrigin(request) || isAllowed(request, origins) ? undefined : plainText(403, 'Forbidden');
 }
 
 /** What a request without a handshake gets where one is expected. */

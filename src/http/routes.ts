@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { closes, comesBackRanges } from '../protocol/close-codes.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
 import { plainText } from './answers.ts';
+import { checkOrigin, type Origins } from './handshake.ts';
 import { LOGIN_PATH } from './login.ts';
 import { PUBLISH_PATH } from './publish.ts';
 import { staticFiles } from './static.ts';
@@ -21,6 +22,8 @@ export interface RouteOptions {
   /** Whether a request to publish that is no POST is refused; else it gets the page. */
   readonly postOnly: boolean;
   readonly login: Handler;
+  /** Whose pages may post and sign in. */
+  readonly origins: Origins;
   /** Whether each path that is no other gets the page. */
   readonly pageEverywhere: boolean;
   /** Whether the page is a template: `{{.Host}}` stands for the host that it was asked of. */
@@ -38,7 +41,7 @@ const CHAT_HEADERS = {
 
 /** Answers plain requests, as gorilla's chat does where it has an answer: the page at `/`, 404 elsewhere, 405 for other methods. */
 export function createRoutes(options: RouteOptions): Handler {
-  const { web, metrics, draining, noHandshake, publish, postOnly, login } = options;
+  const { web, metrics, draining, noHandshake, publish, postOnly, login, origins } = options;
   const files = web === undefined ? staticFiles(CHAT, CHAT_HEADERS) : staticFiles(web);
   const closeCodes = closeCodesModule();
   const page = createPages(files, options);
@@ -46,10 +49,10 @@ export function createRoutes(options: RouteOptions): Handler {
     const { method, path } = request;
     const readable = method === 'GET' || method === 'HEAD';
     if (path === PUBLISH_PATH) {
-      if (method === 'POST') return draining() ? plainText(503, 'draining') : publish(request);
+      if (method === 'POST') return checkOrigin(request, origins) ?? publish(request);
       return postOnly ? plainText(405, 'Method Not Allowed', { Allow: 'POST' }) : page(request);
     }
-    if (path === LOGIN_PATH) return login(request);
+    if (path === LOGIN_PATH) return checkOrigin(request, origins) ?? login(request);
     if (path === '/healthz' && readable) return draining() ? plainText(503, 'draining') : plainText(200, 'ok');
     if (path === '/metrics' && readable) {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };

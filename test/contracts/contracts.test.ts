@@ -125,6 +125,16 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       });
     });
 
+    test('what a page of another host posts is 403 and reaches nobody', async () => {
+      const server = await start({ wire, ...fast });
+      const one = await subscriber(server);
+      const headers = { origin: 'http://evil.example', 'content-type': 'text/plain' };
+      expect((await fetch(`${server.url}/publish`, { method: 'POST', body: 'x', headers })).status).toBe(403);
+      await post(server, 'after');
+      await until('the next came', () => one.frames.length > 0);
+      expect(one.frames).toEqual(['after']);
+    });
+
     test('at the end subscribers are told of a restart: after 1001 their pages would not come back', async () => {
       const server = await start({ wire, ...fast, drainWindow: 1 });
       const one = await subscriber(server);

@@ -30,6 +30,7 @@ const no = async () => ({ status: 501, headers: {}, body: '' });
 const rest = {
   metrics,
   draining: () => draining,
+  origins: [],
   publish: no,
   login: no,
   postOnly: true,
