@@ -72,6 +72,44 @@ describe('the connection', () => {
     expect(states.at(-1)).toBe(hub.state);
   });
 
+  test('shows its token first, and another one in time', async () => {
+    let asked = 0;
+    const { hub } = await start({ token: async () => `token-${++asked}` });
+    lastSocket().onopen?.({} as never);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(lastSocket().take('auth')).toEqual([{ t: 'auth', token: 'token-1' }]);
+    lastSocket().welcome({ expiresIn: 20 });
+    expect(hub.state.name).toBe('live');
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(lastSocket().take('auth')).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(lastSocket().take('auth')).toEqual([{ t: 'auth', token: 'token-2' }]);
+    lastSocket().say({ t: 'authenticated', user: 'ada', expiresIn: 10 });
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(lastSocket().take('auth')).toEqual([{ t: 'auth', token: 'token-3' }]);
+    lastSocket().lose(4004, 'expired');
+    await vi.advanceTimersByTimeAsync(500);
+    lastSocket().onopen?.({} as never);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(lastSocket().take('auth')).toEqual([{ t: 'auth', token: 'token-4' }]);
+  });
+
+  test('is refused with a token that is no good, and tried again while there is none to be had', async () => {
+    const { hub } = await start({ token: 'the only one' });
+    lastSocket().onopen?.({} as never);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(lastSocket().take('auth')).toEqual([{ t: 'auth', token: 'the only one' }]);
+    lastSocket().welcome({ expiresIn: 1 });
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(lastSocket().take('auth')).toEqual([]); // it would be the same again
+    lastSocket().lose(4501, 'not signed in');
+    expect(hub.state).toEqual({ name: 'refused', code: 4501, why: 'not signed in' });
+    const other = await start({ token: () => Promise.reject(new Error('no network')) });
+    lastSocket().onopen?.({} as never);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(other.hub.state).toMatchObject({ name: 'reconnecting', why: 'there was no token to be had' });
+  });
+
   test('comes back as the same session after a random part of a delay that doubles, up to 20 s', async () => {
     const { hub } = await start();
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
@@ -149,6 +187,19 @@ describe('the connection', () => {
     expect(hub.state).toMatchObject({ name: 'reconnecting', why: 'the server does not speak the protocol' });
   });
 
+  test('a message that nobody waits for and that is given up is no unhandled rejection', async () => {
+    const { hub, room } = await inRoom();
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    void room.send('x');
+    hub.close();
+    vi.useRealTimers();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
+
   test('close() ends it for good, and rejects what waits', async () => {
     const { hub, room, names } = await inRoom();
     const sent = room.send('x');
@@ -157,6 +208,7 @@ describe('the connection', () => {
     await vi.advanceTimersByTimeAsync(0);
     hub.close();
     expect((await rejected).map((one) => one.status === 'rejected' && one.reason.code)).toEqual(['closed', 'closed']);
+    await expect(room.send('too late')).rejects.toMatchObject({ code: 'closed' });
     await vi.advanceTimersByTimeAsync(60_000);
     expect([names().at(-1), FakeSocket.all.length, lastSocket().closed]).toEqual(['closed', 1, true]);
   });

@@ -8,6 +8,7 @@ export class FakeSocket implements WebSocketLike {
   static readonly all: FakeSocket[] = [];
   readonly url: URL;
   readonly got: ClientMessage[] = [];
+  onopen: ((event: never) => unknown) | null = null;
   onmessage: ((event: never) => unknown) | null = null;
   onclose: ((event: never) => unknown) | null = null;
   onerror: ((event: never) => unknown) | null = null;

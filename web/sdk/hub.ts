@@ -19,7 +19,7 @@ export class HubClient implements Hub {
   #slot: Slot | undefined;
   #resume: string | undefined;
 
-  constructor(url: string | URL | undefined, { user, storage, WebSocket }: Options) {
+  constructor(url: string | URL | undefined, { user, token, storage, WebSocket }: Options) {
     const address = addressOf(url);
     if (user !== undefined && !isName(user)) throw new TypeError(`a user has a name of 1 to ${USER_BYTES} bytes`);
     this.#user = user;
@@ -29,7 +29,7 @@ export class HubClient implements Hub {
       save: () => this.#save(),
       failed: (error) => this.#events.emit('error', error),
     });
-    this.#link = new Link(() => this.#withSession(address), WebSocket ?? platformWebSocket(), {
+    this.#link = new Link(() => this.#withSession(address), WebSocket ?? platformWebSocket(), token, {
       state: (state) => this.#stands(state),
       welcome: (welcome) => this.#welcome(welcome),
       message: (message) => this.#receive(message),

@@ -1,6 +1,6 @@
 import { comesBack } from '../../src/protocol/close-codes.ts';
 import { type ClientMessage, type ServerMessage, SUBPROTOCOL, type Welcome } from '../../src/protocol/v1.ts';
-import type { State, WebSocketClass, WebSocketLike } from './types.ts';
+import type { Options, State, WebSocketClass, WebSocketLike } from './types.ts';
 
 // The first delay is up to this, and each one twice the one before, up to the longest: a random part of it each time.
 const FIRST_DELAY = 500;
@@ -12,6 +12,11 @@ const STEADY = 5_000;
 // How long a server may take to welcome, and to answer a ping.
 const OPENING = 10_000;
 const ANSWER = 10_000;
+
+// A token is renewed after this many milliseconds for each second that it lives: four fifths of it.
+const OF_ITS_LIFE = 800;
+const SOON = 1_000;
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What a link tells. */
 interface LinkListener {
@@ -29,6 +34,7 @@ export class Link {
   readonly #address: () => string;
   readonly #WebSocket: WebSocketClass;
   readonly #listener: LinkListener;
+  readonly #token: Options['token'];
   #state: State = { name: 'connecting' };
   #socket: WebSocketLike | undefined;
   #attempts = 0;
@@ -37,13 +43,15 @@ export class Link {
   #heardAt = 0;
   #liveSince = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
   #heartbeat = 25_000;
   readonly #stop: () => void;
 
-  constructor(address: () => string, WebSocket: WebSocketClass, listener: LinkListener) {
+  constructor(address: () => string, WebSocket: WebSocketClass, token: Options['token'], listener: LinkListener) {
     this.#address = address;
     this.#WebSocket = WebSocket;
     this.#listener = listener;
+    this.#token = token;
     this.#stop = onReturn(
       () => this.#hurry(),
       () => this.#state.name === 'reconnecting' && this.#enter({ name: 'offline', why: this.#state.why }),
@@ -62,6 +70,7 @@ export class Link {
     this.#socket = socket;
     socket.onmessage = ({ data }: { data: unknown }) => this.#frame(socket, String(data));
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#closed(socket, code, reason);
+    if (this.#token !== undefined) socket.onopen = () => this.#authenticate(socket);
     socket.onerror = () => {}; // the close that follows is enough
     this.#timer = setTimeout(() => this.#lose('the server did not answer'), OPENING);
     this.#enter({ name: 'connecting' });
@@ -85,18 +94,38 @@ export class Link {
       const message = parse(line);
       if (!message) this.#lose('the server does not speak the protocol');
       else if (message.t === 'welcome') this.#welcome(message);
+      else if (message.t === 'authenticated') this.#renew(message.expiresIn);
       else if (message.t === 'drain') this.#slot = message.reconnectIn;
       else if (message.t !== 'pong') this.#listener.message(message);
     }
   }
 
   #welcome(welcome: Welcome): void {
-    const { user, session, limits, heartbeat } = welcome;
+    const { user, session, limits, heartbeat, expiresIn } = welcome;
+    this.#renew(expiresIn);
     this.#heartbeat = heartbeat * 1000;
     this.#liveSince = this.#heardAt;
     this.#watch(this.#heartbeat);
     this.#listener.welcome(welcome);
     this.#enter({ name: 'live', user, session, limits });
+  }
+
+  async #authenticate(socket: WebSocketLike): Promise<void> {
+    try {
+      const token = typeof this.#token === 'function' ? await this.#token() : this.#token;
+      if (socket === this.#socket) socket.send(JSON.stringify({ t: 'auth', token }));
+    } catch {
+      if (socket === this.#socket) this.#lose('there was no token to be had');
+    }
+  }
+
+  /** Shows another token some time before this one expires. */
+  #renew(expiresIn: number | undefined): void {
+    const socket = this.#socket;
+    clearTimeout(this.#renewal);
+    if (expiresIn === undefined || !socket || typeof this.#token !== 'function') return;
+    const ms = Math.min(Math.max(expiresIn * OF_ITS_LIFE, SOON), LONGEST_TIMER);
+    this.#renewal = setTimeout(() => this.#authenticate(socket), ms);
   }
 
   /** Asks a server that was silent for so long. */
@@ -148,6 +177,7 @@ export class Link {
 
   #drop(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#renewal);
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();

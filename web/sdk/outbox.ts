@@ -44,6 +44,7 @@ export class Outbox {
   /** The server takes nothing more just now. */
   #held = false;
   #saving = false;
+  #stopped: HubError | undefined;
 
   constructor(outlet: Outlet) {
     this.#outlet = outlet;
@@ -58,17 +59,20 @@ export class Outbox {
     this.#items.unshift(...items);
   }
 
-  /** @returns the promise of its `seq`. */
-  async add(room: string, data: unknown): Promise<number> {
+  /** @returns the promise of its `seq`; who does not wait for it is not told that it was given up. */
+  add(room: string, data: unknown): Promise<number> {
     const json = JSON.stringify(data);
-    if (json === undefined) throw new TypeError('what is sent must be a JSON value');
+    if (json === undefined) return Promise.reject(new TypeError('what is sent must be a JSON value'));
+    if (this.#stopped) return Promise.reject(this.#stopped);
     const item = { room, id: `${this.#prefix}${++this.#count}`, json };
     this.#items.push(item);
     this.#changed();
-    return new Promise((resolve, reject) => {
+    const sent = new Promise<number>((resolve, reject) => {
       this.#waiting.set(item.id, { resolve, reject });
-      this.flush();
     });
+    sent.catch(() => {});
+    this.flush();
+    return sent;
   }
 
   /** A connection is live: nothing is on its way. */
@@ -134,6 +138,7 @@ export class Outbox {
   stop(error: HubError): void {
     clearTimeout(this.#timer);
     this.#held = true;
+    this.#stopped = error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

@@ -7,6 +7,11 @@ export interface Options {
   /** What others know it by, 1 to 64 bytes; a guest's name of the server's unless given. */
   readonly user?: string;
   /**
+   * Shows who one is, to a server that asks for tokens. A function is asked at each connection, and again before the token that it
+   * gave expires.
+   */
+  readonly token?: string | (() => string | Promise<string>);
+  /**
    * Where what is not sent yet outlives the program, as `localStorage` does: a session, and the messages that wait. In a browser
    * it is `localStorage` unless given, one place a tab; elsewhere there is none. `false`: nowhere.
    */
@@ -24,6 +29,7 @@ export interface Store {
 
 /** As much of a WebSocket as is used: those of browsers and of Node are such, and those of the package `ws`. */
 export interface WebSocketLike {
+  onopen: ((event: never) => unknown) | null;
   onmessage: ((event: never) => unknown) | null;
   onclose: ((event: never) => unknown) | null;
   onerror: ((event: never) => unknown) | null;

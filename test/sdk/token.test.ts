@@ -1,0 +1,39 @@
+import { SignJWT } from 'jose';
+import { createServer } from 'pumphouse';
+import { connect, type State } from 'pumphouse/client';
+import { expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { until } from '../integration/server.ts';
+
+const secret = 'a secret of at least thirty-two bytes';
+const sign = (user: string, seconds: number) =>
+  new SignJWT({})
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(user)
+    .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
+    .sign(Buffer.from(secret));
+
+test('with a real server: tokens are renewed before they expire, and a false one is refused', async () => {
+  const server = await createServer({ port: 0, drainWindow: 0, auth: 'jwt', jwtSecret: secret });
+  let asked = 0;
+  const token = () => {
+    asked++;
+    return sign('ada', 3);
+  };
+  const hub = connect(server.url, { WebSocket, token });
+  const states: State['name'][] = [];
+  hub.on('state', ({ name }) => states.push(name));
+  const room = hub.join<number>('r');
+  expect(await room.send(1)).toBe(1);
+  expect(hub.state).toMatchObject({ name: 'live', user: 'ada' });
+  await until('it was asked again', () => asked === 3); // more than the life of the first one
+  expect(await room.send(2)).toBe(2);
+  expect(states.at(-1)).toBe('live');
+  expect(states.filter((name) => name === 'reconnecting')).toEqual([]);
+  const other = connect(server.url, { WebSocket, token: 'false' });
+  await until('it is refused', () => other.state.name === 'refused');
+  expect(other.state).toMatchObject({ code: 4501 });
+  hub.close();
+  other.close();
+  await server.stop();
+});
