@@ -65,6 +65,6 @@ export function run(args: readonly string[], env?: Record<string, string>): Prom
 export async function serving(args: readonly string[] = [], env?: Record<string, string>) {
   const running = new Running(['serve', '--port', '0', '--engine', 'memory', ...args], env);
   const { msg } = await running.line('serves http');
-  const url = /http:\S+/.exec(String(msg))?.[0] as string;
+  const url = /https?:\S+/.exec(String(msg))?.[0] as string;
   return { running, url, port: Number(new URL(url).port) };
 }

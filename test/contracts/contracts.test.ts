@@ -389,6 +389,13 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       expect(await login(server, { username: '', password: '' })).toEqual({ status: 401, body: '' });
     });
 
+    test.each(['PUT', 'PATCH', 'DELETE'])('a login by %s is a login too', async (method) => {
+      const server = await start({ wire, ...fast });
+      const body = '{"username":"ada","password":"x"}';
+      expect((await fetch(`${server.url}/login`, { method, body })).status).toBe(200);
+      expect((await fetch(`${server.url}/login`)).status).toBe(400);
+    });
+
     test('a ticket opens one connection; without, with a false or a spent one it is 401 with an empty body', async () => {
       const server = await start({ wire, ...fast });
       const { otp } = JSON.parse((await login(server, { username: 'ada', password: 'x' })).body);

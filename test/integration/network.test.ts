@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { createServer, type Server, type ServerOptions } from 'pumphouse';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Users } from '../../src/auth/users.ts';
-import { run } from '../cli/command.ts';
+import { run, serving } from '../cli/command.ts';
 import { transports, until } from './server.ts';
 
 const servers: Server[] = [];
@@ -59,18 +59,13 @@ describe.each(transports)('on a network, with %s', (transport) => {
 
     test('another certificate is taken up while it runs: new connections get it, old ones stay', async () => {
       const paths = { tlsCert: join(folder, 'cert.pem'), tlsKey: join(folder, 'key.pem') };
-      const take = async (name: string) => {
-        for (const [key, path] of Object.entries(pair(name))) {
-          writeFileSync(
-            paths[key as 'tlsCert'],
-            await import('node:fs').then(({ readFileSync }) => readFileSync(path)),
-          );
-        }
+      const take = (name: string) => {
+        for (const [key, path] of Object.entries(pair(name))) copyFileSync(path, paths[key as 'tlsCert']);
       };
-      await take('one');
+      take('one');
       const server = await start(paths);
       const old = await open(server, '/ws');
-      await take('two');
+      take('two');
       expect((await certificate(server)).subjectaltname).toContain('one.test');
       server.renewCertificates();
       await sleepUntil(async () => (await certificate(server)).subjectaltname?.includes('two.test') === true);
@@ -93,6 +88,28 @@ describe.each(transports)('on a network, with %s', (transport) => {
     test('a key of another certificate is one clear line', async () => {
       const mixed = { tlsCert: pair('one').tlsCert, tlsKey: pair('two').tlsKey };
       await expect(start(mixed)).rejects.toThrow(/cannot be used: .*mismatch/);
+    });
+
+    test('SIGHUP has the command read its certificate again, and go on with the old one where it cannot', async () => {
+      const paths = ['--tls-cert', join(folder, 'hup-cert.pem'), '--tls-key', join(folder, 'hup-key.pem')];
+      const take = (name: string) => {
+        const { tlsCert, tlsKey } = pair(name);
+        copyFileSync(tlsCert, paths[1] as string);
+        copyFileSync(tlsKey, paths[3] as string);
+      };
+      take('one');
+      const { running, port } = await serving(['--transport', transport, ...paths]);
+      const names = async () => (await certificate({ port })).subjectaltname;
+      expect(await names()).toContain('one.test');
+      take('two');
+      running.process.kill('SIGHUP');
+      await running.line('certificates are read again');
+      await sleepUntil(async () => (await names())?.includes('two.test') === true);
+      writeFileSync(paths[1] as string, 'garbage');
+      running.process.kill('SIGHUP');
+      await running.line('the old ones stay');
+      expect(await names()).toContain('two.test');
+      await running.end();
     });
 
     test('what speaks no TLS harms nobody', async () => {
@@ -259,6 +276,17 @@ describe.each(transports)('on a network, with %s', (transport) => {
       expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(10);
       expect(answers.every(({ status }) => status === 401 || status === 429)).toBe(true);
     });
+    test('attempts for one name are limited, wherever they come from', async () => {
+      const server = await start({ auth: 'otp', users: await users(), trustProxy: ['127.0.0.1'] });
+      const body = JSON.stringify({ username: 'ada', password: 'guess' });
+      const statuses: number[] = [];
+      for (let i = 0; i < 12; i++) {
+        const headers = { 'x-forwarded-for': `192.0.2.${i}` };
+        statuses.push((await fetch(`${server.url}/login`, { method: 'POST', body, headers })).status);
+      }
+      expect(statuses.slice(0, 10)).toEqual(Array(10).fill(401));
+      expect(statuses.at(-1)).toBe(429);
+    });
   });
 });
 
@@ -302,7 +330,7 @@ async function status(url: string, init: RequestInit & { method?: string } = {})
   return answer.statusCode;
 }
 
-async function certificate({ port }: Server) {
+async function certificate({ port }: Pick<Server, 'port'>) {
   const socket = connectTls({ port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false });
   await once(socket, 'secureConnect');
   const found = socket.getPeerCertificate();
