@@ -42,6 +42,7 @@ export function createFront(options: FrontOptions): Application {
     draining,
     origins,
     postOnly: publishing.postOnly,
+    loginByGet: pinned?.ticketed === true,
     pageEverywhere: pinned?.name === 'spread' || pinned?.name === 'blueprints',
     template: pinned?.name === 'blueprints',
     noHandshake(request) {

@@ -22,6 +22,8 @@ export interface RouteOptions {
   /** Whether a request to publish that is no POST is refused; else it gets the page. */
   readonly postOnly: boolean;
   readonly login: Handler;
+  /** Whether a GET of `/login` is a login too; else it may be a page. */
+  readonly loginByGet: boolean;
   /** Whose pages may post and sign in. */
   readonly origins: Origins;
   /** Whether each path that is no other gets the page. */
@@ -41,7 +43,7 @@ const CHAT_HEADERS = {
 
 /** Answers plain requests, as gorilla's chat does where it has an answer: the page at `/`, 404 elsewhere, 405 for other methods. */
 export function createRoutes(options: RouteOptions): Handler {
-  const { web, metrics, draining, noHandshake, publish, postOnly, login, origins } = options;
+  const { web, metrics, draining, noHandshake, publish, postOnly, login, loginByGet, origins } = options;
   const files = web === undefined ? staticFiles(CHAT, CHAT_HEADERS) : staticFiles(web);
   const closeCodes = closeCodesModule();
   const page = createPages(files, options);
@@ -52,7 +54,7 @@ export function createRoutes(options: RouteOptions): Handler {
       if (method === 'POST') return checkOrigin(request, origins) ?? publish(request);
       return postOnly ? plainText(405, 'Method Not Allowed', { Allow: 'POST' }) : page(request);
     }
-    if (path === LOGIN_PATH) return checkOrigin(request, origins) ?? login(request);
+    if (path === LOGIN_PATH && (!readable || loginByGet)) return checkOrigin(request, origins) ?? login(request);
     if (path === '/healthz' && readable) return draining() ? plainText(503, 'draining') : plainText(200, 'ok');
     if (path === '/metrics' && readable) {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };

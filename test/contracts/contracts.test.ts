@@ -393,7 +393,7 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       const server = await start({ wire, ...fast });
       const body = '{"username":"ada","password":"x"}';
       expect((await fetch(`${server.url}/login`, { method, body })).status).toBe(200);
-      expect((await fetch(`${server.url}/login`)).status).toBe(400);
+      expect((await fetch(`${server.url}/login`)).status).toBe(wire === 'events' ? 400 : 404); // it may be a page
     });
 
     test('a ticket opens one connection; without, with a false or a spent one it is 401 with an empty body', async () => {

@@ -33,6 +33,7 @@ const rest = {
   origins: [],
   publish: no,
   login: no,
+  loginByGet: false,
   postOnly: true,
   pageEverywhere: false,
   template: false,

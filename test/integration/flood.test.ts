@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -12,11 +12,13 @@ import { transports } from './server.ts';
 const folder = mkdtempSync(join(tmpdir(), 'pumphouse-flood-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const BY_PROXY = ['--trust-proxy', '127.0.0.1', '--connections-per-address', '100', '--publish-rate', '100:200'];
+const BY_PROXY = ['--trust-proxy', '127.0.0.1', '--connections-per-address', '100'];
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
 // What this machine's own noise is worth: a round trip on loopback takes less than a millisecond.
-const NOISE_MS = 25;
+const NOISE_MS = 15;
+
+const CHRT = '/usr/bin/chrt';
 
 describe.each(transports)('a flood from one address, on %s', (transport) => {
   let running: Running | undefined;
@@ -30,9 +32,9 @@ describe.each(transports)('a flood from one address, on %s', (transport) => {
 
   test('of connections, messages and posts does not hold up another client', async () => {
     const { port, url } = await start();
-    const victim = await Victim.connect(port);
-    const quiet = await victim.p99();
-    const { flooded, connects, messages, posts } = await under('everything', url, victim);
+    const victims = await Victims.connect(port, Array(8).fill(''));
+    const quiet = await victims.p99();
+    const { flooded, connects, messages, posts } = await under('everything', url, victims);
     expect(connects).toBeGreaterThan(100);
     expect(messages).toBeGreaterThan(1000);
     expect(posts).toBeGreaterThan(100);
@@ -48,9 +50,9 @@ describe.each(transports)('a flood from one address, on %s', (transport) => {
       const answer = await fetch(`${url}/login`, { method: 'POST', body, headers: from(address) });
       return answer.status === 200 ? ((await answer.json()) as { otp: string }).otp : answer.status;
     };
-    const victim = await Victim.connect(port, `?otp=${await login('192.0.2.1', 'secret')}`);
-    const quiet = await victim.p99();
-    const { flooded, refused, others } = await under('logins', url, victim);
+    const victims = await Victims.connect(port, [`?otp=${await login('192.0.2.1', 'secret')}`]);
+    const quiet = await victims.p99();
+    const { flooded, refused, others } = await under('logins', url, victims);
     expect(refused).toBeGreaterThan(100);
     expect(others).toBe(0);
     expect(await login('192.0.2.1', 'secret')).toMatch(/-/);
@@ -58,16 +60,19 @@ describe.each(transports)('a flood from one address, on %s', (transport) => {
   });
 });
 
-/** The victim's p99 while another process floods the server, and what that did. */
-async function under(kind: 'everything' | 'logins', url: string, victim: Victim) {
+/** The victims' p99 while another process floods the server, and what that did. */
+async function under(kind: 'everything' | 'logins', url: string, victims: Victims) {
   const args = ['--import', 'tsx', 'test/integration/flooder.ts', kind, url];
-  const flooder = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  // A flood comes from elsewhere: here it must not take the processor from the server and from who measures.
+  const idle = existsSync(CHRT) ? [CHRT, '-i', '0', process.execPath] : ['nice', '-n', '19', process.execPath];
+  const [command = '', ...before] = idle;
+  const flooder = spawn(command, [...before, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   let told = '';
   flooder.stdout.on('data', (chunk) => {
     told += chunk;
   });
   await once(flooder.stdout, 'data'); // it has begun
-  const flooded = await victim.p99();
+  const flooded = await victims.p99();
   flooder.stdin.end();
   await once(flooder, 'close');
   const counts = JSON.parse(told.split('\n').at(-2) as string) as Record<string, number>;
@@ -75,40 +80,49 @@ async function under(kind: 'everything' | 'logins', url: string, victim: Victim)
   return { flooded, connects, messages, posts, refused, others };
 }
 
-/** A client that says one thing after another, and measures how long each takes to come back. */
-class Victim {
-  readonly #socket: WebSocket;
-  #heard = () => {};
+/** Clients that say one thing after another, each from an address of its own, and measure how long each takes to come back. */
+class Victims {
+  readonly #sockets: WebSocket[];
 
-  private constructor(socket: WebSocket) {
-    this.#socket = socket;
-    socket.on('message', (data) => {
-      if (String(data).includes('"from":"victim"') || String(data).includes('tick')) this.#heard();
+  private constructor(sockets: WebSocket[]) {
+    this.#sockets = sockets;
+  }
+
+  static async connect(port: number, queries: readonly string[]): Promise<Victims> {
+    const sockets = queries.map(async (query, i) => {
+      const options = { headers: from(`192.0.2.${i + 1}`) };
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, ['pumphouse.v1'], options);
+      await once(socket, 'open');
+      socket.send(JSON.stringify({ t: 'join', room: `quiet ${i}` }));
+      return socket;
     });
+    return new Victims(await Promise.all(sockets));
   }
 
-  static async connect(port: number, query = ''): Promise<Victim> {
-    const options = { headers: from('192.0.2.1') };
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query || '?user=victim'}`, ['pumphouse.v1'], options);
-    await once(socket, 'open');
-    socket.send('{"t":"join","room":"quiet"}');
-    return new Victim(socket);
-  }
-
-  /** The 99th percentile of round trips, in milliseconds: at its own rate, for two and a half seconds. */
+  /** The 99th percentile of round trips, in milliseconds: each at its own rate, for two and a half seconds. */
   async p99(): Promise<number> {
-    const times: number[] = [];
-    for (let i = 0; i < 250; i++) {
-      const begun = performance.now();
-      const heard = new Promise<void>((resolve) => {
-        this.#heard = resolve;
-      });
-      this.#socket.send(JSON.stringify({ t: 'send', room: 'quiet', id: `${begun}`, data: 'tick' }));
-      await heard;
-      times.push(performance.now() - begun);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    const times = (await Promise.all(this.#sockets.map((socket, i) => roundTrips(socket, `quiet ${i}`)))).flat();
     times.sort((a, b) => a - b);
     return times[Math.floor(times.length * 0.99)] as number;
   }
+}
+
+async function roundTrips(socket: WebSocket, room: string): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < 45; i++) {
+    const begun = performance.now();
+    const heard = new Promise<void>((resolve) => {
+      const listen = (data: unknown) => {
+        if (!String(data).includes(`"data":${begun}`)) return;
+        socket.off('message', listen);
+        resolve();
+      };
+      socket.on('message', listen);
+    });
+    socket.send(JSON.stringify({ t: 'send', room, id: `${begun}`, data: begun }));
+    await heard;
+    times.push(performance.now() - begun);
+    await new Promise((resolve) => setTimeout(resolve, 55));
+  }
+  return times;
 }
