@@ -156,17 +156,14 @@ export class Gate {
       heartbeat,
       ...term,
     } as const;
+    const bounds = this.#bounds({ user, ...more });
     const make = () => {
-      const client = new Client(id, wire, context, {
-        user,
-        address,
-        rooms,
-        welcome,
-        ...this.#bounds({ user, ...more }),
-      });
       // Its older connection may be dead without knowing: it must not hear, nor send, for the session any more.
-      this.#bySession.get(id)?.end(closes.replaced);
-      this.#bySession.set(id, client);
+      const onOpen = () => {
+        this.#bySession.get(id)?.end(closes.replaced);
+        this.#bySession.set(id, client);
+      };
+      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...bounds });
       return client;
     };
     return { make };

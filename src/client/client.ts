@@ -34,6 +34,7 @@ export class Client implements Reader, SocketListener {
   readonly #readPump: ReadPump;
   readonly #rooms: readonly string[];
   readonly #welcome: Notice | undefined;
+  readonly #onOpen: (() => void) | undefined;
   #address: string;
   #state: ClientState = 'opening';
   #socket: Socket | undefined;
@@ -50,6 +51,7 @@ export class Client implements Reader, SocketListener {
     this.wire = wire;
     this.#rooms = identity.rooms ?? wire.rooms;
     this.#welcome = identity.welcome;
+    this.#onOpen = identity.onOpen;
     this.#context = context;
     this.pump = new WritePump(wire, context.clock);
     this.#address = identity.address ?? '';
@@ -76,6 +78,7 @@ export class Client implements Reader, SocketListener {
     const { hub, keepalive } = this.#context;
     this.#socket = socket;
     this.pump.open(socket);
+    this.#onOpen?.();
     keepalive.add(this);
     this.#address ||= socket.remoteAddress;
     hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: this.#address });

@@ -12,6 +12,8 @@ export interface Identity {
   /** What it may do, where not everyone may do the same. */
   readonly permit?: Permit;
   readonly term?: Term;
+  /** Is called when its connection is open: one that was let in may be gone before that. */
+  readonly onOpen?: () => void;
   /** Where it comes from; as its socket says unless given. */
   readonly address?: string;
 }

@@ -49,6 +49,24 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect(await peer.closed).toEqual({ code: 1001, reason: 'the server is shutting down' });
   });
 
+  run('who hangs up while a hook thinks takes no session over', async () => {
+    let [asked, goOn] = [0, () => {}];
+    const thinking = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const server = await on({ hooks: { connect: async () => ++asked === 1 || thinking.then(() => true) } });
+    const peer = await Peer.connect(server.port);
+    const { resume } = await peer.next('welcome');
+    const gone = new WebSocket(`ws://127.0.0.1:${server.port}/ws?resume=${resume}`, 'pumphouse.v1');
+    gone.on('error', () => {});
+    while (asked < 2) await sleep(5);
+    gone.terminate();
+    await sleep(30);
+    goOn();
+    await sleep(30);
+    expect(await peer.join('r')).toMatchObject({ seq: 0 });
+  });
+
   run.each([
     ['at once', <T>(answer: T) => answer],
     ['later', async <T>(answer: T) => sleep(20).then(() => answer)],
