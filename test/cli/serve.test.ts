@@ -1,9 +1,8 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { peer, sluggard, transports, until } from '../integration/server.ts';
@@ -116,8 +115,14 @@ test('the log is JSON where nobody looks: transport, wire, engine and address', 
 
 test('the log is for people on a terminal', async (context) => {
   context.skip(!existsSync('/usr/bin/script'), 'no terminal to be had: /usr/bin/script is missing');
-  const command = `timeout -s INT 2 ${process.execPath} --import tsx src/cli.ts serve --port 0 --engine memory`;
-  const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null']).catch((error) => error);
+  const command = `timeout -s INT 15 ${process.execPath} --import tsx src/cli.ts serve --port 0 --engine memory`;
+  const child = spawn('script', ['-qec', command, '/dev/null']);
+  let stdout = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  for (let i = 0; i < 1500 && !stdout.includes('serves'); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  child.kill();
   expect(stdout).toMatch(/\[\d\d:\d\d:\d\d\.\d\d\d\].*INFO.*: .*pumphouse serves http:\/\/127\.0\.0\.1:\d+/);
   expect(stdout).not.toContain('{"level"');
 });
