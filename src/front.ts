@@ -1,10 +1,13 @@
 import { type Authority, credentialsOf, type Known } from './auth/authority.ts';
 import { allows } from './auth/grants.ts';
+import type { Permit } from './client/permit.ts';
 import { publish } from './client/publication.ts';
 import { Buckets, type Rate } from './client/rate.ts';
 import type { Dialects } from './dialects.ts';
 import type { Gate } from './gate.ts';
+import type { Hooked } from './hooks.ts';
 import { plainText } from './http/answers.ts';
+import { addressKey } from './http/crowd.ts';
 import { createLogin } from './http/login.ts';
 import { createPublish } from './http/publish.ts';
 import { createRoutes, type RouteOptions } from './http/routes.ts';
@@ -22,6 +25,10 @@ export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'dr
   readonly gate: Gate;
   readonly dialects: Dialects;
   readonly authority: Authority;
+  /** Asks the program that runs the server who may come. */
+  readonly hooked: Hooked;
+  /** Who is asked before someone joins or sends. */
+  readonly permit: Permit | undefined;
   readonly addressOf: (request: HttpRequest) => string;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -33,7 +40,7 @@ export interface FrontOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'dr
 
 /** What one listener answers: its page and routes, and handshakes in its dialects. */
 export function createFront(options: FrontOptions): Application {
-  const { web, metrics, draining, origins, hub, gate, dialects, authority, addressOf } = options;
+  const { web, metrics, draining, origins, hub, gate, dialects, authority, hooked, permit, addressOf } = options;
   const { publishing, pinned } = dialects;
   const rate = options.publishRate ?? publishing.rate ?? options.usualRate;
   const handle = createRoutes({
@@ -54,9 +61,11 @@ export function createFront(options: FrontOptions): Application {
       addressOf,
       turn: rate === 'off' ? async () => true : turns(new Buckets(rate, options.clock), options.scheduler),
       identify: (request) => authority.identify(credentialsOf(request, addressOf(request))),
+      hook: (request) => hooked.reads(request, addressOf(request)),
       async say(posted, known) {
         if (draining()) return plainText(503, 'draining');
-        return mayNot(posted, known) ?? refusalFor(await publish(hub, posted, known.user ?? nameOf(posted)));
+        const from = known.user ?? nameOf(posted);
+        return mayNot(posted, known) ?? refusalFor(await publish(hub, posted, from, permit));
       },
     }),
     login: createLogin((...asked) => authority.signIn(...asked), addressOf),
@@ -73,7 +82,7 @@ export function createFront(options: FrontOptions): Application {
 /** Lets each address send at its rate: who sends faster waits, and nobody else does. */
 function turns(buckets: Buckets, scheduler: Scheduler) {
   return (address: string): Promise<boolean> => {
-    const ms = buckets.of(address).reserve(WAITING_POSTS);
+    const ms = buckets.of(addressKey(address)).reserve(WAITING_POSTS);
     if (ms === undefined || ms === 0) return Promise.resolve(ms === 0);
     return new Promise((resolve) => scheduler.after(ms, () => resolve(true)));
   };
@@ -89,6 +98,7 @@ function nameOf(posted: Posted): string {
 
 function refusalFor(outcome: Awaited<ReturnType<typeof publish>>): HttpResponse | undefined {
   if (outcome === 'stored') return undefined;
+  if (outcome === 'forbidden') return plainText(403, 'not allowed');
   const why = outcome === 'busy' ? 'the hub is busy' : 'the message could not be stored';
   return plainText(503, why, { 'Retry-After': '1' });
 }

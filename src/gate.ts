@@ -6,9 +6,9 @@ import type { Identity } from './client/identity.ts';
 import type { Permit } from './client/permit.ts';
 import { MAX_ROOMS } from './client/read-pump.ts';
 import { Doorstep } from './doorstep.ts';
-import type { Entry, Hooked } from './hooks.ts';
+import type { Hooked } from './hooks.ts';
 import { admit, offers } from './http/admission.ts';
-import { plainText, tooMany, unauthorized } from './http/answers.ts';
+import { type Entry, plainText, tooMany, unauthorized } from './http/answers.ts';
 import type { Crowd } from './http/crowd.ts';
 import { checkHandshake, type Origins } from './http/handshake.ts';
 import type { Scheduler } from './hub/ports.ts';
@@ -71,7 +71,7 @@ export class Gate {
     if (crowded) return crowded;
     const refused = checkHandshake(request, wire.library, origins);
     const protocol = wire.name === 'v1' && offers(request, SUBPROTOCOL) ? SUBPROTOCOL : (bearerProtocol(request) ?? '');
-    const hook = hooked?.reads(request) ?? (() => ({ user: undefined }));
+    const hook = hooked?.reads(request, address) ?? (() => ({ user: undefined }));
     const asked = { wire, query: new URLSearchParams(request.query), protocol, address, hook };
     return after(authority.identify(credentialsOf(request, address)), (known) => {
       if (known === 'nobody' && wire.name === 'v1') return refused ?? this.#unknown(asked);

@@ -1,5 +1,6 @@
 import { USER_BYTES } from './auth/sessions.ts';
 import type { Permit, Verdict } from './client/permit.ts';
+import type { Entry } from './http/answers.ts';
 import type { Scheduler, Subscriber } from './hub/ports.ts';
 import type { Json } from './protocol/v1.ts';
 import type { HttpRequest } from './transport/port.ts';
@@ -35,9 +36,6 @@ export interface Hooks {
   send?(who: Asker, room: string, data: Json): Allowed | Promise<Allowed>;
 }
 
-/** Whom the connect hook lets in, or why not. `user` is undefined where the client's own word counts. */
-export type Entry = { readonly user: string | undefined } | { readonly status: 403 | 503; readonly why: string };
-
 /** Asks hooks: catches what they throw, and does not wait for ever. */
 export class Hooked {
   readonly #hooks: Hooks;
@@ -65,11 +63,11 @@ export class Hooked {
     };
   }
 
-  /** Reads a handshake. @returns what asks the hook about it, now or later. */
-  reads(request: HttpRequest): () => Entry | Promise<Entry> {
+  /** Reads a handshake, or a post. @param remoteAddress where it comes from. @returns what asks the hook about it, now or later. */
+  reads(request: HttpRequest, remoteAddress: string): () => Entry | Promise<Entry> {
     const { connect } = this.#hooks;
     if (!connect) return () => ({ user: undefined });
-    const { path, headers, remoteAddress } = request;
+    const { path, headers } = request;
     const handshake = { path, query: new URLSearchParams(request.query), headers, remoteAddress };
     return () => this.#ask('connect', () => connect(handshake), entryOf, { status: 503, why: 'Try again later' });
   }

@@ -85,8 +85,8 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
   const { publishRate = USUAL_RATE } = settings;
   const rate = publishRate === 'off' ? undefined : publishRate;
   const shares = rate && sharesOf(rate, settings);
-  const permit = asks ? { permit: hooked.permit() } : {};
-  const context = { hub, clock, keepalive, publishRate: rate, ...(shares && { shares }), ...permit };
+  const permit = asks ? hooked.permit() : undefined;
+  const context = { hub, clock, keepalive, publishRate: rate, ...(shares && { shares }), ...(permit && { permit }) };
   const addressOf = clientAddress(settings.trustProxy);
   const crowd = new Crowd({ all: settings.maxConnections, perAddress: settings.connectionsPerAddress });
   const sessions = new Sessions(store.secret);
@@ -111,6 +111,8 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
     hub,
     gate,
     authority,
+    hooked,
+    permit,
     addressOf,
     clock,
     scheduler,

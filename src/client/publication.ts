@@ -2,19 +2,28 @@ import { randomUUID } from 'node:crypto';
 import type { Hub } from '../hub/hub.ts';
 import type { Encoder, Notice, Pump, Subscriber } from '../hub/ports.ts';
 import type { Posted } from '../wire/wire.ts';
+import type { Permit } from './permit.ts';
 
-/** What became of it: it is in the room's log, it could not be stored, or the Hub takes no more for now. */
-export type Outcome = 'stored' | 'unavailable' | 'busy';
+/** What became of it: it is in the room's log, it could not be stored, the Hub takes no more for now, or it may not be said. */
+export type Outcome = 'stored' | 'unavailable' | 'busy' | 'forbidden';
 
-/** Says what was posted without a connection. @param from who says it. Resolves when it is decided on. */
-export async function publish(hub: Hub, posted: Posted, from: string): Promise<Outcome> {
+/**
+ * Says what was posted without a connection, where whoever is asked before a client joins or sends allows it.
+ *
+ * @param from who says it. Resolves when it is decided on.
+ */
+export async function publish(hub: Hub, posted: Posted, from: string, permit: Permit = {}): Promise<Outcome> {
   const { room } = posted;
+  const publication = new Publication(from);
+  const verdict = await (posted.kind === 'arrival'
+    ? permit.join?.(publication, room)
+    : permit.send?.(publication, posted));
+  if (verdict !== undefined && verdict !== true) return verdict.code;
   if (posted.kind === 'arrival') {
     const signal = { t: 'signal', room, from, data: { arrived: true } } as const;
     return hub.signal({ room, from, signal }) ? 'stored' : 'busy';
   }
   const { data, json, bytes } = posted;
-  const publication = new Publication();
   const { id } = publication;
   const taken = hub.broadcast({ room, from, sender: SENDER, id, data, json, bytes, by: publication });
   return taken ? publication.outcome : 'busy';
@@ -25,14 +34,15 @@ const SENDER = 'http';
 /** Stands where a client stands, to be told what became of its one message. */
 class Publication implements Subscriber {
   readonly id = randomUUID();
-  readonly user = SENDER;
+  readonly user: string;
   readonly pump = deaf;
   readonly memberships = [];
   readonly closed = false;
   readonly outcome: Promise<Outcome>;
   #resolve!: (outcome: Outcome) => void;
 
-  constructor() {
+  constructor(user: string) {
+    this.user = user;
     this.outcome = new Promise((resolve) => {
       this.#resolve = resolve;
     });

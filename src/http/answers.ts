@@ -1,5 +1,8 @@
 import type { HttpResponse } from '../transport/port.ts';
 
+/** Whom the connect hook lets in, or why not. `user` is undefined where the client's own word counts. */
+export type Entry = { readonly user: string | undefined } | { readonly status: 403 | 503; readonly why: string };
+
 /** Who is not known here gets no word of why. */
 export function unauthorized(): HttpResponse {
   return { status: 401, headers: {}, body: '' };

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Known, Unknown } from '../auth/authority.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
 import type { Posted, Publishing } from '../wire/wire.ts';
-import { plainText, tooMany, unauthorized } from './answers.ts';
+import { type Entry, plainText, tooMany, unauthorized } from './answers.ts';
 
 export const PUBLISH_PATH = '/publish';
 
@@ -14,16 +14,19 @@ export interface PublishOptions {
   readonly turn: (address: string) => Promise<boolean>;
   /** Finds out who posts. The request is read before it returns. */
   readonly identify: (request: HttpRequest) => Known | Unknown | Promise<Known | Unknown>;
+  /** Reads the request for the program that runs the server. @returns what asks it who may come, and as whom. */
+  readonly hook: (request: HttpRequest) => () => Entry | Promise<Entry>;
   /** Says it. @returns the refusal, or undefined once it is in the room's log. */
   readonly say: (posted: Posted, known: Known) => Promise<HttpResponse | undefined>;
 }
 
 /** Answers a POST to `/publish`: once the message is in its room's log, or with the reason why it never will be. */
-export function createPublish({ publishing, addressOf, turn, identify, say }: PublishOptions) {
+export function createPublish({ publishing, addressOf, turn, identify, hook, say }: PublishOptions) {
   const { most } = publishing;
   return async (request: HttpRequest): Promise<HttpResponse> => {
     const address = addressOf(request);
     const type = request.header('content-type');
+    const ask = hook(request);
     const [known, body] = await Promise.all([identify(request), request.body(most)]);
     if (known === 'limited') return tooMany();
     if (typeof known === 'string') return unauthorized();
@@ -32,6 +35,9 @@ export function createPublish({ publishing, addressOf, turn, identify, say }: Pu
     const posted = publishing.read(Buffer.from(body).toString(), type);
     if (typeof posted === 'string') return plainText(400, posted);
     if (!(await turn(address))) return tooMany();
-    return (await say(posted, known)) ?? { status: posted.accepted, headers: {}, body: '' };
+    const entry = await ask();
+    if ('status' in entry) return plainText(entry.status, entry.why);
+    const who = entry.user === undefined ? known : { ...known, user: entry.user };
+    return (await say(posted, who)) ?? { status: posted.accepted, headers: {}, body: '' };
   };
 }

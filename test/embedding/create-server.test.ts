@@ -49,6 +49,39 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect(await peer.closed).toEqual({ code: 1001, reason: 'the server is shutting down' });
   });
 
+  run('what is posted by HTTP is asked about as what comes over a socket', async () => {
+    const asked: unknown[] = [];
+    const server = await on({
+      hooks: {
+        connect: ({ headers }) => (headers['x-token'] === 'good' ? { user: 'ada' } : 'no token'),
+        join({ user }, room) {
+          asked.push(['join', user, room]);
+          return room !== 'closed';
+        },
+        async send({ user }, room, data) {
+          asked.push(['send', user, room, data]);
+          return room !== 'closed';
+        },
+      },
+    });
+    const post = async (body: object | string, token = 'good') => {
+      const json = typeof body === 'string' ? {} : { 'content-type': 'application/json' };
+      const text = typeof body === 'string' ? body : JSON.stringify(body);
+      const init = { method: 'POST', body: text, headers: { 'x-token': token, ...json } };
+      return (await fetch(`${server.url}/publish`, init)).status;
+    };
+    expect(await post('hello', 'bad')).toBe(403);
+    expect(asked).toEqual([]);
+    expect(await post('hello')).toBe(202);
+    expect(await post({ room_id: 'closed', user_id: 'eve', message: 'x' })).toBe(403);
+    expect(await post({ room_id: 'closed', user_id: 'eve' })).toBe(403);
+    expect(asked).toEqual([
+      ['send', 'ada', 'lobby', { text: 'hello' }],
+      ['send', 'ada', 'closed', { text: 'x' }],
+      ['join', 'ada', 'closed'],
+    ]);
+  });
+
   run('who hangs up while a hook thinks takes no session over', async () => {
     let [asked, goOn] = [0, () => {}];
     const thinking = new Promise<void>((resolve) => {
