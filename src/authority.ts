@@ -33,8 +33,11 @@ export function createAuthority(settings: Settings, clock: Clock): Authority {
 function attemptsBy(clock: Clock): Attempts {
   const [byAddress, byName] = [new Buckets(BY_ADDRESS, clock), new Buckets(BY_NAME, clock)];
   return {
-    byAddress: (address) => byAddress.of(addressKey(address)).take(),
-    byName: (name) => byName.of(name).take(),
+    take: (address, name) => byAddress.of(addressKey(address)).take() && byName.of(name).take(),
+    giveBack(address, name) {
+      byAddress.of(addressKey(address)).giveBack();
+      byName.of(name).giveBack();
+    },
   };
 }
 

@@ -121,9 +121,9 @@ async function start(settings: Settings): Promise<void> {
     setFlagsFromString(YOUNG_GENERATION_MAY_GROW);
     stopCounting();
   });
-  const renew = () => {
+  const renew = async () => {
     try {
-      running.renewCertificates();
+      await running.renewCertificates();
       log.info('certificates are read again');
     } catch (err) {
       log.error({ err }, 'certificates cannot be read again: the old ones stay');

@@ -16,7 +16,7 @@ import { closes } from './protocol/close-codes.ts';
 import { type Limits, SUBPROTOCOL } from './protocol/v1.ts';
 import type { Application, HttpRequest, HttpResponse, SocketListener, Upgrade } from './transport/port.ts';
 import { fields } from './wire/v1.ts';
-import { isRoom, type Wire } from './wire/wire.ts';
+import { isRoom, isUser, type Wire } from './wire/wire.ts';
 
 /** What the gate needs to know. */
 export interface GateOptions {
@@ -120,32 +120,33 @@ export class Gate {
     return after(asked.hook(), (entry) => {
       if ('status' in entry) return plainText(entry.status, entry.why);
       const user = entry.user ?? known.user;
-      const named = user === undefined ? known : { ...known, user };
-      const made = asked.wire.name === 'v1' ? this.#session(named, asked) : this.#connection(named, asked);
+      const made = asked.wire.name === 'v1' ? this.#session(user, known, asked) : this.#connection(user, known, asked);
       if ('status' in made) return made;
       return (known.confirm?.() ?? true) ? { listener: made.make(), protocol: asked.protocol } : unauthorized();
     });
   }
 
   /** A client of a wire that knows no sessions: a connection with a number. */
-  #connection({ user: known, ...more }: Known, { wire, query, address }: Asked): Made | HttpResponse {
+  #connection(known: string | undefined, shown: Known, { wire, query, address }: Asked): Made | HttpResponse {
     const asked = wire.publishing ? query : undefined;
     const room = asked?.get('room_id') ?? undefined;
     if (room !== undefined && !isRoom(room)) return plainText(400, 'Bad room');
-    const user = known ?? (asked?.get('user_id') || wire.guest?.());
+    const named = asked?.get('user_id') ?? undefined;
+    if (named !== undefined && !isUser(named)) return plainText(400, 'Bad user');
+    const user = known ?? named ?? wire.guest?.();
     const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
     const { context } = this.#options;
-    const make = () => new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#bounds(more) });
+    const make = () => new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#bounds(shown) });
     return { make };
   }
 
-  #session({ user: known, ...more }: Known, { wire, query, address }: Asked): Made | HttpResponse {
+  #session(known: string | undefined, shown: Known, { wire, query, address }: Asked): Made | HttpResponse {
     const { sessions, context } = this.#options;
     const admission = admit(query, sessions, known);
     if ('status' in admission) return admission;
     const { session, rooms } = admission;
     const { id, user, resume } = session;
-    const term = more.expires === undefined ? {} : { expiresIn: Math.floor(this.#left(more.expires) / 1000) };
+    const term = shown.expires === undefined ? {} : { expiresIn: Math.floor(this.#left(shown.expires) / 1000) };
     const heartbeat = wire.pingPeriod / 1000;
     const welcome = {
       t: 'welcome',
@@ -156,7 +157,7 @@ export class Gate {
       heartbeat,
       ...term,
     } as const;
-    const bounds = this.#bounds({ user, ...more });
+    const bounds = this.#bounds(shown);
     const make = () => {
       // Its older connection may be dead without knowing: it must not hear, nor send, for the session any more.
       const onOpen = () => {

@@ -1,10 +1,9 @@
-import { USER_BYTES } from './auth/sessions.ts';
 import type { Permit, Verdict } from './client/permit.ts';
 import type { Entry } from './http/answers.ts';
 import type { Scheduler, Subscriber } from './hub/ports.ts';
-import type { Json } from './protocol/v1.ts';
+import { type Json, USER_BYTES } from './protocol/v1.ts';
 import type { HttpRequest } from './transport/port.ts';
-import type { Said } from './wire/wire.ts';
+import { isUser, type Said } from './wire/wire.ts';
 
 /** What a hook answers: whether it may be, or in words why not. */
 export type Allowed = boolean | string;
@@ -111,10 +110,6 @@ function entryOf(answer: Allowed | { readonly user: string }): Entry {
 /** A library's own promises are promises too. */
 function isPromise<A>(answer: A | Promise<A>): answer is Promise<A> {
   return typeof (answer as Partial<Promise<A>> | null | undefined)?.then === 'function';
-}
-
-function isUser(user: unknown): user is string {
-  return typeof user === 'string' && user !== '' && Buffer.byteLength(user) <= USER_BYTES;
 }
 
 function askerOf({ id, user }: Subscriber): Asker {

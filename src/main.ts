@@ -27,8 +27,8 @@ export interface Server {
   readonly urls: readonly string[];
   readonly port: number;
   readonly hub: Hub;
-  /** Reads the certificates again. @throws Error with one clear line for one that cannot be used; the old one stays. */
-  renewCertificates(): void;
+  /** Reads the certificates again. Rejects with one clear line for one that cannot be used; the old one stays. */
+  renewCertificates(): Promise<void>;
   /**
    * Closes every client with 1001 and resolves when all have gone, or when the drain window is over. A socket that takes
    * nothing keeps its close frame, and the process, for some seconds longer.
@@ -150,8 +150,9 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
     urls,
     port: Number(new URL(url).port),
     hub,
-    renewCertificates() {
-      for (const listening of transports) listening.renewCertificate();
+    async renewCertificates() {
+      const renewed = await Promise.allSettled(transports.map((listening) => listening.renewCertificate()));
+      for (const one of renewed) if (one.status === 'rejected') throw one.reason;
     },
     async stop() {
       draining = true;

@@ -1,8 +1,8 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import * as v from 'valibot';
+import { USER_BYTES } from '../protocol/v1.ts';
 import type { Authority, Known } from './authority.ts';
-import { USER_BYTES } from './sessions.ts';
 
 /** What tokens are signed with: what a server knows of it, and which algorithm fits. */
 export interface JwtKey {

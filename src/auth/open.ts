@@ -1,5 +1,5 @@
+import { USER_BYTES } from '../protocol/v1.ts';
 import type { Authority } from './authority.ts';
-import { USER_BYTES } from './sessions.ts';
 import type { Tickets } from './tickets.ts';
 
 /** Everyone may come in, under the name that they give. A ticket only says which. */

@@ -3,10 +3,11 @@ import { verifyPassword } from './passwords.ts';
 import type { Tickets } from './tickets.ts';
 import type { Users } from './users.ts';
 
-/** Whether so many attempts by this key are allowed. */
+/** How often someone may try: only who fails has used an attempt up. */
 export interface Attempts {
-  byAddress(address: string): boolean;
-  byName(name: string): boolean;
+  /** @returns false where there were too many, of the address or of the name. */
+  take(address: string, name: string): boolean;
+  giveBack(address: string, name: string): void;
 }
 
 // Each takes 32 MiB and a processor for a tenth of a second.
@@ -18,8 +19,10 @@ export function otpAuthority(users: Users, tickets: Tickets, attempts: Attempts,
   const turn = createTurns(AT_ONCE, WAITING);
 
   const verified = async (username: string, password: string, address: string): Promise<boolean | 'limited'> => {
-    if (!attempts.byAddress(address) || !attempts.byName(username)) return 'limited';
-    return turn(() => verify(password, users.hashOf(username)));
+    if (!attempts.take(address, username)) return 'limited';
+    const answer = await turn(() => verify(password, users.hashOf(username)));
+    if (answer === true) attempts.giveBack(address, username);
+    return answer;
   };
 
   return {

@@ -9,9 +9,6 @@ export interface Session {
   readonly resume: string;
 }
 
-/** Longest name of a user, in bytes. */
-export const USER_BYTES = 64;
-
 /** Gives out sessions, and knows its own again by a signature: it keeps no list of them. */
 export class Sessions {
   readonly #secret: Uint8Array;

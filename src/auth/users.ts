@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import * as v from 'valibot';
+import { USER_BYTES } from '../protocol/v1.ts';
 import { hashPassword } from './passwords.ts';
-import { USER_BYTES } from './sessions.ts';
 
 const schema = v.object({ users: v.record(v.string(), v.string()) });
 

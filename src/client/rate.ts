@@ -40,6 +40,11 @@ export class TokenBucket {
     return Math.max(0, (-this.#tokens / this.#rate.perSecond) * 1000);
   }
 
+  /** A token that was taken is not used after all. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#rate.burst, this.#tokens + 1);
+  }
+
   /** Whether nothing of it is in use: it is as good as new. */
   get full(): boolean {
     this.#fill();

@@ -1,5 +1,6 @@
-import { type Session, type Sessions, USER_BYTES } from '../auth/sessions.ts';
+import type { Session, Sessions } from '../auth/sessions.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
+import { isRoom, isUser } from '../wire/wire.ts';
 import { plainText } from './answers.ts';
 
 /** Who comes in by the native protocol, and the rooms it names in its address. */
@@ -8,7 +9,6 @@ export interface Admission {
   readonly rooms: readonly string[];
 }
 
-const ROOM_BYTES = 128;
 const ROOMS = 128;
 
 /**
@@ -19,9 +19,9 @@ const ROOMS = 128;
  */
 export function admit(query: URLSearchParams, sessions: Sessions, known?: string): Admission | HttpResponse {
   const rooms = [...new Set(query.getAll('room'))];
-  if (rooms.length > ROOMS || rooms.some((room) => !hasBytes(room, ROOM_BYTES))) return plainText(400, 'Bad room');
+  if (rooms.length > ROOMS || !rooms.every(isRoom)) return plainText(400, 'Bad room');
   const user = known ?? query.get('user') ?? undefined;
-  if (user !== undefined && !hasBytes(user, USER_BYTES)) return plainText(400, 'Bad user');
+  if (user !== undefined && !isUser(user)) return plainText(400, 'Bad user');
   const resumed = sessions.resume(query.get('resume') ?? '');
   const session = resumed && (known === undefined || resumed.user === known) ? resumed : sessions.create(user);
   return { session, rooms };
@@ -33,8 +33,4 @@ export function offers(request: HttpRequest, subprotocol: string): boolean {
     .header('sec-websocket-protocol')
     .split(',')
     .some((offered) => offered.trim() === subprotocol);
-}
-
-function hasBytes(text: string, most: number): boolean {
-  return text !== '' && Buffer.byteLength(text) <= most;
 }

@@ -8,6 +8,10 @@
 /** The WebSocket subprotocol by which a client asks for it. */
 export const SUBPROTOCOL = 'pumphouse.v1';
 
+/** Longest names, in bytes of UTF-8. */
+export const ROOM_BYTES = 128;
+export const USER_BYTES = 64;
+
 /** Any JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 

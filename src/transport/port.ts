@@ -98,8 +98,8 @@ export interface Transport {
   readonly name: 'uws' | 'ws';
   /** Starts to listen. Port 0 takes a free one. @returns the port. Rejects with a Node `code` such as EADDRINUSE. */
   listen(host: string, port: number): Promise<number>;
-  /** Reads the certificate again: for connections from then on. @throws Error with one clear line, and goes on with the old one. */
-  renewCertificate(): void;
+  /** Reads the certificate again: for connections from then on. Rejects with one clear line, and goes on with the old one. */
+  renewCertificate(): Promise<void>;
   /** Takes no more connections; those that are open stay. */
   stopListening(): void;
   /** Once everyone was sent away: ends idle connections of HTTP too, unless a socket is still being written to. */

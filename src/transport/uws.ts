@@ -140,18 +140,12 @@ class UwsTransport implements Transport {
   }
 
   /** Its apps have one certificate for their life: another one takes over the port, which uWebSockets.js shares. */
-  renewCertificate(): void {
+  async renewCertificate(): Promise<void> {
     if (!this.#options.tls || !this.#place || !this.#listening) return;
     const app = this.#createApp();
     const old = this.#listening;
-    const { host, port } = this.#place;
-    this.#listenWith(app, host, port).then(
-      (listening) => {
-        this.#listening = listening;
-        this.#uws.us_listen_socket_close(old);
-      },
-      () => {},
-    );
+    this.#listening = await this.#listenWith(app, this.#place.host, this.#place.port);
+    this.#uws.us_listen_socket_close(old);
   }
 
   #createApp(): UWS.TemplatedApp {

@@ -159,7 +159,7 @@ class WsTransport implements Transport {
     });
   }
 
-  renewCertificate(): void {
+  async renewCertificate(): Promise<void> {
     if (this.#options.tls) (this.#server as SecureServer).setSecureContext(readTls(this.#options.tls));
   }
 

@@ -6,6 +6,7 @@ import { apart, textIn } from './text.ts';
 import {
   isRoom,
   isSlow,
+  isUser,
   type Posted,
   type Publishing,
   said,
@@ -47,7 +48,7 @@ export function forRoom(body: string, type: string): Posted | string | undefined
   const { room_id: room, user_id: user = 'guest', message } = fieldsOf(body, type);
   if (room === undefined) return undefined;
   if (!isRoom(room)) return 'room_id is not the name of a room';
-  if (typeof user !== 'string' || user === '') return 'user_id is not a name';
+  if (!isUser(user)) return 'user_id is not a name of 1 to 64 bytes';
   if (message === undefined) return { kind: 'arrival', room, user, accepted: 202 };
   return typeof message === 'string' ? { ...said(room, message), from: user, accepted: 202 } : 'message is not a text';
 }

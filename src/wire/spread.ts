@@ -1,7 +1,7 @@
 import type { LogRecord } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { apart, PUBLIC_ROOM, textIn } from './text.ts';
-import { isSlow, type Publishing, said, silent, subscribeOnly, type Wire, type WireLimits } from './wire.ts';
+import { isSlow, isUser, type Publishing, said, silent, subscribeOnly, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { ...subscribeOnly.limits, writeWait: 10_000, sendBuffer: 20 };
 
@@ -28,6 +28,7 @@ function read(body: string) {
   if (typeof name !== 'string' || typeof msg !== 'string' || name === '' || msg === '') {
     return 'name and msg are required';
   }
+  if (!isUser(name)) return 'name is longer than 64 bytes';
   return { ...said(PUBLIC_ROOM, msg), from: name, accepted: 204 } as const;
 }
 

@@ -1,13 +1,13 @@
 import type { Frame, LogRecord, Notice, Records } from '../hub/ports.ts';
 import { closes } from '../protocol/close-codes.ts';
-import type { ErrorCode, Json, Place } from '../protocol/v1.ts';
+import { type ErrorCode, type Json, type Place, ROOM_BYTES } from '../protocol/v1.ts';
 import { Lines } from './lines.ts';
-import { type Command, textOf, type Wire, type WireLimits } from './wire.ts';
+import { type Command, isName, textOf, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 16 * 1024, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
 
 /** What the fields of a message may hold, beside the wire's limits. */
-export const fields = { room: 128, id: 128, history: 1000, depth: 100 };
+export const fields = { room: ROOM_BYTES, id: 128, history: 1000, depth: 100 };
 
 const HISTORY = 50;
 
@@ -112,10 +112,6 @@ function parsed(text: string): unknown {
 
 function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isName(value: unknown, bytes: number): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= bytes && Buffer.byteLength(value) <= bytes;
 }
 
 function isToken(value: unknown): value is string {

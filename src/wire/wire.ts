@@ -1,6 +1,6 @@
 import type { Cursor, Encoder } from '../hub/ports.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import type { ErrorCode, Json } from '../protocol/v1.ts';
+import { type ErrorCode, type Json, ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
 import { PUBLIC_ROOM } from './text.ts';
 
 /** The limits of a wire. Times are in milliseconds. */
@@ -122,9 +122,14 @@ export function textOf(data: Uint8Array): string {
   return buffer.toString();
 }
 
-/** Longest name of a room, in bytes. */
-const ROOM_BYTES = 128;
-
 export function isRoom(name: unknown): name is string {
-  return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= ROOM_BYTES;
+  return isName(name, ROOM_BYTES);
+}
+
+export function isUser(name: unknown): name is string {
+  return isName(name, USER_BYTES);
+}
+
+export function isName(value: unknown, bytes: number): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= bytes && Buffer.byteLength(value) <= bytes;
 }

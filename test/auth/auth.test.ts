@@ -21,7 +21,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const nothing: Credentials = { ticket: undefined, token: undefined, basic: undefined, address: '192.0.2.1' };
-const anyAttempt: Attempts = { byAddress: () => true, byName: () => true };
+const anyAttempt: Attempts = { take: () => true, giveBack: () => {} };
 
 describe('a ticket', () => {
   test('is good for five seconds, for whoever confirms it first, once', () => {
@@ -126,14 +126,16 @@ describe('sign-in with a password', () => {
 
   test('does nothing where there are too many attempts, of an address or of a name', async () => {
     const asked: string[] = [];
+    const back: string[] = [];
     const authority = await authorityOf({
-      byAddress: (address) => asked.push(address) < 3,
-      byName: (name) => name !== 'bob',
+      take: (address, name) => asked.push(address) < 3 && name !== 'bob',
+      giveBack: (address, name) => back.push(`${address} ${name}`),
     });
     expect(await authority.signIn('ada', 'right', 'one')).toHaveProperty('otp');
     expect(await authority.signIn('bob', 'right', 'two')).toBe('limited');
     expect(await authority.signIn('ada', 'right', 'three')).toBe('limited');
     expect(asked).toEqual(['one', 'two', 'three']);
+    expect(back).toEqual(['one ada']); // who is right has used none up
   });
 
   test('lets one after the other, some wait, and sends the rest away', async () => {

@@ -287,6 +287,7 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       [`{"room_id":"${'r'.repeat(129)}","message":"x"}`, 'room_id'],
       ['{"room_id":["red"],"message":"x"}', 'room_id'],
       ['{"room_id":"red","user_id":7,"message":"x"}', 'user_id'],
+      [`{"room_id":"red","user_id":"${'u'.repeat(65)}","message":"x"}`, 'user_id'],
       ['{"room_id":"red","message":{}}', 'message'],
     ])('%s is 400 and names what is wrong', async (body, named) => {
       const server = await start({ wire, ...fast });

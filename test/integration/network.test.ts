@@ -67,14 +67,14 @@ describe.each(transports)('on a network, with %s', (transport) => {
       const old = await open(server, '/ws');
       take('two');
       expect((await certificate(server)).subjectaltname).toContain('one.test');
-      server.renewCertificates();
+      await server.renewCertificates();
       await sleepUntil(async () => (await certificate(server)).subjectaltname?.includes('two.test') === true);
       const fresh = await open(server, '/ws');
       const heard = once(fresh, 'message');
       old.send('still here');
       expect(String((await heard)[0])).toBe('still here');
       writeFileSync(paths.tlsCert, 'garbage');
-      expect(() => server.renewCertificates()).toThrow(/cannot be used/);
+      await expect(server.renewCertificates()).rejects.toThrow(/cannot be used/);
       expect((await certificate(server)).subjectaltname).toContain('two.test');
     });
 
@@ -267,7 +267,7 @@ describe.each(transports)('on a network, with %s', (transport) => {
       expect(await post()).toBe(401);
       expect(await post(basic('ada:wrong'))).toBe(401);
       expect(await post('Basic !!!')).toBe(401);
-      expect(await post(basic('ada:secret'))).toBe(202);
+      for (let i = 0; i < 12; i++) expect(await post(basic('ada:secret'))).toBe(202); // who is right may go on
     });
 
     test('attempts of one address are limited, whatever the names', async () => {

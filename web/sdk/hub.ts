@@ -1,4 +1,4 @@
-import type { ServerMessage, Welcome } from '../../src/protocol/v1.ts';
+import { type ServerMessage, USER_BYTES, type Welcome } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
 import { Events } from './events.ts';
 import { Link } from './link.ts';
@@ -6,8 +6,6 @@ import { Outbox } from './outbox.ts';
 import { RoomClient } from './room.ts';
 import { openSlot, type Slot } from './slot.ts';
 import type { Hub, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
-
-const USER_BYTES = 64;
 
 /** A connection's rooms, session and outbox: it takes each message of the server to where it belongs. */
 export class HubClient implements Hub {
