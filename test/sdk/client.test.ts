@@ -116,7 +116,7 @@ describe('the connection', () => {
     lastSocket().welcome();
     for (const delay of [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]) {
       lastSocket().lose(1006);
-      expect(hub.state).toEqual({ name: 'reconnecting', in: delay, why: 'the connection was lost' });
+      expect(hub.state).toEqual({ name: 'reconnecting', in: delay, why: 'the connection was lost', code: 1006 });
       const { length } = FakeSocket.all;
       await vi.advanceTimersByTimeAsync(delay - 1);
       expect(FakeSocket.all).toHaveLength(length);
@@ -135,7 +135,7 @@ describe('the connection', () => {
     lastSocket().welcome();
     lastSocket().say({ t: 'drain', reconnectIn: 7300 });
     lastSocket().lose(1001, 'the server is shutting down');
-    expect(hub.state).toEqual({ name: 'reconnecting', in: 7300, why: 'the server is shutting down' });
+    expect(hub.state).toEqual({ name: 'reconnecting', in: 7300, why: 'the server is shutting down', code: 1001 });
   });
 
   test('does not come back after a close that means so, until it is told to', async () => {
@@ -472,7 +472,9 @@ describe('what is sent', () => {
   test('that the server will not take is said to who sent it, and the rest goes on', async () => {
     const { hub, room } = await inRoom();
     const errors: string[] = [];
+    const failed: unknown[] = [];
     hub.on('error', ({ code }) => errors.push(code));
+    room.on('failed', ({ data, error }) => failed.push([data, error.code]));
     const long = room.send('x'.repeat(1000));
     await expect(long).rejects.toMatchObject({ code: 'too_long' });
     const bad = room.send(1);
@@ -480,8 +482,31 @@ describe('what is sent', () => {
     await expect(bad).rejects.toMatchObject({ code: 'bad_field' });
     await expect(room.send(undefined as unknown as Json)).rejects.toThrow(TypeError);
     expect([errors, hub.pending]).toEqual([['too_long', 'bad_field'], 0]);
+    expect(failed).toEqual([
+      ['x'.repeat(1000), 'too_long'],
+      [1, 'bad_field'],
+    ]);
     void room.send(2);
     expect(lastSocket().take('send')).toHaveLength(1);
+  });
+
+  test('is handed back when the room will not have one, also what an earlier life of the program left', async () => {
+    const storage = new MemoryStore();
+    const first = await start({ storage });
+    void first.hub.join('r').send('early');
+    await vi.advanceTimersByTimeAsync(0);
+    const { hub } = await start({ storage });
+    lastSocket().welcome();
+    const room = hub.join<string>('r');
+    const failed: unknown[] = [];
+    room.on('failed', ({ data, error }) => failed.push([data, error.code]));
+    const late = room.send('late');
+    lastSocket().say({ t: 'error', code: 'forbidden', message: 'not allowed', retry: false, room: 'r' });
+    await expect(late).rejects.toMatchObject({ code: 'forbidden' });
+    expect(failed).toEqual([
+      ['early', 'forbidden'],
+      ['late', 'forbidden'],
+    ]);
   });
 
   test('outlives the program where there is a store, as does the session', async () => {

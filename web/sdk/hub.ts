@@ -4,8 +4,8 @@ import { Events } from './events.ts';
 import { Link } from './link.ts';
 import { Outbox } from './outbox.ts';
 import { RoomClient } from './room.ts';
-import { openSlot, type Slot } from './slot.ts';
-import type { Hub, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
+import { type Item, openSlot, type Slot } from './slot.ts';
+import type { Hub, HubError, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
 
 /** A connection's rooms, session and outbox: it takes each message of the server to where it belongs. */
 export class HubClient implements Hub {
@@ -25,7 +25,7 @@ export class HubClient implements Hub {
       open: (room) => this.#rooms.get(room)?.joined === true,
       transmit: (text) => this.#link.send(text),
       save: () => this.#save(),
-      failed: (error) => this.#events.emit('error', error),
+      failed: (item, error) => this.#failed(item, error),
     });
     this.#link = new Link(() => this.#withSession(address), WebSocket ?? platformWebSocket(), token, {
       state: (state) => this.#stands(state),
@@ -104,6 +104,13 @@ export class HubClient implements Hub {
     this.#resume = resume;
     this.#outbox.start(limits);
     this.#save();
+  }
+
+  /** A room that was left, or refused, has told why already. */
+  #failed({ room: name, id, json }: Item, error: HubError): void {
+    const room = this.#rooms.get(name);
+    room?.failedToSend(id, JSON.parse(json), error);
+    if (room?.joined) this.#events.emit('error', error);
   }
 
   #receive(message: ServerMessage): void {

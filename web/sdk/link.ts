@@ -54,7 +54,7 @@ export class Link {
     this.#token = token;
     this.#stop = onReturn(
       () => this.#hurry(),
-      () => this.#state.name === 'reconnecting' && this.#enter({ name: 'offline', why: this.#state.why }),
+      () => this.#state.name === 'reconnecting' && this.#enter(offline(this.#state)),
     );
   }
 
@@ -156,7 +156,7 @@ export class Link {
 
   #closed(socket: WebSocketLike, code: number, reason: string): void {
     if (socket !== this.#socket) return;
-    if (comesBack(code)) this.#lose(reason || 'the connection was lost');
+    if (comesBack(code)) this.#lose(reason || 'the connection was lost', code);
     else {
       this.#drop();
       this.#enter({ name: 'refused', code, why: reason || `the server closed it with ${code}` });
@@ -164,7 +164,7 @@ export class Link {
   }
 
   /** The connection is dead, or as good as. */
-  #lose(why: string): void {
+  #lose(why: string, code?: number): void {
     this.#drop();
     if (performance.now() - this.#liveSince > STEADY) this.#attempts = 0;
     this.#liveSince = Number.POSITIVE_INFINITY;
@@ -172,7 +172,8 @@ export class Link {
     const delay = this.#slot ?? Math.random() * longest;
     this.#slot = undefined;
     this.#timer = setTimeout(() => this.open(), delay);
-    this.#enter(isOffline() ? { name: 'offline', why } : { name: 'reconnecting', in: delay, why });
+    const lost = { why, ...(code !== undefined && { code }) };
+    this.#enter(isOffline() ? offline(lost) : { name: 'reconnecting', in: delay, ...lost });
   }
 
   #drop(): void {
@@ -195,6 +196,10 @@ function parse(line: string): ServerMessage | undefined {
   } catch {
     return undefined;
   }
+}
+
+function offline({ why, code }: { why: string; code?: number }): State {
+  return { name: 'offline', why, ...(code !== undefined && { code }) };
 }
 
 function isOffline(): boolean {

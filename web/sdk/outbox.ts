@@ -23,7 +23,7 @@ interface Outlet {
   /** What waits has changed. */
   save(): void;
   /** A message will not be sent. */
-  failed(error: HubError): void;
+  failed(item: Item, error: HubError): void;
 }
 
 /**
@@ -131,7 +131,7 @@ export class Outbox {
 
   /** Gives up what waits to be sent to a room. */
   drop(room: string, error: HubError): void {
-    for (const { id } of this.#items.filter((item) => item.room === room)) this.#remove(id)?.reject(error);
+    for (const { id } of this.#items.filter((item) => item.room === room)) this.#fail(id, error);
   }
 
   /** Sends nothing any more. What waits stays for a later life. */
@@ -155,8 +155,9 @@ export class Outbox {
   }
 
   #fail(id: string, error: HubError): void {
+    const item = this.#items.find((one) => one.id === id);
     this.#remove(id)?.reject(error);
-    this.#outlet.failed(error);
+    if (item) this.#outlet.failed(item, error);
   }
 
   /** @returns who waits for it. */

@@ -126,6 +126,10 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.#events.emit('sent', { id, seq });
   }
 
+  failedToSend(id: string, data: unknown, error: HubError): void {
+    this.#events.emit('failed', { id, data: data as T, error });
+  }
+
   /** @returns whether the error is dealt with here: by asking again later, or by a promise. Who may not join need not wait for anything. */
   failed(error: ErrorMessage): boolean {
     const asked = error.id === undefined ? undefined : this.#asked.get(error.id);

@@ -48,12 +48,14 @@ export type WebSocketClass = new (url: string, protocols: string) => WebSocketLi
  * - `offline`: it was lost, and the platform says that there is no network. It is tried again when there is, and now and then.
  * - `refused`: the server does not want it, and it is not tried again until `reconnect()`.
  * - `closed`: `close()` was called.
+ *
+ * `code` is that of the close, where there was one.
  */
 export type State =
   | { readonly name: 'connecting' }
   | { readonly name: 'live'; readonly user: string; readonly session: string; readonly limits: Limits }
-  | { readonly name: 'reconnecting'; readonly in: number; readonly why: string }
-  | { readonly name: 'offline'; readonly why: string }
+  | { readonly name: 'reconnecting'; readonly in: number; readonly why: string; readonly code?: number }
+  | { readonly name: 'offline'; readonly why: string; readonly code?: number }
   | { readonly name: 'refused'; readonly why: string; readonly code: number }
   | { readonly name: 'closed' };
 
@@ -109,6 +111,8 @@ export type RoomEvents<T, S> = {
   signal: { readonly from: string; readonly data: S };
   /** A message of one's own is in the log, also one from before a reload. */
   sent: { readonly id: string; readonly seq: number };
+  /** A message of one's own will not be in the log, also one from before a reload: the server does not take it. */
+  failed: { readonly id: string; readonly data: T; readonly error: HubError };
 };
 
 /** A connection to a Pumphouse server, which comes back when it is lost, until `close()`. */
