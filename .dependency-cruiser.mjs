@@ -45,6 +45,20 @@ export default {
       to: { pathNot: '^(web/sdk/|src/protocol/|node_modules/mitt/)' },
     },
     {
+      name: 'the-chat-is-a-client',
+      comment: 'it knows the server through the client library alone',
+      severity: 'error',
+      from: { path: '^web/app/', pathNot: '^web/app/vite\\.config\\.ts$' },
+      to: { pathNot: '^(web/app/|web/sdk/index\\.ts$|node_modules/(preact|@preact/signals)/)' },
+    },
+    {
+      name: 'the-chat-shows-its-state',
+      comment: 'what is shown follows from the state, which knows nothing of it',
+      severity: 'error',
+      from: { path: '^web/app/state/' },
+      to: { path: '^web/app/(view/|main)' },
+    },
+    {
       name: 'one-importer-of-uws',
       severity: 'error',
       from: { path: '^(src|bench)/', pathNot: '^src/transport/uws\\.ts$' },

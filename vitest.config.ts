@@ -6,6 +6,7 @@ const alias = [
   { find: /^pumphouse\/client$/, replacement: fileURLToPath(new URL('./web/sdk/index.ts', import.meta.url)) },
 ];
 const timeouts = {
+  expect: { poll: { timeout: 10_000 } },
   testTimeout: 20_000,
   hookTimeout: 120_000, // the first browser test may have to install its browser
 };
@@ -16,6 +17,7 @@ const alone = ['test/integration/flood.test.ts', 'test/bench/*.test.ts', 'test/f
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    globalSetup: 'test/build-chat.ts',
     projects: [
       {
         resolve: { alias },

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Sessions } from './auth/sessions.ts';
 import { createAuthority } from './authority.ts';
 import { Keepalive } from './client/keepalive.ts';
@@ -10,6 +11,7 @@ import { Gate } from './gate.ts';
 import { Hooked, type Hooks } from './hooks.ts';
 import { addressKey, Crowd, isLoopback } from './http/crowd.ts';
 import { clientAddress } from './http/proxy.ts';
+import { CHAT } from './http/routes.ts';
 import { systemClock, systemScheduler } from './hub/clock.ts';
 import { Hub } from './hub/hub.ts';
 import type { Engine } from './hub/ports.ts';
@@ -36,16 +38,16 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-// Far above what the write pump lets wait (one frame and some control frames): past it the close frame itself is dropped.
 const MiB = 1024 * 1024;
 
+// Far above what the write pump lets wait (one frame and some control frames): past it the close frame itself is dropped.
 const MAX_BACKPRESSURE = MiB;
 
 // Messages up to here are read, so that one that breaks a wire's own, far lower limit is told so with 1009.
-const MAX_PAYLOAD = 1024 * 1024;
+const MAX_PAYLOAD = MiB;
 
 const SEND_BUFFER = 4096;
-const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
+const SEND_BUFFER_BYTES = 4 * MiB;
 
 /** What an embedding program may bring. */
 export interface Extras {
@@ -130,6 +132,7 @@ export async function serve(settings: Settings, log: Logger, extras: Extras = {}
     transports.push(listening);
     return listening.listen(host, port);
   };
+  if (settings.web === undefined && !existsSync(CHAT)) log.warn('the chat is not built: npm run build:web builds it');
   const urls: string[] = [];
   try {
     for (const listener of listenersOf(settings)) {

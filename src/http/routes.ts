@@ -1,5 +1,4 @@
 import { fileURLToPath } from 'node:url';
-import { closes, comesBackRanges } from '../protocol/close-codes.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
 import { plainText } from './answers.ts';
 import { checkOrigin, type Origins } from './handshake.ts';
@@ -32,7 +31,8 @@ export interface RouteOptions {
   readonly template: boolean;
 }
 
-const CHAT = fileURLToPath(new URL('../../web/app', import.meta.url));
+/** Where the built chat is, for the server's sources and for what is built of them alike. */
+export const CHAT = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
 // The built-in page needs nothing from elsewhere and no inline script; what is in a folder of yours may.
 const CHAT_HEADERS = {
@@ -44,8 +44,7 @@ const CHAT_HEADERS = {
 /** Answers plain requests, as gorilla's chat does where it has an answer: the page at `/`, 404 elsewhere, 405 for other methods. */
 export function createRoutes(options: RouteOptions): Handler {
   const { web, metrics, draining, noHandshake, publish, postOnly, login, loginByGet, origins } = options;
-  const files = web === undefined ? staticFiles(CHAT, CHAT_HEADERS) : staticFiles(web);
-  const closeCodes = closeCodesModule();
+  const files = web === undefined ? chatFiles() : staticFiles(web);
   const page = createPages(files, options);
   return async (request) => {
     const { method, path } = request;
@@ -59,9 +58,15 @@ export function createRoutes(options: RouteOptions): Handler {
     if (path === '/metrics' && readable) {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
     }
-    if (path === '/close-codes.js' && web === undefined && method === 'GET') return closeCodes;
     return noHandshake(request) ?? page(request);
   };
+}
+
+/** The chat's assets have names that change with what is in them: they may be kept for ever. */
+function chatFiles(): ReturnType<typeof staticFiles> {
+  const page = staticFiles(CHAT, CHAT_HEADERS);
+  const assets = staticFiles(CHAT, { ...CHAT_HEADERS, 'cache-control': 'public, max-age=31536000, immutable' });
+  return (path) => (path.startsWith('/assets/') ? assets : page)(path);
 }
 
 // Where a folder has no index.html: the chapters' page is called so.
@@ -81,18 +86,4 @@ function createPages(files: ReturnType<typeof staticFiles>, { pageEverywhere, te
 function filled(file: HttpResponse, host: string): HttpResponse {
   const safe = host.replaceAll(/[^A-Za-z0-9.:[\]-]/g, '');
   return { ...file, body: Buffer.from(file.body).toString().replaceAll('{{.Host}}', safe) };
-}
-
-/** The table of close codes as a module for the page, so that it quotes the same one. */
-function closeCodesModule(): HttpResponse {
-  const body = [
-    `export const closes = ${JSON.stringify(closes)};`,
-    `const ranges = ${JSON.stringify(comesBackRanges)};`,
-    'export const comesBack = (code) => ranges.some(([from, to]) => code >= from && code <= to);',
-  ];
-  return {
-    status: 200,
-    headers: { 'content-type': 'text/javascript; charset=utf-8', 'cache-control': 'no-cache' },
-    body: `${body.join('\n')}\n`,
-  };
 }

@@ -38,7 +38,7 @@ export const closes = {
 export type CloseName = keyof typeof closes;
 
 /** The codes that mean "come back", as ranges from … to. */
-export const comesBackRanges: readonly (readonly [number, number])[] = [
+const comesBackRanges: readonly (readonly [number, number])[] = [
   [1001, 1001],
   [1005, 1006],
   [1011, 1013],

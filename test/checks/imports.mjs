@@ -4,10 +4,10 @@ import { cruise } from 'dependency-cruiser';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
 import config from '../../.dependency-cruiser.mjs';
 
-const folders = ['src', 'web/sdk'];
+const folders = ['src', 'web/sdk', 'web/app'];
 const sources = folders
   .flatMap((folder) => readdirSync(folder, { recursive: true }))
-  .filter((file) => String(file).endsWith('.ts')).length;
+  .filter((file) => /\.tsx?$/.test(String(file))).length;
 const { output } = await cruise(
   [...folders, 'bench'],
   { ruleSet: { forbidden: config.forbidden }, validate: true, ...config.options },

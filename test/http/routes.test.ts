@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkHandshake } from '../../src/http/handshake.ts';
 import { createRoutes } from '../../src/http/routes.ts';
-import { closes } from '../../src/protocol/close-codes.ts';
 import type { HttpRequest, HttpResponse } from '../../src/transport/port.ts';
 
 const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => 'a 1\n' };
@@ -61,19 +60,15 @@ describe('the routes', () => {
     expect(String(body)).toContain('<title>Pumphouse</title>');
   });
 
-  test.each([
-    ['/chat.js', 'text/javascript; charset=utf-8'],
-    ['/chat.css', 'text/css; charset=utf-8'],
-    ['/icon.svg', 'image/svg+xml'],
-  ])('its %s is %s', async (path, type) => {
-    expect(await ask(path)).toMatchObject({ status: 200, headers: { 'content-type': type } });
-  });
-
-  test('the page quotes the same table of close codes', async () => {
-    const { body } = await ask('/close-codes.js');
-    const module = await import(`data:text/javascript,${encodeURIComponent(String(body))}`);
-    expect(module.closes).toEqual(closes);
-    expect([1001, 1006, 1009, 4000, 4499, 4500].map(module.comesBack)).toEqual([true, true, false, true, true, false]);
+  test('what the page consists of is there, under names that change with it, and may be kept', async () => {
+    const page = String((await ask('/')).body);
+    const files = [...page.matchAll(/(?:src|href)="\.(\/assets\/[^"]+)"/g)].map(([, file]) => file as string);
+    expect(files.map((file) => file.replace(/^.*\./, '')).sort()).toEqual(['css', 'js', 'js', 'svg']);
+    for (const file of files) {
+      const { status, headers } = await ask(file);
+      expect([status, headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable']);
+      expect(headers['content-type']).toMatch(/^(text\/(css|javascript); charset=utf-8|image\/svg\+xml)$/);
+    }
   });
 
   test('/healthz is well until the end begins', async () => {

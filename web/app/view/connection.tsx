@@ -1,0 +1,44 @@
+import { useSignal, useSignalEffect } from '@preact/signals';
+import { useRef } from 'preact/hooks';
+import type { Chat } from '../state/chat.ts';
+import { connectionWords } from './words.ts';
+
+/** Where the connection stands, in words, and what can be done about it. */
+export function ConnectionLine({ chat }: { chat: Chat }) {
+  const ticks = useSignal(0);
+  const again = useRef(false);
+  useSignalEffect(() => {
+    const { name } = chat.connection.value;
+    if (name === 'live') again.current = true;
+    if (name !== 'reconnecting') return;
+    const ticking = setInterval(() => {
+      ticks.value++;
+    }, 250);
+    return () => clearInterval(ticking);
+  });
+  void ticks.value;
+  const connection = chat.connection.value;
+  const words = connectionWords(
+    connection,
+    { again: again.current, cutOff: chat.cutOff.value, waiting: chat.waiting.value },
+    performance.now(),
+  );
+  const action = { reconnecting: 'Now', offline: 'Try now', refused: 'Try again' }[connection.name as string];
+  // The seconds that are left are not read out.
+  const spoken = words.replace(/ in \d+ s/, '');
+  return (
+    <div class="connection" data-state={connection.name}>
+      <p>
+        <span aria-hidden="true">{words}</span>
+        <span class="spoken" role="status">
+          {spoken}
+        </span>
+      </p>
+      {action && (
+        <button type="button" onClick={() => chat.reconnect()}>
+          {action}
+        </button>
+      )}
+    </div>
+  );
+}
