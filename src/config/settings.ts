@@ -1,11 +1,16 @@
-import { isIP } from 'node:net';
 import * as v from 'valibot';
-
-/** Messages that a client may send: `burst` at once, then `perSecond`. */
-interface PublishRate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
+import {
+  integer,
+  listeners,
+  oneOf,
+  origins,
+  type PublishRate,
+  proxies,
+  publishRate,
+  rooms,
+  text,
+  wireNames,
+} from './schemas.ts';
 
 /** What a config file says of one room. */
 interface RoomSettings {
@@ -25,17 +30,6 @@ export interface ListenerSettings {
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
 }
-
-const wireNames = [
-  'v1',
-  'gorilla',
-  'coder',
-  'go-websockets',
-  'go-websockets-basic',
-  'spread',
-  'events',
-  'blueprints',
-] as const;
 
 /** `auto`: as far as a request tells. */
 type WireChoice = 'auto' | (typeof wireNames)[number];
@@ -91,110 +85,6 @@ export interface Setting {
   /** As it would be written on the command line. */
   readonly fallback: unknown;
 }
-
-const integer = (what: string, low: number, high: number) =>
-  v.pipe(
-    v.union(
-      [v.number(), v.pipe(v.string(), v.regex(/^\d{1,15}$/), v.transform(Number))],
-      `is not ${what} (${low} to ${high})`,
-    ),
-    v.integer(`is not ${what} (${low} to ${high})`),
-    v.minValue(low, `is not ${what} (${low} to ${high})`),
-    v.maxValue(high, `is not ${what} (${low} to ${high})`),
-  );
-
-const oneOf = <const T extends readonly string[]>(options: T) =>
-  v.picklist(options, `is not one of ${options.join(', ')}`);
-
-const RATE = 'is not "off", a number of messages a second, or that and a burst, as in 20:40';
-const publishRate = v.pipe(
-  v.union(
-    [
-      v.number(),
-      v.string(),
-      v.pipe(
-        v.strictObject({ perSecond: v.number(), burst: v.number() }),
-        v.transform(({ perSecond, burst }) => `${perSecond}:${burst}`),
-      ),
-    ],
-    RATE,
-  ),
-  v.transform(String),
-  v.regex(/^(off|[1-9]\d{0,6}(:[1-9]\d{0,6})?)$/, RATE),
-  v.transform((text): PublishRate | 'off' => {
-    if (text === 'off') return 'off';
-    const [perSecond = 0, burst = 2 * perSecond] = text.split(':').map(Number);
-    return { perSecond, burst };
-  }),
-);
-
-const rooms = v.pipe(
-  v.unknown(),
-  v.check((value) => !Array.isArray(value), 'is not an object of rooms by name'),
-  v.record(
-    v.string(),
-    v.strictObject({
-      coalesce: v.optional(
-        v.strictObject({
-          maxDelayMs: integer('a number of milliseconds', 0, 1000),
-          maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
-        }),
-      ),
-      slow: v.optional(oneOf(['evict', 'skip', 'latest'])),
-    }),
-  ),
-);
-
-const list = (what: string) =>
-  v.pipe(
-    v.union(
-      [
-        v.array(v.pipe(v.string(), v.nonEmpty())),
-        v.pipe(
-          v.string(),
-          v.transform((given) => given.split(',').map((one) => one.trim())),
-        ),
-      ],
-      `is not ${what}`,
-    ),
-    v.check((all) => !all.includes(''), `is not ${what}`),
-  );
-
-const ORIGINS = 'is not a list of origins, as in https://chat.example or https://*.chat.example';
-const origins = v.pipe(
-  list(ORIGINS.slice('is not '.length)),
-  v.check((all) => all.every((one) => /^https?:\/\/(\*\.)?[^/*\s]+$/i.test(one)), ORIGINS),
-);
-
-const PROXIES = 'is not a list of addresses or networks, as in 10.0.0.0/8';
-const proxies = v.pipe(
-  list(PROXIES.slice('is not '.length)),
-  v.check((all) => all.every(isNetwork), PROXIES),
-);
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...more] = text.split('/');
-  const widest = isIP(address) === 6 ? 128 : 32;
-  return isIP(address) > 0 && more.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= widest));
-}
-
-const TEXT_LISTENER = 'is not a list of listeners';
-const listeners = v.pipe(
-  v.array(
-    v.strictObject({
-      host: v.optional(v.string('is not a host'), '127.0.0.1'),
-      port: integer('a port', 0, 65_535),
-      wire: v.optional(oneOf(['auto', ...wireNames]), 'auto'),
-      web: v.optional(v.string('is not a folder')),
-      tlsCert: v.optional(v.string('is not a file')),
-      tlsKey: v.optional(v.string('is not a file')),
-    }),
-    TEXT_LISTENER,
-  ),
-  v.transform((all) => all.map((one) => ({ web: undefined, tlsCert: undefined, tlsKey: undefined, ...one }))),
-);
-
-const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
 
 /** The table that flags, environment, file, help and documentation all follow. */
 export const table: readonly Setting[] = [

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { chooseTransport } from '../../src/transport/choose.ts';
-import { chooseUws } from '../../src/transport/uws.ts';
+import { chooseUws } from '../../src/transport/uws-release.ts';
 
 const older = { alias: 'uWebSockets.js' };
 const newer = { alias: 'uWebSockets.js-modern' };
