@@ -50,8 +50,8 @@ export function createFront(options: FrontOptions): Application {
     origins,
     postOnly: publishing.postOnly,
     loginByGet: pinned?.ticketed === true,
-    pageEverywhere: pinned?.name === 'spread' || pinned?.name === 'blueprints',
-    template: pinned?.name === 'blueprints',
+    pageEverywhere: pinned?.page !== undefined,
+    template: pinned?.page === 'template everywhere',
     noHandshake(request) {
       const wire = dialects.of(request);
       return wire && gate.noHandshake(request, wire);
@@ -68,6 +68,7 @@ export function createFront(options: FrontOptions): Application {
         return mayNot(posted, known) ?? refusalFor(await publish(hub, posted, from, permit));
       },
     }),
+    asks: authority.asks,
     login: createLogin((...asked) => authority.signIn(...asked), addressOf),
   });
   return {

@@ -40,6 +40,8 @@ interface Asked {
   /** The subprotocol to answer with. */
   readonly protocol: string;
   readonly address: string;
+  /** Whether a page asks. */
+  readonly browser: boolean;
   /** Asks the program that runs the server. */
   readonly hook: () => Entry | Promise<Entry>;
 }
@@ -70,11 +72,12 @@ export class Gate {
     const crowded = crowd.refusal(address);
     if (crowded) return crowded;
     const refused = checkHandshake(request, wire.library, origins);
-    const protocol = wire.name === 'v1' && offers(request, SUBPROTOCOL) ? SUBPROTOCOL : (bearerProtocol(request) ?? '');
+    const protocol = hasSessions(wire) && offers(request, SUBPROTOCOL) ? SUBPROTOCOL : (bearerProtocol(request) ?? '');
     const hook = hooked?.reads(request, address) ?? (() => ({ user: undefined }));
-    const asked = { wire, query: new URLSearchParams(request.query), protocol, address, hook };
+    const browser = request.header('origin') !== '';
+    const asked = { wire, query: new URLSearchParams(request.query), protocol, address, browser, hook };
     return after(authority.identify(credentialsOf(request, address)), (known) => {
-      if (known === 'nobody' && wire.name === 'v1') return refused ?? this.#unknown(asked);
+      if (known === 'nobody' && hasSessions(wire)) return refused ?? this.#unknown(asked);
       return notKnown(known, wire) ?? refused ?? this.#known(known as Known, asked);
     });
   }
@@ -101,7 +104,7 @@ export class Gate {
     const { authority, sessions, scheduler, crowd } = this.#options;
     const resumed = sessions.resume(asked.query.get('resume') ?? '');
     if (resumed && (await authority.resumes(resumed.user))) return this.#known({ user: resumed.user }, asked);
-    if (!authority.later) return unauthorized();
+    if (authority.later === 'none' || (authority.later === 'browsers' && !asked.browser)) return unauthorized();
     const enter = async (token: string) => {
       const { address } = asked;
       const known = await authority.identify({ token, ticket: undefined, basic: undefined, address });
@@ -120,7 +123,7 @@ export class Gate {
     return after(asked.hook(), (entry) => {
       if ('status' in entry) return plainText(entry.status, entry.why);
       const user = entry.user ?? known.user;
-      const made = asked.wire.name === 'v1' ? this.#session(user, known, asked) : this.#connection(user, known, asked);
+      const made = hasSessions(asked.wire) ? this.#session(user, known, asked) : this.#connection(user, known, asked);
       if ('status' in made) return made;
       return (known.confirm?.() ?? true) ? { listener: made.make(), protocol: asked.protocol } : unauthorized();
     });
@@ -200,6 +203,11 @@ export class Gate {
 /** A client that is not made before it is sure to be taken in. */
 interface Made {
   make(): SocketListener;
+}
+
+/** Whether a wire can tell its clients who they are, and how to be so again. */
+function hasSessions(wire: Wire): boolean {
+  return wire.tells.has('welcome');
 }
 
 /** @returns the refusal for who is not known, or is nobody where one must be somebody. */

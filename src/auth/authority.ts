@@ -27,6 +27,9 @@ export interface Known {
 /** Why someone is not let in. `nobody` has shown nothing; `false` has shown what is wrong; `limited` tries too often. */
 export type Unknown = 'nobody' | 'false' | 'limited';
 
+/** What someone must have to come in. */
+export type Asks = 'nothing' | 'password' | 'token';
+
 /** Who is asked who someone is. */
 export interface Authority {
   identify(shown: Credentials): Known | Unknown | Promise<Known | Unknown>;
@@ -34,8 +37,13 @@ export interface Authority {
   signIn(username: string, password: string, address: string): Promise<{ readonly otp: string } | Unknown>;
   /** Whether a session that was begun by this user may go on without being shown anything again. */
   resumes(user: string): Promise<boolean>;
-  /** Whether a client of the native protocol may connect first and show its token then. */
-  readonly later: boolean;
+  /**
+   * Which clients of the native protocol may connect first and show who they are then. A browser cannot tell a handshake that was
+   * refused from a line that is down.
+   */
+  readonly later: 'all' | 'browsers' | 'none';
+  /** What it asks of people. */
+  readonly asks: Asks;
 }
 
 /** By which subprotocol a browser brings a token, since it can send no header. */

@@ -34,7 +34,8 @@ const MOST = 8192;
 export function jwtAuthority({ key, algorithms }: JwtKey, { issuer, audience }: JwtClaims = {}): Authority {
   const options = { algorithms: [...algorithms], ...(issuer && { issuer }), ...(audience && { audience }) };
   return {
-    later: true,
+    later: 'all',
+    asks: 'token',
     resumes: async () => false,
     signIn: async () => 'false',
     identify({ token }) {

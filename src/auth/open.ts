@@ -5,7 +5,8 @@ import type { Tickets } from './tickets.ts';
 /** Everyone may come in, under the name that they give. A ticket only says which. */
 export function openAuthority(tickets: Tickets): Authority {
   return {
-    later: false,
+    later: 'none',
+    asks: 'nothing',
     resumes: async () => true,
     async signIn(username) {
       return username === '' || Buffer.byteLength(username) > USER_BYTES ? 'false' : { otp: tickets.issue(username) };

@@ -26,15 +26,18 @@ export function otpAuthority(users: Users, tickets: Tickets, attempts: Attempts,
   };
 
   return {
-    later: false,
+    later: 'browsers',
+    asks: 'password',
     resumes: async (user) => users.hashOf(user) !== undefined,
     async signIn(username, password, address) {
       const answer = await verified(username, password, address);
       if (answer === 'limited') return 'limited';
       return answer ? { otp: tickets.issue(username) } : 'false';
     },
-    identify({ ticket, basic, address }) {
-      if (ticket !== undefined) return tickets.known(ticket);
+    identify({ ticket, token, basic, address }) {
+      // Who has connected first shows the ticket as a token.
+      const shown = ticket ?? token;
+      if (shown !== undefined) return tickets.known(shown);
       if (basic === undefined) return 'nobody';
       const [username, password] = basic;
       return verified(username, password, address).then((answer): Known | 'false' | 'limited' => {

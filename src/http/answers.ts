@@ -12,6 +12,12 @@ export function tooMany(): HttpResponse {
   return plainText(429, 'Too Many Requests', { 'Retry-After': '1' });
 }
 
+/** What nobody may keep. */
+export function json(value: object): HttpResponse {
+  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+  return { status: 200, headers, body: JSON.stringify(value) };
+}
+
 /** A line of text, as Go's `http.Error` writes it. */
 export function plainText(status: number, line: string, headers: Record<string, string> = {}): HttpResponse {
   const type = { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff' };

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Authority } from '../auth/authority.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
-import { plainText, tooMany, unauthorized } from './answers.ts';
+import { json, plainText, tooMany, unauthorized } from './answers.ts';
 
 export const LOGIN_PATH = '/login';
 
@@ -22,8 +22,7 @@ export function createLogin(signIn: SignIn, addressOf: (request: HttpRequest) =>
     const signedIn = await signIn(username, password, address);
     if (signedIn === 'limited') return tooMany();
     if (typeof signedIn === 'string') return unauthorized();
-    const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-    return { status: 200, headers, body: JSON.stringify(signedIn) };
+    return json(signedIn);
   };
 }
 

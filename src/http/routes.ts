@@ -1,10 +1,14 @@
 import { fileURLToPath } from 'node:url';
+import type { Asks } from '../auth/authority.ts';
 import type { HttpRequest, HttpResponse } from '../transport/port.ts';
-import { plainText } from './answers.ts';
+import { json, plainText } from './answers.ts';
 import { checkOrigin, type Origins } from './handshake.ts';
 import { LOGIN_PATH } from './login.ts';
 import { PUBLISH_PATH } from './publish.ts';
 import { staticFiles } from './static.ts';
+
+/** Where the built-in page learns how one signs in. */
+const SIGN_IN_PATH = '/sign-in.json';
 
 type Handler = (request: HttpRequest) => Promise<HttpResponse>;
 
@@ -21,6 +25,8 @@ export interface RouteOptions {
   /** Whether a request to publish that is no POST is refused; else it gets the page. */
   readonly postOnly: boolean;
   readonly login: Handler;
+  /** What the built-in page must ask for. */
+  readonly asks: Asks;
   /** Whether a GET of `/login` is a login too; else it may be a page. */
   readonly loginByGet: boolean;
   /** Whose pages may post and sign in. */
@@ -43,7 +49,7 @@ const CHAT_HEADERS = {
 
 /** Answers plain requests, as gorilla's chat does where it has an answer: the page at `/`, 404 elsewhere, 405 for other methods. */
 export function createRoutes(options: RouteOptions): Handler {
-  const { web, metrics, draining, noHandshake, publish, postOnly, login, loginByGet, origins } = options;
+  const { web, metrics, draining, noHandshake, publish, postOnly, login, loginByGet, origins, asks } = options;
   const files = web === undefined ? chatFiles() : staticFiles(web);
   const page = createPages(files, options);
   return async (request) => {
@@ -58,6 +64,7 @@ export function createRoutes(options: RouteOptions): Handler {
     if (path === '/metrics' && readable) {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
     }
+    if (path === SIGN_IN_PATH && readable && web === undefined) return json({ asks });
     return noHandshake(request) ?? page(request);
   };
 }

@@ -7,7 +7,14 @@ const defaults: WireLimits = { maxMessageSize: 16 * 1024, pingPeriod: 25_000, po
 
 /** The wire of the chat in the first chapter of Go Programming Blueprints: raw text over `/room`, verbatim, a message a frame. */
 export function blueprints(limits: Partial<WireLimits> = {}): Wire {
-  const own = { name: 'blueprints', path: '/room', library: 'gorilla', rooms: [PUBLIC_ROOM], merges: false } as const;
+  const own = {
+    name: 'blueprints',
+    path: '/room',
+    library: 'gorilla',
+    rooms: [PUBLIC_ROOM],
+    merges: false,
+    page: 'template everywhere',
+  } as const;
   const goodbye: Wire['goodbye'] = (close) => close;
   return { ...defaults, ...limits, ...own, ...silent, decode, encode: apart(textIn), goodbye };
 }

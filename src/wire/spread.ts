@@ -13,7 +13,15 @@ export const namedPublishing: Publishing = { most: 16 * 1024, postOnly: false, r
 /** The wire of egemengol/spread's chatroom: one receives `{ name, msg }` on `/subscribe`, and sends the same to `/publish`. */
 export function spread(limits: Partial<WireLimits> = {}): Wire {
   const { decode, path, library, rooms } = subscribeOnly;
-  const own = { name: 'spread', path, library, rooms, merges: false, publishing: namedPublishing } as const;
+  const own = {
+    name: 'spread',
+    path,
+    library,
+    rooms,
+    merges: false,
+    publishing: namedPublishing,
+    page: 'everywhere',
+  } as const;
   return { ...defaults, ...limits, ...own, ...silent, decode, encode: apart(write), goodbye };
 }
 

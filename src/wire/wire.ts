@@ -86,6 +86,8 @@ export interface Wire extends Encoder, WireLimits {
   readonly publishing?: Publishing;
   /** Whether its clients come with a ticket from `/login`. */
   readonly ticketed?: boolean;
+  /** How the servers of its clients serve their page: at every path that is no other; as a template of Go's, where `{{.Host}}` is the host. */
+  readonly page?: 'everywhere' | 'template everywhere';
   /** Makes up a name for a client that has none; its connection's number unless given. */
   readonly guest?: () => string;
   /** Reads one whole frame; text is valid UTF-8 already. Never throws. The bytes live only during the call. */

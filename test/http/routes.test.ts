@@ -30,6 +30,7 @@ const rest = {
   metrics,
   draining: () => draining,
   origins: [],
+  asks: 'nothing' as const,
   publish: no,
   login: no,
   loginByGet: false,

@@ -4,6 +4,6 @@ import { App } from './view/app.tsx';
 import { followScreen } from './view/screen.ts';
 
 const chat = new Chat();
-chat.start();
+void chat.start();
 followScreen();
 render(<App chat={chat} />, document.getElementById('app') as HTMLElement);

@@ -4,11 +4,14 @@ import { announce } from './announcer.ts';
 import { notify, titleOf } from './attention.ts';
 import { Conversation } from './conversation.ts';
 import { onRemembered, recall, remember } from './memory.ts';
+import { asks, credentials, learnSignIn } from './sign-in.ts';
 import type { Said } from './timeline.ts';
 
 const FIRST_ROOM = 'lobby';
 /** The server's code for a reader that was too slow. */
 const SLOW = 4000;
+/** And for one that has not signed in. */
+const UNAUTHENTICATED = 4501;
 /** So long it is told after it was mended. */
 const TOLD_MS = 10_000;
 
@@ -17,7 +20,10 @@ export type Connection = State & { readonly until?: number };
 
 /** The chat of one tab: who one is, which rooms one is in, and which is looked at. */
 export class Chat {
-  readonly name = signal(recall().name);
+  /** Empty until one has come in. */
+  readonly name = signal('');
+  /** Why one must sign in again. */
+  readonly unwelcome = signal('');
   readonly connection = signal<Connection>({ name: 'connecting' });
   readonly rooms = signal<readonly Conversation[]>([]);
   readonly current = signal<Conversation | undefined>(undefined);
@@ -33,7 +39,8 @@ export class Chat {
   #hub: Hub | undefined;
 
   /** Connects as whoever one was, if one ever was. */
-  start(): void {
+  async start(): Promise<void> {
+    await learnSignIn();
     addEventListener('hashchange', () => this.#follow());
     document.addEventListener('visibilitychange', () => this.#look());
     onRemembered(({ seen }) => {
@@ -48,14 +55,18 @@ export class Chat {
     effect(() => {
       if (this.nextName.value !== undefined && this.waiting.value === 0) this.enter(this.nextName.peek() ?? '');
     });
-    if (this.name.value !== '') this.enter(this.name.value);
+    const { name } = recall();
+    if (name !== '') this.enter(name);
   }
 
   /** Comes in under a name, or goes on under another. */
   enter(name: string): void {
     remember(() => ({ name }));
     this.#hub?.close();
-    const hub = connect(new URL('ws', location.href), { user: name });
+    const hub = connect(new URL('ws', location.href), {
+      user: name,
+      ...(asks.value !== 'nothing' && { token: credentials }),
+    });
     this.#hub = hub;
     batch(() => {
       this.name.value = name;
@@ -131,10 +142,18 @@ export class Chat {
 
   #onState(hub: Hub, state: State): void {
     if (hub !== this.#hub || state.name === 'closed') return;
+    if (state.name === 'refused' && state.code === UNAUTHENTICATED && asks.value !== 'nothing') {
+      hub.close();
+      this.unwelcome.value = 'Please sign in again.';
+      this.name.value = '';
+      return;
+    }
     const until = state.name === 'reconnecting' ? performance.now() + state.in : undefined;
     this.connection.value = until === undefined ? state : { ...state, until };
     if ('code' in state && state.code === SLOW) this.cutOff.value = true;
     if (state.name === 'live') setTimeout(() => (this.cutOff.value = false), TOLD_MS);
+    // Another than one asked for, where the server decides.
+    if (state.name === 'live') this.name.value = state.user;
     for (const room of this.rooms.value) {
       if (state.name === 'live') room.named(state.user);
       room.outgoing.refresh();

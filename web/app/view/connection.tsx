@@ -1,5 +1,5 @@
-import { useSignal, useSignalEffect } from '@preact/signals';
-import { useRef } from 'preact/hooks';
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import { connectionWords } from './words.ts';
 
@@ -7,17 +7,16 @@ import { connectionWords } from './words.ts';
 export function ConnectionLine({ chat }: { chat: Chat }) {
   const ticks = useSignal(0);
   const again = useRef(false);
-  useSignalEffect(() => {
-    const { name } = chat.connection.value;
-    if (name === 'live') again.current = true;
-    if (name !== 'reconnecting') return;
+  const connection = chat.connection.value;
+  if (connection.name === 'live') again.current = true;
+  useEffect(() => {
+    if (connection.name !== 'reconnecting') return;
     const ticking = setInterval(() => {
       ticks.value++;
     }, 250);
     return () => clearInterval(ticking);
-  });
+  }, [connection]);
   void ticks.value;
-  const connection = chat.connection.value;
   const words = connectionWords(
     connection,
     { again: again.current, cutOff: chat.cutOff.value, waiting: chat.waiting.value },

@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { notifying, setNotifying } from '../state/attention.ts';
 import type { Chat } from '../state/chat.ts';
+import { asks, signOut } from '../state/sign-in.ts';
 import { Avatar } from './message.tsx';
 import { NameField, nameIn } from './name-field.tsx';
 import { visible } from './words.ts';
@@ -40,14 +41,20 @@ export function Me({ chat }: { chat: Chat }) {
         <div class="who">
           <Avatar name={visible(chat.name.value)} />
           <bdi>{visible(chat.name.value)}</bdi>
-          <button
-            type="button"
-            onClick={() => {
-              changing.value = true;
-            }}
-          >
-            Rename
-          </button>
+          {asks.value === 'nothing' ? (
+            <button
+              type="button"
+              onClick={() => {
+                changing.value = true;
+              }}
+            >
+              Rename
+            </button>
+          ) : (
+            <button type="button" onClick={signOut}>
+              Sign out
+            </button>
+          )}
         </div>
       )}
       {chat.nextName.value !== undefined && (

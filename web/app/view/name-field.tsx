@@ -1,5 +1,5 @@
 import type { RefObject } from 'preact';
-import { useEffect, useId } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 
 const MOST_BYTES = 64;
 
@@ -12,15 +12,14 @@ interface Props {
 
 /** Where a name is typed: the protocol takes 1 to 64 bytes. */
 export function NameField({ label, input, value = '', focus = false }: Props) {
-  const id = useId();
   useEffect(() => {
     if (focus) input.current?.focus();
   }, [focus, input]);
   return (
     <>
-      <label for={id}>{label}</label>
+      <label for="name">{label}</label>
       <input
-        id={id}
+        id="name"
         ref={input}
         type="text"
         name="name"

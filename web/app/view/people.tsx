@@ -1,4 +1,3 @@
-import { useComputed } from '@preact/signals';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { Avatar } from './message.tsx';
@@ -8,7 +7,6 @@ import { visible } from './words.ts';
 
 /** Who is in the room. */
 export function People({ chat, room }: { chat: Chat; room: Conversation | undefined }) {
-  const names = useComputed(() => [...new Set(room?.people.value)].sort((a, b) => a.localeCompare(b)));
   if (!room || pane.value !== 'people') return null;
   return (
     <div id="people" class="people" {...paneProps(`People in ${visible(room.name)}`)}>
@@ -22,13 +20,15 @@ export function People({ chat, room }: { chat: Chat; room: Conversation | undefi
         <p class="quiet">{room.count.value.toLocaleString()} people, too many to name</p>
       ) : (
         <ul>
-          {names.value.map((name) => (
-            <li key={name}>
-              <Avatar name={visible(name)} />
-              <bdi>{visible(name)}</bdi>
-              {name === room.me && <span class="you">you</span>}
-            </li>
-          ))}
+          {[...new Set(room.people.value)]
+            .sort((a, b) => a.localeCompare(b))
+            .map((name) => (
+              <li key={name}>
+                <Avatar name={visible(name)} />
+                <bdi>{visible(name)}</bdi>
+                {name === room.me && <span class="you">you</span>}
+              </li>
+            ))}
         </ul>
       )}
       {narrow.value && <RoomActions chat={chat} room={room} />}
