@@ -126,7 +126,7 @@ describe('in words', () => {
     const words = (connection: Parameters<typeof connectionWords>[0], circumstances = {}) =>
       connectionWords(connection, { again: false, cutOff: false, waiting: 0, ...circumstances }, 1_000);
     expect(words({ name: 'connecting' })).toBe('Connecting…');
-    expect(words({ name: 'connecting' }, { waiting: 2, again: true })).toBe('Reconnecting…, 2 waiting to be sent');
+    expect(words({ name: 'connecting' }, { waiting: 2, again: true })).toBe('Reconnecting…, 2 waiting');
     const lost = { name: 'reconnecting', in: 0, until: 3_500 } as const;
     expect(words({ ...lost, why: 'the connection was lost' })).toBe('Reconnecting in 3 s');
     expect(words({ ...lost, why: 'the server is shutting down' })).toBe(
@@ -135,7 +135,7 @@ describe('in words', () => {
     expect(words({ ...lost, why: 'reading too slowly; resume' }, { cutOff: true })).toBe(
       'Cut off for reading too slowly. Reconnecting in 3 s',
     );
-    expect(words({ name: 'offline', why: '' }, { waiting: 1 })).toBe('Offline, 1 waiting to be sent');
+    expect(words({ name: 'offline', why: '' }, { waiting: 1 })).toBe('Offline, 1 waiting');
     expect(words({ name: 'refused', why: 'not signed in', code: 4501 })).toBe('Refused: not signed in');
   });
 });

@@ -15,6 +15,9 @@ export interface Listener {
   heard(conversation: Conversation, said: readonly Said[]): void;
 }
 
+/** So long after a lost connection others may come back too. */
+const COME_BACK_MS = 60_000;
+
 /** One room: its messages, how far they are read, who is there. */
 export class Conversation {
   readonly name: string;
@@ -36,6 +39,9 @@ export class Conversation {
   #room: Room<Text, TypingSignal> | undefined;
   #me = '';
   #incoming: Said[] = [];
+  /** Who was there before the connection was lost: who comes back soon has not come. */
+  #before: ReadonlySet<string> = new Set();
+  #backAt = 0;
   readonly #listener: Listener;
   readonly #show = onFrame(() => this.#paint());
 
@@ -146,6 +152,8 @@ export class Conversation {
 
   #onJoined({ place, again }: { place: Place; again: boolean }): void {
     const before = this.#incoming.at(-1) ?? this.timeline.entries.findLast((entry) => entry.kind === 'said');
+    this.#before = new Set(this.people.value);
+    this.#backAt = performance.now();
     batch(() => {
       this.standing.value = { name: 'in' };
       this.#showPeople();
@@ -181,10 +189,12 @@ export class Conversation {
 
   #onPresence({ joined, left }: { joined: readonly string[]; left: readonly string[] }): void {
     const before = new Set(this.people.value);
+    const back = performance.now() - this.#backAt < COME_BACK_MS ? this.#before : new Set();
     this.#showPeople();
     const there = new Set(this.people.value);
-    const came = [...new Set(joined)].filter((name) => !before.has(name) && there.has(name) && name !== this.#me);
-    const went = [...new Set(left)].filter((name) => before.has(name) && !there.has(name) && name !== this.#me);
+    const isNews = (name: string) => name !== this.#me && !back.has(name) && before.has(name) !== there.has(name);
+    const came = [...new Set(joined)].filter((name) => there.has(name) && isNews(name));
+    const went = [...new Set(left)].filter((name) => !there.has(name) && isNews(name));
     for (const name of went) this.typing.stopped(name);
     if (came.length + went.length === 0) return;
     this.#paint();

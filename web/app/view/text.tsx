@@ -33,7 +33,7 @@ export function Text({ text }: { text: string }) {
             open.value = !open.value;
           }}
         >
-          {open.value ? 'Show less' : `Show all ${text.length.toLocaleString()} characters`}
+          {open.value ? 'Show less' : 'Show all'}
         </button>
       )}
     </>

@@ -23,7 +23,7 @@ export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
         </Bubble>
       ))}
       {waiting.value.map(({ id, data }, index) => (
-        <Bubble key={id} from={room.me} first={index === 0 && failed.value.length > 0} own>
+        <Bubble key={id} from={room.me} first={index === 0} own>
           <Text text={data.text} />
           <span class={live ? 'fate soon' : 'fate'}>{live ? 'Sending…' : 'Waiting'}</span>
         </Bubble>

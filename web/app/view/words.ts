@@ -78,7 +78,7 @@ export function connectionWords(
   { again, cutOff, waiting }: Circumstances,
   now: number,
 ): string {
-  const held = waiting > 0 ? `, ${waiting} waiting to be sent` : '';
+  const held = waiting > 0 ? `, ${waiting} waiting` : '';
   switch (connection.name) {
     case 'connecting':
       return `${cutOff ? SLOW : ''}${again ? 'Reconnecting' : 'Connecting'}…${held}`;
