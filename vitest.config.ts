@@ -22,7 +22,7 @@ const alone = [
 export default defineConfig({
   test: {
     maxWorkers: 2,
-    globalSetup: 'test/build-chat.ts',
+    globalSetup: 'test/build.ts',
     projects: [
       {
         resolve: { alias },

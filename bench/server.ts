@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** The command as its sources are. */
+const FROM_SOURCES: readonly string[] = ['--import', 'tsx', 'src/cli.ts'];
+
 /** A server in a process of its own, as a user starts it. */
 export interface Server {
   readonly port: number;
@@ -16,12 +19,16 @@ export interface Server {
 /**
  * Starts `pumphouse serve` and waits until it says that it is well.
  *
- * @param flags of `serve`, beside host and port. @param port a free one unless given.
+ * @param flags of `serve`, beside host and port. @param port a free one unless given. @param command what Node runs.
  */
-export async function startServer(flags: readonly string[] = [], port?: number): Promise<Server> {
+export async function startServer(
+  flags: readonly string[] = [],
+  port?: number,
+  command: readonly string[] = FROM_SOURCES,
+): Promise<Server> {
   const at = port ?? (await freePort());
   const all = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn', '--engine', 'memory', ...flags];
-  const server = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'serve', ...all], {
+  const server = spawn(process.execPath, [...command, 'serve', ...all], {
     cwd: root,
     // Its log must not get between the lines of a report.
     stdio: ['ignore', process.stderr, process.stderr],

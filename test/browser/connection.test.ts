@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import type { Room } from 'pumphouse/client';
 import { describe, expect, test } from 'vitest';
-import { startServer } from '../../bench/server.ts';
 import { createServer } from '../../src/index.ts';
+import { startServer } from '../server.ts';
 import { chatter, draft, enter, notes, said, say, shows, stands, type Text, useChat } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);

@@ -2,7 +2,7 @@ import { type Browser, type BrowserContextOptions, chromium as driver, type Page
 import { connect, type Room } from 'pumphouse/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Server, startServer } from '../../bench/server.ts';
+import { type Server, startServer } from '../server.ts';
 import { chromium, flags } from './chromium.ts';
 
 export interface Text {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { startServer } from '../../bench/server.ts';
 import { Users } from '../../src/auth/users.ts';
+import { startServer } from '../server.ts';
 import { say, shows, stands, useChat } from './page.ts';
 
 const chat = useChat();

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { type Server, startServer } from '../../bench/server.ts';
 import { until } from '../integration/server.ts';
+import { type Server, startServer } from '../server.ts';
 import { BadNetwork } from './bad-network.ts';
 import { Survivor } from './survivor.ts';
 

@@ -7,11 +7,19 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { createServer, type Server, type ServerOptions } from 'pumphouse';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { Users } from '../../src/auth/users.ts';
 import { run, serving } from '../cli/command.ts';
 import { transports, until } from './server.ts';
+
+// What a password's hash costs is told by its own tests: here a hundred are computed.
+vi.mock('node:crypto', async (original) => {
+  const crypto = await original<typeof import('node:crypto')>();
+  const scrypt = (...[password, salt, bytes, options, done]: Parameters<typeof crypto.scrypt>) =>
+    crypto.scrypt(password, salt, bytes, { ...options, N: 2, p: 1 }, done);
+  return { ...crypto, scrypt };
+});
 
 const servers: Server[] = [];
 let folder: string;

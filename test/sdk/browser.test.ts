@@ -5,8 +5,8 @@ import { build } from 'esbuild';
 import { type Browser, chromium as driver, type Page } from 'playwright-core';
 import type { Hub, Room } from 'pumphouse/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type Server, startServer } from '../../bench/server.ts';
 import { chromium, flags } from '../browser/chromium.ts';
+import { type Server, startServer } from '../server.ts';
 
 /** What the test's page keeps for the test. */
 interface Scene {

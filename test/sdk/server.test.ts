@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { connect, type Hub, type Message, type Options } from 'pumphouse/client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Server, startServer } from '../../bench/server.ts';
+import { type Server, startServer } from '../server.ts';
 import { MemoryStore } from './fake-server.ts';
 
 const data = mkdtempSync(join(tmpdir(), 'pumphouse-sdk-'));

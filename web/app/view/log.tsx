@@ -11,10 +11,10 @@ interface Props {
   readonly live: boolean;
 }
 
-/** A row and where it stands on the screen. */
+/** A row and where it ends on the screen. Its end: what stands above its text goes when an earlier message of its author comes. */
 interface Anchor {
   readonly row: Element;
-  readonly top: number;
+  readonly bottom: number;
 }
 
 // Within so many pixels of the end one stands at it, and within so many of either end more is fetched.
@@ -77,8 +77,8 @@ export class Log extends Component<Props> {
     // The line that begins a day goes when an earlier message of that day comes.
     const rows = log.querySelectorAll('.rows > :not(.day)');
     for (const row of rows) {
-      const { top, bottom } = row.getBoundingClientRect();
-      if (bottom > edge) return { row, top };
+      const { bottom } = row.getBoundingClientRect();
+      if (bottom > edge) return { row, bottom };
     }
     return undefined;
   }
@@ -87,7 +87,7 @@ export class Log extends Component<Props> {
     const log = this.#log.current;
     if (!log) return;
     if (this.props.room.reading.atLatest) this.#toEnd();
-    else if (anchor?.row.isConnected) log.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top;
+    else if (anchor?.row.isConnected) log.scrollTop += anchor.row.getBoundingClientRect().bottom - anchor.bottom;
     this.#place();
     if (this.props.room.trouble.value === '') this.#fetch(log);
   }
