@@ -46,11 +46,12 @@ export class Dialects {
   of(request: HttpRequest): Wire | undefined {
     const { path } = request;
     const { v1, events, gorilla, coder, blueprints } = this.#wires;
+    // Who asks for the native protocol by its name means no other: the built-in page does, whatever the listener is pinned to.
+    if (path === v1.path && offers(request, SUBPROTOCOL)) return v1;
     if (this.pinned?.path === path) return this.pinned;
     if (path === coder.path) return coder;
     if (path === blueprints.path) return blueprints;
     if (path !== gorilla.path) return undefined;
-    if (offers(request, SUBPROTOCOL)) return v1;
     return new URLSearchParams(request.query).has('otp') ? events : gorilla;
   }
 

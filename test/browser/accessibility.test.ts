@@ -19,6 +19,36 @@ async function findings(page: Page): Promise<string[]> {
   return found.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
 }
 
+test('who wants no motion sees none', async () => {
+  const page = await chat.tab({ reducedMotion: 'reduce' });
+  await page.routeWebSocket(/\/ws/, () => {}); // it connects for ever
+  await page.goto(chat.server().url);
+  await page.getByLabel('What should others call you?').fill('ada');
+  await page.keyboard.press('Enter');
+  await stands(page, 'Connecting…');
+  expect(await page.evaluate('document.getAnimations().length')).toBe(0);
+  await page.emulateMedia({ reducedMotion: 'no-preference' });
+  expect(await page.evaluate('document.getAnimations().length')).toBe(1);
+});
+
+test('on a phone whose keyboard is open one still sees what one types, and what was said last', async () => {
+  const page = await chat.person('eve', { room: 'keyboard', ...phone });
+  await chatter(chat.program('bob', 'keyboard'), 'line', 40);
+  await shows(page, 'line 39');
+  await page.setViewportSize({ width: 390, height: 330 });
+  await expect
+    .poll(() => page.locator('#input').evaluate((input) => innerHeight - input.getBoundingClientRect().bottom))
+    .toBeGreaterThan(0);
+  await expect
+    .poll(() =>
+      page
+        .locator('.text')
+        .last()
+        .evaluate((text) => text.getBoundingClientRect().bottom < innerHeight - 80),
+    )
+    .toBe(true);
+});
+
 const desktop = { viewport: { width: 1100, height: 720 } };
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 

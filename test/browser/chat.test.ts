@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { startServer } from '../server.ts';
 import { chatter, draft, enter, fromBottom, notes, said, say, shows, stands, useChat } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
@@ -387,6 +390,20 @@ describe('someone who looks elsewhere', () => {
     await expect.poll(() => ada.title()).toContain('(1)');
     expect(await ada.evaluate('told.length')).toBe(1);
   });
+});
+
+test('the page talks to a server that is pinned to another wire', async () => {
+  const pinned = await startServer(['--wire', 'gorilla']);
+  chat.after(() => pinned.kill('SIGKILL'));
+  const page = await chat.person('ada', { url: pinned.url });
+  const socket = new WebSocket(`${pinned.url.replace('http', 'ws')}/ws`);
+  await once(socket, 'open');
+  const heard = once(socket, 'message');
+  await say(page, 'from the page');
+  expect(String((await heard)[0])).toBe('from the page');
+  socket.send('from the other side');
+  await shows(page, 'from the other side');
+  socket.terminate();
 });
 
 test('someone at the end stays there, whatever comes', async () => {

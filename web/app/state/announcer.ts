@@ -6,10 +6,11 @@ const EVERY_MS = 1_000;
 const READ_OUT = 3;
 
 /** What a screen reader is told: each new message once. What is loaded or shown again is not new. */
-export const announced = signal<readonly string[]>([]);
+export const announced = signal<readonly { readonly id: number; readonly line: string }[]>([]);
 
 let waiting: Said[] = [];
 let asked = false;
+let told = 0;
 
 export function announce(said: readonly Said[]): void {
   waiting.push(...said);
@@ -17,7 +18,7 @@ export function announce(said: readonly Said[]): void {
   asked = true;
   setTimeout(() => {
     asked = false;
-    announced.value = linesOf(waiting);
+    announced.value = linesOf(waiting).map((line) => ({ id: ++told, line }));
     waiting = [];
   }, EVERY_MS);
 }

@@ -12,18 +12,23 @@ export async function setNotifying(on: boolean): Promise<void> {
   remember(() => ({ notify: allowed }));
 }
 
+// More of a message is not told.
+const LONGEST = 200;
+
 /** Tells someone who looks elsewhere of the last message of a room. Several tabs tell of it once. */
 export function notify(room: string, said: Said, open: () => void): void {
   if (!notifying.value || document.hasFocus()) return;
-  const notification = new Notification(`${said.from} in ${room}`, {
-    body: said.text.slice(0, 200),
-    tag: `pumphouse ${room}`,
-  });
-  notification.onclick = () => {
-    window.focus();
-    open();
-    notification.close();
-  };
+  try {
+    const body = said.text.slice(0, LONGEST);
+    const notification = new Notification(`${said.from} in ${room}`, { body, tag: `pumphouse ${room}` });
+    notification.onclick = () => {
+      window.focus();
+      open();
+      notification.close();
+    };
+  } catch {
+    notifying.value = undefined; // phones have none for a page alone
+  }
 }
 
 /** The tab's title: how much is unread, and which room it shows. */

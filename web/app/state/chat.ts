@@ -112,6 +112,7 @@ export class Chat {
 
   /** What the address names is shown. */
   #follow(): void {
+    if (!this.#hub) return;
     const name = roomIn(location.hash) ?? (this.rooms.value[0]?.name || FIRST_ROOM);
     if (location.hash !== hashOf(name)) history.replaceState(null, '', hashOf(name));
     this.#show(this.rooms.value.find((room) => room.name === name) ?? this.#add(name));

@@ -1,5 +1,5 @@
 import { batch, signal } from '@preact/signals';
-import type { Gap, Hub, Message, Place, Room } from '../../sdk/index.ts';
+import type { Gap, Hub, HubError, Message, Place, Room } from '../../sdk/index.ts';
 import { onFrame } from './frames.ts';
 import { Outgoing, type Text } from './outgoing.ts';
 import { Reading } from './reading.ts';
@@ -142,6 +142,7 @@ export class Conversation {
       this.trouble.value = '';
       this.revision.value++;
     } catch (error) {
+      if ((error as HubError).code === 'closed') return; // another connection takes over
       this.trouble.value = `Older messages could not be had: ${(error as Error).message}.`;
     } finally {
       this.loading.value = false;
@@ -227,7 +228,7 @@ export class Conversation {
   #addSaid(said: readonly Said[]): void {
     const { reading } = this;
     const others = said.filter(({ from }) => from !== this.#me);
-    this.timeline.add(said, !reading.atLatest || !reading.looking);
+    this.timeline.add(said, !reading.atLatest);
     if (!reading.atLatest) reading.below.value += others.length;
     if (others.length < said.length && reading.looking) reading.line.value = undefined;
     if (others.length > 0) this.#listener.heard(this, others);

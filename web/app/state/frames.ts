@@ -1,5 +1,5 @@
 // A tab that is not looked at has no frames.
-const HIDDEN_MS = 250;
+const LATEST_MS = 250;
 
 /**
  * Makes `work` wait for the next frame, however often it is asked for until then: what comes faster than the screen is shown
@@ -9,14 +9,16 @@ const HIDDEN_MS = 250;
  */
 export function onFrame(work: () => void): () => void {
   let asked = false;
-  const run = () => {
-    asked = false;
-    work();
-  };
   return () => {
     if (asked) return;
     asked = true;
-    if (document.hidden) setTimeout(run, HIDDEN_MS);
-    else requestAnimationFrame(run);
+    const run = () => {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+      asked = false;
+      work();
+    };
+    const frame = requestAnimationFrame(run);
+    const timer = setTimeout(run, LATEST_MS);
   };
 }

@@ -27,8 +27,8 @@ export function App({ chat }: { chat: Chat }) {
       </main>
       <People chat={chat} room={chat.current.value} />
       <div class="spoken" role="status">
-        {announced.value.map((line) => (
-          <p key={line}>{line}</p>
+        {announced.value.map(({ id, line }) => (
+          <p key={id}>{line}</p>
         ))}
       </div>
     </div>

@@ -12,10 +12,12 @@ export function RoomActions({ chat, room }: { chat: Chat; room: Conversation }) 
   const copied = useSignal('');
   const waiting = room.outgoing.waiting.value.length;
   const copy = async () => {
-    copied.value = await navigator.clipboard.writeText(location.href).then(
-      () => 'Copied',
-      () => 'Not allowed',
-    );
+    try {
+      await navigator.clipboard.writeText(location.href);
+      copied.value = 'Copied';
+    } catch {
+      copied.value = 'Not allowed'; // nor is there a clipboard for a page that came over plain HTTP
+    }
     setTimeout(() => {
       copied.value = '';
     }, TOLD_MS);
