@@ -1,34 +1,34 @@
 import { CommanderError } from 'commander';
-import { Load, type LoadResult } from './load.ts';
-import { type BenchOptions, parseOptions } from './options.ts';
-import { notices, progressLine, ratesOf, report, sound } from './report.ts';
-import { startServer } from './server.ts';
+import { conditions, conditionsLine } from './conditions.ts';
+import type { Load, LoadResult } from './load.ts';
+import { parseOptions } from './options.ts';
+import { progressLine, report } from './report.ts';
+import { type Run, runAll } from './run.ts';
+import { summary } from './summary.ts';
 
 const UNSOUND = 1;
 const USAGE = 2;
 
 try {
   const options = parseOptions(process.argv.slice(2));
-  const result = await run(options);
-  const rates = ratesOf(result, options.clients + options.slow);
-  const { json, ...asked } = options;
-  if (json) console.log(JSON.stringify({ options: asked, ...rates, ...result, notices: notices(result, rates) }));
-  else console.log(report(options, result, rates));
-  process.exitCode = sound(result) ? 0 : UNSOUND;
+  const runs = await runAll(options, watch);
+  if (options.json) console.log(JSON.stringify({ conditions: conditions(), runs }));
+  else print(runs);
+  process.exitCode = runs.every(({ sound }) => sound) ? 0 : UNSOUND;
 } catch (error) {
   if (!(error instanceof CommanderError)) fail((error as Error).message, UNSOUND);
   else if (error.exitCode !== 0) fail(error.message.replace(/^error: /, ''), USAGE);
 }
 
-/** Loads the server that is named, or one that it starts and ends itself. */
-async function run(options: BenchOptions): Promise<LoadResult> {
-  if (options.url) return watch(new Load({ ...options, url: options.url }));
-  const server = await startServer(['--publish-rate', 'off', '--transport', options.transport, '--log-level', 'error']);
-  try {
-    return await watch(new Load({ ...options, url: new URL('/ws', server.url) }));
-  } finally {
-    await server.kill();
+function print(runs: readonly Run[]): void {
+  const [first] = runs;
+  if (first && runs.length === 1) console.log(report(first.load, first.result, first.rates));
+  else {
+    console.log(summary(runs));
+    const told = runs.flatMap(({ scenario, notices }) => notices.map((notice) => `${scenario ?? 'load'}: ${notice}`));
+    for (const line of new Set(told)) console.log(`\n${line}`);
   }
+  console.log(`\n${conditionsLine(conditions())}`);
 }
 
 /** Shows on a terminal how it goes. */

@@ -31,6 +31,8 @@ export interface LoadOptions {
 /** What came out. Rates are of the measured seconds; closes and faults of the whole run. */
 export interface LoadResult {
   readonly seconds: number;
+  /** How long it took until all clients were connected. */
+  readonly connectingSeconds: number;
   readonly deliveries: number;
   readonly messages: number;
   /** Undefined where the server does not tell. */
@@ -99,7 +101,9 @@ export class Load {
     const { url, warmUp, seconds } = this.#options;
     try {
       const before = await usageOf(url);
+      const connecting = performance.now();
       await this.#connect();
+      const connectingSeconds = (performance.now() - connecting) / 1000;
       const connected = await usageOf(url);
       this.#phase = 'warming up';
       this.#start();
@@ -112,7 +116,7 @@ export class Load {
       this.#phase = 'finishing';
       await this.#settle();
       const memory = { before: before?.memoryBytes ?? 0, connected: connected?.memoryBytes ?? 0, most };
-      return this.#result(start, end, memory);
+      return { ...this.#result(start, end, memory), connectingSeconds };
     } finally {
       this.#stop();
       await Promise.all([...this.#peers, ...this.#slow].map((peer) => peer.close()));
@@ -190,7 +194,7 @@ export class Load {
     return most;
   }
 
-  #result(start: Snapshot, end: Snapshot, memory: Memory): LoadResult {
+  #result(start: Snapshot, end: Snapshot, memory: Memory): Omit<LoadResult, 'connectingSeconds'> {
     const stayed = this.#peers.filter(({ code }) => code === undefined);
     const audits = stayed.flatMap(({ audit }) => audit ?? []);
     const cut = this.#peers.flatMap(({ code, audit }) => (code !== undefined && audit) || []);

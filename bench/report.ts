@@ -1,5 +1,4 @@
-import type { LoadResult, Progress } from './load.ts';
-import type { BenchOptions } from './options.ts';
+import type { LoadOptions, LoadResult, Progress } from './load.ts';
 
 /** Figures that follow from a result. */
 export interface Rates {
@@ -11,19 +10,25 @@ export interface Rates {
   readonly serverBusy: number | undefined;
   /** Bytes of the server's memory for each connection. */
   readonly bytesPerConnection: number | undefined;
+  /** How fast clients were taken in. */
+  readonly connectionsPerSecond: number;
 }
 
 // Above this share of the time a loop has no reserve: what it measures is itself.
 const SATURATED = 0.95;
 
 /** @param connections all clients, those that never read included. */
-export function ratesOf({ deliveries, messages, seconds, server }: LoadResult, connections: number): Rates {
+export function ratesOf(
+  { deliveries, messages, seconds, connectingSeconds, server }: LoadResult,
+  connections: number,
+): Rates {
   const cpu = server?.cpuSeconds;
   return {
     deliveriesPerSecond: deliveries / seconds,
     messagesPerSecond: messages / seconds,
     deliveriesPerCpuSecond: cpu ? deliveries / cpu : undefined,
     serverBusy: cpu === undefined ? undefined : cpu / seconds,
+    connectionsPerSecond: connections / connectingSeconds,
     bytesPerConnection: server && (server.memory.connected - server.memory.before) / connections,
   };
 }
@@ -59,7 +64,7 @@ function bottleneck(serverBusy: number | undefined): string {
 }
 
 /** The report for people. */
-export function report(options: BenchOptions, result: LoadResult, rates: Rates): string {
+export function report(options: Omit<LoadOptions, 'url'>, result: LoadResult, rates: Rates): string {
   const { clients, senders, window, rate, bytes, slow, audit } = options;
   const { roundTrip, server, closes, slowCloses, generator } = result;
   const load = rate === undefined ? `${whole(window)} on their way each` : `${whole(rate)} messages a second together`;
@@ -110,10 +115,10 @@ export function progressLine({ phase, connected, p99 }: Progress, perSecond: num
   return `${phase}: ${whole(perSecond)} deliveries a second, p99 ${time(p99)}`;
 }
 
-const whole = (value: number) => Math.round(value).toLocaleString('en-US');
+export const whole = (value: number) => Math.round(value).toLocaleString('en-US');
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 const mebi = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-const time = (ms: number) =>
+export const time = (ms: number) =>
   ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 100 ? `${ms.toFixed(1)} ms` : `${whole(ms)} ms`;
 
 function codes(closes: Readonly<Record<string, number>>): string {

@@ -148,16 +148,27 @@ test('the command starts a server, loads it, finds it sound, and ends it', async
   const { code, stdout, stderr } = await bench(...small, '--json');
   expect(stderr).toBe('');
   expect(code).toBe(0);
-  const result = JSON.parse(stdout);
-  expect(result).toMatchObject({
-    options: { clients: 30, senders: 10 },
-    audit: { clients: 10, lost: 0, repeated: 0, swapped: 0, unknown: 0 },
-    closes: {},
-    unreturned: 0,
-  });
-  expect(result.deliveriesPerCpuSecond).toBeGreaterThan(1000);
-  expect(result.bytesPerConnection).toBeTypeOf('number');
+  const { conditions, runs } = JSON.parse(stdout);
+  expect(conditions).toMatchObject({ node: process.version, cores: expect.any(Number), kernel: expect.any(String) });
+  expect(runs).toMatchObject([
+    {
+      sound: true,
+      load: { clients: 30, senders: 10 },
+      result: { audit: { clients: 10, lost: 0, repeated: 0, swapped: 0, unknown: 0 }, closes: {}, unreturned: 0 },
+    },
+  ]);
+  expect(runs[0].rates.deliveriesPerCpuSecond).toBeGreaterThan(1000);
+  expect(runs[0].rates.bytesPerConnection).toBeTypeOf('number');
 });
+
+test('several scenarios, several times each, are one table; each has a server of its own', async () => {
+  const small = ['--clients', '30', '--senders', '5', '--seconds', '0.3', '--warm-up', '0.1', '--repeat', '2'];
+  const { code, stdout } = await bench('durable', 'coalescing-20', ...small);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^durable .* sound .*$/m);
+  expect(stdout).toMatch(/^coalescing-20 .* sound .*$/m);
+  expect(stdout).toMatch(/cores of .*, Node v/);
+}, 60_000);
 
 test('a loss makes the command exit 1, and the report says so', async () => {
   const url = await faulty((send, client, count) => (client === 5 && count > 60 && count < 67 ? undefined : send()));

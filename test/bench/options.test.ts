@@ -3,7 +3,14 @@ import { expect, test } from 'vitest';
 import { parseOptions } from '../../bench/options.ts';
 
 test('without options there is a load worth measuring', () => {
-  expect(parseOptions([])).toMatchObject({ clients: 1000, senders: 100, window: 1, bytes: 64, audit: 10, slow: 0 });
+  expect(parseOptions([]).jobs[0]?.load).toMatchObject({
+    clients: 1000,
+    senders: 100,
+    window: 1,
+    bytes: 64,
+    audit: 10,
+    slow: 0,
+  });
 });
 
 test.each([
@@ -21,7 +28,7 @@ test.each([
   [['--url', 'ftp://localhost'], 'ws:// address'],
   [['--transport', 'tcp'], 'auto, uws, ws'],
   [['--nonsense'], "unknown option '--nonsense'"],
-  [['more'], 'too many arguments'],
+  [['more'], 'there is no scenario more'],
 ])('%j is refused in one line that says what would do', (args, words) => {
   let refused: unknown;
   try {
@@ -41,5 +48,5 @@ test('an address without a path is that of the chat', () => {
 });
 
 test('no more clients audit than there are', () => {
-  expect(parseOptions(['--clients', '3', '--senders', '1']).audit).toBe(3);
+  expect(parseOptions(['--clients', '3', '--senders', '1']).jobs[0]?.load.audit).toBe(3);
 });

@@ -240,7 +240,11 @@ describe('what the server does not take', () => {
 
 describe('a page that reads too slowly', () => {
   /** Keeps the page from reading until the server tells by its metrics that enough has happened. */
-  async function flood(page: Page, url: string, enough: string): Promise<Room<Text, unknown>> {
+  async function flood(
+    page: Page,
+    url: string,
+    enough: string,
+  ): Promise<{ bob: Room<Text, unknown>; said: Promise<void> }> {
     const bob = chat.program('bob', 'lobby', url);
     await bob.send({ text: 'begin' });
     await shows(page, 'begin');
@@ -252,9 +256,9 @@ describe('a page that reads too slowly', () => {
         asked.send();
         over = ${enough}.test(asked.responseText);
       }`);
-    await chatter(bob, 'x'.repeat(12_000), 1_500);
+    const said = chatter(bob, 'x'.repeat(12_000), 1_500);
     await held;
-    return bob;
+    return { bob, said };
   }
 
   test('is cut off, told so, and goes on where it was: nothing is missing', { timeout: 60_000 }, async () => {
@@ -271,8 +275,9 @@ describe('a page that reads too slowly', () => {
     ]);
     chat.after(() => slow.kill('SIGKILL'));
     const page = await chat.person('ada', { url: slow.url });
-    const bob = await flood(page, slow.url, '/evictions_total\\S* [1-9]/');
+    const { bob, said } = await flood(page, slow.url, '/evictions_total\\S* [1-9]/');
     await stands(page, 'Live again: this page read too slowly and was cut off');
+    await said;
     await bob.send({ text: 'end' });
     await shows(page, 'end');
     expect(await page.locator('.missing').count()).toBe(0);
@@ -288,9 +293,10 @@ describe('a page that reads too slowly', () => {
     const slow = await startServer([...flags, '--config', config]);
     chat.after(() => slow.kill('SIGKILL'));
     const page = await chat.person('ada', { url: slow.url });
-    const bob = await flood(page, slow.url, '/messages_total 1501/');
+    const { bob, said } = await flood(page, slow.url, '/messages_total 1501/');
     const gap = page.locator('.missing').first();
     await gap.waitFor({ state: 'attached' });
+    await said;
     await bob.send({ text: 'after it' });
     await shows(page, 'after it');
     const before = Number((await gap.textContent())?.match(/[\d,]+/)?.[0].replace(',', ''));

@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { WebSocket } from 'ws';
 import { Users } from '../../src/auth/users.ts';
 import { run, serving } from '../cli/command.ts';
+import { built } from '../server.ts';
 import { transports, until } from './server.ts';
 
 // What a password's hash costs is told by its own tests: here a hundred are computed.
@@ -356,12 +357,11 @@ async function sleepUntil(holds: () => Promise<boolean>): Promise<void> {
 
 describe('the commands', () => {
   const exec = promisify(execFile);
-  const cli = ['--import', 'tsx', 'src/cli.ts'];
 
   test('user add, list and remove keep the file; the password comes from standard input', async () => {
     const path = join(folder, 'kept.json');
     const add = async (name: string, input: string) => {
-      const child = spawn(process.execPath, [...cli, 'user', 'add', name, '--users', path], { stdio: 'pipe' });
+      const child = spawn(process.execPath, [...built, 'user', 'add', name, '--users', path], { stdio: 'pipe' });
       child.stdin.end(input);
       const [code] = await once(child, 'close');
       return code;

@@ -1,0 +1,83 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { LoadResult } from '../../bench/load.ts';
+import { parseOptions } from '../../bench/options.ts';
+import { ratesOf } from '../../bench/report.ts';
+import type { Run } from '../../bench/run.ts';
+import { scenarios } from '../../bench/scenarios/index.ts';
+import { spreadOf } from '../../bench/spread.ts';
+import { summary } from '../../bench/summary.ts';
+
+test('the median of several runs is one in the middle, between the least and the most', () => {
+  const figures = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e9 }), { minLength: 1 });
+  fc.assert(
+    fc.property(figures, (values) => {
+      const { median, least, most } = spreadOf(values) ?? { median: Number.NaN, least: 0, most: 0 };
+      expect([least, most]).toEqual([Math.min(...values), Math.max(...values)]);
+      const [below, above] = [values.filter((v) => v < median).length, values.filter((v) => v > median).length];
+      expect(Math.max(below, above)).toBeLessThanOrEqual(values.length / 2);
+    }),
+  );
+  expect(spreadOf([undefined, 4, 2])).toEqual({ median: 3, least: 2, most: 4 });
+  expect(spreadOf([undefined])).toBeUndefined();
+});
+
+test('a scenario says what it loads with, and the command line has the last word', () => {
+  const { jobs } = parseOptions(['slow-readers', 'idle', '--clients', '20', '--senders', '2', '--seconds', '1']);
+  expect(jobs.map(({ scenario }) => scenario?.name)).toEqual(['slow-readers', 'idle']);
+  expect(jobs[0]?.load).toMatchObject({ clients: 20, senders: 2, window: 10, slow: 50, seconds: 1, warmUp: 1 });
+  expect(jobs[1]?.load).toMatchObject({ clients: 20, senders: 2, audit: 0 });
+  expect(parseOptions([]).jobs).toMatchObject([{ scenario: undefined, load: { clients: 1000, window: 1 } }]);
+  expect(parseOptions(['all', '--repeat', '3'])).toMatchObject({ repeat: 3, jobs: scenarios.map(() => ({})) });
+});
+
+test.each([
+  [['nonsense'], /there is no scenario nonsense/],
+  [['chat', '--clients', '5'], /more --senders than --clients/],
+  [['--repeat', '0'], /'--repeat <N>'/],
+])('%j cannot be used', (args, why) => {
+  expect(() => parseOptions(args)).toThrow(why);
+});
+
+test('a table has a line a scenario, with medians, how far the runs were apart, and what was not sound', () => {
+  const run = (scenario: string, deliveries: number, sound = true): Run => {
+    const result: LoadResult = {
+      seconds: 2,
+      connectingSeconds: 0.5,
+      deliveries,
+      messages: 10,
+      server: { cpuSeconds: 1, memory: { before: 0, connected: 0, most: 100 * 2 ** 20 } },
+      generator: { cpuSeconds: 1, busy: 0.5 },
+      roundTrip: { p50: 0.5, p99: 12, p999: 20, max: 30 },
+      closes: {},
+      slowCloses: {},
+      audit: { lost: 0, repeated: 0, swapped: 0, unknown: 0, clients: 1, messages: 10 },
+      unreturned: 0,
+    };
+    const load = parseOptions([]).jobs[0]?.load as Run['load'];
+    return { scenario, load, result, rates: ratesOf(result, 100), notices: [], sound };
+  };
+  const table = summary([
+    run('one', 2000),
+    run('two', 400),
+    run('one', 2400, false),
+    run('one', 2200),
+    run('two', 440),
+  ]);
+  const [head = '', one = '', two = '', ...more] = table.split('\n');
+  expect(more).toEqual([]);
+  expect(head.trim().split(/ {2,}/)).toEqual([
+    'deliveries/s',
+    'per CPU s',
+    'p50',
+    'p99',
+    'connects/s',
+    'memory',
+    'spread',
+    'audit',
+  ]);
+  const cells = (line: string) => line.split(/ {2,}/);
+  expect(cells(one).slice(0, 7)).toEqual(['one', '1,100', '2,200', '500 µs', '12.0 ms', '200', '100 MiB']);
+  expect(cells(one).slice(7)).toEqual(['-9 % … +9 %', 'UNSOUND in 1 of 3', '█'.repeat(24)]);
+  expect(cells(two).slice(-2)).toEqual(['sound', '█'.repeat(5)]);
+});
