@@ -152,4 +152,14 @@ describe('the window on a room’s log', () => {
     timeline.addOlder({ messages: [said(1, 'f')], more: false });
     expect(timeline.entries.map(({ key }) => key)).toEqual(['e:1', 'e:2', 'e:3', 'e:4', 'e:5', 'f:1', 'f:2']);
   });
+
+  test('where one life of the log began says nothing of the next', () => {
+    const timeline = new Timeline();
+    timeline.addOlder(pageBefore(101, 41));
+    timeline.add(
+      Array.from({ length: KEEP }, (_, index) => said(21 + index, 'f')),
+      false,
+    );
+    expect(timeline.before).toEqual({ epoch: 'f', seq: 21 });
+  });
 });

@@ -114,14 +114,16 @@ describe('sign-in with a password', () => {
 
   test('takes about as long for a name that is none as for a wrong password', async () => {
     const authority = await authorityOf();
-    const took = async (name: string) => {
-      const begun = performance.now();
-      await authority.signIn(name, 'wrong', '192.0.2.1');
-      return performance.now() - begun;
-    };
-    await took('ada');
-    const [known, unknown] = [await took('ada'), await took('nobody')];
-    expect(unknown / known).toBeGreaterThan(0.4);
+    // The quickest of several: what else the machine does only adds.
+    const least = { ada: Number.POSITIVE_INFINITY, nobody: Number.POSITIVE_INFINITY };
+    for (let attempt = 0; attempt < 3; attempt++) {
+      for (const name of ['ada', 'nobody'] as const) {
+        const begun = performance.now();
+        await authority.signIn(name, 'wrong', '192.0.2.1');
+        least[name] = Math.min(least[name], performance.now() - begun);
+      }
+    }
+    expect(least.nobody / least.ada).toBeGreaterThan(0.4);
   });
 
   test('does nothing where there are too many attempts, of an address or of a name', async () => {

@@ -31,6 +31,18 @@ test('who wants no motion sees none', async () => {
   expect(await page.evaluate('document.getAnimations().length')).toBe(1);
 });
 
+test('on a phone one can leave the last room, and join another', async () => {
+  const page = await chat.person('eve', { room: 'last', ...phone });
+  await page.getByRole('button', { name: /here$/ }).click();
+  await page.getByRole('button', { name: 'Leave' }).click();
+  await page.getByRole('button', { name: 'Close' }).waitFor({ state: 'detached' });
+  await page.getByText('You are in no room').waitFor();
+  await page.getByRole('button', { name: 'Rooms' }).click();
+  await page.getByLabel('Join a room').fill('another');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'another' }).waitFor();
+});
+
 test('on a phone whose keyboard is open one still sees what one types, and what was said last', async () => {
   const page = await chat.person('eve', { room: 'keyboard', ...phone });
   await chatter(chat.program('bob', 'keyboard'), 'line', 40);

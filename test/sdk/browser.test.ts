@@ -98,6 +98,8 @@ test('tabs of one browser are sessions of their own, each the same again after a
   for (const page of [first, second]) await page.waitForFunction(() => scene?.hub.state.name === 'live');
   expect([await session(first), await session(second)]).toEqual(sessions);
   await first.close();
+  // The browser takes the closed page's lock away a little later.
+  await second.waitForFunction(async () => (await navigator.locks.query()).held?.length === 1);
   const third = await open(await second.context().newPage());
   expect(await session(third)).toBe(sessions[0]);
 });

@@ -1,5 +1,6 @@
 import { batch, signal } from '@preact/signals';
 import type { Limits, Pending, Room } from '../../sdk/index.ts';
+import { onFrame } from './frames.ts';
 import { recallUnsent, rememberUnsent } from './memory.ts';
 
 /** What a message is here: programs may say anything else, which is shown as it is. */
@@ -34,7 +35,11 @@ export class Outgoing {
   bind(room: Room<Text, unknown>): void {
     this.#room = room;
     this.refresh();
-    room.on('sent', () => this.refresh());
+    // In the frame in which it is in the room: between the two it would be in neither.
+    room.on(
+      'sent',
+      onFrame(() => this.refresh()),
+    );
     room.on('failed', ({ data, error }) => {
       batch(() => {
         this.refresh();

@@ -58,8 +58,8 @@ export const PAGE = 100;
 export class Timeline {
   #tail: readonly Entry[] = [];
   #view: readonly Entry[] | undefined;
-  /** The first message that the server has, as far as is known. */
-  #floor = 1;
+  /** The first message that the server has, as far as is known: of one life of the log. */
+  #floor: Place = { epoch: '', seq: 1 };
   #keys = 0;
 
   /** What is shown, oldest first. */
@@ -75,8 +75,10 @@ export class Timeline {
   /** The place before which there is more to be had; undefined where there is none. */
   get before(): Place | undefined {
     const first = this.entries.find(isNumbered);
-    if (!first || firstOf(first) <= this.#floor || first.epoch !== endOf(this.#tail)?.epoch) return undefined;
-    return { epoch: first.epoch, seq: firstOf(first) };
+    if (!first || first.epoch !== endOf(this.#tail)?.epoch) return undefined;
+    const { epoch } = first;
+    const floor = this.#floor.epoch === epoch ? this.#floor.seq : 1;
+    return firstOf(first) > floor ? { epoch, seq: firstOf(first) } : undefined;
   }
 
   /** A key for an entry that has no number of the log's. */
@@ -104,7 +106,8 @@ export class Timeline {
   addOlder({ messages, more }: Page): void {
     const first = this.entries.find(isNumbered);
     const fresh = messages.filter(({ seq, epoch }) => !first || (epoch === first.epoch && seq < firstOf(first)));
-    if (!more || fresh.length === 0) this.#floor = fresh[0]?.seq ?? (first ? firstOf(first) : 1);
+    const reached = fresh[0] ?? first;
+    if (reached && (!more || fresh.length === 0)) this.#floor = { epoch: reached.epoch, seq: firstOf(reached) };
     const all = [...fresh, ...this.entries];
     if (!this.#view && all.length <= KEEP) this.#tail = all;
     else this.#view = all.slice(0, KEEP);

@@ -7,6 +7,7 @@ import { Log } from './log.tsx';
 import { Me } from './me.tsx';
 import { People } from './people.tsx';
 import { RoomList } from './rooms.tsx';
+import { RoomsButton } from './rooms-button.tsx';
 import { narrow, pane, paneProps } from './screen.ts';
 import { Welcome } from './welcome.tsx';
 import { Wordmark } from './wordmark.tsx';
@@ -43,7 +44,8 @@ function Conversation({ chat }: { chat: Chat }) {
         <ConnectionLine chat={chat} />
         <div class="empty">
           <h1>You are in no room</h1>
-          <p>Join one by its name, beside the wordmark.</p>
+          <p>Join one by its name.</p>
+          <RoomsButton unread={0} />
         </div>
       </>
     );

@@ -1,7 +1,7 @@
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
-import { Badge } from './badge.tsx';
 import { RoomActions } from './room-actions.tsx';
+import { RoomsButton } from './rooms-button.tsx';
 import { narrow, pane, togglePane } from './screen.ts';
 import { visible } from './words.ts';
 
@@ -9,17 +9,7 @@ import { visible } from './words.ts';
 export function Head({ chat, room }: { chat: Chat; room: Conversation }) {
   return (
     <header class="head">
-      {narrow.value && (
-        <button
-          type="button"
-          aria-controls="rooms"
-          aria-expanded={pane.value === 'rooms'}
-          onClick={() => togglePane('rooms')}
-        >
-          Rooms
-          <Badge count={chat.unread.value - room.reading.unread.value} />
-        </button>
-      )}
+      <RoomsButton unread={chat.unread.value - room.reading.unread.value} />
       <h1>
         <bdi>{visible(room.name)}</bdi>
       </h1>

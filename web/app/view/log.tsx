@@ -67,7 +67,7 @@ export class Log extends Component<Props> {
 
   override componentWillUnmount(): void {
     this.#resized?.disconnect();
-    this.props.room.stand(true);
+    this.props.room.toLatest();
   }
 
   override getSnapshotBeforeUpdate(): Anchor | undefined {

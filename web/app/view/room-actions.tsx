@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { Ask } from './ask.tsx';
+import { pane } from './screen.ts';
 import { count, visible } from './words.ts';
 
 const TOLD_MS = 2_000;
@@ -23,22 +24,26 @@ export function RoomActions({ chat, room }: { chat: Chat; room: Conversation }) 
     }, TOLD_MS);
   };
   const leave = () => {
+    pane.value = undefined;
+    chat.leave(room);
+  };
+  const ask = () => {
     if (waiting > 0) asking.value = true;
-    else chat.leave(room);
+    else leave();
   };
   return (
     <div class="actions">
       <button type="button" onClick={copy}>
         <span role="status">{copied.value || 'Copy link'}</span>
       </button>
-      <button type="button" onClick={leave}>
+      <button type="button" onClick={ask}>
         Leave
       </button>
       {asking.value && (
         <Ask
           title={`Leave ${visible(room.name)}?`}
           yes="Leave"
-          onYes={() => chat.leave(room)}
+          onYes={leave}
           onNo={() => {
             asking.value = false;
           }}

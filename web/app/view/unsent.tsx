@@ -11,7 +11,9 @@ export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
       {failed.value.map((message, index) => (
         <Bubble key={`failed ${index} ${message.text}`} from={room.me} first own>
           <Text text={message.text} />
-          <p class="failed">Not sent: {message.why}</p>
+          <p class="failed" role="alert">
+            Not sent: {message.why}
+          </p>
           <p class="choices">
             <button type="button" onClick={() => room.outgoing.retry(message)}>
               Try again
