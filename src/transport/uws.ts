@@ -32,6 +32,11 @@ export function loadUws(): { readonly factory: TransportFactory } | { readonly u
 }
 
 const LAST_WORDS_MS = 250;
+const SLOW_LAST_WORDS_MS = 4_000;
+
+// Longer than any wire's pongWait, so that it never ends a client. With 0 a socket that was sent away while it took nothing is
+// cut off at the next sweep of four seconds, and its close frame with it.
+const IDLE_SECONDS = 120;
 
 /** What uWebSockets.js keeps with each socket: it copies these onto its own object. */
 interface Connection {
@@ -148,7 +153,7 @@ class UwsTransport implements Transport {
 
   /** Not at once: who is still sending would lose its close frame with the connection. */
   finish(): void {
-    if (!this.#leaving.slowly) setTimeout(() => this.terminate(), LAST_WORDS_MS);
+    setTimeout(() => this.terminate(), this.#leaving.slowly ? SLOW_LAST_WORDS_MS : LAST_WORDS_MS);
   }
 
   terminate(): void {
@@ -169,7 +174,7 @@ function behaviour(
     closeOnBackpressureLimit: false,
     compression: uws.DISABLED,
     // Both are reset by any inbound data, so they are no pong deadline: the keepalive has its own.
-    idleTimeout: 0,
+    idleTimeout: IDLE_SECONDS,
     sendPingsAutomatically: false,
     maxLifetime: 0,
     upgrade(res, req, context) {
