@@ -173,15 +173,17 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   rule('T3 T4', 'a token expires, unless another one of the same user is shown in time', async () => {
     const { connect } = await start({ authority });
     const [ada, bob] = await Promise.all(
-      ['ada', 'bob'].map(async (sub) => connect(`?token=${await token({ sub }, 2)}`)),
+      ['ada', 'bob'].map(async (sub) => connect(`?token=${await token({ sub }, 3)}`)),
     );
     if (!ada || !bob) throw new Error('two connect');
-    expect([1, 2]).toContain((await ada.next('welcome')).expiresIn);
+    expect((await ada.next('welcome')).expiresIn).toBeLessThanOrEqual(3);
     ada.send({ t: 'auth', token: await token({ sub: 'bob' }) });
     expect((await ada.next('error')).code).toBe('bad_token');
     ada.send({ t: 'auth', token: await token({ sub: 'ada' }, 60) });
     const { user, expiresIn } = await ada.next('authenticated');
-    expect([user, [59, 60].includes(expiresIn)]).toEqual(['ada', true]);
+    expect(user).toBe('ada');
+    expect(expiresIn).toBeGreaterThan(3);
+    expect(expiresIn).toBeLessThanOrEqual(60);
     expect(await bob.closed).toEqual(closes.tokenExpired);
     expect(ada.socket.readyState).toBe(WebSocket.OPEN);
   });
