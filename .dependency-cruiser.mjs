@@ -59,9 +59,16 @@ export default {
       to: { path: '^web/app/(view/|main)' },
     },
     {
+      name: 'the-benchmark-is-a-client',
+      comment: 'it knows a server by its address alone',
+      severity: 'error',
+      from: { path: '^bench/' },
+      to: { path: '^(src|web|test|examples)/' },
+    },
+    {
       name: 'one-importer-of-uws',
       severity: 'error',
-      from: { path: '^(src|bench)/', pathNot: '^src/transport/uws\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/transport/uws\\.ts$' },
       to: { path: 'uWebSockets' },
     },
     {

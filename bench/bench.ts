@@ -1,18 +1,24 @@
 import { CommanderError } from 'commander';
 import { conditions, conditionsLine } from './conditions.ts';
-import type { Load, LoadResult } from './load.ts';
+import { runningAt } from './contestant.ts';
 import { parseOptions } from './options.ts';
-import { progressLine, report } from './report.ts';
+import { pumphouse } from './pumphouse.ts';
+import { table } from './report/table.ts';
+import { report } from './report/text.ts';
 import { type Run, runAll } from './run.ts';
-import { summary } from './summary.ts';
+import { watch } from './watch.ts';
 
 const UNSOUND = 1;
 const USAGE = 2;
 
+// Who reads no further, as `| head` does, ends it.
+process.stdout.on('error', () => process.exit());
+
 try {
-  const options = parseOptions(process.argv.slice(2));
-  const runs = await runAll(options, watch);
-  if (options.json) console.log(JSON.stringify({ conditions: conditions(), runs }));
+  const { jobs, repeat, url, transport, json } = parseOptions(process.argv.slice(2));
+  const contestants = [url ? runningAt(url) : pumphouse(transport)];
+  const runs = await runAll({ jobs, contestants, repeat }, watch);
+  if (json) console.log(JSON.stringify({ conditions: conditions(), runs }));
   else print(runs);
   process.exitCode = runs.every(({ sound }) => sound) ? 0 : UNSOUND;
 } catch (error) {
@@ -22,30 +28,13 @@ try {
 
 function print(runs: readonly Run[]): void {
   const [first] = runs;
-  if (first && runs.length === 1) console.log(report(first.load, first.result, first.rates));
+  if (first && runs.length === 1) console.log(report(first));
   else {
-    console.log(summary(runs));
+    console.log(table(runs));
     const told = runs.flatMap(({ scenario, notices }) => notices.map((notice) => `${scenario ?? 'load'}: ${notice}`));
     for (const line of new Set(told)) console.log(`\n${line}`);
   }
   console.log(`\n${conditionsLine(conditions())}`);
-}
-
-/** Shows on a terminal how it goes. */
-async function watch(load: Load): Promise<LoadResult> {
-  if (!process.stderr.isTTY) return load.run();
-  let before = 0;
-  const timer = setInterval(() => {
-    const { progress } = load;
-    process.stderr.write(`\r\x1b[K${progressLine(progress, progress.deliveries - before)}`);
-    before = progress.deliveries;
-  }, 1000);
-  try {
-    return await load.run();
-  } finally {
-    clearInterval(timer);
-    process.stderr.write('\r\x1b[K');
-  }
 }
 
 function fail(line: string, code: number): void {

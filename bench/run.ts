@@ -1,13 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Load, type LoadResult } from './load.ts';
-import type { BenchOptions, Job, LoadSettings } from './options.ts';
-import { notices, type Rates, ratesOf, sound } from './report.ts';
-import { startServer } from './server.ts';
+import type { Contestant, Started } from './contestant.ts';
+import { dialects } from './dialects/index.ts';
+import { Load } from './load.ts';
+import type { LoadSettings } from './load-options.ts';
+import type { Job } from './options.ts';
+import { notices, type Rates, ratesOf, sound } from './report/rates.ts';
+import type { LoadResult } from './result.ts';
 
 /** One run of one load, and what came out. */
 export interface Run {
+  /** The name of what was measured. */
+  readonly server: string;
   /** Undefined for a load that the command line alone describes. */
   readonly scenario: string | undefined;
   readonly load: LoadSettings;
@@ -17,43 +19,73 @@ export interface Run {
   readonly sound: boolean;
 }
 
-/** Sees that a load is run to its end: it may show how it goes. */
-export type Watch = (load: Load) => Promise<LoadResult>;
+/** What is to be run: each job on each server, `repeat` times. */
+export interface Matrix {
+  readonly jobs: readonly Job[];
+  readonly contestants: readonly Contestant[];
+  readonly repeat: number;
+}
 
-/** Runs all that was asked for, each as often as was asked for, in alternation: what the machine does meanwhile is shared out. */
-export async function runAll({ jobs, repeat, ...where }: BenchOptions, watch: Watch): Promise<Run[]> {
+/** Sees that a load is run to its end: it may show how it goes. */
+export type Watch = (load: Load, doing: () => Doing) => Promise<LoadResult>;
+
+/** What is being run. */
+export interface Doing {
+  readonly server: string;
+  readonly job: Job;
+  /** How many runs are done, of how many. */
+  readonly done: number;
+  readonly of: number;
+  /** Milliseconds since the first began, and how many of them those that are done took. */
+  readonly elapsed: number;
+  readonly since: number;
+}
+
+/**
+ * Runs all that was asked for, in alternation: of what the machine does meanwhile each gets its share. Every other round goes
+ * the other way, so that nobody always comes after the same one.
+ */
+export async function runAll({ jobs, contestants, repeat }: Matrix, watch: Watch): Promise<Run[]> {
   const runs: Run[] = [];
+  const began = performance.now();
+  const pairs = jobs.flatMap((job) => contestants.map((contestant) => ({ job, contestant })));
+  const can = pairs.filter(({ job, contestant }) => canSpeak(contestant, job));
   for (let round = 0; round < repeat; round++) {
-    for (const job of jobs) runs.push(await runOnce(job, where, watch));
+    for (const { job, contestant } of round % 2 === 0 ? can : can.toReversed()) {
+      const since = performance.now() - began;
+      const doing = { server: contestant.name, job, done: runs.length, of: can.length * repeat, since };
+      const now = () => ({ ...doing, elapsed: performance.now() - began });
+      runs.push(await runOnce(job, contestant, (load) => watch(load, now)));
+    }
   }
   return runs;
 }
 
-async function runOnce(job: Job, where: Pick<BenchOptions, 'url' | 'transport'>, watch: Watch): Promise<Run> {
-  const { load } = job;
-  const result = where.url
-    ? await watch(new Load({ ...load, url: where.url }))
-    : await withServer(job, where.transport, (url) => watch(new Load({ ...load, url })));
-  const rates = ratesOf(result, load.clients + load.slow);
-  const told = { result, rates, notices: notices(result, rates), sound: sound(result) };
-  return { scenario: job.scenario?.name, load, ...told };
+/** Whether a server can be asked that in the way in which it is talked to. */
+function canSpeak({ wire }: Contestant, { load }: Job): boolean {
+  if (wire === undefined) return true;
+  const needsRooms = load.backlog > 0 || load.roomSize !== undefined;
+  return load.bytes <= dialects[wire].longest && (!needsRooms || dialects[wire].rooms);
 }
 
-/** Loads a server that it starts and ends itself, in a folder that goes with it. */
-async function withServer<T>({ scenario }: Job, transport: string, run: (url: URL) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-bench-'));
-  const config = join(folder, 'config.json');
-  writeFileSync(config, JSON.stringify({ rooms: scenario?.rooms ?? {} }));
-  const flags = ['--publish-rate', 'off', '--transport', transport, '--log-level', 'error'];
-  flags.push('--config', config, '--data', join(folder, 'data'), ...(scenario?.flags ?? []));
+async function runOnce(
+  { scenario, load: asked }: Job,
+  contestant: Contestant,
+  watch: (load: Load) => Promise<LoadResult>,
+): Promise<Run> {
+  const load = { ...asked, wire: contestant.wire ?? asked.wire };
+  const started = await contestant.start(scenario);
   try {
-    const server = await startServer(flags);
-    try {
-      return await run(new URL('/ws', server.url));
-    } finally {
-      await server.kill();
-    }
+    const result = await watch(new Load({ ...load, url: addressOf(started, load).href }, started));
+    const rates = ratesOf(result, load.clients + load.slow);
+    const told = { result, rates, notices: notices(result, rates), sound: sound(result) };
+    return { server: contestant.name, scenario: scenario?.name, load, ...told };
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    await started.stop();
   }
+}
+
+/** An address without a path means the one where such a server is talked to. */
+function addressOf({ url }: Started, { wire }: LoadSettings): URL {
+  return url.pathname === '/' ? new URL(dialects[wire].path, url) : url;
 }

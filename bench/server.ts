@@ -3,14 +3,15 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-
-/** The command as its sources are. */
-const FROM_SOURCES: readonly string[] = ['--import', 'tsx', 'src/cli.ts'];
+// It runs as its sources are, or as they were built.
+const SOURCES = import.meta.url.endsWith('.ts');
+const root = fileURLToPath(new URL(SOURCES ? '..' : '../..', import.meta.url));
+const COMMAND: readonly string[] = SOURCES ? ['--import', 'tsx', 'src/cli.ts'] : ['dist/cli.js'];
 
 /** A server in a process of its own, as a user starts it. */
 export interface Server {
   readonly port: number;
+  readonly pid: number | undefined;
   readonly url: string;
   /** Ends it and waits until it is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -24,7 +25,7 @@ export interface Server {
 export async function startServer(
   flags: readonly string[] = [],
   port?: number,
-  command: readonly string[] = FROM_SOURCES,
+  command: readonly string[] = COMMAND,
 ): Promise<Server> {
   const at = port ?? (await freePort());
   const all = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn', '--engine', 'memory', ...flags];
@@ -45,7 +46,7 @@ export async function startServer(
     server.kill(signal);
     await gone;
   };
-  return { port: at, url, kill };
+  return { port: at, pid: server.pid, url, kill };
 }
 
 async function healthy(url: string): Promise<boolean> {
@@ -55,6 +56,7 @@ async function healthy(url: string): Promise<boolean> {
   );
 }
 
+/** @returns a port that nobody has. */
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, Option } from 'commander';
 import { UsersError } from './auth/users.ts';
+import { addBenchCommand } from './commands/bench.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
@@ -42,6 +43,7 @@ withSettings(program.command('check-config'))
   .description('Show the settings that serve would use and where each comes from, or what is wrong with them.')
   .action((flags) => show(settingsFrom(flags)));
 
+addBenchCommand(program);
 addUserCommand(program);
 addTokenCommand(program);
 addGenCertCommand(program);

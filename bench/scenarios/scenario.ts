@@ -1,4 +1,4 @@
-import type { LoadOptions } from '../load.ts';
+import type { LoadSettings } from '../load-options.ts';
 
 /** A question that a server is asked: what it is loaded with, and how it is set up for that. */
 export interface Scenario {
@@ -6,9 +6,11 @@ export interface Scenario {
   /** What its figures say, in one line. */
   readonly about: string;
   /** Of the load, where the command line does not say otherwise. */
-  readonly load: Partial<Omit<LoadOptions, 'url'>>;
+  readonly load: Partial<LoadSettings>;
   /** Of the server that is started for it, beside those that all have. */
   readonly flags?: readonly string[];
   /** What its config file says of rooms. */
   readonly rooms?: Readonly<Record<string, object>>;
+  /** Whether a server that is started for it is killed and started again before anyone connects. */
+  readonly restart?: boolean;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FrameReader } from '../../bench/frames.ts';
+import { FrameReader } from '../../bench/generator/frames.ts';
 
 function serverFrame(opcode: number, payload: Buffer): Buffer {
   const { length } = payload;
@@ -15,14 +15,12 @@ function serverFrame(opcode: number, payload: Buffer): Buffer {
 /** What a reader tells of bytes that come in chunks, each in one buffer that the next overwrites. */
 function read(chunks: readonly Buffer[], whole: boolean): string[] {
   const told: string[] = [];
-  const reader = new FrameReader(
-    {
-      message: (payload, length) => told.push(`message ${payload ?? length}`),
-      ping: (payload) => told.push(`ping ${payload}`),
-      close: (payload) => told.push(`close ${payload.toString('hex')}`),
-    },
-    whole,
-  );
+  const reader = new FrameReader({
+    message: (payload, length) => told.push(`message ${payload ?? length}`),
+    ping: (payload) => told.push(`ping ${payload}`),
+    close: (payload) => told.push(`close ${payload.toString('hex')}`),
+  });
+  reader.whole = whole;
   const shared = Buffer.alloc(1_000_000);
   for (const chunk of chunks) {
     chunk.copy(shared);

@@ -3,8 +3,11 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { Load, type LoadOptions } from '../../bench/load.ts';
-import { notices, ratesOf, sound } from '../../bench/report.ts';
+import { Load } from '../../bench/load.ts';
+import type { LoadSettings } from '../../bench/load-options.ts';
+import { parseOptions } from '../../bench/options.ts';
+import { notices, ratesOf, sound } from '../../bench/report/rates.ts';
+import type { LoadResult } from '../../bench/result.ts';
 
 let server: WebSocketServer | undefined;
 afterEach(() => {
@@ -16,7 +19,7 @@ afterEach(() => {
 type Delivery = (send: () => void, client: number, count: number, socket: WebSocket) => void;
 
 /** A chat server that may do it wrong. */
-async function faulty(deliver: Delivery): Promise<URL> {
+async function faulty(deliver: Delivery): Promise<string> {
   const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   server = wss;
   let count = 0;
@@ -28,20 +31,19 @@ async function faulty(deliver: Delivery): Promise<URL> {
     });
   });
   await once(wss, 'listening');
-  return new URL(`http://127.0.0.1:${(wss.address() as AddressInfo).port}/ws`);
+  return `http://127.0.0.1:${(wss.address() as AddressInfo).port}/ws`;
 }
 
-const options: Omit<LoadOptions, 'url'> = {
+const options: LoadSettings = {
+  ...(parseOptions([]).jobs[0]?.load as LoadSettings),
   clients: 6,
   senders: 3,
   window: 4,
-  rate: undefined,
   bytes: 32,
   seconds: 0.2,
   warmUp: 0.05,
   audit: 6,
   patience: 0.5,
-  slow: 0,
 };
 
 test('a server that delivers everything is found sound, and what it delivered is counted', async () => {
@@ -69,7 +71,7 @@ test('an open loop sends at its rate, however long a message takes', async () =>
   expect(result.roundTrip.p50).toBeGreaterThan(98);
 });
 
-test.each<[keyof Awaited<ReturnType<Load['run']>>['audit'], Delivery]>([
+test.each<[keyof LoadResult['audit'], Delivery]>([
   ['lost', (send, client, count) => (client === 5 && count > 60 && count < 70 ? undefined : send())],
   [
     'repeated',
@@ -91,7 +93,49 @@ test.each<[keyof Awaited<ReturnType<Load['run']>>['audit'], Delivery]>([
   const result = await new Load({ ...options, url }).run();
   expect(sound(result)).toBe(false);
   expect(result.audit[fault]).toBeGreaterThan(0);
-  expect(notices(result, ratesOf(result, 6))[0]).toContain('NOT SOUND');
+  expect(notices(result, ratesOf(result, 6))[0]).toMatch(/^NOT SOUND: .* First: client \d heard/);
+});
+
+test.each<[keyof LoadResult['audit'], Delivery]>([
+  ['lost', (send, client, count) => (client === 5 && count > 60 && count < 70 ? undefined : send())],
+  [
+    'repeated',
+    (send, client, count) => {
+      send();
+      if (client === 5 && count > 60 && count < 67) send();
+    },
+  ],
+])(
+  'of a client that nobody audits it is known how many messages it heard: one that is %s is caught',
+  async (fault, deliver) => {
+    const url = await faulty(deliver);
+    const result = await new Load({ ...options, audit: 0, url }).run();
+    expect(sound(result)).toBe(false);
+    expect(result.audit).toMatchObject({ clients: 0, [fault]: 1 });
+    expect(result.audit.first).toMatch(/^client \d heard .* messages where .* were sent$/);
+  },
+);
+
+test('several generators are one load: what they send and hear is judged together', async () => {
+  const [url, wrong] = [await faulty((send) => send()), 'swapped'];
+  const result = await new Load({ ...options, generators: 3, url }).run();
+  expect(sound(result)).toBe(true);
+  expect(result.audit.clients).toBe(6);
+  expect(result.roundTrip.p50).toBeGreaterThan(0);
+  server?.close();
+  // Each client hears each sender's messages in order, but those of two senders the other way round than the others do.
+  const held = new Map<number, () => void>();
+  const turned = await faulty((send, client, count) => {
+    const before = held.get(client);
+    if (client === 5 && count > 60 && count < 67) held.set(client, send);
+    else {
+      send();
+      before?.();
+      held.delete(client);
+    }
+  });
+  const unlike = await new Load({ ...options, window: 1, generators: 3, url: turned }).run();
+  expect(unlike.audit[wrong as 'swapped']).toBeGreaterThan(0);
 });
 
 test('a message that does not come back to its sender is noticed without an audit, and the others go on', async () => {
@@ -123,9 +167,87 @@ test('a generator without time left says that it was the bottleneck', async () =
   expect(notices(with_(0.99), { ...rates, serverBusy: 0.99 })[0]).toContain('both were busy');
 });
 
+test('what a client had on its way when the server closed it may be lost: it was not promised', async () => {
+  const url = await faulty((send, _client, count, socket) => {
+    if (count < 60) send();
+    else if (count < 66) socket.close(4000);
+  });
+  const result = await new Load({ ...options, url }).run();
+  expect(result.closes).toEqual({ 4000: 6 });
+  expect(sound(result)).toBe(true);
+});
+
+test('who comes and goes is counted, and checks what it hears meanwhile', async () => {
+  const url = await faulty((send) => send());
+  const result = await new Load({ ...options, churn: 50, seconds: 0.5, url }).run();
+  expect(result.came).toBeGreaterThan(15);
+  expect(result.audit.clients).toBe(6 + result.came);
+  expect(sound(result)).toBe(true);
+  expect(result.churnCloses).toEqual({});
+});
+
+/** What a server does with the messages of one turn that it is about to tell a client. */
+type Plant = (messages: string[], at: number) => void;
+
+// One message in so many.
+const RARE = 100_000;
+
+/** A fast server that does it wrong with one message in 100,000, for one client or for all of them. */
+async function planted(plant: Plant, everyone: boolean): Promise<{ url: string; faults: () => number }> {
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+  server = wss;
+  let turn: string[] = [];
+  let told = 0;
+  let faults = 0;
+  let next = 1000 + Math.floor(Math.random() * 10_000);
+  const flush = () => {
+    const [said, first] = [turn, told];
+    turn = [];
+    told += said.length;
+    const wrong = [...said];
+    if (next < told - 1 && next >= first) {
+      plant(wrong, next - first);
+      next += RARE;
+      faults++;
+    } else if (next < told) next = told; // the last of a turn has none after it to change places with
+    let client = 0;
+    for (const socket of wss.clients) socket.send((everyone || client++ === 2 ? wrong : said).join('\n'));
+  };
+  wss.on('connection', (socket) => {
+    socket.on('message', (message) => {
+      if (turn.push(String(message)) === 1) setImmediate(flush);
+    });
+  });
+  await once(wss, 'listening');
+  return { url: `http://127.0.0.1:${(wss.address() as AddressInfo).port}/ws`, faults: () => faults };
+}
+
+test.each<[keyof LoadResult['audit'], Plant]>([
+  ['lost', (messages, at) => void messages.splice(at, 1)],
+  ['repeated', (messages, at) => void messages.splice(at, 0, messages[at] as string)],
+  ['swapped', (messages, at) => void messages.splice(at, 2, messages[at + 1] as string, messages[at] as string)],
+])(
+  'one message in 100,000 that is %s is caught each time, for everyone or for one client of many',
+  async (fault, plant) => {
+    for (const everyone of [true, false]) {
+      const { url, faults } = await planted(plant, everyone);
+      const many = { clients: 6, senders: 3, audit: 6, window: 400, seconds: 0.4, warmUp: 0.1 };
+      const result = await new Load({ ...options, ...many, url }).run();
+      expect(faults()).toBeGreaterThan(0);
+      expect(sound(result)).toBe(false);
+      const { lost, repeated, swapped, unknown } = result.audit;
+      const told = fault === 'swapped' ? swapped : { lost, repeated }[fault as 'lost' | 'repeated'];
+      expect(told + result.unreturned).toBeGreaterThan(0);
+      expect(unknown).toBe(0);
+      server?.close();
+      for (const socket of server?.clients ?? []) socket.terminate();
+    }
+  },
+);
+
 const bench = (...args: string[]) =>
   new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    execFile(process.execPath, ['--import', 'tsx', 'bench/bench.ts', ...args], (error, stdout, stderr) => {
+    execFile(process.execPath, ['dist/cli.js', 'bench', ...args], (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), stdout, stderr });
     });
   });
@@ -173,7 +295,7 @@ test('several scenarios, several times each, are one table; each has a server of
 test('a loss makes the command exit 1, and the report says so', async () => {
   const url = await faulty((send, client, count) => (client === 5 && count > 60 && count < 67 ? undefined : send()));
   const few = ['--clients', '6', '--senders', '3', '--seconds', '0.2', '--warm-up', '0', '--patience', '0.5'];
-  const { code, stdout } = await bench('--url', url.href, ...few);
+  const { code, stdout } = await bench('--url', url, ...few);
   expect(stdout).toContain('NOT SOUND');
   expect(stdout).toContain('1 lost');
   expect(code).toBe(1);

@@ -20,8 +20,13 @@ test.each([
   [['--senders', '20', '--clients', '10'], 'more --senders than --clients'],
   [['--window', '-1'], '1 to 100000'],
   [['--rate', '0'], '0.1 to'],
-  [['--bytes', '15'], '16 to 512'],
-  [['--bytes', '513'], '16 to 512'],
+  [['--bytes', '15'], '16 to 1000000'],
+  [['--bytes', '513'], 'at most 512 with the wire gorilla'],
+  [['--bytes', '16001', '--wire', 'v1'], 'at most 16000 with the wire v1'],
+  [['--wire', 'spoken'], 'gorilla, v1, socket.io'],
+  [['--room-size', '10'], '--room-size needs v1'],
+  [['recover', '--wire', 'gorilla'], 'recover needs v1'],
+  [['--generators', '9', '--clients', '8', '--senders', '1'], 'more --generators than --clients'],
   [['--seconds', 'NaN'], '0.1 to'],
   [['--warm-up', ''], '0 to 3600'],
   [['--url', 'localhost:8080'], 'ws:// address'],
@@ -42,8 +47,8 @@ test.each([
   expect((refused as CommanderError).exitCode).not.toBe(0);
 });
 
-test('an address without a path is that of the chat', () => {
-  expect(parseOptions(['--url', 'ws://localhost:9000']).url?.href).toBe('http://localhost:9000/ws');
+test('an address is that of a WebSocket', () => {
+  expect(parseOptions(['--url', 'ws://localhost:9000']).url?.href).toBe('http://localhost:9000/');
   expect(parseOptions(['--url', 'ws://localhost:9000/room']).url?.href).toBe('http://localhost:9000/room');
 });
 

@@ -1,5 +1,5 @@
-import { time, whole } from './report.ts';
-import type { Run } from './run.ts';
+import type { Run } from '../run.ts';
+import { grouped, time, whole } from './figures.ts';
 import { type Spread, spreadOf } from './spread.ts';
 
 const BAR = 24;
@@ -21,22 +21,35 @@ const columns: readonly Column[] = [
   { title: 'memory', of: ({ result }) => result.server?.memory.most, write: (bytes) => `${whole(bytes / MIB)} MiB` },
 ];
 
-/** A table of several runs: of each scenario the medians, how far its deliveries were spread, and whether it was sound each time. */
-export function summary(runs: readonly Run[]): string {
-  const names = [...new Set(runs.map(({ scenario }) => scenario))];
-  const rows = names.map((name) =>
-    rowOf(
-      name ?? 'load',
-      runs.filter(({ scenario }) => scenario === name),
-    ),
-  );
-  const most = Math.max(...rows.map(({ deliveries }) => deliveries?.median ?? 0));
-  const head = ['', ...columns.map(({ title }) => title), 'spread', 'audit', ''];
-  const lines = rows.map(({ cells, deliveries }) => [...cells, barOf((deliveries?.median ?? 0) / most)]);
-  return aligned([head, ...lines]);
+/** A line of the table: what was run on what. */
+interface Row {
+  readonly name: string;
+  readonly server: string;
+  readonly cells: readonly string[];
+  readonly deliveries: number;
 }
 
-function rowOf(name: string, runs: readonly Run[]): { cells: string[]; deliveries: Spread | undefined } {
+/**
+ * A table of several runs: of each scenario on each server the medians, how far its deliveries were spread, and whether it was
+ * sound each time. The bars compare what shares a scenario, where there are several servers.
+ */
+export function table(runs: readonly Run[]): string {
+  const servers = new Set(runs.map(({ server }) => server)).size;
+  const rows = grouped(runs, ({ scenario, server }) => JSON.stringify([scenario, server])).map(rowOf);
+  const order = rows.map(({ name }) => name);
+  rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+  const head = ['', ...(servers > 1 ? [''] : []), ...columns.map(({ title }) => title), 'spread', 'audit', ''];
+  const lines = rows.map((row) => {
+    const beside = servers > 1 ? rows.filter(({ name }) => name === row.name) : rows;
+    const most = Math.max(...beside.map(({ deliveries }) => deliveries));
+    const names = servers > 1 ? [row.name, row.server] : [row.name];
+    return [...names, ...row.cells, barOf(row.deliveries / most)];
+  });
+  return aligned([head, ...lines], servers > 1 ? 2 : 1);
+}
+
+function rowOf(runs: readonly Run[]): Row {
+  const [{ scenario = 'load', server } = { server: '' }] = runs;
   const figures = columns.map(({ of, write }) => {
     const spread = spreadOf(runs.map(of));
     return spread ? write(spread.median) : '–';
@@ -44,7 +57,8 @@ function rowOf(name: string, runs: readonly Run[]): { cells: string[]; deliverie
   const deliveries = spreadOf(runs.map(({ rates }) => rates.deliveriesPerSecond || undefined));
   const unsound = runs.filter(({ sound }) => !sound).length;
   const verdict = unsound > 0 ? `UNSOUND in ${unsound} of ${runs.length}` : 'sound';
-  return { cells: [name, ...figures, widthOf(deliveries, runs.length), verdict], deliveries };
+  const cells = [...figures, widthOf(deliveries, runs.length), verdict];
+  return { name: scenario, server, cells, deliveries: deliveries?.median ?? 0 };
 }
 
 /** How far the runs were apart, as a share of the median. */
@@ -58,11 +72,12 @@ function barOf(share: number): string {
   return '█'.repeat(Math.round((Number.isFinite(share) ? share : 0) * BAR));
 }
 
-function aligned(rows: readonly (readonly string[])[]): string {
+/** @param names how many columns at the left are names. */
+function aligned(rows: readonly (readonly string[])[], names: number): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return rows
     .map((row) =>
-      row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : padded(cell, widths[column]))),
+      row.map((cell, column) => (column < names ? cell.padEnd(widths[column] ?? 0) : padded(cell, widths[column]))),
     )
     .map((row) => row.join('  ').trimEnd())
     .join('\n');

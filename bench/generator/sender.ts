@@ -10,18 +10,21 @@ export class Sender {
   /** Its own messages up to here have come back, but for those that it missed. */
   confirmed = 0;
   missed = 0;
-  readonly #index: number;
+  readonly #client: number;
   readonly #bytes: number;
   readonly #prefix: string;
+  readonly #wrap: (text: string) => string;
   readonly #onRoundTrip: OnRoundTrip;
   /** When each message that is on its way was due. */
   #times: number[] = [];
   #first = 0;
 
-  constructor(index: number, bytes: number, onRoundTrip: OnRoundTrip) {
-    this.#index = index;
+  /** @param wrap makes of a text what a client says to have it delivered. */
+  constructor(client: number, bytes: number, wrap: (text: string) => string, onRoundTrip: OnRoundTrip) {
+    this.#client = client;
     this.#bytes = bytes;
-    this.#prefix = prefixOf(index);
+    this.#prefix = prefixOf(client);
+    this.#wrap = wrap;
     this.#onRoundTrip = onRoundTrip;
   }
 
@@ -32,9 +35,9 @@ export class Sender {
 
   /** Sends `count` messages. @param due the time from which their round trip counts. */
   send(connection: Connection, count: number, due: number): void {
-    const messages: Buffer[] = [];
+    const messages: string[] = [];
     for (let i = 0; i < count; i++) {
-      messages.push(messageOf(this.#index, this.sent++, this.#bytes));
+      messages.push(this.#wrap(messageOf(this.#client, this.sent++, this.#bytes)));
       this.#times.push(due);
     }
     connection.send(messages);

@@ -8,17 +8,23 @@ const SENDER = 4;
 const DIGITS = 8;
 const HEAD = SENDER + 1 + DIGITS + 1;
 
+/** The `seq`th message of the client `sender`. */
+export interface MessageName {
+  readonly sender: number;
+  readonly seq: number;
+}
+
 /** How a sender's messages begin; nothing else in any message reads like it. */
 export function prefixOf(sender: number): string {
   return `${sender.toString(36).padStart(SENDER, '0')}.`;
 }
 
-export function messageOf(sender: number, seq: number, bytes: number): Buffer {
-  return Buffer.from(`${prefixOf(sender)}${String(seq).padStart(DIGITS, '0')} `.padEnd(bytes, 'x'), 'latin1');
+export function messageOf(sender: number, seq: number, bytes: number): string {
+  return `${prefixOf(sender)}${String(seq).padStart(DIGITS, '0')} `.padEnd(bytes, 'x');
 }
 
-/** Which message of which sender starts at `at`; undefined for one that is not the load's. */
-export function readMessage(frame: Buffer, at: number, bytes: number): { sender: number; seq: number } | undefined {
+/** Which message starts at `at`; undefined for one that is not the load's. */
+export function readMessage(frame: Buffer, at: number, bytes: number): MessageName | undefined {
   if (at + bytes > frame.length || frame[at + SENDER] !== DOT || frame[at + HEAD - 1] !== SPACE) return undefined;
   for (let i = at + HEAD; i < at + bytes; i++) if (frame[i] !== X) return undefined;
   const sender = Number.parseInt(frame.toString('latin1', at, at + SENDER), 36);
@@ -37,6 +43,13 @@ export function seqAt(frame: Buffer, at: number): number {
   return seq;
 }
 
+/** Where the line that `at` is in ends. */
+export function lineEnd(frame: Buffer, at: number): number {
+  const end = frame.indexOf(NEWLINE, at);
+  return end < 0 ? frame.length : end;
+}
+
+const NEWLINE = 10;
 const DOT = 46;
 const SPACE = 32;
 const X = 120;

@@ -17,8 +17,9 @@ export interface FrameListener {
  * several objects a frame, and a generator that is slower than the server measures itself.
  */
 export class FrameReader {
+  /** Whether messages are handed over; otherwise only their length. */
+  whole = true;
   readonly #listener: FrameListener;
-  readonly #whole: boolean;
   /** Of a header that is cut. */
   #header = Buffer.alloc(0);
   #opcode = 0;
@@ -27,10 +28,8 @@ export class FrameReader {
   #left = 0;
   #parts: Buffer[] = [];
 
-  /** @param whole whether messages are handed over; otherwise only their length. */
-  constructor(listener: FrameListener, whole: boolean) {
+  constructor(listener: FrameListener) {
     this.#listener = listener;
-    this.#whole = whole;
   }
 
   /** Takes the next bytes, which may be overwritten afterwards. @throws Error for what a server must not send. */
@@ -64,7 +63,7 @@ export class FrameReader {
   #payload(bytes: Buffer): Buffer {
     const part = bytes.subarray(0, this.#left);
     this.#left -= part.length;
-    if (!this.#whole && this.#opcode < CLOSE) {
+    if (!this.whole && this.#opcode < CLOSE) {
       if (this.#left === 0) this.#listener.message(undefined, this.#length);
     } else if (this.#left > 0) this.#parts.push(Buffer.from(part));
     else if (this.#parts.length === 0) this.#emit(part);
@@ -77,7 +76,7 @@ export class FrameReader {
   }
 
   #emit(payload: Buffer): void {
-    if (this.#opcode < CLOSE) this.#listener.message(this.#whole ? payload : undefined, this.#length);
+    if (this.#opcode < CLOSE) this.#listener.message(this.whole ? payload : undefined, this.#length);
     else if (this.#opcode === PING) this.#listener.ping(payload);
     else if (this.#opcode === CLOSE) this.#listener.close(payload);
   }
@@ -100,18 +99,18 @@ function payloadLength(header: Buffer, size: number): number {
 /** A client's frame. Its mask is zero, which leaves the payload as it is, and costs a server what any mask does. */
 function clientFrame(opcode: number, payload: Uint8Array): Buffer {
   const { length } = payload;
-  const size = length < 126 ? 2 : 4;
+  const size = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.alloc(size + 4 + length);
   frame.writeUInt8(FIN | opcode, 0);
-  frame.writeUInt8(MASK | (size === 2 ? length : 126), 1);
+  frame.writeUInt8(MASK | (size === 2 ? length : size === 4 ? 126 : 127), 1);
   if (size === 4) frame.writeUInt16BE(length, 2);
+  if (size === 10) frame.writeBigUInt64BE(BigInt(length), 2);
   frame.set(payload, size + 4);
   return frame;
 }
 
-/** @param payload at most 65,535 bytes. */
-export function textFrame(payload: Uint8Array): Buffer {
-  return clientFrame(TEXT, payload);
+export function textFrame(text: string): Buffer {
+  return clientFrame(TEXT, Buffer.from(text));
 }
 
 export function pongFrame(payload: Uint8Array): Buffer {

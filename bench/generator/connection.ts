@@ -5,6 +5,7 @@ import { closeFrame, FrameReader, pongFrame, textFrame } from './frames.ts';
 
 /** What a connection tells. A payload lives only during the call. */
 export interface ConnectionListener {
+  /** What this throws ends the connection. */
   message(payload: Buffer | undefined, length: number): void;
   /** Once. 1005: an empty close frame; 1006: none. */
   closed(code: number): void;
@@ -25,24 +26,21 @@ export class Connection {
   /** The answer to the handshake, until it is whole. */
   #answer: Buffer | undefined = Buffer.alloc(0);
   #accept = '';
+  #protocol: string | undefined;
   #shaken: ((error?: Error) => void) | undefined;
   #closed = false;
 
-  /** @param whole whether messages are handed over; otherwise only their length. */
-  private constructor(url: URL, listener: ConnectionListener, whole: boolean) {
+  private constructor(url: URL, listener: ConnectionListener) {
     this.#listener = listener;
-    this.#reader = new FrameReader(
-      {
-        message: (payload, length) => listener.message(payload, length),
-        ping: (payload) => this.#tcp.write(pongFrame(payload)),
-        close: (payload) => {
-          const code = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
-          this.#tcp.end(closeFrame(code === 1005 ? 1000 : code));
-          this.#end(code);
-        },
+    this.#reader = new FrameReader({
+      message: (payload, length) => listener.message(payload, length),
+      ping: (payload) => this.#tcp.write(pongFrame(payload)),
+      close: (payload) => {
+        const code = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
+        this.#tcp.end(closeFrame(code === 1005 ? 1000 : code));
+        this.#end(code);
       },
-      whole,
-    );
+    });
     const callback = (size: number) => {
       this.#read(shared.subarray(0, size));
       return true;
@@ -58,19 +56,23 @@ export class Connection {
   }
 
   /** Opens a connection. Rejects with one clear line where there is none to be had. */
-  static async open(url: URL, listener: ConnectionListener, whole: boolean): Promise<Connection> {
-    const connection = new Connection(url, listener, whole);
-    await connection.#handshake(url);
+  static async open(url: URL, protocol: string | undefined, listener: ConnectionListener): Promise<Connection> {
+    const connection = new Connection(url, listener);
+    await connection.#handshake(url, protocol);
     return connection;
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  /** Whether messages are handed over; otherwise only their length. It begins so. */
+  set whole(whole: boolean) {
+    this.#reader.whole = whole;
   }
 
   /** Sends some messages in one write. */
-  send(messages: readonly Uint8Array[]): void {
-    if (!this.#closed) this.#tcp.write(Buffer.concat(messages.map(textFrame)));
+  send(messages: readonly string[]): void {
+    if (!this.#closed)
+      this.#tcp.write(
+        messages.length === 1 ? textFrame(messages[0] as string) : Buffer.concat(messages.map(textFrame)),
+      );
   }
 
   /** Stops to read, until `resume`. */
@@ -80,6 +82,12 @@ export class Connection {
 
   resume(): void {
     this.#tcp.resume();
+  }
+
+  /** Ends it without a goodbye. */
+  cut(): void {
+    this.#closed = true;
+    this.#tcp.destroy();
   }
 
   /** Says goodbye and waits until the connection is gone. */
@@ -92,7 +100,7 @@ export class Connection {
     await gone;
   }
 
-  async #handshake(url: URL): Promise<void> {
+  async #handshake(url: URL, protocol: string | undefined): Promise<void> {
     const key = randomBytes(16).toString('base64');
     const timeout = setTimeout(() => this.#shaken?.(new Error('it does not answer')), HANDSHAKE_MS);
     const lines = [
@@ -102,7 +110,9 @@ export class Connection {
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
       `Sec-WebSocket-Key: ${key}`,
+      ...(protocol === undefined ? [] : [`Sec-WebSocket-Protocol: ${protocol}`]),
     ];
+    this.#protocol = protocol;
     try {
       await new Promise<void>((resolve, reject) => {
         this.#shaken = (error) => (error ? reject(error) : resolve());
@@ -124,7 +134,7 @@ export class Connection {
     try {
       this.#reader.read(rest);
     } catch (error) {
-      console.error(`bench: ${(error as Error).message}`);
+      process.stderr.write(`bench: ${(error as Error).message}\n`);
       this.#tcp.destroy();
     }
   }
@@ -139,7 +149,9 @@ export class Connection {
     const status = head.split('\r\n')[0];
     if (!head.startsWith('HTTP/1.1 101 ')) this.#shaken?.(new Error(`it answers ${status || 'no HTTP'}`));
     else if (!head.includes(this.#accept)) this.#shaken?.(new Error('its handshake is not right'));
-    else {
+    else if (this.#protocol !== undefined && !head.includes(this.#protocol)) {
+      this.#shaken?.(new Error(`it does not speak ${this.#protocol}`));
+    } else {
       this.#answer = undefined;
       this.#shaken?.();
       return answer.subarray(end + 4);

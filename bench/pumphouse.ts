@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Contestant, Started } from './contestant.ts';
+import type { Scenario } from './scenarios/index.ts';
+import { startServer } from './server.ts';
+
+/** Pumphouse itself, with no limit on what a client may publish, and its data in a folder that goes with it. */
+export function pumphouse(transport = 'auto', name = 'pumphouse'): Contestant {
+  return { name, wire: undefined, start: (scenario) => start(transport, scenario) };
+}
+
+async function start(transport: string, scenario: Scenario | undefined): Promise<Started> {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-bench-'));
+  const config = join(folder, 'config.json');
+  writeFileSync(config, JSON.stringify({ rooms: scenario?.rooms ?? {} }));
+  const flags = ['--publish-rate', 'off', '--transport', transport, '--log-level', 'error'];
+  flags.push('--config', config, '--data', join(folder, 'data'), ...(scenario?.flags ?? []));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    let server = await startServer(flags);
+    const restart = async () => {
+      await server.kill('SIGKILL');
+      server = await startServer(flags, server.port);
+      return server.pid;
+    };
+    return {
+      url: new URL(server.url),
+      pid: server.pid,
+      ...(scenario?.restart ? { restart } : {}),
+      async stop() {
+        await server.kill('SIGKILL');
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
