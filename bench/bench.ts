@@ -1,11 +1,14 @@
 import { CommanderError } from 'commander';
 import { conditions, conditionsLine } from './conditions.ts';
 import { runningAt } from './contestant.ts';
-import { parseOptions } from './options.ts';
+import { type BenchOptions, parseOptions } from './options.ts';
 import { pumphouse } from './pumphouse.ts';
+import { quick } from './quick.ts';
+import { gistOf } from './report/rates.ts';
 import { table } from './report/table.ts';
 import { report } from './report/text.ts';
-import { type Run, runAll } from './run.ts';
+import { readResults, writeReport } from './report/write.ts';
+import { type Run, runAll, trialsOf } from './run.ts';
 import { watch } from './watch.ts';
 
 const UNSOUND = 1;
@@ -15,15 +18,29 @@ const USAGE = 2;
 process.stdout.on('error', () => process.exit());
 
 try {
-  const { jobs, repeat, url, transport, json } = parseOptions(process.argv.slice(2));
-  const contestants = [url ? runningAt(url) : pumphouse(transport)];
-  const runs = await runAll({ jobs, contestants, repeat }, watch);
-  if (json) console.log(JSON.stringify({ conditions: conditions(), runs }));
-  else print(runs);
-  process.exitCode = runs.every(({ sound }) => sound) ? 0 : UNSOUND;
+  await main(parseOptions(process.argv.slice(2)));
 } catch (error) {
   if (!(error instanceof CommanderError)) fail((error as Error).message, UNSOUND);
   else if (error.exitCode !== 0) fail(error.message.replace(/^error: /, ''), USAGE);
+}
+
+async function main(options: BenchOptions): Promise<void> {
+  const { jobs, repeat, url, transport, json, report: folder, from } = options;
+  if (from !== undefined && folder !== undefined) {
+    console.log(await writeReport(folder, readResults(from)));
+    return;
+  }
+  const contestants = [url ? runningAt(url) : pumphouse('pumphouse', transport)];
+  const { runs, missing, broken } = options.quick
+    ? await quick(transport, watch)
+    : { runs: await runAll({ trials: trialsOf(jobs, contestants), repeat }, watch), missing: [], broken: [] };
+  const results = { conditions: conditions(), runs, missing };
+  if (json) console.log(JSON.stringify(results));
+  else print(runs);
+  if (folder !== undefined) process.stderr.write(`${await writeReport(folder, results)}\n`);
+  for (const line of [...missing, ...broken]) process.stderr.write(`bench: ${line}\n`);
+  const sound = options.quick ? broken.length === 0 : runs.every((run) => run.sound);
+  process.exitCode = sound ? 0 : UNSOUND;
 }
 
 function print(runs: readonly Run[]): void {
@@ -31,7 +48,9 @@ function print(runs: readonly Run[]): void {
   if (first && runs.length === 1) console.log(report(first));
   else {
     console.log(table(runs));
-    const told = runs.flatMap(({ scenario, notices }) => notices.map((notice) => `${scenario ?? 'load'}: ${notice}`));
+    const told = runs.flatMap(({ scenario, notices }) =>
+      notices.map((notice) => `${scenario ?? 'load'}: ${gistOf(notice)}`),
+    );
     for (const line of new Set(told)) console.log(`\n${line}`);
   }
   console.log(`\n${conditionsLine(conditions())}`);

@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly json: boolean;
   /** A folder for the report. */
   readonly report: string | undefined;
+  /** A file with results, to make the report from in place of running anything. */
+  readonly from: string | undefined;
   readonly quick: boolean;
 }
 
@@ -117,23 +119,31 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     .option('--repeat <N>', 'run each so often, in alternation, and tell the median', number(1, 1000), 1)
     .option('--json', 'print one JSON object', false)
     .option('--report <DIR>', 'write a page with plots, and the JSON it is made from')
+    .option('--from <FILE>', 'make the report from the JSON of an earlier one, and run nothing')
     .option('--quick', 'a minute: is it sound, and as fast as it should be beside others?', false)
     .addHelpText('after', HELP)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
   const parsed = command.parse(args, { from: 'user' });
-  const { url, transport, json, repeat, report, quick, ...asked } = parsed.opts<
+  const { url, transport, json, repeat, report, from, quick, ...asked } = parsed.opts<
     LoadSettings & Omit<BenchOptions, 'jobs'>
   >();
   const isGiven = (name: string) => parsed.getOptionValueSource(name) === 'cli';
   const given = Object.fromEntries(Object.entries(asked).filter(([name]) => isGiven(name)));
   const refuse = (why: string): never => command.error(`error: ${why}`);
   const jobs = chosen(parsed.args, refuse).map((scenario) => jobOf(scenario, given, refuse));
-  return { jobs, repeat, url, transport, json, report, quick };
+  if (from !== undefined && report === undefined) refuse('--from needs --report');
+  return { jobs, repeat, url, transport, json, report, from, quick };
 }
 
 /** A load of a scenario. @param given what is to be different. @throws what `refuse` throws for one that cannot be. */
-function jobOf(scenario: Scenario | undefined, given: Partial<LoadSettings>, refuse: (why: string) => never): Job {
+export function jobOf(
+  scenario: Scenario | undefined,
+  given: Partial<LoadSettings> = {},
+  refuse: (why: string) => never = (why) => {
+    throw new Error(why);
+  },
+): Job {
   const load = { ...standard, ...scenario?.load, ...given };
   const { longest, rooms, name } = dialects[load.wire as DialectName];
   if (load.senders > load.clients) refuse('there are more --senders than --clients');
@@ -163,6 +173,7 @@ Examples:
   pumphouse bench all                                        every scenario, and a table
   pumphouse bench chat durable --repeat 5                    two of them, five times in alternation
   pumphouse bench all --repeat 3 --report out                a page with plots in out/index.html
+  pumphouse bench --quick                                    is all well? in a minute
   pumphouse bench                                            1,000 clients, 100 of them sending
   pumphouse bench --clients 1000 --senders 100 --window 10   as much as it takes
   pumphouse bench --clients 100 --rate 1000                  an open loop: how long a message takes

@@ -2,12 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Contestant, Started } from './contestant.ts';
+import type { DialectName } from './dialects/index.ts';
 import type { Scenario } from './scenarios/index.ts';
 import { startServer } from './server.ts';
 
 /** Pumphouse itself, with no limit on what a client may publish, and its data in a folder that goes with it. */
-export function pumphouse(transport = 'auto', name = 'pumphouse'): Contestant {
-  return { name, wire: undefined, start: (scenario) => start(transport, scenario) };
+export function pumphouse(name = 'pumphouse', transport = 'auto', wire?: DialectName): Contestant {
+  return { name, wire, start: (scenario) => start(transport, scenario) };
 }
 
 async function start(transport: string, scenario: Scenario | undefined): Promise<Started> {

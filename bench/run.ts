@@ -19,11 +19,28 @@ export interface Run {
   readonly sound: boolean;
 }
 
-/** What is to be run: each job on each server, `repeat` times. */
-export interface Matrix {
-  readonly jobs: readonly Job[];
-  readonly contestants: readonly Contestant[];
+/** What is to be run: each of the trials, `repeat` times. */
+export interface Plan {
+  readonly trials: readonly Trial[];
   readonly repeat: number;
+  /** Told of a run that could not be had; without it that ends them all. */
+  readonly failed?: (trial: Trial, why: Error) => void;
+}
+
+/** A load for a server. */
+export interface Trial {
+  readonly job: Job;
+  readonly contestant: Contestant;
+}
+
+/** Each job on each server that can be asked that in the way in which it is talked to. */
+export function trialsOf(jobs: readonly Job[], contestants: readonly Contestant[]): Trial[] {
+  const all = jobs.flatMap((job) => contestants.map((contestant) => ({ job, contestant })));
+  return all.filter(({ job: { load }, contestant: { wire } }) => {
+    if (wire === undefined) return true;
+    const needsRooms = load.backlog > 0 || load.roomSize !== undefined;
+    return load.bytes <= dialects[wire].longest && (!needsRooms || dialects[wire].rooms);
+  });
 }
 
 /** Sees that a load is run to its end: it may show how it goes. */
@@ -45,34 +62,35 @@ export interface Doing {
  * Runs all that was asked for, in alternation: of what the machine does meanwhile each gets its share. Every other round goes
  * the other way, so that nobody always comes after the same one.
  */
-export async function runAll({ jobs, contestants, repeat }: Matrix, watch: Watch): Promise<Run[]> {
+export async function runAll({ trials, repeat, failed }: Plan, watch: Watch): Promise<Run[]> {
   const runs: Run[] = [];
   const began = performance.now();
-  const pairs = jobs.flatMap((job) => contestants.map((contestant) => ({ job, contestant })));
-  const can = pairs.filter(({ job, contestant }) => canSpeak(contestant, job));
+  let done = 0;
   for (let round = 0; round < repeat; round++) {
-    for (const { job, contestant } of round % 2 === 0 ? can : can.toReversed()) {
-      const since = performance.now() - began;
-      const doing = { server: contestant.name, job, done: runs.length, of: can.length * repeat, since };
+    for (const trial of round % 2 === 0 ? trials : trials.toReversed()) {
+      const { job, contestant } = trial;
+      const doing = {
+        server: contestant.name,
+        job,
+        done,
+        of: trials.length * repeat,
+        since: performance.now() - began,
+      };
       const now = () => ({ ...doing, elapsed: performance.now() - began });
-      runs.push(await runOnce(job, contestant, (load) => watch(load, now)));
+      try {
+        runs.push(await runOnce(trial, (load) => watch(load, now)));
+      } catch (error) {
+        if (!failed) throw error;
+        failed(trial, error as Error);
+      }
+      done++;
     }
   }
   return runs;
 }
 
-/** Whether a server can be asked that in the way in which it is talked to. */
-function canSpeak({ wire }: Contestant, { load }: Job): boolean {
-  if (wire === undefined) return true;
-  const needsRooms = load.backlog > 0 || load.roomSize !== undefined;
-  return load.bytes <= dialects[wire].longest && (!needsRooms || dialects[wire].rooms);
-}
-
-async function runOnce(
-  { scenario, load: asked }: Job,
-  contestant: Contestant,
-  watch: (load: Load) => Promise<LoadResult>,
-): Promise<Run> {
+async function runOnce({ job, contestant }: Trial, watch: (load: Load) => Promise<LoadResult>): Promise<Run> {
+  const { scenario, load: asked } = job;
   const load = { ...asked, wire: contestant.wire ?? asked.wire };
   const started = await contestant.start(scenario);
   try {

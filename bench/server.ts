@@ -57,7 +57,7 @@ async function healthy(url: string): Promise<boolean> {
 }
 
 /** @returns a port that nobody has. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const address = probe.address();

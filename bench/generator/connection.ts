@@ -7,13 +7,24 @@ import { closeFrame, FrameReader, pongFrame, textFrame } from './frames.ts';
 export interface ConnectionListener {
   /** What this throws ends the connection. */
   message(payload: Buffer | undefined, length: number): void;
-  /** Once. 1005: an empty close frame; 1006: none. */
+  /** Once. 1005: an empty close frame; 1006: none; 1002: it ended the connection itself, for what it heard. */
   closed(code: number): void;
 }
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'; // RFC 6455, 1.3
 const LONGEST_ANSWER = 16_384;
 const HANDSHAKE_MS = 20_000;
+
+/** The code that a client would close with that hears what no WebSocket may say: RFC 6455, 7.4.1. */
+const PROTOCOL_ERROR = 1002;
+
+const told = new Set<string>();
+
+/** Once, however many clients find the same. */
+function tell(what: string): void {
+  if (!told.has(what)) process.stderr.write(`bench: ${what}\n`);
+  told.add(what);
+}
 
 // All connections read into one buffer, one after the other: what it holds is used up before the next one reads.
 const shared = Buffer.allocUnsafe(256 * 1024);
@@ -134,8 +145,9 @@ export class Connection {
     try {
       this.#reader.read(rest);
     } catch (error) {
-      process.stderr.write(`bench: ${(error as Error).message}\n`);
+      tell((error as Error).message);
       this.#tcp.destroy();
+      this.#end(PROTOCOL_ERROR);
     }
   }
 

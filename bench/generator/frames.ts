@@ -1,3 +1,4 @@
+const CONTINUATION = 0;
 const TEXT = 1;
 const CLOSE = 8;
 const PING = 9;
@@ -27,6 +28,10 @@ export class FrameReader {
   /** Of the payload that is being read; `#parts` holds what was there of it. */
   #left = 0;
   #parts: Buffer[] = [];
+  /** Of a message that comes in several frames: whether more follow, and what was in those before. */
+  #more = false;
+  #before = 0;
+  #fragments: Buffer[] = [];
 
   constructor(listener: FrameListener) {
     this.#listener = listener;
@@ -50,9 +55,13 @@ export class FrameReader {
     }
     this.#header = NOTHING;
     const first = header.readUInt8(0);
-    if ((first & FIN) === 0 || (first & 0x70) !== 0) throw new Error('the server sent a fragment or an extension');
-    if ((header.readUInt8(1) & MASK) !== 0) throw new Error('the server sent a masked frame');
     this.#opcode = first & 15;
+    if ((first & 0x70) !== 0) throw new Error('the server sent an extension');
+    if ((header.readUInt8(1) & MASK) !== 0) throw new Error('the server sent a masked frame');
+    if (this.#opcode < CLOSE) {
+      if ((this.#opcode === CONTINUATION) !== this.#more) throw new Error('the server sent fragments out of order');
+      this.#more = (first & FIN) === 0;
+    }
     this.#length = payloadLength(header, size);
     this.#left = this.#length;
     if (this.#length === 0) this.#emit(NOTHING);
@@ -64,7 +73,7 @@ export class FrameReader {
     const part = bytes.subarray(0, this.#left);
     this.#left -= part.length;
     if (!this.whole && this.#opcode < CLOSE) {
-      if (this.#left === 0) this.#listener.message(undefined, this.#length);
+      if (this.#left === 0) this.#fragment(undefined);
     } else if (this.#left > 0) this.#parts.push(Buffer.from(part));
     else if (this.#parts.length === 0) this.#emit(part);
     else {
@@ -76,9 +85,24 @@ export class FrameReader {
   }
 
   #emit(payload: Buffer): void {
-    if (this.#opcode < CLOSE) this.#listener.message(this.whole ? payload : undefined, this.#length);
+    if (this.#opcode < CLOSE) this.#fragment(this.whole ? payload : undefined);
     else if (this.#opcode === PING) this.#listener.ping(payload);
     else if (this.#opcode === CLOSE) this.#listener.close(payload);
+  }
+
+  /** Takes a message, or the next part of one. */
+  #fragment(payload: Buffer | undefined): void {
+    if (!this.#more && this.#before === 0) {
+      this.#listener.message(payload, this.#length);
+      return;
+    }
+    this.#before += this.#length;
+    if (payload) this.#fragments.push(Buffer.from(payload));
+    if (this.#more) return;
+    const [length, whole] = [this.#before, Buffer.concat(this.#fragments)];
+    this.#before = 0;
+    this.#fragments = [];
+    this.#listener.message(this.whole ? whole : undefined, length);
   }
 }
 

@@ -67,3 +67,6 @@ function bottleneck(serverBusy: number | undefined): string {
   const server = serverBusy === undefined ? '' : ` (the server used ${percent(serverBusy)} of a core)`;
   return `The generator was the bottleneck: it had no time left${server}. ${delay}`;
 }
+
+/** A notice without the figure in which it differs from run to run. */
+export const gistOf = (notice: string) => notice.replace(/ \(the server used [^)]*\)/, '');

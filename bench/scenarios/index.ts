@@ -4,6 +4,7 @@ import { chat } from './chat.ts';
 import { churn } from './churn.ts';
 import { coalescing } from './coalescing.ts';
 import { durable } from './durable.ts';
+import { fanOut } from './fan-out.ts';
 import { idle } from './idle.ts';
 import { manyRooms } from './many-rooms.ts';
 import { openLoop } from './open-loop.ts';
@@ -18,6 +19,7 @@ export type { Scenario } from './scenario.ts';
 export const scenarios: readonly Scenario[] = [
   chat,
   broadcast,
+  ...fanOut,
   manyRooms,
   openLoop,
   bigMessages,
@@ -29,3 +31,10 @@ export const scenarios: readonly Scenario[] = [
   recover,
   ...coalescing,
 ];
+
+/** @throws Error where there is none of that name. */
+export function scenarioNamed(name: string): Scenario {
+  const found = scenarios.find((scenario) => scenario.name === name);
+  if (!found) throw new Error(`there is no scenario ${name}`);
+  return found;
+}

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FrameReader } from '../../bench/generator/frames.ts';
 
-function serverFrame(opcode: number, payload: Buffer): Buffer {
+function serverFrame(opcode: number, payload: Buffer, fin = 0x80): Buffer {
   const { length } = payload;
   const head = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10);
-  head.writeUInt8(0x80 | opcode, 0);
+  head.writeUInt8(fin | opcode, 0);
   head.writeUInt8(length < 126 ? length : length < 65_536 ? 126 : 127, 1);
   if (head.length === 4) head.writeUInt16BE(length, 2);
   if (head.length === 10) head.writeBigUInt64BE(BigInt(length), 2);
@@ -50,13 +50,33 @@ test('however the bytes are cut, the frames are the same', () => {
   );
 });
 
+test('a message in several frames is one, also with a ping in between', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(300), { minLength: 2, maxLength: 5 }), fc.boolean(), (lengths, whole) => {
+      const parts = lengths.map((length) => Buffer.from('m'.repeat(length)));
+      const last = parts.length - 1;
+      const sent = parts.map((part, i) => serverFrame(i === 0 ? 1 : 0, part, i === last ? 0x80 : 0));
+      const text = Buffer.concat(parts).toString();
+      const bytes = [
+        ...sent.slice(0, 1),
+        serverFrame(9, Buffer.from('p')),
+        ...sent.slice(1),
+        serverFrame(1, parts[0] as Buffer),
+      ];
+      const told = (said: string) => `message ${whole ? said : said.length}`;
+      expect(read(bytes, whole)).toEqual(['ping p', told(text), told(String(parts[0]))]);
+    }),
+  );
+});
+
 test('a close frame is told with its payload', () => {
   expect(read([Buffer.from([0x88, 2, 0x0f, 0xa0])], false)).toEqual(['close 0fa0']);
   expect(read([Buffer.from([0x88, 0])], true)).toEqual(['close ']);
 });
 
 test.each([
-  ['a fragment', [0x01, 1, 65]],
+  ['a continuation of nothing', [0x80, 1, 65]],
+  ['a message inside another', [0x01, 1, 65, 0x81, 1, 65]],
   ['an extension', [0xc1, 1, 65]],
   ['a masked frame', [0x81, 0x81, 0, 0, 0, 0, 65]],
 ])('%s is refused: it would be counted wrongly', (_, bytes) => {

@@ -1,35 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseOptions } from '../../bench/options.ts';
-import { ratesOf } from '../../bench/report/rates.ts';
 import { spreadOf } from '../../bench/report/spread.ts';
 import { table } from '../../bench/report/table.ts';
-import type { LoadResult } from '../../bench/result.ts';
-import type { Run } from '../../bench/run.ts';
 import { scenarios } from '../../bench/scenarios/index.ts';
-
-function run(scenario: string, deliveries: number, sound = true, server = 'pumphouse'): Run {
-  const result: LoadResult = {
-    seconds: 2,
-    connectingSeconds: 0.5,
-    connecting: { p50: 1, p99: 2, p999: 3, max: 4 },
-    recoverySeconds: undefined,
-    deliveries,
-    messages: 10,
-    server: { cpuSeconds: 1, memory: { before: 0, connected: 0, most: 100 * 2 ** 20 }, stall: undefined },
-    generator: { cpuSeconds: 1, busy: 0.5 },
-    roundTrip: { p50: 0.5, p99: 12, p999: 20, max: 30 },
-    roundTrips: [],
-    closes: {},
-    slowCloses: {},
-    churnCloses: {},
-    came: 0,
-    audit: { lost: 0, repeated: 0, swapped: 0, unknown: 0, clients: 1, messages: 10, first: undefined },
-    unreturned: 0,
-  };
-  const load = parseOptions([]).jobs[0]?.load as Run['load'];
-  return { server, scenario, load, result, rates: ratesOf(result, 100), notices: [], sound };
-}
+import { run } from './runs.ts';
 
 test('the median of several runs is one in the middle, between the least and the most', () => {
   const figures = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e9 }), { minLength: 1 });
@@ -63,7 +38,13 @@ test.each([
 });
 
 test('a table has a line a scenario, with medians, how far the runs were apart, and what was not sound', () => {
-  const text = table([run('one', 2000), run('two', 400), run('one', 2400, false), run('one', 2200), run('two', 440)]);
+  const text = table([
+    run('one', { deliveries: 2000 }),
+    run('two', { deliveries: 400 }),
+    run('one', { deliveries: 2400, sound: false }),
+    run('one', { deliveries: 2200 }),
+    run('two', { deliveries: 440 }),
+  ]);
   const [head = '', one = '', two = '', ...more] = text.split('\n');
   expect(more).toEqual([]);
   expect(head.trim().split(/ {2,}/)).toEqual([
@@ -84,10 +65,10 @@ test('a table has a line a scenario, with medians, how far the runs were apart, 
 
 test('with several servers each line names its own, those of a scenario stand together, and the bars compare them', () => {
   const text = table([
-    run('one', 1000, true, 'pumphouse'),
-    run('two', 40, true, 'pumphouse'),
-    run('one', 500, true, 'other'),
-    run('two', 80, true, 'other'),
+    run('one', { deliveries: 1000, server: 'pumphouse' }),
+    run('two', { deliveries: 40, server: 'pumphouse' }),
+    run('one', { deliveries: 500, server: 'other' }),
+    run('two', { deliveries: 80, server: 'other' }),
   ]);
   const lines = text.split('\n').slice(1);
   expect(lines.map((line) => line.split(/ +/).slice(0, 2).join(' '))).toEqual([

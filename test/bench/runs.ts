@@ -1,0 +1,45 @@
+import { parseOptions } from '../../bench/options.ts';
+import { ratesOf } from '../../bench/report/rates.ts';
+import type { LoadResult } from '../../bench/result.ts';
+import type { Run } from '../../bench/run.ts';
+
+/** What a run may be told to have found, beside what all have. */
+export interface Told {
+  readonly server?: string;
+  readonly deliveries?: number;
+  readonly sound?: boolean;
+  readonly clients?: number;
+  readonly notices?: readonly string[];
+}
+
+/** A run that never was: two seconds in which the server used one of its CPU. */
+export function run(
+  scenario: string,
+  { server = 'pumphouse', deliveries = 1000, sound = true, clients = 100, notices = [] }: Told = {},
+): Run {
+  const result: LoadResult = {
+    seconds: 2,
+    connectingSeconds: 0.5,
+    connecting: { p50: 1, p99: 2, p999: 3, max: 4 },
+    recoverySeconds: undefined,
+    deliveries,
+    messages: 10,
+    server: { cpuSeconds: 1, memory: { before: 0, connected: 2 ** 20, most: 100 * 2 ** 20 }, stall: undefined },
+    generator: { cpuSeconds: 1, busy: 0.5 },
+    roundTrip: { p50: 0.5, p99: 12, p999: 20, max: 30 },
+    roundTrips: [
+      [50, 0.5],
+      [99, 12],
+      [99.9, 20],
+      [100, 30],
+    ],
+    closes: {},
+    slowCloses: {},
+    churnCloses: {},
+    came: 0,
+    audit: { lost: 0, repeated: 0, swapped: 0, unknown: 0, clients: 1, messages: 10, first: undefined },
+    unreturned: 0,
+  };
+  const load = { ...(parseOptions([]).jobs[0]?.load as Run['load']), clients };
+  return { server, scenario, load, result, rates: ratesOf(result, clients), notices, sound };
+}
