@@ -12,12 +12,7 @@ const timeouts = {
 };
 
 // These measure, or load the machine with processes of their own: nothing else runs beside them.
-const alone = [
-  'test/integration/flood.test.ts',
-  'test/bench/*.test.ts',
-  'test/faults/*.test.ts',
-  'test/browser/busy.test.ts',
-];
+const alone = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test/browser/busy.test.ts'];
 
 export default defineConfig({
   test: {

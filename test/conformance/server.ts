@@ -95,9 +95,9 @@ export class Peer {
     this.socket.send(frame);
   }
 
-  /** The next message of this kind, skipping others. @throws after three seconds without. */
+  /** The next message of this kind, skipping others. @throws after ten seconds without. */
   async next<T extends ServerMessage['t']>(t: T): Promise<By<T>> {
-    for (const end = Date.now() + 3_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 2))) {
+    for (const end = Date.now() + 10_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 2))) {
       while (this.#read < this.got.length) {
         const message = this.got[this.#read++];
         if (message?.t === t) return message as By<T>;

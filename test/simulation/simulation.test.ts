@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { simulateNative } from './native.ts';
 import { simulate } from './simulation.ts';
 
-const SEEDS = 2000;
-const NATIVE_SEEDS = 500;
+const SEEDS = 1500;
+const NATIVE_SEEDS = 300;
 
 test(`in ${SEEDS} lives of a Hub nothing is lost, repeated, swapped, handed over after a leave, or left to grow`, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
