@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { conditions, conditionsLine } from './conditions.ts';
+import { type Conditions, conditions, conditionsLine } from './conditions.ts';
 import { runningAt } from './contestant.ts';
 import { type BenchOptions, parseOptions } from './options.ts';
 import { pumphouse } from './pumphouse.ts';
@@ -30,20 +30,21 @@ async function main(options: BenchOptions): Promise<void> {
     console.log(await writeReport(folder, readResults(from)));
     return;
   }
+  const where = conditions();
   const contestants = [url ? runningAt(url) : pumphouse('pumphouse', transport)];
   const { runs, missing, broken } = options.quick
     ? await quick(transport, watch)
     : { runs: await runAll({ trials: trialsOf(jobs, contestants), repeat }, watch), missing: [], broken: [] };
-  const results = { conditions: conditions(), runs, missing };
+  const results = { conditions: where, runs, missing };
   if (json) console.log(JSON.stringify(results));
-  else print(runs);
+  else print(runs, where);
   if (folder !== undefined) process.stderr.write(`${await writeReport(folder, results)}\n`);
   for (const line of [...missing, ...broken]) process.stderr.write(`bench: ${line}\n`);
   const sound = options.quick ? broken.length === 0 : runs.every((run) => run.sound);
   process.exitCode = sound ? 0 : UNSOUND;
 }
 
-function print(runs: readonly Run[]): void {
+function print(runs: readonly Run[], where: Conditions): void {
   const [first] = runs;
   if (first && runs.length === 1) console.log(report(first));
   else {
@@ -53,7 +54,7 @@ function print(runs: readonly Run[]): void {
     );
     for (const line of new Set(told)) console.log(`\n${line}`);
   }
-  console.log(`\n${conditionsLine(conditions())}`);
+  console.log(`\n${conditionsLine(where)}`);
 }
 
 function fail(line: string, code: number): void {

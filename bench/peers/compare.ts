@@ -20,13 +20,15 @@ Measures Pumphouse beside ${peers.map(({ contestant }) => contestant.name).join(
 (default: bench/out). What they need is installed into bench/peers; what cannot be had here is left out, with a line.`;
 
 const SIDE_BY_SIDE = ['fan-out-100', 'fan-out-1000', 'fan-out-5000', 'chat', 'open-loop', 'idle'];
-const OURS = ['durable', 'coalescing-0', 'coalescing-5', 'coalescing-20', 'coalescing-100'];
+// As many as tell what one costs, in a part of the time that the scenario's own take.
+const IDLE = 5000;
+const OURS = ['coalescing-0', 'coalescing-5', 'coalescing-20', 'coalescing-100'];
 
 try {
   const { values } = parseArgs({
     options: {
       report: { type: 'string', default: 'bench/out' },
-      seconds: { type: 'string', default: '1.5' },
+      seconds: { type: 'string', default: '1.4' },
       repeat: { type: 'string', default: '3' },
       only: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -46,6 +48,7 @@ async function compare(
   only: readonly string[] | undefined,
 ): Promise<void> {
   if (!(seconds > 0 && repeat >= 1)) throw new Error('--seconds and --repeat must be numbers above 0');
+  const where = conditions(); // before the report is among what a checkout has
   const missing: string[] = [];
   const miss = (what: string) => {
     missing.push(what);
@@ -63,7 +66,10 @@ async function compare(
       return [];
     }
   });
-  const job = (name: string): Job => jobOf(scenarioNamed(name), { seconds, warmUp: 0.5, patience: 3 });
+  const job = (name: string): Job => {
+    const fewer = name === 'idle' ? { clients: IDLE } : {};
+    return jobOf(scenarioNamed(name), { seconds, warmUp: 0.5, patience: 3, ...fewer });
+  };
   const trials = [...trialsOf(SIDE_BY_SIDE.map(job), [...ours, ...others]), ...trialsOf(OURS.map(job), [first])];
   const runs = await runAll(
     {
@@ -77,7 +83,7 @@ async function compare(
   console.log(table(runs));
   const noise = noiseOf(runs);
   if (noise !== undefined) console.log(`\nThe same server differs from itself by up to ${percent(noise)}.`);
-  const written = await writeReport(folder, { conditions: conditions(), runs, missing });
-  console.log(`\n${conditionsLine(conditions())}\n${written}`);
+  const written = await writeReport(folder, { conditions: where, runs, missing });
+  console.log(`\n${conditionsLine(where)}\n${written}`);
   if (runs.some(({ server, sound }) => server.startsWith(first.name) && !sound)) process.exitCode = 1;
 }

@@ -26,10 +26,19 @@ const inNode = (name: string, file: string, wire: DialectName = 'gorilla'): Peer
   prepare: install,
 });
 
+const buildLimit = () =>
+  build('limit', join(BENCH, 'limit', 'limit.c'), (from, to) => run('cc', ['-O2', '-o', to, from]));
+
 /** The least that the job can cost, in C. */
 export const limit: Peer = {
   contestant: contestant('limit', 'gorilla', (port) => [join(PROGRAMS, 'limit'), String(port)]),
-  prepare: () => build('limit', join(BENCH, 'limit', 'limit.c'), (from, to) => run('cc', ['-O2', '-o', to, from])),
+  prepare: buildLimit,
+};
+
+/** The same with a frame for each message, for who must take them in. */
+export const limitInFrames: Peer = {
+  contestant: contestant('limit in frames', 'gorilla', (port) => [join(PROGRAMS, 'limit'), String(port), '--frames']),
+  prepare: buildLimit,
 };
 
 export const ws: Peer = { ...inNode('ws', 'ws.mjs'), prepare: checkout };

@@ -19,7 +19,10 @@ const columns: readonly Column[] = [
   { title: 'p99', of: ({ result }) => result.roundTrip.p99 || undefined, write: time },
   { title: 'connects/s', of: ({ rates }) => rates.connectionsPerSecond, write: whole },
   { title: 'memory', of: ({ result }) => result.server?.memory.most, write: (bytes) => `${whole(bytes / MIB)} MiB` },
+  { title: 'closed', of: ({ result }) => sumOf(result.closes), write: whole },
 ];
+
+const sumOf = (codes: Readonly<Record<string, number>>) => Object.values(codes).reduce((sum, count) => sum + count, 0);
 
 /** A line of the table: what was run on what. */
 interface Row {

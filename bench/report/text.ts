@@ -50,7 +50,10 @@ export function report({ load, result, rates, notices, sound }: Run): string {
     ]);
   }
   if (server?.stall !== undefined) rows.push(['longest stall', `${time(server.stall * 1000)} of the server's loop`]);
-  rows.push(['generator', `${percent(generator.busy)} busy`]);
+  rows.push([
+    'generator',
+    `${percent(generator.busy)} busy, with ${percent(generator.cpuSeconds / result.seconds)} of a core`,
+  ]);
   if (churn > 0) rows.push(['came and went', `${whole(result.came)}, closed by the server: ${codes(churnCloses)}`]);
   rows.push(['closed', codes(closes)]);
   if (slow > 0) rows.push(['closed, slow', codes(slowCloses)]);

@@ -54,12 +54,13 @@ test('a table has a line a scenario, with medians, how far the runs were apart, 
     'p99',
     'connects/s',
     'memory',
+    'closed',
     'spread',
     'audit',
   ]);
   const cells = (line: string) => line.split(/ {2,}/);
-  expect(cells(one).slice(0, 7)).toEqual(['one', '1,100', '2,200', '500 µs', '12.0 ms', '200', '100 MiB']);
-  expect(cells(one).slice(7)).toEqual(['-9 % … +9 %', 'UNSOUND in 1 of 3', '█'.repeat(24)]);
+  expect(cells(one).slice(0, 8)).toEqual(['one', '1,100', '2,200', '500 µs', '12.0 ms', '200', '100 MiB', '0']);
+  expect(cells(one).slice(8)).toEqual(['-9 % … +9 %', 'UNSOUND in 1 of 3', '█'.repeat(24)]);
   expect(cells(two).slice(-2)).toEqual(['sound', '█'.repeat(5)]);
 });
 

@@ -3,7 +3,14 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 const decisions = readdirSync('docs/decisions').map((file) => `docs/decisions/${file}`);
-const documents = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/security.md', ...decisions];
+const documents = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/architecture.md',
+  'docs/benchmarking.md',
+  'docs/security.md',
+  ...decisions,
+];
 
 describe.each(documents)('%s', (document) => {
   const text = readFileSync(document, 'utf8');
