@@ -126,10 +126,15 @@ function noiseLine({ runs }: Results): string {
 
 const titleOf = ({ runs }: Results, name: string) => plotsOf(runs).find((plot) => plot.name === name)?.title ?? name;
 
+/** A table as the formatter would have it: figures at the right, each column as wide as its widest cell. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  const aligned = head.map((_, column) => (column === 0 || head[column] === '' ? '---' : '--:'));
-  return [line(head), line(aligned), ...rows.map(line)].join('\n');
+  const left = (column: number) => column === 0 || head[column] === '';
+  const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const padded = (cell: string, column: number) =>
+    left(column) ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number);
+  const line = (cells: readonly string[]) => `| ${cells.map(padded).join(' | ')} |`;
+  const rule = widths.map((width, column) => (left(column) ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 
 /** The README with other figures in it. */
