@@ -1,10 +1,12 @@
 import { CommanderError } from 'commander';
 import { type Conditions, conditions, conditionsLine } from './conditions.ts';
 import { runningAt } from './contestant.ts';
+import { watchForInterrupts } from './interrupt.ts';
 import { type BenchOptions, parseOptions } from './options.ts';
 import { pumphouse } from './pumphouse.ts';
 import { quick } from './quick.ts';
 import { gistOf } from './report/rates.ts';
+import { canDraw } from './report/svg.ts';
 import { table } from './report/table.ts';
 import { report } from './report/text.ts';
 import { readResults, writeReport } from './report/write.ts';
@@ -16,6 +18,7 @@ const USAGE = 2;
 
 // Who reads no further, as `| head` does, ends it.
 process.stdout.on('error', () => process.exit());
+watchForInterrupts();
 
 try {
   await main(parseOptions(process.argv.slice(2)));
@@ -26,6 +29,7 @@ try {
 
 async function main(options: BenchOptions): Promise<void> {
   const { jobs, repeat, url, transport, json, report: folder, from } = options;
+  if (folder !== undefined) await canDraw();
   if (from !== undefined && folder !== undefined) {
     console.log(await writeReport(folder, readResults(from)));
     return;

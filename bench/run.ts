@@ -1,5 +1,6 @@
 import type { Contestant, Started } from './contestant.ts';
 import { dialects } from './dialects/index.ts';
+import { onInterrupt } from './interrupt.ts';
 import { Load } from './load.ts';
 import type { LoadSettings } from './load-options.ts';
 import type { Job } from './options.ts';
@@ -93,6 +94,7 @@ async function runOnce({ job, contestant }: Trial, watch: (load: Load) => Promis
   const { scenario, load: asked } = job;
   const load = { ...asked, wire: contestant.wire ?? asked.wire };
   const started = await contestant.start(scenario);
+  const ended = onInterrupt(() => started.stop());
   try {
     const result = await watch(new Load({ ...load, url: addressOf(started, load).href }, started));
     const rates = ratesOf(result, load.clients + load.slow);
@@ -100,6 +102,7 @@ async function runOnce({ job, contestant }: Trial, watch: (load: Load) => Promis
     return { server: contestant.name, scenario: scenario?.name, load, ...told };
   } finally {
     await started.stop();
+    ended();
   }
 }
 

@@ -1,5 +1,6 @@
 // How much one generator can take in, against servers that cost the least: what it says of faster ones is its own limit.
 import { conditions, conditionsLine } from '../conditions.ts';
+import { watchForInterrupts } from '../interrupt.ts';
 import { type Job, jobOf } from '../options.ts';
 import { percent, whole } from '../report/figures.ts';
 import { runAll } from '../run.ts';
@@ -8,6 +9,7 @@ import { limit, limitInFrames } from './peers.ts';
 
 const job = (clients: number): Job => jobOf(undefined, { clients, senders: 100, window: 10, seconds: 3 });
 
+watchForInterrupts();
 limit.prepare();
 const trials = [
   { job: job(1000), contestant: limit.contestant, what: 'messages of a round in one frame' },

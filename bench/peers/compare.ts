@@ -2,10 +2,12 @@
 import { parseArgs } from 'node:util';
 import { conditions, conditionsLine } from '../conditions.ts';
 import type { Contestant } from '../contestant.ts';
+import { watchForInterrupts } from '../interrupt.ts';
 import { type Job, jobOf } from '../options.ts';
 import { pumphouse } from '../pumphouse.ts';
 import { percent } from '../report/figures.ts';
 import { AGAIN, noiseOf } from '../report/results.ts';
+import { canDraw } from '../report/svg.ts';
 import { table } from '../report/table.ts';
 import { writeReport } from '../report/write.ts';
 import { runAll, trialsOf } from '../run.ts';
@@ -24,6 +26,7 @@ const SIDE_BY_SIDE = ['fan-out-100', 'fan-out-1000', 'fan-out-5000', 'chat', 'op
 const IDLE = 5000;
 const OURS = ['coalescing-0', 'coalescing-5', 'coalescing-20', 'coalescing-100'];
 
+watchForInterrupts();
 try {
   const { values } = parseArgs({
     options: {
@@ -49,6 +52,7 @@ async function compare(
 ): Promise<void> {
   if (!(seconds > 0 && repeat >= 1)) throw new Error('--seconds and --repeat must be numbers above 0');
   const where = conditions(); // before the report is among what a checkout has
+  await canDraw();
   const missing: string[] = [];
   const miss = (what: string) => {
     missing.push(what);

@@ -45,11 +45,12 @@ const properties = ({ ink, faint, line, series }: typeof LIGHT) =>
 /** The colours of a picture, light or dark as its reader likes. */
 export const palette = `:root,svg{${properties(LIGHT)}}@media(prefers-color-scheme:dark){:root,svg{${properties(DARK)}}}`;
 
-/**
- * Draws pictures, each as one SVG that needs nothing else. They may stand on one page: what they name is named once.
- *
- * @throws Error that says what to install: drawing is not part of what a server needs.
- */
+/** Rejects with what to install where nothing can be drawn: it is not part of what a server needs. */
+export async function canDraw(): Promise<void> {
+  await library();
+}
+
+/** Draws pictures, each as one SVG that needs nothing else. They may stand on one page: what they name is named once. */
 export async function draw(specs: readonly TopLevelSpec[]): Promise<string[]> {
   const { parse, View, compile, resetSVGDefIds } = await library();
   resetSVGDefIds(); // so that the same figures make the same pictures

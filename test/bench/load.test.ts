@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -8,6 +9,7 @@ import type { LoadSettings } from '../../bench/load-options.ts';
 import { parseOptions } from '../../bench/options.ts';
 import { notices, ratesOf, sound } from '../../bench/report/rates.ts';
 import type { LoadResult } from '../../bench/result.ts';
+import { until } from '../integration/server.ts';
 
 let server: WebSocketServer | undefined;
 afterEach(() => {
@@ -281,6 +283,30 @@ test('the command starts a server, loads it, finds it sound, and ends it', async
   ]);
   expect(runs[0].rates.deliveriesPerCpuSecond).toBeGreaterThan(1000);
   expect(runs[0].rates.bytesPerConnection).toBeTypeOf('number');
+});
+
+test.runIf(process.platform === 'linux')('who interrupts it is left with no server and no process', async () => {
+  const bench = spawn(process.execPath, [
+    'dist/cli.js',
+    'bench',
+    '--clients',
+    '10',
+    '--senders',
+    '1',
+    '--seconds',
+    '60',
+  ]);
+  const children = (pid: number) =>
+    readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  let started: number[] = [];
+  await until('it loads its server', () => {
+    const [program = 0] = children(bench.pid as number);
+    started = program ? [program, ...children(program)] : [];
+    return started.length >= 3; // itself, a server, a generator
+  });
+  bench.kill('SIGTERM');
+  expect((await once(bench, 'exit'))[0]).toBe(143);
+  await until('all are gone', () => !started.some((pid) => existsSync(`/proc/${pid}`)));
 });
 
 test('several scenarios, several times each, are one table; each has a server of its own', async () => {
