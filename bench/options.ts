@@ -61,11 +61,11 @@ const number =
 
 function webSocketUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && ['ws:', 'http:'].includes(url.protocol)) {
-    url.protocol = 'http:';
+  if (url && /^(ws|http)s?:$/.test(url.protocol)) {
+    url.protocol = url.protocol.replace('ws', 'http');
     return url;
   }
-  throw new InvalidArgumentError('It must be a ws:// address, such as ws://localhost:8080/ws.');
+  throw new InvalidArgumentError('It must be a ws:// or wss:// address, such as ws://localhost:8080/ws.');
 }
 
 /** Adds the options that describe a load. */

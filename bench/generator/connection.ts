@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectSecurely } from 'node:tls';
 import { closeFrame, FrameReader, pongFrame, textFrame } from './frames.ts';
 
 /** What a connection tells. A payload lives only during the call. */
@@ -29,6 +30,23 @@ function tell(what: string): void {
 // All connections read into one buffer, one after the other: what it holds is used up before the next one reads.
 const shared = Buffer.allocUnsafe(256 * 1024);
 
+/** @param read takes what comes, which may be overwritten afterwards. */
+function dial(url: URL, read: (bytes: Buffer) => void): Socket {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (url.protocol === 'https:') {
+    // Through TLS each read has a buffer of its own anyway.
+    const servername = isIP(host) ? '' : host;
+    return connectSecurely({ host, port: Number(url.port || 443), servername })
+      .setNoDelay()
+      .on('data', read);
+  }
+  const callback = (size: number) => {
+    read(shared.subarray(0, size));
+    return true;
+  };
+  return connect({ host, port: Number(url.port || 80), noDelay: true, onread: { buffer: shared, callback } });
+}
+
 /** One of the load's WebSocket connections. */
 export class Connection {
   readonly #tcp: Socket;
@@ -52,16 +70,7 @@ export class Connection {
         this.#end(code);
       },
     });
-    const callback = (size: number) => {
-      this.#read(shared.subarray(0, size));
-      return true;
-    };
-    this.#tcp = connect({
-      host: url.hostname.replace(/^\[|\]$/g, ''),
-      port: Number(url.port || 80),
-      noDelay: true,
-      onread: { buffer: shared, callback },
-    });
+    this.#tcp = dial(url, (bytes) => this.#read(bytes));
     this.#tcp.on('error', (error) => this.#shaken?.(error));
     this.#tcp.on('close', () => this.#end(1006));
   }

@@ -1,7 +1,9 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Load } from '../../bench/load.ts';
@@ -9,6 +11,7 @@ import type { LoadSettings } from '../../bench/load-options.ts';
 import { parseOptions } from '../../bench/options.ts';
 import { notices, ratesOf, sound } from '../../bench/report/rates.ts';
 import type { LoadResult } from '../../bench/result.ts';
+import { run, serving } from '../cli/command.ts';
 import { until } from '../integration/server.ts';
 
 let server: WebSocketServer | undefined;
@@ -317,6 +320,29 @@ test('several scenarios, several times each, are one table; each has a server of
   expect(stdout).toMatch(/^coalescing-20 .* sound .*$/m);
   expect(stdout).toMatch(/cores of .*, Node v/);
 }, 60_000);
+
+test('a server behind TLS is loaded like any other', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-bench-'));
+  try {
+    expect((await run(['gen-cert', '--out', folder])).code).toBe(0);
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    const { running, port } = await serving(['--tls-cert', cert, '--tls-key', key, '--publish-rate', 'off']);
+    const few = ['--clients', '6', '--senders', '3', '--seconds', '0.3', '--warm-up', '0', '--wire', 'v1'];
+    const args = ['bench', '--url', `wss://localhost:${port}`, ...few, '--json'];
+    const { code, stdout, stderr } = await run(args, { NODE_EXTRA_CA_CERTS: cert });
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).runs[0].result.deliveries).toBeGreaterThan(10);
+    const distrusting = await run(args);
+    expect(distrusting).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^bench: cannot connect .*certificate/),
+    });
+    await running.end('SIGKILL');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test('a loss makes the command exit 1, and the report says so', async () => {
   const url = await faulty((send, client, count) => (client === 5 && count > 60 && count < 67 ? undefined : send()));

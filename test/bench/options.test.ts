@@ -29,8 +29,8 @@ test.each([
   [['--generators', '9', '--clients', '8', '--senders', '1'], 'more --generators than --clients'],
   [['--seconds', 'NaN'], '0.1 to'],
   [['--warm-up', ''], '0 to 3600'],
-  [['--url', 'localhost:8080'], 'ws:// address'],
-  [['--url', 'ftp://localhost'], 'ws:// address'],
+  [['--url', 'localhost:8080'], 'ws:// or wss:// address'],
+  [['--url', 'ftp://localhost'], 'ws:// or wss:// address'],
   [['--transport', 'tcp'], 'auto, uws, ws'],
   [['--nonsense'], "unknown option '--nonsense'"],
   [['more'], 'there is no scenario more'],
@@ -50,6 +50,7 @@ test.each([
 test('an address is that of a WebSocket', () => {
   expect(parseOptions(['--url', 'ws://localhost:9000']).url?.href).toBe('http://localhost:9000/');
   expect(parseOptions(['--url', 'ws://localhost:9000/room']).url?.href).toBe('http://localhost:9000/room');
+  expect(parseOptions(['--url', 'wss://example.org']).url?.href).toBe('https://example.org/');
 });
 
 test('no more clients audit than there are', () => {
