@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Place } from './dialects/index.ts';
 import type { Snapshot, State } from './generator/generator.ts';
 import { RemoteGenerator } from './generator/remote.ts';
-import { type LoadOptions, Plan } from './load-options.ts';
+import type { LoadOptions } from './load-options.ts';
+import { Plan } from './plan.ts';
 import { judged, type LoadResult, measured } from './result.ts';
 import { readingsOf, type Usage, usageOf } from './usage.ts';
 

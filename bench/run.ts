@@ -21,7 +21,7 @@ export interface Run {
 }
 
 /** What is to be run: each of the trials, `repeat` times. */
-export interface Plan {
+export interface Schedule {
   readonly trials: readonly Trial[];
   readonly repeat: number;
   /** Told of a run that could not be had; without it that ends them all. */
@@ -63,7 +63,7 @@ export interface Doing {
  * Runs all that was asked for, in alternation: of what the machine does meanwhile each gets its share. Every other round goes
  * the other way, so that nobody always comes after the same one.
  */
-export async function runAll({ trials, repeat, failed }: Plan, watch: Watch): Promise<Run[]> {
+export async function runAll({ trials, repeat, failed }: Schedule, watch: Watch): Promise<Run[]> {
   const runs: Run[] = [];
   const began = performance.now();
   let done = 0;

@@ -1,6 +1,7 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import { type Dialect, dialects, type Place } from '../dialects/index.ts';
-import { type LoadOptions, Plan, random, UNKNOWN } from '../load-options.ts';
+import type { LoadOptions } from '../load-options.ts';
+import { Plan, random, UNKNOWN } from '../plan.ts';
 import { Audit, addTo, type Faults, isNone, none, type Violation } from './audit.ts';
 import { Churn } from './churn.ts';
 import { fill } from './fill.ts';

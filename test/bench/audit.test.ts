@@ -4,7 +4,7 @@ import { dialects } from '../../bench/dialects/index.ts';
 import { Audit, addTo, isNone, none } from '../../bench/generator/audit.ts';
 import type { Findings } from '../../bench/generator/generator.ts';
 import { messageOf } from '../../bench/generator/message.ts';
-import { UNKNOWN } from '../../bench/load-options.ts';
+import { UNKNOWN } from '../../bench/plan.ts';
 import { judged } from '../../bench/result.ts';
 
 const BYTES = 20;

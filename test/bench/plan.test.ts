@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type LoadSettings, Plan, random, UNKNOWN } from '../../bench/load-options.ts';
+import type { LoadSettings } from '../../bench/load-options.ts';
 import { parseOptions } from '../../bench/options.ts';
+import { Plan, random, UNKNOWN } from '../../bench/plan.ts';
 
 const standard = parseOptions([]).jobs[0]?.load as LoadSettings;
 const loads = fc
