@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Place } from './dialects/index.ts';
 import type { Snapshot, State } from './generator/generator.ts';
-import { RemoteGenerator } from './generator/remote.ts';
+import { type GeneratorLink, RemoteGenerator } from './generator/remote.ts';
 import type { LoadOptions } from './load-options.ts';
 import { Plan } from './plan.ts';
 import { judged, type LoadResult, measured } from './result.ts';
@@ -32,17 +32,22 @@ export class Load {
   readonly #options: LoadOptions;
   readonly #plan: Plan;
   readonly #restart: Surroundings['restart'];
-  readonly #generators: RemoteGenerator[];
+  readonly #generators: readonly GeneratorLink[];
   readonly #watch = new Watch(() => this.#usage());
   #pid: number | undefined;
   #phase: Progress['phase'] = 'connecting';
 
-  constructor(options: LoadOptions, { pid, restart }: Surroundings = {}) {
+  /** @param generator makes one of the load's generators; each in a process of its own unless given. */
+  constructor(
+    options: LoadOptions,
+    { pid, restart }: Surroundings = {},
+    generator = (share: number): GeneratorLink => new RemoteGenerator(options, share),
+  ) {
     this.#options = options;
     this.#plan = new Plan(options);
     this.#pid = pid;
     this.#restart = restart;
-    this.#generators = Array.from({ length: options.generators }, (_, share) => new RemoteGenerator(options, share));
+    this.#generators = Array.from({ length: options.generators }, (_, share) => generator(share));
   }
 
   /** How it goes; undefined once it has ended. */
@@ -161,7 +166,7 @@ export class Load {
     return usageOf(this.#pid === undefined ? { url } : { url, pid: this.#pid });
   }
 
-  #all<T>(ask: (generator: RemoteGenerator) => Promise<T>): Promise<T[]> {
+  #all<T>(ask: (generator: GeneratorLink) => Promise<T>): Promise<T[]> {
     return Promise.all(this.#generators.map(ask));
   }
 }

@@ -20,8 +20,18 @@ export interface Answer {
 const SOURCES = import.meta.url.endsWith('.ts');
 const ENTRY = fileURLToPath(new URL(SOURCES ? './process.ts' : './process.js', import.meta.url));
 
+/** A generator, wherever it is. */
+export interface GeneratorLink {
+  /** Calls a method there. Rejects with what it throws, and when the generator ends meanwhile. */
+  call<M extends keyof Generator>(
+    method: M,
+    ...args: Parameters<Generator[M]>
+  ): Promise<Awaited<ReturnType<Generator[M]>>>;
+  end(): void;
+}
+
 /** A generator in a process of its own. */
-export class RemoteGenerator {
+export class RemoteGenerator implements GeneratorLink {
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   #calls = 0;
@@ -42,7 +52,6 @@ export class RemoteGenerator {
     });
   }
 
-  /** Calls a method there. Rejects with what it throws, and when the process ends meanwhile. */
   call<M extends keyof Generator>(
     method: M,
     ...args: Parameters<Generator[M]>

@@ -31,7 +31,7 @@ try {
   const { values } = parseArgs({
     options: {
       report: { type: 'string', default: 'bench/out' },
-      seconds: { type: 'string', default: '1.4' },
+      seconds: { type: 'string', default: '1.2' },
       repeat: { type: 'string', default: '3' },
       only: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -72,7 +72,7 @@ async function compare(
   });
   const job = (name: string): Job => {
     const fewer = name === 'idle' ? { clients: IDLE } : {};
-    return jobOf(scenarioNamed(name), { seconds, warmUp: 0.5, patience: 3, ...fewer });
+    return jobOf(scenarioNamed(name), { seconds, warmUp: 0.4, patience: 3, ...fewer });
   };
   const trials = [...trialsOf(SIDE_BY_SIDE.map(job), [...ours, ...others]), ...trialsOf(OURS.map(job), [first])];
   const runs = await runAll(

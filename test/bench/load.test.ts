@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { Generator } from '../../bench/generator/generator.ts';
+import type { GeneratorLink } from '../../bench/generator/remote.ts';
 import { Load } from '../../bench/load.ts';
-import type { LoadSettings } from '../../bench/load-options.ts';
+import type { LoadOptions, LoadSettings } from '../../bench/load-options.ts';
 import { parseOptions } from '../../bench/options.ts';
 import { notices, ratesOf, sound } from '../../bench/report/rates.ts';
 import type { LoadResult } from '../../bench/result.ts';
@@ -39,6 +41,18 @@ async function faulty(deliver: Delivery): Promise<string> {
   return `http://127.0.0.1:${(wss.address() as AddressInfo).port}/ws`;
 }
 
+/** A load whose generator is in the process of the test: most need no other, which takes its time to start. */
+function loading(options: LoadOptions): Load {
+  const generator = (share: number): GeneratorLink => {
+    const here = new Generator(options, share);
+    return {
+      call: async (method, ...args) => (here[method] as (...args: unknown[]) => unknown)(...args) as never,
+      end() {},
+    };
+  };
+  return new Load(options, {}, generator);
+}
+
 const options: LoadSettings = {
   ...(parseOptions([]).jobs[0]?.load as LoadSettings),
   clients: 6,
@@ -57,7 +71,7 @@ test('a server that delivers everything is found sound, and what it delivered is
     deliveries++;
     send();
   });
-  const result = await new Load({ ...options, url }).run();
+  const result = await loading({ ...options, url }).run();
   expect(sound(result)).toBe(true);
   expect(result.audit.messages).toBe(deliveries);
   expect(result.deliveries).toBeGreaterThan(100);
@@ -69,7 +83,7 @@ test('a server that delivers everything is found sound, and what it delivered is
 
 test('an open loop sends at its rate, however long a message takes', async () => {
   const url = await faulty((send) => void setTimeout(send, 100));
-  const result = await new Load({ ...options, url, rate: 200, seconds: 0.5, warmUp: 0.2 }).run();
+  const result = await loading({ ...options, url, rate: 200, seconds: 0.5, warmUp: 0.2 }).run();
   expect(sound(result)).toBe(true);
   expect(result.messages / result.seconds).toBeGreaterThan(150);
   expect(result.messages / result.seconds).toBeLessThan(250);
@@ -95,7 +109,7 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
   ],
 ])('a server with messages that are %s is caught', async (fault, deliver) => {
   const url = await faulty(deliver);
-  const result = await new Load({ ...options, url }).run();
+  const result = await loading({ ...options, url }).run();
   expect(sound(result)).toBe(false);
   expect(result.audit[fault]).toBeGreaterThan(0);
   expect(notices(result, ratesOf(result, 6))[0]).toMatch(/^NOT SOUND: .* First: client \d heard/);
@@ -114,7 +128,7 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
   'of a client that nobody audits it is known how many messages it heard: one that is %s is caught',
   async (fault, deliver) => {
     const url = await faulty(deliver);
-    const result = await new Load({ ...options, audit: 0, url }).run();
+    const result = await loading({ ...options, audit: 0, url }).run();
     expect(sound(result)).toBe(false);
     expect(result.audit).toMatchObject({ clients: 0, [fault]: 1 });
     expect(result.audit.first).toMatch(/^client \d heard .* messages where .* were sent$/);
@@ -145,7 +159,7 @@ test('several generators are one load: what they send and hear is judged togethe
 
 test('a message that does not come back to its sender is noticed without an audit, and the others go on', async () => {
   const url = await faulty((send, client, count) => (client === 0 && count < 60 ? undefined : send()));
-  const result = await new Load({ ...options, url, audit: 0 }).run();
+  const result = await loading({ ...options, url, audit: 0 }).run();
   expect(result.unreturned).toBeGreaterThan(0);
   expect(sound(result)).toBe(false);
   expect(result.deliveries).toBeGreaterThan(100);
@@ -156,7 +170,7 @@ test('clients that the server closes are told by code, and have lost nothing', a
     send();
     if (client === 5 && count > 60) socket.close(4000);
   });
-  const result = await new Load({ ...options, url }).run();
+  const result = await loading({ ...options, url }).run();
   expect(result.closes).toEqual({ 4000: 1 });
   expect(sound(result)).toBe(true);
   expect(notices(result, ratesOf(result, 6))).toContainEqual(expect.stringContaining('closed 1 clients'));
@@ -164,7 +178,7 @@ test('clients that the server closes are told by code, and have lost nothing', a
 
 test('a generator without time left says that it was the bottleneck', async () => {
   const url = await faulty((send) => send());
-  const result = await new Load({ ...options, url }).run();
+  const result = await loading({ ...options, url }).run();
   const with_ = (busy: number) => ({ ...result, generator: { cpuSeconds: 1, busy } });
   const rates = ratesOf(result, 6);
   expect(notices(with_(0.5), { ...rates, serverBusy: 0.99 })).toEqual([]);
@@ -177,14 +191,14 @@ test('what a client had on its way when the server closed it may be lost: it was
     if (count < 60) send();
     else if (count < 66) socket.close(4000);
   });
-  const result = await new Load({ ...options, url }).run();
+  const result = await loading({ ...options, url }).run();
   expect(result.closes).toEqual({ 4000: 6 });
   expect(sound(result)).toBe(true);
 });
 
 test('who comes and goes is counted, and checks what it hears meanwhile', async () => {
   const url = await faulty((send) => send());
-  const result = await new Load({ ...options, churn: 50, seconds: 0.5, url }).run();
+  const result = await loading({ ...options, churn: 50, seconds: 0.5, url }).run();
   expect(result.came).toBeGreaterThan(15);
   expect(result.audit.clients).toBe(6 + result.came);
   expect(sound(result)).toBe(true);
@@ -237,7 +251,7 @@ test.each<[keyof LoadResult['audit'], Plant]>([
     for (const everyone of [true, false]) {
       const { url, faults } = await planted(plant, everyone);
       const many = { clients: 6, senders: 3, audit: 6, window: 400, seconds: 0.4, warmUp: 0.1 };
-      const result = await new Load({ ...options, ...many, url }).run();
+      const result = await loading({ ...options, ...many, url }).run();
       expect(faults()).toBeGreaterThan(0);
       expect(sound(result)).toBe(false);
       const { lost, repeated, swapped, unknown } = result.audit;
