@@ -2,20 +2,12 @@ import { expect, test } from 'vitest';
 import { simulateNative } from './native.ts';
 import { simulate } from './simulation.ts';
 
-const SEEDS = 1500;
-const NATIVE_SEEDS = 300;
+const SEEDS = 1000;
 
 test(`in ${SEEDS} lives of a Hub nothing is lost, repeated, swapped, handed over after a leave, or left to grow`, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const wrong = await simulate(seed);
     expect(wrong, `again with: npm run simulate -- --seed ${seed}`).toBeUndefined();
-  }
-}, 60_000);
-
-test(`in ${NATIVE_SEEDS} lives of rooms with a memory every session gets all that was said, once and in order, or is told what is missing`, async () => {
-  for (let seed = 1; seed <= NATIVE_SEEDS; seed++) {
-    const wrong = await simulateNative(seed);
-    expect(wrong, `again with: npm run simulate -- --native --seed ${seed}`).toBeUndefined();
   }
 }, 60_000);
 
