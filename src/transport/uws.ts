@@ -1,7 +1,6 @@
 import type * as UWS from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
 import { createRequire } from 'node:module';
-import { type AddressInfo, createServer } from 'node:net';
 import type { Close } from '../protocol/close-codes.ts';
 import type {
   Application,
@@ -15,6 +14,7 @@ import type {
   TransportOptions,
 } from './port.ts';
 import { DROPPED } from './port.ts';
+import { probe } from './probe.ts';
 import { clipReason, plainAddress } from './text.ts';
 import { readTls } from './tls.ts';
 import { chooseUws, glibcVersion } from './uws-release.ts';
@@ -34,6 +34,9 @@ export function loadUws(): { readonly factory: TransportFactory } | { readonly u
 const LAST_WORDS_MS = 250;
 const SLOW_LAST_WORDS_MS = 4_000;
 
+// uWebSockets.js lets go of who was sent away and takes nothing, after so long at the latest.
+const LINGER_MS = 16_000;
+
 // Longer than any wire's pongWait, so that it never ends a client. With 0 a socket that was sent away while it took nothing is
 // cut off at the next sweep of four seconds, and its close frame with it.
 const IDLE_SECONDS = 120;
@@ -46,9 +49,9 @@ interface Connection {
 
 type Ws = UWS.WebSocket<Connection>;
 
-/** Whether a socket was sent away that had not taken all it was sent: it lives on for some seconds. */
+/** When, by `performance.now()`, a socket was last sent away that had not taken all it was sent: it lives on for some seconds. */
 interface Leaving {
-  slowly: boolean;
+  slowlyAt: number;
 }
 
 class UwsSocket implements Socket {
@@ -77,7 +80,7 @@ class UwsSocket implements Socket {
   /** The close handler runs inside `end` and `close`, so the socket is dead before either is called. */
   close({ code, reason }: Close): void {
     const { ws } = this;
-    if (ws !== undefined && ws.getBufferedAmount() > 0) this.#leaving.slowly = true;
+    if (ws !== undefined && ws.getBufferedAmount() > 0) this.#leaving.slowlyAt = performance.now();
     this.ws = undefined;
     if (code === 1006) ws?.close();
     else if (code === 1005) ws?.end(0);
@@ -98,7 +101,7 @@ class UwsTransport implements Transport {
   readonly #uws: typeof UWS;
   readonly #application: Application;
   readonly #options: TransportOptions;
-  readonly #leaving: Leaving = { slowly: false };
+  readonly #leaving: Leaving = { slowlyAt: Number.NEGATIVE_INFINITY };
   /** The newest takes connections; those before it have an older certificate, and keep theirs. */
   readonly #apps: UWS.TemplatedApp[] = [];
   #listening: UWS.us_listen_socket | undefined;
@@ -153,7 +156,8 @@ class UwsTransport implements Transport {
 
   /** Not at once: who is still sending would lose its close frame with the connection. */
   finish(): void {
-    setTimeout(() => this.terminate(), this.#leaving.slowly ? SLOW_LAST_WORDS_MS : LAST_WORDS_MS);
+    const someoneIsSlow = performance.now() - this.#leaving.slowlyAt < LINGER_MS;
+    setTimeout(() => this.terminate(), someoneIsSlow ? SLOW_LAST_WORDS_MS : LAST_WORDS_MS);
   }
 
   terminate(): void {
@@ -315,21 +319,4 @@ function requestOf(res: UWS.HttpResponse, req: UWS.HttpRequest, exchange?: Excha
       return all;
     },
   };
-}
-
-/**
- * uWebSockets.js shares a taken port with its holder, and says only "no" where it cannot listen: a socket of Node's own asks
- * first, and fails with the reason. A port of its choice would be one that cannot be shared, so that is found here too.
- *
- * @returns the port.
- */
-function probe(host: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => {
-      const { port: free } = server.address() as AddressInfo;
-      server.close(() => resolve(free));
-    });
-  });
 }

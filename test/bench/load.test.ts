@@ -136,7 +136,7 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
 );
 
 test('several generators are one load: what they send and hear is judged together', async () => {
-  const [url, wrong] = [await faulty((send) => send()), 'swapped'];
+  const url = await faulty((send) => send());
   const result = await new Load({ ...options, generators: 3, url }).run();
   expect(sound(result)).toBe(true);
   expect(result.audit.clients).toBe(6);
@@ -154,7 +154,7 @@ test('several generators are one load: what they send and hear is judged togethe
     }
   });
   const unlike = await new Load({ ...options, window: 1, generators: 3, url: turned }).run();
-  expect(unlike.audit[wrong as 'swapped']).toBeGreaterThan(0);
+  expect(unlike.audit.swapped).toBeGreaterThan(0);
 });
 
 test('a message that does not come back to its sender is noticed without an audit, and the others go on', async () => {

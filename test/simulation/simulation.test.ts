@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { simulateNative } from './native.ts';
 import { simulate } from './simulation.ts';
 
-const SEEDS = 1000;
+const SEEDS = 2000;
 
 test(`in ${SEEDS} lives of a Hub nothing is lost, repeated, swapped, handed over after a leave, or left to grow`, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
