@@ -68,7 +68,7 @@ let clients = 0;
 const server = createServer((tcp) => {
   const client = new Client(`tcp-${++clients}`, lines, context);
   client.open(new LineSocket(tcp));
-  client.tell(`* hello ${client.id}, ${keepalive.clients.size} here\n`);
+  client.notify(`* hello ${client.id}, ${keepalive.clients.size} here\n`);
   client.pump.release();
   let rest = Buffer.alloc(0);
   tcp.on('data', (data) => {

@@ -10,8 +10,8 @@ import { addUserCommand } from './commands/user.ts';
 import { ConfigError } from './config/error.ts';
 import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
-import { serve } from './main.ts';
 import { createLog } from './observe/log.ts';
+import { serve } from './server/serve.ts';
 
 /** Something the user asked for cannot be done as asked: one line, exit 2. */
 const USAGE = 2;

@@ -2,7 +2,7 @@ import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import * as v from 'valibot';
 import { USER_BYTES } from '../protocol/v1.ts';
-import type { Authority, Known } from './authority.ts';
+import type { Authenticator, Principal } from './authenticator.ts';
 
 /** What tokens are signed with: what a server knows of it, and which algorithm fits. */
 export interface JwtKey {
@@ -31,7 +31,7 @@ const claims = v.object({
 const MOST = 8192;
 
 /** Who has a token that is signed, in force and names a user (`sub`) may come in, until it expires (`exp`). */
-export function jwtAuthority({ key, algorithms }: JwtKey, { issuer, audience }: JwtClaims = {}): Authority {
+export function jwtAuthenticator({ key, algorithms }: JwtKey, { issuer, audience }: JwtClaims = {}): Authenticator {
   const options = { algorithms: [...algorithms], ...(issuer && { issuer }), ...(audience && { audience }) };
   return {
     later: 'all',
@@ -47,7 +47,7 @@ export function jwtAuthority({ key, algorithms }: JwtKey, { issuer, audience }: 
   };
 }
 
-function knownBy(payload: unknown): Known {
+function knownBy(payload: unknown): Principal {
   const { sub: user, exp, rooms: grants } = v.parse(claims, payload);
   const known = { user, expires: exp * 1000 };
   if (grants === undefined) return known;

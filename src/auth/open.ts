@@ -1,9 +1,9 @@
 import { USER_BYTES } from '../protocol/v1.ts';
-import type { Authority } from './authority.ts';
+import type { Authenticator } from './authenticator.ts';
 import type { Tickets } from './tickets.ts';
 
 /** Everyone may come in, under the name that they give. A ticket only says which. */
-export function openAuthority(tickets: Tickets): Authority {
+export function openAuthenticator(tickets: Tickets): Authenticator {
   return {
     later: 'none',
     asks: 'nothing',

@@ -1,4 +1,4 @@
-import type { Authority, Known } from './authority.ts';
+import type { Authenticator, Principal } from './authenticator.ts';
 import { verifyPassword } from './passwords.ts';
 import type { Tickets } from './tickets.ts';
 import type { Users } from './users.ts';
@@ -15,7 +15,12 @@ const AT_ONCE = 1;
 const WAITING = 32;
 
 /** Who signs in with user name and password gets a ticket; nobody comes in without one. @param verify compares a password with a hash. */
-export function otpAuthority(users: Users, tickets: Tickets, attempts: Attempts, verify = verifyPassword): Authority {
+export function otpAuthenticator(
+  users: Users,
+  tickets: Tickets,
+  attempts: Attempts,
+  verify = verifyPassword,
+): Authenticator {
   const turn = createTurns(AT_ONCE, WAITING);
 
   const verified = async (username: string, password: string, address: string): Promise<boolean | 'limited'> => {
@@ -40,7 +45,7 @@ export function otpAuthority(users: Users, tickets: Tickets, attempts: Attempts,
       if (shown !== undefined) return tickets.known(shown);
       if (basic === undefined) return 'nobody';
       const [username, password] = basic;
-      return verified(username, password, address).then((answer): Known | 'false' | 'limited' => {
+      return verified(username, password, address).then((answer): Principal | 'false' | 'limited' => {
         if (answer === 'limited') return 'limited';
         return answer ? { user: username } : 'false';
       });

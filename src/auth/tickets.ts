@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Known } from './authority.ts';
+import type { Principal } from './authenticator.ts';
 
 // Nobody needs longer from the answer to the handshake.
 const LIVES_MS = 5_000;
@@ -30,7 +30,7 @@ export class Tickets {
   }
 
   /** Whose ticket it is: it is spent only when that is confirmed. `false` for one that is spent, too old or none. */
-  known(ticket: string): Known | 'false' {
+  known(ticket: string): Principal | 'false' {
     const held = this.#holders.get(ticket);
     if (held === undefined || held.until <= this.#now()) return 'false';
     return { user: held.user, confirm: () => this.#holders.delete(ticket) };

@@ -1,12 +1,11 @@
-import type { Notice } from '../hub/ports.ts';
-import type { Member } from '../hub/room.ts';
+import type { Eviction, Notice } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { errors } from '../protocol/v1.ts';
-import type { Socket, SocketListener } from '../transport/port.ts';
+import type { Socket, SocketListener } from '../transport/transport.ts';
 import type { Wire } from '../wire/wire.ts';
+import { both } from './authorizer.ts';
 import type { Identity, Term } from './identity.ts';
-import type { Keepalive } from './keepalive.ts';
-import { both } from './permit.ts';
+import type { Connection, Keepalive } from './keepalive.ts';
 import { type Reader, ReadPump, type ReadPumpContext } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
@@ -15,21 +14,18 @@ export interface ClientContext extends ReadPumpContext {
   readonly keepalive: Keepalive;
 }
 
-/** `opening` until it is in its rooms, `ready`, `closing` once the server has said goodbye, `closed`. */
+/** `opening` until it is in its rooms, `ready`, `closing` once the server has sent a close frame, `closed`. */
 export type ClientState = 'opening' | 'ready' | 'closing' | 'closed';
 
 /**
- * One connection. It listens to its socket, and it alone with its write pump touches it: the read pump takes what comes in
- * to the Hub, the write pump takes what the Hub hands it to the socket.
+ * Client is a middleman between one connection and the Hub. Its read pump takes messages from the socket to the Hub, its
+ * write pump takes frames from the Hub to the socket. No one else touches the socket.
  */
-export class Client implements Reader, SocketListener {
+export class Client implements Reader, SocketListener, Connection {
   readonly id: string;
   readonly user: string;
   readonly wire: Wire;
-  readonly memberships: Member[] = [];
   readonly pump: WritePump;
-  /** The round trip of the last ping, in milliseconds: its pong waited behind everything queued for this client. */
-  lag = 0;
   readonly #context: ClientContext;
   readonly #readPump: ReadPump;
   readonly #rooms: readonly string[];
@@ -37,14 +33,17 @@ export class Client implements Reader, SocketListener {
   readonly #onOpen: (() => void) | undefined;
   #address: string;
   #state: ClientState = 'opening';
+  /** How many of its first rooms it has joined. */
+  #joined = 0;
   #socket: Socket | undefined;
   /** What the server closed with. */
-  #goodbye: Close | undefined;
+  #closedWith: Close | undefined;
   #pingedAt: number;
   #pongBy: number;
+  #lag = 0;
   #term: Term | undefined;
 
-  /** @param id of the connection, or of the session that outlives it: a sender's ids are told apart by it. */
+  /** @param id of the connection, or of the session that outlives it. It is the scope of its messages' ids. */
   constructor(id: string, wire: Wire, context: ClientContext, identity: Identity = {}) {
     this.id = id;
     this.user = identity.user ?? id;
@@ -56,7 +55,8 @@ export class Client implements Reader, SocketListener {
     this.pump = new WritePump(wire, context.clock);
     this.#address = identity.address ?? '';
     this.#term = identity.term;
-    this.#readPump = new ReadPump(this, wire, context, identity.permit && both(identity.permit, context.permit));
+    const { authorizer } = identity;
+    this.#readPump = new ReadPump(this, wire, context, authorizer && both(authorizer, context.authorizer));
     this.#pingedAt = context.clock.now();
     this.#pongBy = this.#pingedAt + wire.pongWait;
   }
@@ -65,9 +65,14 @@ export class Client implements Reader, SocketListener {
     return this.#state;
   }
 
-  /** Where it comes from; empty before it is open. */
+  /** Its address; empty before it is open. */
   get address(): string {
     return this.#address;
+  }
+
+  /** Round trip of the last ping, in milliseconds. Its pong waited behind everything queued for this client. */
+  get lag(): number {
+    return this.#lag;
   }
 
   get closed(): boolean {
@@ -82,7 +87,7 @@ export class Client implements Reader, SocketListener {
     keepalive.add(this);
     this.#address ||= socket.remoteAddress;
     hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: this.#address });
-    if (this.#welcome) this.notify(this.#welcome);
+    if (this.#welcome) this.reply(this.#welcome);
     const close = this.#readPump.open(this.#rooms);
     if (close) this.end(close);
     else if (this.#rooms.length === 0) this.#state = 'ready';
@@ -98,34 +103,34 @@ export class Client implements Reader, SocketListener {
     if (this.pump.resume()) this.#context.hub.drained(this);
   }
 
-  /** Any pong keeps the client alive; the one that answers the last ping tells its lag. */
+  /** Any pong extends the deadline; the pong that answers the last ping measures the lag. */
   pong(payload: Uint8Array): void {
     const { clock, keepalive } = this.#context;
     const now = clock.now();
     this.#pongBy = now + this.wire.pongWait;
-    if (keepalive.sentAt(payload) === this.#pingedAt) this.lag = now - this.#pingedAt;
+    if (keepalive.sentAt(payload) === this.#pingedAt) this.#lag = now - this.#pingedAt;
   }
 
-  /** The socket is gone. */
+  /** The socket is closed. */
   close(code: number, reason: string): void {
     if (this.#state === 'closed') return;
     this.#leave();
     this.#state = 'closed';
     this.#socket = undefined;
     this.#context.keepalive.remove(this);
-    const by = this.#goodbye ? 'server' : 'peer';
-    const close = this.#goodbye ?? { code, reason };
-    const from = { client: this.id, wire: this.wire.name, remoteAddress: this.#address };
-    this.#context.hub.events.emit('disconnected', { ...from, close, by });
+    const by = this.#closedWith ? 'server' : 'peer';
+    const close = this.#closedWith ?? { code, reason };
+    const connection = { client: this.id, wire: this.wire.name, remoteAddress: this.#address };
+    this.#context.hub.events.emit('disconnected', { ...connection, close, by });
   }
 
-  /** Says goodbye. What this wire says for `close` is what the close frame, the log and the metric show. */
+  /** Closes the connection. The close frame, the log and the metric all show what this wire makes of `close`. */
   end(close: Close): void {
     if (this.closed) return;
     this.#leave();
     this.#state = 'closing';
-    this.#goodbye = this.wire.goodbye(close);
-    this.#socket?.close(this.#goodbye);
+    this.#closedWith = this.wire.closeFrame(close);
+    this.#socket?.close(this.#closedWith);
   }
 
   refresh(token: string): void {
@@ -133,49 +138,49 @@ export class Client implements Reader, SocketListener {
     void (term?.refresh(token) ?? Promise.resolve(undefined)).then((until) => {
       if (this.closed) return;
       if (term === undefined || until === undefined) {
-        this.notify({ t: 'error', code: 'bad_token', ...errors.bad_token });
+        this.reply({ t: 'error', code: 'bad_token', ...errors.bad_token });
         return;
       }
       this.#term = { ...term, until };
       const expiresIn = Math.floor((until - this.#context.clock.now()) / 1000);
-      this.notify({ t: 'authenticated', user: this.user, expiresIn });
+      this.reply({ t: 'authenticated', user: this.user, expiresIn });
     });
   }
 
-  tell(line: string): void {
-    if (!this.closed && !this.pump.tell(line)) this.end(closes.slowConsumer);
+  notify(line: string): void {
+    if (!this.closed && !this.pump.queue(line)) this.end(closes.slowConsumer);
   }
 
-  notify(notice: Notice): void {
-    if (!this.wire.tells.has(notice.t)) return;
-    this.tell(this.wire.notice(notice));
+  reply(notice: Notice): void {
+    if (!this.wire.notices.has(notice.t)) return;
+    this.notify(this.wire.encodeNotice(notice));
     this.pump.release();
   }
 
-  /** Sends it away in an orderly end, to come back after so many milliseconds. */
   goAway(reconnectIn: number): void {
-    if (!this.closed) this.notify({ t: 'drain', reconnectIn });
+    if (!this.closed) this.reply({ t: 'drain', reconnectIn });
     this.end(closes.goingAway);
   }
 
-  joined(_member: Member, _recovered: boolean): void {
-    if (this.#state === 'opening' && this.memberships.length >= this.#rooms.length) this.#state = 'ready';
+  joined(_room: string, _recovered: boolean): void {
+    if (this.#state === 'opening' && ++this.#joined >= this.#rooms.length) this.#state = 'ready';
   }
 
-  evict(close: Close, member: Member): void {
+  evict(close: Close, at: Eviction | undefined): void {
     if (this.closed) return;
-    const { room, cursor, behind } = member;
-    const at = { room: room.name, epoch: room.epoch, seq: cursor };
-    this.#context.hub.events.emit('evicted', { client: this.id, ...at, records: behind, why: close.reason });
-    this.end({ code: close.code, reason: `${close.reason}; resume ${room.epoch} after ${cursor}` });
+    if (at === undefined) {
+      this.end(close);
+      return;
+    }
+    this.#context.hub.events.emit('evicted', { client: this.id, ...at, why: close.reason });
+    this.end({ code: close.code, reason: `${close.reason}; resume ${at.epoch} after ${at.seq}` });
   }
 
-  /** Does what is due at `now`: sends a ping, or ends a client that does not answer or takes nothing. */
   tend(now: number, ping: Uint8Array): void {
     if (this.closed) return;
     if (now >= this.#pongBy) this.end(closes.pongTimeout);
     else if (this.#term !== undefined && now >= this.#term.until) this.end(closes.tokenExpired);
-    else if (this.pump.stalledFor(now) >= this.wire.writeWait) this.#evictFurthest();
+    else if (this.pump.stalledFor(now) >= this.wire.writeWait) this.#context.hub.stalled(this);
     else if (now - this.#pingedAt >= this.wire.pingPeriod) {
       this.#pingedAt = now;
       this.#socket?.ping(ping);
@@ -186,11 +191,5 @@ export class Client implements Reader, SocketListener {
     if (this.closed) return;
     this.pump.close();
     this.#context.hub.unregister(this);
-  }
-
-  #evictFurthest(): void {
-    const furthest = this.memberships.toSorted((a, b) => b.behind - a.behind)[0];
-    if (furthest) this.evict(closes.writeTimeout, furthest);
-    else this.end(closes.writeTimeout);
   }
 }

@@ -1,27 +1,27 @@
-import type { Notice } from '../hub/ports.ts';
-import type { Permit } from './permit.ts';
+import type { Notice } from '../hub/subscriber.ts';
+import type { Authorizer } from './authorizer.ts';
 
-/** Who a client is, where it is more than a connection with a number. */
+/** Everything about a client that its connection alone does not tell. */
 export interface Identity {
-  /** What others know it by; its id unless given. */
+  /** Name by which others know it. @default its id */
   readonly user?: string;
-  /** Rooms that it is in from the start; those of its wire unless given. */
+  /** Rooms that it joins when it opens. @default those of its wire */
   readonly rooms?: readonly string[];
-  /** What it is told first. */
+  /** The first notice that it gets. */
   readonly welcome?: Notice;
-  /** What it may do, where not everyone may do the same. */
-  readonly permit?: Permit;
+  /** Decides what this client may do, beside the authorizer of all clients. */
+  readonly authorizer?: Authorizer;
   readonly term?: Term;
-  /** Is called when its connection is open: one that was let in may be gone before that. */
+  /** Called when its connection is open: an accepted handshake may be gone before that. */
   readonly onOpen?: () => void;
-  /** Where it comes from; as its socket says unless given. */
+  /** Its address. @default that of its socket */
   readonly address?: string;
 }
 
-/** How long it may stay, and by what it may stay longer. */
+/** How long a client may stay, and how it stays longer. */
 export interface Term {
-  /** By the Hub's clock. */
+  /** By the Hub's clock, in milliseconds. */
   readonly until: number;
-  /** @returns until when a new token lets it stay; undefined when it is no good. */
+  /** Verifies a new token. @returns the new end of the term, or undefined for an invalid token. */
   readonly refresh: (token: string) => Promise<number | undefined>;
 }

@@ -1,53 +1,58 @@
-import type { Clock, Scheduler } from '../hub/ports.ts';
-import type { Client } from './client.ts';
+import type { Clock, Scheduler } from '../hub/time.ts';
 
-const SECOND = 1000;
+/** A client, as the shared timer and an orderly shutdown see it. */
+export interface Connection {
+  /** Does what is due at `now`, in milliseconds of the clock. `ping` is this tick's payload. */
+  tend(now: number, ping: Uint8Array): void;
+  /** Closes it for a restart. It should come back after `reconnectIn` milliseconds. */
+  goAway(reconnectIn: number): void;
+}
 
 /**
- * One timer for all clients: at each tick every client is asked for what is due. A ping carries the time of its tick, so
- * all clients that are pinged in one share its bytes.
+ * One timer for all clients, instead of one each. A ping carries the time of its tick, so clients that are pinged in one
+ * tick share its bytes.
  */
 export class Keepalive {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
-  readonly #tick: number;
-  readonly #clients = new Set<Client>();
-  #cancel: (() => void) | undefined;
+  readonly #tickMs: number;
+  readonly #clients = new Set<Connection>();
+  #cancelTimer: (() => void) | undefined;
 
-  /** @param tick milliseconds between two ticks: how late a ping or a deadline may be. */
-  constructor(clock: Clock, scheduler: Scheduler, tick = SECOND) {
+  /** @param tickMs milliseconds between two ticks: how late a ping or a deadline may be. */
+  constructor(clock: Clock, scheduler: Scheduler, tickMs = 1000) {
     this.#clock = clock;
     this.#scheduler = scheduler;
-    this.#tick = tick;
+    this.#tickMs = tickMs;
   }
 
-  /** The clients that are connected. */
-  get clients(): ReadonlySet<Client> {
+  /** The connected clients. */
+  get clients(): ReadonlySet<Connection> {
     return this.#clients;
   }
 
-  add(client: Client): void {
+  add(client: Connection): void {
     this.#clients.add(client);
-    this.#cancel ??= this.#next();
+    this.#cancelTimer ??= this.#scheduleTick();
   }
 
-  remove(client: Client): void {
+  remove(client: Connection): void {
     this.#clients.delete(client);
   }
 
-  /** The time that a ping with this payload was sent at; NaN for a payload that is none of ours. */
+  /** Returns when a ping with this payload was sent, by the clock; NaN for a payload that is not ours. */
   sentAt(payload: Uint8Array): number {
     if (payload.byteLength !== 8) return Number.NaN;
     return new DataView(payload.buffer, payload.byteOffset, 8).getFloat64(0);
   }
 
-  #next(): () => void {
-    return this.#scheduler.after(this.#tick, () => {
+  #scheduleTick(): () => void {
+    return this.#scheduler.after(this.#tickMs, () => {
       const now = this.#clock.now();
       const ping = new Uint8Array(8);
       new DataView(ping.buffer).setFloat64(0, now);
       for (const client of this.#clients) client.tend(now, ping);
-      this.#cancel = this.#clients.size > 0 ? this.#next() : undefined;
+      this.#cancelTimer = this.#clients.size > 0 ? this.#scheduleTick() : undefined;
     });
   }
 }

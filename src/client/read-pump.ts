@@ -1,45 +1,51 @@
 import type { Hub } from '../hub/hub.ts';
-import type { Clock, Notice, Subscriber } from '../hub/ports.ts';
+import type { Notice, Subscriber } from '../hub/subscriber.ts';
+import type { Clock } from '../hub/time.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { type ErrorCode, errors } from '../protocol/v1.ts';
-import type { Command, Said, Wire } from '../wire/wire.ts';
-import { type Permit, Turnstile, type Verdict } from './permit.ts';
-import { type Rate, TokenBucket } from './rate.ts';
+import type { Command, Publication, Wire } from '../wire/wire.ts';
+import { ALLOWED, type Authorizer, CommandQueue, closeFor, type Decision, type Denied } from './authorizer.ts';
+import { allOf, type NowOrLater } from './now-or-later.ts';
+import { type RateLimit, TokenBucket } from './rate-limit.ts';
 
-/** What a read pump needs. */
+/** What all read pumps share. */
 export interface ReadPumpContext {
   readonly hub: Hub;
   readonly clock: Clock;
-  /** Undefined: as much as it likes. */
-  readonly publishRate: Rate | undefined;
-  /** What all connections of one address or one user share of it, if they do. */
-  readonly shares?: { take(client: Pick<Reader, 'user' | 'address'>): boolean };
-  /** Absent: everyone may do everything. */
-  readonly permit?: Permit;
+  /** Messages that each client may send. */
+  readonly publishRate: RateLimit;
+  /** Limits that the connections of one address or one user share. @default no such limits */
+  readonly sharedLimits?: { take(client: Pick<Reader, 'user' | 'address'>): boolean };
+  /** Decides what clients may do. @default everything is allowed */
+  readonly authorizer?: Authorizer;
 }
 
-/** Whose read pump it is. */
+/** The client of a read pump. */
 export interface Reader extends Subscriber {
   readonly address: string;
-  /** Tells it something at once; a wire without notices says nothing. */
-  notify(notice: Notice): void;
+  /** Sends a notice without waiting for a turn of the Hub. Does nothing where the wire cannot express it. */
+  reply(notice: Notice): void;
   end(close: Close): void;
-  /** Shows a new token, and is told what comes of it. */
+  /** Verifies a new token, and replies with the result. */
   refresh(token: string): void;
 }
 
 /** Rooms that one client may be in. */
 export const MAX_ROOMS = 128;
 
-// Joins and the like are no messages, but cost something too: so many for each message that is allowed.
-const REQUESTS_A_MESSAGE = 5;
+// Requests are not messages, but cost something too: so many are allowed for each message.
+const REQUESTS_PER_MESSAGE = 5;
 
-// Who is refused this often in a row does not listen.
-const REFUSALS = 100;
+// A client that is refused this often in a row ignores its errors: it is closed.
+const MAX_REFUSALS = 100;
+
+type Join = Extract<Command, { kind: 'join' }>;
+type Request = Extract<Command, { kind: 'join' | 'leave' | 'signal' | 'history' | 'ack' | 'ping' | 'auth' }>;
 
 /**
- * Takes what a client sends to the Hub: size, decoding, membership, rate, mailbox. It never throws, whatever the bytes. What
- * the Hub cannot have is answered with an error where the wire has one, and ends the client where not.
+ * ReadPump pumps messages from the socket to the Hub: it checks their size, decodes them, checks membership, permission and
+ * rate, and posts them. It never throws, whatever the bytes. A refused command is answered with an error where the wire has
+ * errors, and closes the client where it has none.
  */
 export class ReadPump {
   readonly #client: Reader;
@@ -47,209 +53,197 @@ export class ReadPump {
   readonly #context: ReadPumpContext;
   readonly #messages: TokenBucket | undefined;
   readonly #requests: TokenBucket | undefined;
-  /** The rooms that it asked to be in and did not leave; undefined where the wire decides on them. */
+  /** The rooms that the client has asked to join and not left; undefined where the wire decides on them. */
   readonly #rooms: Set<string> | undefined;
-  /** The room that it is in, where the wire's clients are in one at a time. */
+  /** The client's current room, in wires whose clients are in one room at a time. */
   #room = '';
-  readonly #permit: Permit | undefined;
-  /** Undefined where nobody is asked. */
-  readonly #turnstile: Turnstile | undefined;
+  readonly #authorizer: Authorizer | undefined;
+  /** Undefined without an authorizer. */
+  readonly #queue: CommandQueue | undefined;
   #refusals = 0;
 
-  /** @param permit is asked before it does something; absent: everyone may do everything. */
-  constructor(client: Reader, wire: Wire, context: ReadPumpContext, permit = context.permit) {
+  /** @param authorizer decides for this client. */
+  constructor(client: Reader, wire: Wire, context: ReadPumpContext, authorizer = context.authorizer) {
     this.#client = client;
     this.#wire = wire;
     this.#context = context;
-    this.#rooms = wire.tells.has('joined') ? new Set() : undefined;
-    this.#permit = permit;
-    this.#turnstile = permit && new Turnstile((command) => this.#take(command), client);
+    this.#rooms = wire.notices.has('joined') ? new Set() : undefined;
+    this.#authorizer = authorizer;
+    this.#queue = authorizer && new CommandQueue((command) => this.#run(command), client);
     const { publishRate: rate, clock } = context;
-    if (!rate) return;
+    if (rate === 'off') return;
     this.#messages = new TokenBucket(rate, clock);
     if (!this.#rooms) return;
-    const { perSecond, burst } = rate;
-    this.#requests = new TokenBucket(
-      { perSecond: perSecond * REQUESTS_A_MESSAGE, burst: burst * REQUESTS_A_MESSAGE },
-      clock,
-    );
+    const [perSecond, burst] = [rate.perSecond * REQUESTS_PER_MESSAGE, rate.burst * REQUESTS_PER_MESSAGE];
+    this.#requests = new TokenBucket({ perSecond, burst }, clock);
   }
 
-  /** Asks for the rooms that the client is in from the start. @returns why it must be closed, or undefined. */
+  /** Joins the client's first rooms. @returns why it must be closed, or undefined. */
   open(rooms: readonly string[]): Close | undefined {
-    const permit = this.#permit;
-    const answers = rooms.map((room) => permit?.join?.(this.#client, room) ?? true);
-    const late = answers.some((answer) => answer instanceof Promise);
-    return this.#ask(late ? Promise.all(answers) : (answers as Verdict[]), (verdicts) => {
+    const decisions = allOf(rooms.map((room) => this.#authorizer?.join?.(this.#client, room) ?? ALLOWED));
+    return this.#await(decisions, (decisions) => {
       for (const [i, room] of rooms.entries()) {
-        const close = this.#enter({ room, history: 0 }, verdicts[i] as Verdict);
+        const close = this.#register({ room, history: 0 }, decisions[i] as Decision);
         if (close) return close;
       }
       return undefined;
     });
   }
 
-  /** @returns why the client must be closed, or undefined when it stays. The bytes live only during the call. */
+  /** Reads a frame. The bytes are valid only during the call. @returns why the client must be closed, or undefined. */
   message(data: Uint8Array, binary: boolean): Close | undefined {
     if (data.byteLength > this.#wire.maxMessageSize) return closes.messageTooBig;
     for (const command of this.#wire.decode(data, binary)) {
-      const close = this.#turnstile === undefined ? this.#take(command) : this.#pass(this.#turnstile, command);
+      const close = this.#queue === undefined ? this.#run(command) : this.#enqueue(this.#queue, command);
       if (close) return close;
     }
     return undefined;
   }
 
-  #pass(turnstile: Turnstile, command: Command): Close | undefined {
-    return turnstile.full ? this.#refuse('busy', closes.busy, nameOf(command)) : turnstile.pass(command);
+  #enqueue(queue: CommandQueue, command: Command): Close | undefined {
+    return queue.full ? this.#refuse('busy', closes.busy, subjectOf(command)) : queue.add(command);
   }
 
-  #ask<T>(answer: T | Promise<T>, goOn: (answer: T) => Close | undefined): Close | undefined {
-    return this.#turnstile === undefined ? goOn(answer as T) : this.#turnstile.ask(answer, goOn);
+  #await<T>(answer: NowOrLater<T>, next: (answer: T) => Close | undefined): Close | undefined {
+    return this.#queue === undefined ? next(answer as T) : this.#queue.await(answer, next);
   }
 
-  #take(command: Command): Close | undefined {
-    if (command.kind === 'broadcast') {
-      return this.#broadcast(command.room === '' ? { ...command, room: this.#room } : command);
+  #run(command: Command): Close | undefined {
+    switch (command.kind) {
+      case 'broadcast':
+        return this.#publish(command.room === '' ? { ...command, room: this.#room } : command);
+      case 'change':
+      case 'nothing':
+        if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, subjectOf(command));
+        return command.kind === 'change' ? this.#change(command.room) : undefined;
+      case 'violation':
+        return command.close;
+      case 'refusal':
+        return this.#refuse(command.code, closes.protocolError, command);
+      default:
+        if (this.#requests?.take() === false) {
+          return this.#refuse('rate_limited', closes.rateExceeded, subjectOf(command));
+        }
+        return this.#request(command);
     }
-    if (command.kind === 'change' || command.kind === 'nothing') {
-      if (!this.#maySay()) return this.#refuse('rate_limited', closes.rateExceeded, nameOf(command));
-      return command.kind === 'change' ? this.#change(command.room) : undefined;
-    }
-    if (command.kind === 'violation') return command.close;
-    if (command.kind === 'refusal') return this.#refuse(command.code, closes.protocolError, command);
-    if (this.#requests?.take() === false) return this.#refuse('rate_limited', closes.rateExceeded, nameOf(command));
-    return this.#request(command);
   }
 
-  #maySay(): boolean {
+  #takeMessage(): boolean {
     if (this.#messages === undefined) return true;
-    return this.#messages.take() && this.#context.shares?.take(this.#client) !== false;
+    return this.#messages.take() && this.#context.sharedLimits?.take(this.#client) !== false;
   }
 
-  #broadcast(said: Said): Close | undefined {
-    const permit = this.#permit;
-    if (this.#rooms?.has(said.room) === false) return this.#refuse('not_member', closes.protocolError, said);
-    if (!this.#maySay()) return this.#refuse('rate_limited', closes.rateExceeded, said);
-    return permit?.send
-      ? this.#ask(permit.send(this.#client, said), (verdict) => this.#say(said, verdict))
-      : this.#say(said, true);
+  #publish(publication: Publication): Close | undefined {
+    const authorizer = this.#authorizer;
+    if (this.#rooms?.has(publication.room) === false) {
+      return this.#refuse('not_member', closes.protocolError, publication);
+    }
+    if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, publication);
+    if (authorizer?.send === undefined) return this.#broadcast(publication);
+    return this.#await(authorizer.send(this.#client, publication), (decision) =>
+      decision.kind === 'allowed' ? this.#broadcast(publication) : this.#deny(decision, publication),
+    );
   }
 
-  #say(said: Said, verdict: Verdict): Close | undefined {
-    const { room, id, data, json, bytes } = said;
+  #broadcast(publication: Publication): Close | undefined {
+    const { room, id, data, json, bytes } = publication;
     const { id: sender, user: from } = this.#client;
-    if (verdict !== true) return this.#forbid(verdict, said);
-    const taken = this.#context.hub.broadcast({ room, from, sender, id, data, json, bytes, by: this.#client });
-    return this.#answered(taken, said);
+    const posted = this.#context.hub.broadcast({ room, from, sender, id, data, json, bytes, by: this.#client });
+    return this.#posted(posted, publication);
   }
 
-  #request(
-    command: Exclude<Command, { kind: 'broadcast' | 'violation' | 'refusal' | 'change' | 'nothing' }>,
-  ): Close | undefined {
+  #request(command: Request): Close | undefined {
     const { hub } = this.#context;
     const client = this.#client;
     if (command.kind === 'ping') {
-      client.notify({ t: 'pong' });
-      return this.#answered(true, {});
+      client.reply({ t: 'pong' });
+      return this.#posted(true, {});
     }
     if (command.kind === 'auth') {
       client.refresh(command.token);
       return undefined;
     }
     const { room } = command;
-    if (command.kind === 'join') return this.#join(room, command);
-    if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, nameOf(command));
+    if (command.kind === 'join') return this.#join(command);
+    if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, subjectOf(command));
     switch (command.kind) {
       case 'leave': {
-        const taken = hub.unregister(client, room);
-        if (taken) this.#rooms?.delete(room);
-        return this.#answered(taken, { room });
+        const posted = hub.unregister(client, room);
+        if (posted) this.#rooms?.delete(room);
+        return this.#posted(posted, { room });
       }
       case 'signal': {
-        if (!this.#maySay()) return this.#refuse('rate_limited', closes.rateExceeded, { room });
+        if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, { room });
         const signal = { t: 'signal', room, from: client.user, data: command.data } as const;
-        return this.#answered(hub.signal({ room, from: client.user, signal, by: client }), { room });
+        return this.#posted(hub.signal({ room, from: client.user, signal, by: client }), { room });
       }
       case 'history': {
         const { id, before, after, limit } = command;
-        return this.#answered(hub.history({ subscriber: client, room, id, before, after, limit }), nameOf(command));
+        return this.#posted(hub.history({ subscriber: client, room, id, before, after, limit }), subjectOf(command));
       }
       case 'ack':
-        return this.#ack(room, command.seq);
+        return this.#posted(hub.acknowledge(client, room, command.seq), { room });
     }
   }
 
-  #join(room: string, command: Extract<Command, { kind: 'join' }>): Close | undefined {
-    const permit = this.#permit;
+  #join(command: Join): Close | undefined {
+    const { room } = command;
     if (this.#rooms?.has(room) === false && this.#rooms.size >= MAX_ROOMS) {
       return this.#refuse('too_many_rooms', closes.protocolError, { room });
     }
-    const answer = permit?.join?.(this.#client, room) ?? true;
-    return this.#ask(answer, (verdict) => this.#enter(command, verdict));
+    const decision = this.#authorizer?.join?.(this.#client, room) ?? ALLOWED;
+    return this.#await(decision, (decision) => this.#register(command, decision));
   }
 
   #change(room: string): Close | undefined {
     if (room === this.#room) return undefined;
     const { hub } = this.#context;
-    return this.#ask(this.#permit?.join?.(this.#client, room) ?? true, (verdict) => {
-      if (verdict === true && !hub.unregister(this.#client, this.#room)) return this.#refuse('busy', closes.busy, {});
-      return this.#enter({ room, history: 0 }, verdict);
+    return this.#await(this.#authorizer?.join?.(this.#client, room) ?? ALLOWED, (decision) => {
+      const allowed = decision.kind === 'allowed';
+      if (allowed && !hub.unregister(this.#client, this.#room)) return this.#refuse('busy', closes.busy, {});
+      return this.#register({ room, history: 0 }, decision);
     });
   }
 
-  #enter(
-    { room, since, history }: Omit<Extract<Command, { kind: 'join' }>, 'kind'>,
-    verdict: Verdict,
-  ): Close | undefined {
-    if (verdict !== true) return this.#forbid(verdict, { room });
-    const taken = this.#context.hub.register(this.#client, room, since, history);
-    if (taken) this.#rooms?.add(room);
+  #register({ room, since, history }: Omit<Join, 'kind'>, decision: Decision): Close | undefined {
+    if (decision.kind === 'denied') return this.#deny(decision, { room });
+    const posted = this.#context.hub.register(this.#client, room, since, history);
+    if (posted) this.#rooms?.add(room);
     this.#room = room;
-    return this.#answered(taken, { room });
+    return this.#posted(posted, { room });
   }
 
-  /** Of what it was not handed it cannot have shown anything. */
-  #ack(room: string, seq: number): Close | undefined {
-    const member = this.#client.memberships.find((one) => one.room.name === room);
-    if (member && seq > member.cursor) return this.#refuse('bad_field', closes.protocolError, { room });
-    if (member && seq > member.acked) {
-      member.acked = seq;
-      this.#context.hub.events.emit('shown', { client: this.#client.id, user: this.#client.user, room, seq });
-    }
-    return this.#answered(true, {});
-  }
-
-  #answered(taken: boolean, named: Named): Close | undefined {
-    if (!taken) return this.#refuse('busy', closes.busy, named);
+  #posted(posted: boolean, subject: Subject): Close | undefined {
+    if (!posted) return this.#refuse('busy', closes.busy, subject);
     this.#refusals = 0;
     return undefined;
   }
 
-  #forbid({ code, message }: Exclude<Verdict, true>, named: Named): Close | undefined {
-    return this.#refuse(code, code === 'forbidden' ? closes.forbidden : closes.busy, named, message);
+  #deny(denied: Denied, subject: Subject): Close | undefined {
+    return this.#refuse(denied.code, closeFor(denied), subject, denied.message);
   }
 
-  /** @param close for a client whose wire knows no errors. @returns it, or what a client gets that does not listen. */
+  /** @param close for a client whose wire has no errors. @returns why the client must be closed, or undefined. */
   #refuse(
     code: ErrorCode,
     close: Close,
-    { id, room }: Named,
+    { id, room }: Subject,
     message: string = errors[code].message,
   ): Close | undefined {
-    if (!this.#wire.tells.has('error')) return close;
-    if (++this.#refusals > REFUSALS) return code === 'rate_limited' ? closes.rateExceeded : closes.protocolError;
-    this.#client.notify({ t: 'error', code, ...errors[code], message, ...(id && { id }), ...(room && { room }) });
+    if (!this.#wire.notices.has('error')) return close;
+    if (++this.#refusals > MAX_REFUSALS) return code === 'rate_limited' ? closes.rateExceeded : closes.protocolError;
+    this.#client.reply({ t: 'error', code, ...errors[code], message, ...(id && { id }), ...(room && { room }) });
     return undefined;
   }
 }
 
 /** What an error is about. */
-interface Named {
+interface Subject {
   readonly id?: string;
   readonly room?: string;
 }
 
-function nameOf(command: Command): Named {
-  const { room, id } = command as Named;
+function subjectOf(command: Command): Subject {
+  const { room, id } = command as Subject;
   return { ...(room !== undefined && { room }), ...(id !== undefined && { id }) };
 }

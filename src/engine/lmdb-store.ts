@@ -1,5 +1,5 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
-import type { LogRecord } from '../hub/ports.ts';
+import type { LogRecord } from '../hub/log.ts';
 
 /** How much of each room is kept: what is older, and what is more than so many bytes, goes. The newest record always stays. */
 export interface Retention {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { statfsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Draft, Engine, EngineListener, LogRecord, Position } from '../hub/ports.ts';
+import type { Draft, Engine, EngineListener, Position } from '../hub/engine.ts';
+import type { LogRecord } from '../hub/log.ts';
 import { Journal } from './journal.ts';
 import { type Extent, LmdbStore, type Part, type Retention } from './lmdb-store.ts';
 

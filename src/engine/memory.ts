@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Draft, Engine, EngineListener, LogRecord, Position } from '../hub/ports.ts';
+import type { Draft, Engine, EngineListener, Position } from '../hub/engine.ts';
+import type { LogRecord } from '../hub/log.ts';
 
 interface RoomLog {
   readonly epoch: string;

@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
-import type { Authority } from '../auth/authority.ts';
-import type { HttpRequest, HttpResponse } from '../transport/port.ts';
-import { json, plainText, tooMany, unauthorized } from './answers.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
+import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { json, plainText, tooMany, unauthorized } from './responses.ts';
 
 export const LOGIN_PATH = '/login';
 
 const MOST = 4096;
 
-type SignIn = Authority['signIn'];
+type SignIn = Authenticator['signIn'];
 
 /** Answers `{ username, password }` with a ticket for one handshake, `{ otp }`. */
 export function createLogin(signIn: SignIn, addressOf: (request: HttpRequest) => string) {

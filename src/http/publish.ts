@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import type { Known, Unknown } from '../auth/authority.ts';
-import type { HttpRequest, HttpResponse } from '../transport/port.ts';
-import type { Posted, Publishing } from '../wire/wire.ts';
-import { type Entry, plainText, tooMany, unauthorized } from './answers.ts';
+import type { Principal, Unknown } from '../auth/authenticator.ts';
+import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+import type { HttpPost, Publishing } from '../wire/wire.ts';
+import { type Admission, plainText, tooMany, unauthorized } from './responses.ts';
 
 export const PUBLISH_PATH = '/publish';
 
@@ -13,11 +13,11 @@ export interface PublishOptions {
   /** Waits until this address may send. @returns false when too much of it waits already. */
   readonly turn: (address: string) => Promise<boolean>;
   /** Finds out who posts. The request is read before it returns. */
-  readonly identify: (request: HttpRequest) => Known | Unknown | Promise<Known | Unknown>;
+  readonly identify: (request: HttpRequest) => Principal | Unknown | Promise<Principal | Unknown>;
   /** Reads the request for the program that runs the server. @returns what asks it who may come, and as whom. */
-  readonly hook: (request: HttpRequest) => () => Entry | Promise<Entry>;
+  readonly hook: (request: HttpRequest) => () => Admission | Promise<Admission>;
   /** Says it. @returns the refusal, or undefined once it is in the room's log. */
-  readonly say: (posted: Posted, known: Known) => Promise<HttpResponse | undefined>;
+  readonly say: (posted: HttpPost, known: Principal) => Promise<HttpResponse | undefined>;
 }
 
 /** Answers a POST to `/publish`: once the message is in its room's log, or with the reason why it never will be. */

@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import type { Asks } from '../auth/authority.ts';
-import type { HttpRequest, HttpResponse } from '../transport/port.ts';
-import { json, plainText } from './answers.ts';
-import { checkOrigin, type Origins } from './handshake.ts';
+import type { Asks } from '../auth/authenticator.ts';
+import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { LOGIN_PATH } from './login.ts';
+import { checkOrigin, type Origins } from './origin.ts';
 import { PUBLISH_PATH } from './publish.ts';
+import { json, plainText } from './responses.ts';
 import { staticFiles } from './static.ts';
 
 /** Where the built-in page learns how one signs in. */

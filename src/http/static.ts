@@ -1,7 +1,7 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { lookup } from 'mrmime';
-import type { HttpResponse } from '../transport/port.ts';
+import type { HttpResponse } from '../transport/transport.ts';
 
 // A page's files are small; a larger one is not read into memory.
 const LARGEST = 8 * 1024 * 1024;

@@ -4,40 +4,40 @@ import type { Close } from '../protocol/close-codes.ts';
 // Under nodenext mitt's default import is typed as its module, though at run time it is the function.
 const mitt = mittModule as unknown as typeof mittModule.default;
 
-/** What the Hub and its clients tell of their lives. Rare by design: nothing here happens once a delivery. */
+/** Lifecycle events of the Hub and its clients. Rare by design: none is emitted once a delivery. */
 export type HubEvents = {
   /** A connection is open. */
   connected: { client: string; wire: string; remoteAddress: string };
-  /** A connection is over. `by` says who closed it first. */
+  /** A connection is closed. `by` is the side that closed it first. */
   disconnected: { client: string; wire: string; remoteAddress: string; close: Close; by: 'server' | 'peer' };
-  /** A client became a member of a room, which now has `members`. */
+  /** A client has joined a room, which now has `members`. */
   registered: { client: string; room: string; members: number };
-  /** A client is no longer a member of a room. */
+  /** A client has left a room, which now has `members`. */
   unregistered: { client: string; room: string; members: number };
-  /** A room's records `from`…`to` were committed in one batch; `members` will be handed them. */
+  /** A room's records `from`…`to` were committed in one batch. `members` will be handed them. */
   committed: { room: string; from: number; to: number; members: number };
-  /** A member's socket took no more and it was parked, `records` behind the head. */
+  /** A member was parked `records` behind the head: its socket accepts no more data. */
   lagging: { client: string; room: string; records: number };
-  /** A lagging member has read everything again. */
+  /** A lagging member has caught up. */
   drained: { client: string; room: string };
-  /** A member was closed because it fell `records` behind or took nothing for too long; `seq` is the last it was handed. */
+  /** A slow consumer was closed, `records` behind the head. `seq` is the last record that its socket accepted. */
   evicted: { client: string; room: string; epoch: string; seq: number; records: number; why: string };
-  /** A client's program has shown its user the messages up to `seq`. */
+  /** A client's application has shown the messages up to `seq`. */
   shown: { client: string; user: string; room: string; seq: number };
-  /** A mailbox was full and refused a post. */
-  overloaded: { mailbox: 'register' | 'unregister' | 'broadcast'; capacity: number };
-  /** A listener of these events threw. */
+  /** A full mailbox refused a post. */
+  overloaded: { mailbox: 'register' | 'unregister' | 'broadcast' | 'request'; capacity: number };
+  /** A listener of `event` threw. */
   failed: { event: string; error: unknown };
 };
 
 /** The typed events of one Hub. */
 export interface Events {
-  /** Calls `handler` on each event of `type`. @returns a function that ends it. */
+  /** Calls `handler` on each event of `type`. @returns a function that removes it. */
   on<T extends keyof HubEvents>(type: T, handler: Handler<HubEvents[T]>): () => void;
   emit<T extends keyof HubEvents>(type: T, event: HubEvents[T]): void;
 }
 
-/** Events on mitt. A handler that throws would silence those after it: it is caught here and told as `failed`. */
+/** Events on mitt. A handler that throws would silence those after it, so errors are caught and emitted as `failed`. */
 export function createEvents(): Events {
   const emitter: Emitter<HubEvents> = mitt<HubEvents>();
   return {

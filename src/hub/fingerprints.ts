@@ -1,6 +1,6 @@
 /**
- * What a sender and its id for a message are remembered by: 64 bits, of which no sender can tell what they will be. That two
- * messages of a room share them by chance is less likely than that its memory fails.
+ * A 64-bit hash of a sender and an id. The seeds are random, so that no sender can construct a collision; one by chance is
+ * less likely than a memory error.
  */
 export interface Fingerprint {
   high: number;
@@ -9,9 +9,9 @@ export interface Fingerprint {
 
 const [HIGH_SEED, LOW_SEED] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
 
-/** Writes the fingerprint of `sender` and `id` to `to`, which a caller keeps: nothing is allocated. */
+/** Writes the fingerprint of `sender` and `id` to `to`, which the caller reuses: nothing is allocated. */
 export function fingerprint(sender: string, id: string, to: Fingerprint): void {
-  to.high = HIGH_SEED ^ sender.length; // so that names and ids that run together are told apart
+  to.high = HIGH_SEED ^ sender.length; // the lengths separate ('ab', 'c') from ('a', 'bc')
   to.low = LOW_SEED ^ id.length;
   mix(sender, to);
   mix(id, to);
@@ -19,7 +19,7 @@ export function fingerprint(sender: string, id: string, to: Fingerprint): void {
   to.low = scatter(to.low ^ to.high);
 }
 
-/** Two hashes of 32 bits in the manner of MurmurHash3, side by side and with multipliers of their own. */
+/** Computes two 32-bit hashes in the manner of MurmurHash3, with different multipliers. */
 function mix(text: string, into: Fingerprint): void {
   let { high, low } = into;
   for (let i = 0; i < text.length; i++) {
@@ -41,23 +41,23 @@ function scatter(bits: number): number {
   return twice ^ (twice >>> 16);
 }
 
-const SMALLEST = 16;
+const INITIAL_SLOTS = 16;
 
 /**
- * A map from fingerprints to numbers, in one buffer: no object an entry, nothing that the garbage collector must walk. A
- * slot has 16 bytes, the fingerprint and the number; 0 marks a free one. It is never more than half full.
+ * A map from fingerprints to numbers in one buffer, which the garbage collector need not walk. A slot has 16 bytes: the
+ * fingerprint and the number, which is 0 in a free slot. The map is at most half full.
  */
 export class FingerprintMap {
-  #bits = new Int32Array(SMALLEST * 4);
+  #bits = new Int32Array(INITIAL_SLOTS * 4);
   #numbers = new Float64Array(this.#bits.buffer);
   #size = 0;
 
-  /** How many fingerprints it holds. */
+  /** How many fingerprints the map holds. */
   get size(): number {
     return this.#size;
   }
 
-  /** @returns 0 for a fingerprint that it does not hold. */
+  /** @returns the number, or 0 for an unknown fingerprint. */
   get(key: Fingerprint): number {
     return this.#numbers[2 * this.#slot(key) + 1] as number;
   }
@@ -74,7 +74,7 @@ export class FingerprintMap {
     if (8 * this.#size > this.#bits.length) this.#grow();
   }
 
-  /** The slot with this fingerprint, or the free one where it belongs. */
+  /** Returns the slot with this fingerprint, or the free slot where it belongs. */
   #slot({ high, low }: Fingerprint): number {
     const bits = this.#bits;
     const last = bits.length / 4 - 1;

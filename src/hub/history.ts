@@ -1,20 +1,21 @@
+import type { LogRecord } from './log.ts';
 import type { Notices } from './notices.ts';
-import { type LogRecord, MAX_FRAME_BYTES, type Subscriber } from './ports.ts';
 import type { Rooms } from './rooms.ts';
+import { MAX_FRAME_BYTES, type Subscriber } from './subscriber.ts';
 
-/** Asks for records before or after a place in a room's log. */
+/** A request for records before or after a place in a room's log. */
 export interface HistoryRequest {
   readonly subscriber: Subscriber;
   readonly room: string;
-  /** The asker's own name for the request, which the answer has too. */
+  /** The client's own name for the request, which the answer repeats. */
   readonly id?: string | undefined;
-  /** Exclusive. Without either: the newest. */
+  /** Exclusive. Without `before` and `after` the newest records are returned. */
   readonly before: number | undefined;
   readonly after: number | undefined;
   readonly limit: number;
 }
 
-/** Answers with as many of the records as fit one frame, those next to the place that was named first of all. */
+/** Answers with the requested records that fit one frame: those closest to the requested place. */
 export function answerHistory(
   { subscriber, room: name, id, before, after, limit }: HistoryRequest,
   rooms: Rooms,
@@ -29,19 +30,20 @@ export function answerHistory(
   const records = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
   const [oldest, newest] = [records[0]?.seq ?? end, records.at(-1)?.seq ?? head];
   const more = after === undefined ? oldest > room.first : newest < head;
-  notices.tell(subscriber, { t: 'history', room: name, ...(id !== undefined && { id }), records, more });
+  notices.notify(subscriber, { t: 'history', room: name, ...(id !== undefined && { id }), records, more });
 }
 
-// What JSON and the other fields add to a record's data, about.
-const AROUND = 150;
+// Bytes that JSON and the other fields add to a record's data, about.
+const RECORD_OVERHEAD = 150;
 
+/** Returns the first records that fit one frame, and at least one. */
 function fitting(records: readonly LogRecord[]): LogRecord[] {
-  const fits: LogRecord[] = [];
+  const result: LogRecord[] = [];
   let bytes = 0;
   for (const record of records) {
-    bytes += record.bytes + AROUND;
-    if (bytes > MAX_FRAME_BYTES && fits.length > 0) break;
-    fits.push(record);
+    bytes += record.bytes + RECORD_OVERHEAD;
+    if (bytes > MAX_FRAME_BYTES && result.length > 0) break;
+    result.push(record);
   }
-  return fits;
+  return result;
 }

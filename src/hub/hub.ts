@@ -1,88 +1,153 @@
-import type { Events } from './events.ts';
-import { stepFrame } from './frames.ts';
+import type { Place } from '../protocol/v1.ts';
+import { Coalescer } from './coalescer.ts';
+import { Commits } from './commits.ts';
+import type { Draft, Engine } from './engine.ts';
+import { createEvents, type Events } from './events.ts';
 import { answerHistory, type HistoryRequest } from './history.ts';
 import { Mailboxes } from './mailbox.ts';
-import type { Departure, Registration } from './memberships.ts';
-import { assemble, type HubOptions, type Parts } from './parts.ts';
-import type { Cursor, Draft, Signal, Subscriber } from './ports.ts';
-import type { Room } from './room.ts';
-import type { HubSettings } from './settings.ts';
+import { type Acknowledgement, type Departure, Membership, type Registration } from './membership.ts';
+import { Notices } from './notices.ts';
+import { Presence } from './presence.ts';
+import type { Member, Room } from './room.ts';
+import { Rooms } from './rooms.ts';
+import { type HubOverrides, type HubSettings, hubSettings } from './settings.ts';
+import { SlowConsumers } from './slow-consumers.ts';
+import { MAX_STEP_BYTES, type Signal, type Subscriber } from './subscriber.ts';
+import { type Clock, type Scheduler, systemClock, systemScheduler } from './time.ts';
 
-type Posts = { register: Registration | HistoryRequest; unregister: Departure; broadcast: Draft | Signal };
+export interface HubOptions {
+  readonly engine: Engine;
+  readonly events?: Events;
+  /** @default systemClock */
+  readonly clock?: Clock;
+  /** @default systemScheduler */
+  readonly scheduler?: Scheduler;
+  readonly settings?: HubOverrides;
+}
+
+/** A post that changes neither the members nor the log. */
+type Request =
+  | ({ readonly kind: 'history' } & HistoryRequest)
+  | ({ readonly kind: 'acknowledge' } & Acknowledgement)
+  | { readonly kind: 'signal'; readonly signal: Signal };
+
+type Posts = { register: Registration; unregister: Departure; broadcast: Draft; request: Request };
 
 /**
- * The Hub: an actor that owns the rooms and their members. Others post to its three mailboxes; `run` alone touches its
- * state, one turn at a time, in the order of arrival over all three.
+ * Hub maintains the rooms and broadcasts messages to their members. It is an actor: others post to its mailboxes, and
+ * `run` alone touches the rooms, one turn at a time, in the order of arrival over all mailboxes.
  *
- * A turn: take commands, let the engine commit what was broadcast, let those who are behind read on, hand what is new to
- * the members in step.
+ * Three mailboxes change the rooms: `register`, `unregister` and `broadcast`. The fourth, `request`, has a bound of its
+ * own, so that a flood of history reads or signals refuses no join, leave or message.
  */
 export class Hub {
   readonly events: Events;
   readonly settings: HubSettings;
-  readonly #parts: Parts;
+  readonly #scheduler: Scheduler;
   readonly #mailboxes: Mailboxes<Posts>;
-  readonly #turn = () => this.#run();
-  readonly #wake = () => {
-    if (!this.#awake) this.#parts.scheduler.soon(this.#turn);
-    this.#awake = true;
-  };
-  #awake = false;
-  #holdsBack = true;
+  readonly #rooms: Rooms;
+  readonly #commits: Commits;
+  readonly #membership: Membership;
+  readonly #slowConsumers: SlowConsumers;
+  readonly #coalescer: Coalescer;
+  readonly #presence: Presence;
+  readonly #notices = new Notices();
+  /** Rooms with records to flush. */
+  #dirty: Room[] = [];
+  #scheduled = false;
+  #coalesces = true;
 
   constructor(options: HubOptions) {
-    this.#parts = assemble(options, this.#wake);
-    this.events = this.#parts.events;
-    this.settings = this.#parts.settings;
-    this.#mailboxes = new Mailboxes<Posts>(this.settings.mailboxes);
+    const { engine, events = createEvents(), clock = systemClock, scheduler = systemScheduler } = options;
+    const settings = hubSettings(options.settings);
+    this.events = events;
+    this.settings = settings;
+    this.#scheduler = scheduler;
+    this.#mailboxes = new Mailboxes<Posts>(settings.mailboxes);
+    this.#rooms = new Rooms(engine, clock, scheduler, settings, (room) => this.#commits.has(room));
+    this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, {
+      dirtied: (room) => this.#dirty.push(room),
+      decided: (room, drafts) => this.#membership.decided(room, drafts),
+    });
+    this.#presence = new Presence(this.#notices, settings, clock, scheduler, this.#wake);
+    this.#slowConsumers = new SlowConsumers(this.#rooms, events, this.#notices, this.#presence, settings);
+    this.#membership = new Membership(
+      this.#rooms,
+      this.#commits,
+      this.#slowConsumers,
+      this.#presence,
+      this.#notices,
+      events,
+    );
+    this.#coalescer = new Coalescer(clock, scheduler, settings, this.#wake);
   }
 
   /** Opens the engine. Call it once, before the first post. */
   async open(): Promise<void> {
-    await this.#parts.ledger.open(this.#wake);
+    await this.#commits.open(this.#wake);
   }
 
   /**
-   * Asks for membership: from the head on, from the place after `since`, or with the last `history` records.
+   * Joins a room: at its head, after the place `since`, or with its last `history` records.
+   *
    * @returns false when the mailbox is full.
    */
-  register(subscriber: Subscriber, room: string, since?: Cursor, history = 0): boolean {
-    return this.#posted('register', this.#mailboxes.post('register', { subscriber, room, since, history }));
-  }
-
-  /** Asks for records that were said before or after a place. @returns false when the mailbox is full. */
-  history(request: HistoryRequest): boolean {
-    return this.#posted('register', this.#mailboxes.post('register', request));
+  register(subscriber: Subscriber, room: string, since?: Place, history = 0): boolean {
+    return this.#post('register', { subscriber, room, since, history });
   }
 
   /**
-   * Ends a membership or, without `room`, all of a subscriber's.
-   * @returns false when the mailbox is full; never for all of them, which a subscriber asks for once, when it has closed.
+   * Leaves a room or, without `room`, all of them.
+   *
+   * @returns false when the mailbox is full. Leaving all rooms never fails: a subscriber does it once, when it closes.
    */
   unregister(subscriber: Subscriber, room?: string): boolean {
-    if (room === undefined) this.#mailboxes.postAnyway('unregister', { subscriber, room });
-    return this.#posted('unregister', room === undefined || this.#mailboxes.post('unregister', { subscriber, room }));
+    if (room !== undefined) return this.#post('unregister', { subscriber, room });
+    this.#mailboxes.postAnyway('unregister', { subscriber, room });
+    this.#wake();
+    return true;
   }
 
-  /** Sends a message to a room. @returns false when the mailbox is full: the sender should wait and try again. */
+  /** Sends a message to a room. @returns false when the mailbox is full: the sender should retry later. */
   broadcast(draft: Draft): boolean {
-    return this.#posted('broadcast', this.#mailboxes.post('broadcast', draft));
+    return this.#post('broadcast', draft);
   }
 
-  /** Tells those who are in a room something that is not kept. @returns false when the mailbox is full. */
+  /** Sends a message that is not kept to the members of a room. @returns false when the mailbox is full. */
   signal(signal: Signal): boolean {
-    return this.#posted('broadcast', this.#mailboxes.post('broadcast', signal));
+    return this.#post('request', { kind: 'signal', signal });
   }
 
-  /** The subscriber's socket takes data again. */
+  /** Requests records before or after a place. @returns false when the mailbox is full. */
+  history(request: HistoryRequest): boolean {
+    return this.#post('request', { kind: 'history', ...request });
+  }
+
+  /** The subscriber's application has shown a room's messages up to `seq`. @returns false when the mailbox is full. */
+  acknowledge(subscriber: Subscriber, room: string, seq: number): boolean {
+    return this.#post('request', { kind: 'acknowledge', subscriber, room, seq });
+  }
+
+  /** The subscriber's socket accepts data again. Counts once however often it is called before the next turn. */
   drained(subscriber: Subscriber): void {
-    this.#parts.stragglers.add(subscriber);
+    this.#slowConsumers.add(subscriber);
+    this.#wake();
+  }
+
+  /** The subscriber's socket has accepted nothing for its write wait: the next turn evicts it. */
+  stalled(subscriber: Subscriber): void {
+    this.#slowConsumers.addStalled(subscriber);
     this.#wake();
   }
 
   /** How many rooms are in memory. */
   get rooms(): number {
-    return this.#parts.rooms.size;
+    return this.#rooms.size;
+  }
+
+  /** Returns the subscriber's memberships, for monitoring. The list changes with the next turn. */
+  memberships(subscriber: Subscriber): readonly Member[] {
+    return this.#rooms.membershipsOf(subscriber);
   }
 
   /** How many posts wait in a mailbox. */
@@ -90,95 +155,94 @@ export class Hub {
     return this.#mailboxes.boxes[mailbox].size;
   }
 
-  /** Runs turns until all that was posted is done and sent, what coalescing held back too: for an orderly end. */
+  /** Runs turns until every post is processed and delivered, held records included. For an orderly shutdown. */
   async settle(): Promise<void> {
-    this.#holdsBack = false;
+    this.#coalesces = false;
     do {
-      while (this.#busy() || this.#parts.ledger.dirty.length > 0) this.#run();
-    } while (await this.#parts.ledger.outcome());
-    this.#holdsBack = true;
+      while (this.#isBusy() || this.#dirty.length > 0) this.#run();
+    } while (await this.#commits.nextOutcome());
+    this.#coalesces = true;
   }
 
-  /** Ends the Hub. Post nothing afterwards. */
+  /** Closes the Hub. Post nothing afterwards. */
   async close(): Promise<void> {
-    const { rooms, hold, presence, ledger } = this.#parts;
-    rooms.close();
-    hold.close();
-    presence.close();
-    await ledger.close();
+    this.#rooms.close();
+    this.#coalescer.close();
+    this.#presence.close();
+    await this.#commits.close();
   }
 
-  #posted(mailbox: keyof Posts, taken: boolean): boolean {
-    if (taken) this.#wake();
+  #post<M extends keyof Posts>(mailbox: M, post: Posts[M]): boolean {
+    const posted = this.#mailboxes.post(mailbox, post);
+    if (posted) this.#wake();
     else this.events.emit('overloaded', { mailbox, capacity: this.settings.mailboxes[mailbox] });
-    return taken;
+    return posted;
   }
 
-  #run(): void {
-    const { ledger, stragglers, presence, notices, frames } = this.#parts;
-    this.#awake = true;
-    ledger.begin();
-    this.#takeCommands();
-    ledger.commit();
-    stragglers.readOn(); // before the flush, which trims the logs that they read
-    presence.flush();
+  readonly #wake = (): void => {
+    if (!this.#scheduled) this.#scheduler.soon(this.#run);
+    this.#scheduled = true;
+  };
+
+  /** One turn. */
+  readonly #run = (): void => {
+    this.#scheduled = true;
+    this.#commits.beginTurn();
+    this.#takePosts();
+    this.#commits.commit();
+    this.#slowConsumers.run(); // before the flush, which trims the logs that they read
+    this.#presence.flush();
     this.#flush();
-    notices.release();
-    frames.forget();
-    this.#awake = false;
-    if (this.#busy()) this.#wake();
+    this.#notices.flush();
+    this.#slowConsumers.endTurn();
+    this.#scheduled = false;
+    if (this.#isBusy()) this.#wake();
+  };
+
+  #isBusy(): boolean {
+    return this.#mailboxes.size + this.#commits.size + this.#slowConsumers.size > 0;
   }
 
-  #busy(): boolean {
-    return this.#mailboxes.size + this.#parts.ledger.size + this.#parts.stragglers.size > 0;
-  }
-
-  /** As much as the turn's budget allows: what is left waits until sockets have been read. */
-  #takeCommands(): void {
-    const { boxes } = this.#mailboxes;
+  /** Takes posts within the turn's budget. The rest waits until the sockets have been read. */
+  #takePosts(): void {
+    const { register, unregister, broadcast, request } = this.#mailboxes.boxes;
     let { commands, bytes } = this.settings.turn;
     for (let first = this.#mailboxes.first(); first && commands-- > 0 && bytes > 0; first = this.#mailboxes.first()) {
-      if (first === 'broadcast') bytes -= this.#say(boxes.broadcast.take());
-      else if (first === 'register') this.#ask(boxes.register.take());
-      else this.#parts.memberships.leave(boxes.unregister.take());
+      if (first === 'broadcast') bytes -= this.#commits.add(broadcast.take());
+      else if (first === 'register') this.#membership.join(register.take());
+      else if (first === 'unregister') this.#membership.leave(unregister.take());
+      else this.#answer(request.take());
     }
   }
 
-  /** @returns how many bytes of the turn's budget it takes. */
-  #say(said: Draft | Signal): number {
-    if (!('signal' in said)) return this.#parts.ledger.draft(said);
-    this.#parts.presence.signal(this.#parts.rooms.get(said.room), said);
-    return 0;
-  }
-
-  #ask(asked: Registration | HistoryRequest): void {
-    if ('limit' in asked) answerHistory(asked, this.#parts.rooms, this.#parts.notices);
-    else this.#parts.memberships.join(asked);
+  #answer(request: Request): void {
+    if (request.kind === 'history') answerHistory(request, this.#rooms, this.#notices);
+    else if (request.kind === 'acknowledge') this.#membership.acknowledge(request);
+    else this.#presence.signal(this.#rooms.get(request.signal.room), request.signal);
   }
 
   #flush(): void {
-    const { ledger, hold } = this.#parts;
-    for (const room of ledger.takeDirty()) {
-      if (this.#holdsBack && hold.keeps(room)) ledger.dirty.push(room);
+    const rooms = this.#dirty;
+    if (rooms.length > 0) this.#dirty = [];
+    for (const room of rooms) {
+      if (this.#coalesces && this.#coalescer.holds(room)) this.#dirty.push(room);
       else this.#flushRoom(room);
     }
   }
 
-  /** The fast path: every member in step is handed the same frames. */
+  /** The fast path: encodes a batch once a wire, and hands every member in step the same frames. */
   #flushRoom(room: Room): void {
-    const { head } = room.log;
-    for (const group of room.groups) {
-      const { members } = group;
-      for (let at = room.flushed; at < head && members.length > 0; ) {
-        const frame = stepFrame(group, at);
-        for (const member of members)
-          if (member.cursor === at && member.pump.writable) member.pump.advance(member, frame);
+    const { log, flushed } = room;
+    for (const { encoder, members } of room.groups) {
+      for (let at = flushed; at < log.head && members.length > 0; ) {
+        const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES);
+        for (const member of members) {
+          if (member.cursor === at && member.pump.writable) member.advanceTo(member.pump.advance(frame));
+        }
         at = frame.to;
       }
-      for (const member of members) if (member.cursor !== head) this.#parts.stragglers.note(member);
+      for (const member of members) if (member.cursor !== log.head) this.#slowConsumers.note(member);
     }
-    room.flushed = head;
-    room.log.trim();
-    room.dirtySince = undefined;
+    room.finishFlush();
   }
 }

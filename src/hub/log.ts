@@ -1,28 +1,52 @@
-import type { LogRecord, Records } from './ports.ts';
-
-/** How much of a room's log stays in memory. */
-export interface Window {
-  readonly records: number;
+/** A message in a room's log. */
+export interface LogRecord {
+  /** Position in the room: 1, 2, 3 … without a hole. */
+  readonly seq: number;
+  /** Time of the commit, in milliseconds since 1970. */
+  readonly at: number;
+  readonly from: string;
+  readonly sender: string;
+  readonly id: string;
+  readonly data: string;
+  readonly json: boolean;
+  /** Length of `data` in bytes of UTF-8. */
   readonly bytes: number;
 }
 
+/** Consecutive records, of which the last is `head`. */
+export interface Records {
+  readonly head: number;
+  /** Returns the record with this `seq`, which must be one of them. */
+  at(seq: number): LogRecord;
+}
+
+/** A bound on a run of records. The tighter of the two applies. */
+export interface LogLimits {
+  readonly records: number;
+  /** Bytes of the records' data. */
+  readonly bytes: number;
+}
+
+// A power of two: slots wrap with a mask. Most rooms are small, so the ring starts small.
+const INITIAL_SLOTS = 16;
+
 /**
- * The hot window of one room's log: the records `first`…`head`, contiguous by `seq`. What is past the window goes when
- * `trim` is called, oldest first. An empty log has `first === head + 1`.
+ * The hot window of one room's log: the records `first`…`head`, contiguous by `seq`. `trim` drops the oldest records
+ * past the limits. An empty log has `first === head + 1`.
  */
 export class Log implements Records {
-  readonly #window: Window;
-  #ring: (LogRecord | undefined)[] = new Array(SMALLEST);
-  /** Bytes of all records ever appended, up to and including the one in the same slot. */
-  #ends: number[] = new Array(SMALLEST).fill(0);
-  #total = 0;
-  #dropped = 0;
+  readonly #limits: LogLimits;
+  #ring: (LogRecord | undefined)[] = new Array(INITIAL_SLOTS);
+  /** By slot: bytes of all records ever appended, up to and including the one in the slot. */
+  #ends: number[] = new Array(INITIAL_SLOTS).fill(0);
+  #appendedBytes = 0;
+  #droppedBytes = 0;
   #first: number;
   #head: number;
 
   /** @param head the seq after which this log starts. */
-  constructor(head: number, window: Window) {
-    this.#window = window;
+  constructor(head: number, limits: LogLimits) {
+    this.#limits = limits;
     this.#head = head;
     this.#first = head + 1;
   }
@@ -36,48 +60,49 @@ export class Log implements Records {
   }
 
   get bytes(): number {
-    return this.#total - this.#dropped;
+    return this.#appendedBytes - this.#droppedBytes;
   }
 
-  /** @throws RangeError when the record does not follow the head: an engine broke its contract. */
+  /** @throws RangeError when the record does not follow the head: the engine broke its contract. */
   append(record: LogRecord): void {
     if (record.seq !== this.#head + 1) throw new RangeError(`record ${record.seq} does not follow ${this.#head}`);
     if (this.#head - this.#first + 1 === this.#ring.length) this.#grow();
     const slot = record.seq & (this.#ring.length - 1);
-    this.#total += record.bytes;
+    this.#appendedBytes += record.bytes;
     this.#ring[slot] = record;
-    this.#ends[slot] = this.#total;
+    this.#ends[slot] = this.#appendedBytes;
     this.#head = record.seq;
   }
 
-  /** Drops the oldest records until the rest fit the window, but never the head. */
+  /** Drops the oldest records until the rest is within the limits, but never the head. */
   trim(): void {
-    while (this.#first < this.#head && this.#overfull()) this.#dropFirst();
+    while (this.#first < this.#head && this.#isOverLimits()) this.#dropFirst();
   }
 
-  /** The record with this `seq`, which must lie in `first`…`head`. */
+  /** Returns the record with this `seq`, which must lie in `first`…`head`. */
   at(seq: number): LogRecord {
     return this.#ring[seq & (this.#ring.length - 1)] as LogRecord;
   }
 
-  /** Whether every record after `seq` is still here. */
+  /** Reports whether every record after `seq` is in memory. */
   reaches(seq: number): boolean {
     return seq >= this.#first - 1 && seq <= this.#head;
   }
 
-  /** Bytes of the records after `seq`, as far as they are here. */
+  /** Bytes of the records after `seq` that are in memory. */
   bytesAfter(seq: number): number {
     if (seq >= this.#head) return 0;
-    return seq < this.#first ? this.bytes : this.#total - (this.#ends[seq & (this.#ring.length - 1)] as number);
+    if (seq < this.#first) return this.bytes;
+    return this.#appendedBytes - (this.#ends[seq & (this.#ring.length - 1)] as number);
   }
 
-  #overfull(): boolean {
-    return this.#head - this.#first + 1 > this.#window.records || this.bytes > this.#window.bytes;
+  #isOverLimits(): boolean {
+    return this.#head - this.#first + 1 > this.#limits.records || this.bytes > this.#limits.bytes;
   }
 
   #dropFirst(): void {
     const slot = this.#first & (this.#ring.length - 1);
-    this.#dropped = this.#ends[slot] as number;
+    this.#droppedBytes = this.#ends[slot] as number;
     this.#ring[slot] = undefined;
     this.#first++;
   }
@@ -95,6 +120,3 @@ export class Log implements Records {
     this.#ends = ends;
   }
 }
-
-// A power of two: slots wrap with a mask. Most rooms are small, so the ring starts small.
-const SMALLEST = 16;

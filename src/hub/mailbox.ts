@@ -1,11 +1,15 @@
+// Powers of two: positions wrap with a mask.
+const INITIAL_SLOTS = 16;
+const KEPT_SLOTS = 4096;
+
 /**
  * A bounded queue in which each item keeps the ticket it arrived with, so that several mailboxes can be read in one
- * arrival order. It grows as it fills and is given back when it empties.
+ * arrival order. Its memory grows as it fills and is released when it empties.
  */
 export class Mailbox<T> {
   readonly capacity: number;
-  #items: (T | undefined)[] = new Array(SMALLEST);
-  #tickets: number[] = new Array(SMALLEST).fill(0);
+  #items: (T | undefined)[] = new Array(INITIAL_SLOTS);
+  #tickets: number[] = new Array(INITIAL_SLOTS).fill(0);
   #head = 0;
   #size = 0;
 
@@ -18,19 +22,19 @@ export class Mailbox<T> {
     return this.#size;
   }
 
-  /** The ticket of the oldest item; Infinity when there is none. */
+  /** Ticket of the oldest item; Infinity for an empty mailbox. */
   get ticket(): number {
     return this.#size === 0 ? Number.POSITIVE_INFINITY : (this.#tickets[this.#head] as number);
   }
 
-  /** Takes `item` in unless the mailbox is full. @returns whether it was taken. */
+  /** Adds `item` unless the mailbox is full. @returns whether it was added. */
   post(item: T, ticket: number): boolean {
     if (this.#size >= this.capacity) return false;
     this.postAnyway(item, ticket);
     return true;
   }
 
-  /** Takes `item` in even past the capacity: for items whose number is bounded by something else. */
+  /** Adds `item` even past the capacity: for items whose number is bounded elsewhere. */
   postAnyway(item: T, ticket: number): void {
     if (this.#size === this.#items.length) this.#resize(this.#size * 2);
     const at = (this.#head + this.#size) & (this.#items.length - 1);
@@ -44,7 +48,7 @@ export class Mailbox<T> {
     const item = this.#items[this.#head] as T;
     this.#items[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#items.length - 1);
-    if (--this.#size === 0 && this.#items.length > KEPT) this.#resize(SMALLEST);
+    if (--this.#size === 0 && this.#items.length > KEPT_SLOTS) this.#resize(INITIAL_SLOTS);
     return item;
   }
 
@@ -62,10 +66,6 @@ export class Mailbox<T> {
   }
 }
 
-// Both powers of two: positions wrap with a mask.
-const SMALLEST = 16;
-const KEPT = 4096;
-
 /** Several mailboxes with one arrival order: every post takes the next ticket. */
 export class Mailboxes<M extends Record<string, unknown>> {
   readonly boxes: { readonly [K in keyof M]: Mailbox<M[K]> };
@@ -78,24 +78,24 @@ export class Mailboxes<M extends Record<string, unknown>> {
     this.#all = all.map(([name, box]) => [name, box]);
   }
 
-  /** How many items wait in all of them. */
+  /** How many items wait in all mailboxes. */
   get size(): number {
     let size = 0;
     for (const [, box] of this.#all) size += box.size;
     return size;
   }
 
-  /** @returns false when that mailbox is full. */
+  /** Adds an item with the next ticket. @returns false when the mailbox is full. */
   post<K extends keyof M>(name: K, item: M[K]): boolean {
     return this.boxes[name].post(item, this.#ticket++);
   }
 
-  /** Takes the item in even past the capacity: for items whose number is bounded by something else. */
+  /** Adds an item even past the capacity: for items whose number is bounded elsewhere. */
   postAnyway<K extends keyof M>(name: K, item: M[K]): void {
     this.boxes[name].postAnyway(item, this.#ticket++);
   }
 
-  /** The mailbox whose oldest item arrived first; undefined when all are empty. */
+  /** Returns the mailbox whose oldest item arrived first; undefined when all are empty. */
   first(): keyof M | undefined {
     let first: keyof M | undefined;
     let lowest = Number.POSITIVE_INFINITY;

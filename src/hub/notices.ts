@@ -1,28 +1,28 @@
-import type { Notice, Subscriber } from './ports.ts';
+import type { Notice, Subscriber } from './subscriber.ts';
 
-/** Tells subscribers things in the Hub's turn: each line goes out ahead of the turn's records, or at its end. */
+/** Sends notices in the Hub's turn: each goes out ahead of the turn's records, or at its end. */
 export class Notices {
-  readonly #told = new Set<Subscriber>();
+  readonly #notified = new Set<Subscriber>();
 
-  /** @returns false when its wire does not say such things. */
-  tell(subscriber: Subscriber, notice: Notice): boolean {
+  /** Encodes and queues a notice. @returns false when the subscriber's wire cannot express it. */
+  notify(subscriber: Subscriber, notice: Notice): boolean {
     const { encoder } = subscriber.pump;
-    if (!encoder.tells.has(notice.t)) return false;
-    const line = encoder.notice(notice);
-    if (line !== '') this.pass(subscriber, line);
+    if (!encoder.notices.has(notice.t)) return false;
+    const line = encoder.encodeNotice(notice);
+    if (line !== '') this.queue(subscriber, line);
     return true;
   }
 
-  /** Tells a line that is already written in the subscriber's wire. */
-  pass(subscriber: Subscriber, line: string): void {
-    subscriber.tell(line);
-    this.#told.add(subscriber);
+  /** Queues a notice that is already encoded for the subscriber's wire. */
+  queue(subscriber: Subscriber, line: string): void {
+    subscriber.notify(line);
+    this.#notified.add(subscriber);
   }
 
-  /** Sends what did not go out with records. */
-  release(): void {
-    if (this.#told.size === 0) return;
-    for (const { pump } of this.#told) pump.release();
-    this.#told.clear();
+  /** Sends the notices that did not go out with records. */
+  flush(): void {
+    if (this.#notified.size === 0) return;
+    for (const { pump } of this.#notified) pump.release();
+    this.#notified.clear();
   }
 }

@@ -1,155 +1,165 @@
 import type { Notices } from './notices.ts';
-import type { Clock, Notice, Scheduler, Signal, Subscriber } from './ports.ts';
 import type { Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
+import type { Notice, Signal, Subscriber } from './subscriber.ts';
+import type { Clock, Scheduler } from './time.ts';
 
-interface Change {
-  readonly joined: string[];
-  readonly left: string[];
+/** What has happened in a room since its members were last notified. */
+interface RoomPresence {
+  joined: string[];
+  left: string[];
+  /** When its members were last notified, by the Hub's clock. */
+  announcedAt: number;
+  /** Whether its members have been given the names: the room is not too large. */
+  named: boolean;
 }
 
-// Each change is told to every member, so a room's members hear of them the more rarely the more they are: n members once in
-// n milliseconds, and no more rarely than this.
-const LONGEST_WAIT_MS = 5_000;
+// A change goes to every member. So the members of a larger room are notified less often: n members at most once in n
+// milliseconds, up to this.
+const MAX_INTERVAL_MS = 5_000;
 
 /**
- * Tells a room's members who came and who went: all that happened since the last time, in one line a wire. Of a room with many
- * members only the number is told. Who took nothing meanwhile is told the whole when it does again.
+ * Notifies a room's members of joins and leaves: all changes since the last time in one notice, encoded once a wire. Rooms
+ * of many members get the count alone. A member whose socket accepts no data gets the whole list once it does again.
  */
 export class Presence {
   readonly #notices: Notices;
-  readonly #named: number;
+  readonly #namedMembers: number;
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #wake: () => void;
-  readonly #changes = new Map<Room, Change>();
-  #cancel: (() => void) | undefined;
-  #due = Number.POSITIVE_INFINITY;
+  readonly #rooms = new Map<Room, RoomPresence>();
+  readonly #changed = new Set<Room>();
+  #cancelTimer: (() => void) | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
 
-  /** @param wake is called when something that had to wait may be told. */
+  /** @param wake is called when a delayed notice is due. */
   constructor(notices: Notices, settings: HubSettings, clock: Clock, scheduler: Scheduler, wake: () => void) {
     this.#notices = notices;
-    this.#named = settings.namedMembers;
+    this.#namedMembers = settings.namedMembers;
     this.#clock = clock;
     this.#scheduler = scheduler;
     this.#wake = wake;
   }
 
   joined(room: Room, { user }: Subscriber): void {
-    if (hasListeners(room)) note(this.#change(room).joined, user, this.#named);
+    if (hasListeners(room)) this.#note(room, this.#of(room).joined, user);
   }
 
   left(room: Room, { user }: Subscriber): void {
-    if (hasListeners(room)) note(this.#change(room).left, user, this.#named);
-    else this.#changes.delete(room);
+    if (hasListeners(room)) this.#note(room, this.#of(room).left, user);
+    else this.#forget(room);
   }
 
   /**
-   * How many members a room has and who, as far as they are named: as the others have been told, so that what they will be told
-   * of those who came and went since is as true for who hears this.
+   * Returns how many members a room has, and their names unless it is too large. The names are those that the other members
+   * have been given, so that the next change is as true for a new member as for them.
    */
   of(room: Room): { count: number; members?: string[] } {
     const count = room.members;
-    if (count > this.#named) return { count };
-    const { joined, left } = this.#changes.get(room) ?? { joined: [], left: [] };
+    if (count > this.#namedMembers) return { count };
+    const { joined, left } = this.#rooms.get(room) ?? { joined: [], left: [] };
     return { count, members: without([...usersIn(room), ...left], joined) };
   }
 
-  /** Tells those present, but for who sent it. Who takes nothing now misses it. */
+  /** Sends a signal to the other members. Members whose sockets accept no data miss it. */
   signal(room: Room, { signal, by }: Signal): void {
     this.#toWires(room, signal, (member, line) => {
-      if (member.subscriber !== by && member.pump.writable) this.#notices.pass(member.subscriber, line);
+      if (member.subscriber !== by && member.pump.writable) this.#notices.queue(member.subscriber, line);
     });
   }
 
-  /** At the end of a turn: tells what may be told now. */
+  /** Notifies the members of the rooms that are due. */
   flush(): void {
-    if (this.#changes.size === 0) return;
+    if (this.#changed.size === 0) return;
     const now = this.#clock.now();
-    for (const [room, { joined, left }] of this.#changes) {
-      const count = room.members;
-      const due = room.presenceAt + Math.min(count, LONGEST_WAIT_MS);
-      if (due > now) {
-        this.#wakeAt(due, now);
-        continue;
-      }
-      this.#changes.delete(room);
-      room.presenceAt = now;
-      const whole = !room.named || Math.max(joined.length, left.length) > this.#named;
-      room.named = count <= this.#named;
-      const who = !room.named ? {} : whole ? { members: usersIn(room) } : { joined, left };
-      this.#tellAll(room, { t: 'presence', room: room.name, count, ...who });
+    for (const room of this.#changed) {
+      const due = this.#of(room).announcedAt + Math.min(room.members, MAX_INTERVAL_MS);
+      if (due > now) this.#wakeAt(due, now);
+      else this.#announce(room, now);
     }
   }
 
+  /** The member's socket accepts data again. */
+  refresh(member: Member): void {
+    if (!member.takeMissedPresence()) return;
+    const { room, subscriber } = member;
+    this.#notices.notify(subscriber, { t: 'presence', room: room.name, ...this.of(room) });
+  }
+
   close(): void {
-    this.#cancel?.();
+    this.#cancelTimer?.();
+  }
+
+  #announce(room: Room, now: number): void {
+    const presence = this.#of(room);
+    const { joined, left, named: wereNamed } = presence;
+    const count = room.members;
+    const areNamed = count <= this.#namedMembers;
+    const incomplete = !wereNamed || Math.max(joined.length, left.length) > this.#namedMembers;
+    this.#rooms.set(room, { joined: [], left: [], announcedAt: now, named: areNamed });
+    this.#changed.delete(room);
+    const names = !areNamed ? {} : incomplete ? { members: usersIn(room) } : { joined, left };
+    this.#toWires(room, { t: 'presence', room: room.name, count, ...names }, (member, line) => {
+      if (member.pump.writable) this.#notices.queue(member.subscriber, line);
+      else member.missPresence();
+    });
   }
 
   #wakeAt(due: number, now: number): void {
-    if (due >= this.#due) return;
-    this.#cancel?.();
-    this.#due = due;
-    this.#cancel = this.#scheduler.after(due - now, () => {
-      this.#due = Number.POSITIVE_INFINITY;
+    if (due >= this.#timerAt) return;
+    this.#cancelTimer?.();
+    this.#timerAt = due;
+    this.#cancelTimer = this.#scheduler.after(due - now, () => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
       this.#wake();
     });
   }
 
-  /** This member takes things again. */
-  refresh(member: Member): void {
-    if (!member.missedPresence) return;
-    member.missedPresence = false;
-    const { room, subscriber } = member;
-    this.#notices.tell(subscriber, { t: 'presence', room: room.name, ...this.of(room) });
-  }
-
-  #tellAll(room: Room, notice: Notice): void {
-    this.#toWires(room, notice, (member, line) => {
-      if (member.pump.writable) this.#notices.pass(member.subscriber, line);
-      else member.missedPresence = true;
-    });
-  }
-
-  /** Writes a notice once for each wire, and hands each member its wire's line. */
-  #toWires(room: Room, notice: Notice, hand: (member: Member, line: string) => void): void {
+  /** Encodes a notice once a wire, and passes each member the line of its wire. */
+  #toWires(room: Room, notice: Notice, pass: (member: Member, line: string) => void): void {
     for (const { encoder, members } of room.groups) {
-      const line = members.length > 0 && encoder.tells.has(notice.t) ? encoder.notice(notice) : '';
-      if (line !== '') for (const member of members) hand(member, line);
+      const line = members.length > 0 && encoder.notices.has(notice.t) ? encoder.encodeNotice(notice) : '';
+      if (line !== '') for (const member of members) pass(member, line);
     }
   }
 
-  #change(room: Room): Change {
-    const known = this.#changes.get(room);
-    if (known) return known;
-    const change: Change = { joined: [], left: [] };
-    this.#changes.set(room, change);
-    return change;
+  #note(room: Room, names: string[], user: string): void {
+    if (names.length <= this.#namedMembers) names.push(user); // more changes than that are announced as a whole list
+    this.#changed.add(room);
+  }
+
+  #of(room: Room): RoomPresence {
+    const existing = this.#rooms.get(room);
+    if (existing) return existing;
+    const presence = { joined: [], left: [], announcedAt: Number.NEGATIVE_INFINITY, named: true };
+    this.#rooms.set(room, presence);
+    return presence;
+  }
+
+  #forget(room: Room): void {
+    this.#rooms.delete(room);
+    this.#changed.delete(room);
   }
 }
 
-/** Whether anyone in the room has a wire that tells such things. */
+/** Reports whether any member's wire can express presence. */
 function hasListeners({ groups }: Room): boolean {
-  return groups.some(({ encoder, members }) => encoder.tells.has('presence') && members.length > 0);
+  return groups.some(({ encoder, members }) => encoder.notices.has('presence') && members.length > 0);
 }
 
 function usersIn({ groups }: Room): string[] {
   return groups.flatMap(({ members }) => members.map(({ subscriber }) => subscriber.user));
 }
 
-/** `names` but for those in `others`, each as often as it is there: two members may have one name. */
+/** Returns `names` without `others`, each removed as often as it occurs there: two members may share a name. */
 function without(names: string[], others: readonly string[]): string[] {
   if (others.length === 0) return names;
-  const away = new Map<string, number>();
-  for (const name of others) away.set(name, (away.get(name) ?? 0) + 1);
+  const remaining = new Map<string, number>();
+  for (const name of others) remaining.set(name, (remaining.get(name) ?? 0) + 1);
   return names.filter((name) => {
-    const times = away.get(name) ?? 0;
-    if (times > 0) away.set(name, times - 1);
+    const times = remaining.get(name) ?? 0;
+    if (times > 0) remaining.set(name, times - 1);
     return times === 0;
   });
-}
-
-/** Above so many nobody is named, so the names need not be kept. */
-function note(names: string[], user: string, named: number): void {
-  if (names.length <= named) names.push(user);
 }

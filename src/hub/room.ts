@@ -1,40 +1,98 @@
-import { Log } from './log.ts';
-import type { Clock, Draft, Encoder, Engine, LogRecord, Pump, Records, Subscriber } from './ports.ts';
-import { type Dedupe, Sends } from './sends.ts';
+import { Dedupe } from './dedupe.ts';
+import type { Engine } from './engine.ts';
+import { Log, type LogRecord, type Records } from './log.ts';
 import type { HubSettings } from './settings.ts';
+import type { Encoder, Pump, Subscriber } from './subscriber.ts';
+import type { Clock } from './time.ts';
 
-// Records that are read at once for those who are further back than the log in memory.
+// Records read at once from the engine, for members that are further behind than the log in memory.
 const COLD_READ = 1024;
 
-/** One client in one room: a cursor in the room's log. */
+/** One client in one room: a cursor in the room's log. Its fields are written by its methods alone. */
 export class Member {
   readonly subscriber: Subscriber;
-  /** The subscriber's, kept here because every delivery asks it. */
+  /** The subscriber's pump, kept here because every delivery reads it. */
   readonly pump: Pump;
   readonly room: Room;
-  /** This client has been handed every record up to here. Only its write pump moves it. */
-  cursor: number;
-  /** It has stood at the head since it joined: from then on its distance to the head can evict it. */
-  live = false;
-  /** Its socket took no more while it was behind, and this has been told. */
-  lagging = false;
-  /** It was not told who came and went while its socket took nothing. */
-  missedPresence = false;
-  /** The last record that it says it has shown. */
-  acked = 0;
-  /** Its place among the members of its group; -1 once it has left. */
-  index = -1;
+  #cursor: number;
+  #live: boolean;
+  #lagging = false;
+  #missedPresence = false;
+  #acknowledged = 0;
+  #index: number;
 
-  constructor(subscriber: Subscriber, room: Room, cursor: number) {
+  /** @param index its index among the members of its group. */
+  constructor(subscriber: Subscriber, room: Room, cursor: number, index: number) {
     this.subscriber = subscriber;
     this.pump = subscriber.pump;
     this.room = room;
-    this.cursor = cursor;
+    this.#cursor = cursor;
+    this.#live = cursor === room.log.head;
+    this.#index = index;
+  }
+
+  /** The client has been handed every record up to here, or been notified of the gap. */
+  get cursor(): number {
+    return this.#cursor;
   }
 
   /** How many records it has not been handed. */
   get behind(): number {
-    return this.room.log.head - this.cursor;
+    return this.room.log.head - this.#cursor;
+  }
+
+  /** Whether it has stood at the head since it joined. Until then its distance to the head does not evict it. */
+  get live(): boolean {
+    return this.#live;
+  }
+
+  /** Index among the members of its group; -1 once it has left. */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Sets the cursor: to what its pump sent, or past a gap that it was notified of. */
+  advanceTo(seq: number): void {
+    this.#cursor = seq;
+  }
+
+  /** Its socket accepts no more data while it is behind. @returns whether that is new. */
+  park(): boolean {
+    const isNew = !this.#lagging;
+    this.#lagging = true;
+    return isNew;
+  }
+
+  /** It stands at the head. @returns whether it was parked before. */
+  catchUp(): boolean {
+    const wasLagging = this.#lagging;
+    this.#live = true;
+    this.#lagging = false;
+    return wasLagging;
+  }
+
+  /** A change of presence was not sent to it, because its socket accepted no data. */
+  missPresence(): void {
+    this.#missedPresence = true;
+  }
+
+  /** @returns whether it missed a change of presence since the last call. */
+  takeMissedPresence(): boolean {
+    const missed = this.#missedPresence;
+    this.#missedPresence = false;
+    return missed;
+  }
+
+  /** The application has shown the messages up to `seq`. @returns whether that is news. */
+  acknowledge(seq: number): boolean {
+    if (seq <= this.#acknowledged) return false;
+    this.#acknowledged = seq;
+    return true;
+  }
+
+  /** Its index changes when another member leaves; -1 when it leaves itself. */
+  moveTo(index: number): void {
+    this.#index = index;
   }
 }
 
@@ -45,32 +103,18 @@ export interface Group {
   readonly members: Member[];
 }
 
-/** A room: its log, its members, and what waits for the engine. */
+/** A room: its log and its members. Its fields are written by its methods alone. */
 export class Room {
   readonly name: string;
   readonly epoch: string;
   readonly log: Log;
   readonly groups: Group[] = [];
-  /** What was sent with which id, for those who send again. */
-  readonly sends: Sends;
-  /** Drafts taken in this turn that the engine has not been given yet. */
-  pending: Draft[] = [];
-  /** Drafts that the engine has been given and has neither committed nor failed yet. */
-  appended: Draft[] = [];
-  /** Who leaves once so many of the appended drafts are decided: what was said before comes before. */
-  readonly departing: { readonly subscriber: Subscriber; drafts: number }[] = [];
-  /** Up to here the members in step have been handed everything. */
-  flushed: number;
-  /** When the oldest record after `flushed` was committed, by the Hub's clock; undefined when there is none. */
-  dirtySince: number | undefined;
-  /** When it was last joined, left or sent to, by the Hub's clock. */
-  usedAt: number;
-  /** When its members were last told who came and went, by the Hub's clock. */
-  presenceAt = Number.NEGATIVE_INFINITY;
-  /** Whether its members know each other by name, as far as they were told: it is not too large. */
-  named = true;
+  readonly dedupe: Dedupe;
   readonly #engine: Engine;
   #members = 0;
+  #flushed: number;
+  #dirtySince: number | undefined;
+  #usedAt: number;
 
   constructor(name: string, engine: Engine, settings: HubSettings, clock: Clock) {
     const { epoch, seq } = engine.position(name);
@@ -78,85 +122,116 @@ export class Room {
     this.name = name;
     this.epoch = epoch;
     this.log = new Log(seq, settings.window);
-    this.sends = new Sends(settings.dedupe, now);
-    this.flushed = seq;
-    this.usedAt = now;
+    this.dedupe = new Dedupe(settings.dedupe, now);
+    this.#flushed = seq;
+    this.#usedAt = now;
     this.#engine = engine;
-    if (seq > 0) this.#recallSends(settings.dedupe, clock);
+    if (seq > 0) this.#recallIds(settings.dedupe, clock);
   }
 
-  /** The oldest record that can be read: from the log in memory or from the engine. */
+  /** How many members it has. */
+  get members(): number {
+    return this.#members;
+  }
+
+  /** The members in step have been handed every record up to here. */
+  get flushed(): number {
+    return this.#flushed;
+  }
+
+  /** When the oldest record after `flushed` was committed, by the Hub's clock; undefined without one. */
+  get dirtySince(): number | undefined {
+    return this.#dirtySince;
+  }
+
+  /** When it was last joined, left or sent to, by the Hub's clock. */
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  /** The oldest record that can be read, from the log in memory or from the engine. */
   get first(): number {
     return Math.min(this.log.first, this.#engine.position(this.name).first);
   }
 
-  /** Whether every record after `seq` can be read. */
+  /** Reports whether every record after `seq` can be read. */
   reaches(seq: number): boolean {
     return this.log.reaches(seq) || (seq <= this.log.head && seq >= this.first - 1);
   }
 
-  /** The records after `seq`, which must be in reach: all of them, or some where they are no longer in memory. */
+  /** Returns the records after `seq`, which must be in reach: all in memory, or the first of those that are not. */
   recordsAfter(seq: number): Records {
     if (this.log.reaches(seq)) return this.log;
     const records = this.read(seq, COLD_READ);
     return { head: seq + records.length, at: (at) => records[at - seq - 1] as LogRecord };
   }
 
-  /** A room that comes back into memory knows what was sent to it lately. */
-  #recallSends({ ms, messages }: Dedupe, clock: Clock): void {
-    const since = clock.date() - ms;
-    const { seq: head, first } = this.#engine.position(this.name);
-    let from = head;
-    for (let recent = true; recent && from >= first && head - from < messages; from -= COLD_READ) {
-      const records = this.#engine.read(this.name, Math.max(from - COLD_READ, 0), Math.min(COLD_READ, from));
-      for (const { sender, id, seq, at } of records) {
-        if (at >= since && id !== '') this.sends.remember(sender, id, seq, clock.now());
-      }
-      recent = records.length > 0 && (records[0] as LogRecord).at >= since;
-    }
-  }
-
-  /** At most `limit` of the records after `seq`, oldest first: up to the head, though the engine may have committed more by now. */
+  /**
+   * Returns at most `limit` of the records after `seq`, oldest first. Ends at the head: the engine may have committed more
+   * than the room has appended.
+   */
   read(seq: number, limit: number): readonly LogRecord[] {
     return this.#engine.read(this.name, seq, Math.max(0, Math.min(limit, this.log.head - seq)));
   }
 
-  get members(): number {
-    return this.#members;
+  /** Appends committed records, to be flushed. @returns whether the room was clean before. */
+  append(records: readonly LogRecord[], now: number): boolean {
+    for (const record of records) this.log.append(record);
+    this.#usedAt = now;
+    const wasClean = this.#dirtySince === undefined;
+    this.#dirtySince ??= now;
+    return wasClean;
   }
 
-  /** Makes `subscriber` a member that has everything up to `cursor`. */
-  join(subscriber: Subscriber, cursor: number): Member {
-    const member = new Member(subscriber, this, cursor);
-    member.index = this.group(subscriber.pump.encoder).members.push(member) - 1;
-    subscriber.memberships.push(member);
+  /** The members in step have been handed everything: the log may drop its oldest records. */
+  finishFlush(): void {
+    this.#flushed = this.log.head;
+    this.#dirtySince = undefined;
+    this.log.trim();
+  }
+
+  /** Adds a member that has everything up to `cursor`. */
+  add(subscriber: Subscriber, cursor: number, now: number): Member {
+    const { members } = this.group(subscriber.pump.encoder);
+    const member = new Member(subscriber, this, cursor, members.length);
+    members.push(member);
     this.#members++;
+    this.#usedAt = now;
     return member;
   }
 
-  /** Ends a membership; a second time does nothing. */
-  leave(member: Member): void {
-    if (member.index < 0) return;
-    swapOut(this.group(member.pump.encoder).members, member.index);
-    member.index = -1;
-    const { memberships } = member.subscriber;
-    memberships.splice(memberships.indexOf(member), 1);
+  /** Removes a member, by putting the last one of its group in its place. */
+  remove(member: Member, now: number): void {
+    const { members } = this.group(member.pump.encoder);
+    const last = members.pop() as Member;
+    if (last !== member) {
+      members[member.index] = last;
+      last.moveTo(member.index);
+    }
+    member.moveTo(-1);
     this.#members--;
+    this.#usedAt = now;
   }
 
-  /** The members with this encoder. A room sees few encoders, so a scan finds it fastest. */
+  /** Returns the members with this encoder. A room sees few encoders: a scan finds one fastest. */
   group(encoder: Encoder): Group {
     for (const group of this.groups) if (group.encoder === encoder) return group;
     const group: Group = { room: this, encoder, members: [] };
     this.groups.push(group);
     return group;
   }
-}
 
-/** Removes the member at `index` by putting the last one in its place. */
-function swapOut(members: Member[], index: number): void {
-  const last = members.pop() as Member;
-  if (index === members.length) return;
-  members[index] = last;
-  last.index = index;
+  /** A room that returns to memory knows the ids of its recent messages. */
+  #recallIds({ ms, messages }: HubSettings['dedupe'], clock: Clock): void {
+    const since = clock.date() - ms;
+    const { seq: head, first } = this.#engine.position(this.name);
+    let from = head;
+    for (let recent = true; recent && from >= first && head - from < messages; from -= COLD_READ) {
+      const records = this.#engine.read(this.name, Math.max(from - COLD_READ, 0), Math.min(COLD_READ, from));
+      for (const { sender, id, seq, at } of records) {
+        if (at >= since && id !== '') this.dedupe.remember(sender, id, seq, clock.now());
+      }
+      recent = records.length > 0 && (records[0] as LogRecord).at >= since;
+    }
+  }
 }

@@ -1,55 +1,98 @@
-import type { Clock, Engine, Scheduler } from './ports.ts';
-import { Room } from './room.ts';
+import type { Engine } from './engine.ts';
+import { type Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
+import type { Subscriber } from './subscriber.ts';
+import type { Clock, Scheduler } from './time.ts';
 
-/** The rooms in memory: they appear on first use and vanish when nobody is in them and nobody has used them for a while. */
+const NO_MEMBERSHIPS: readonly Member[] = [];
+
+/** The rooms in memory, and who is a member of which. A room appears on first use and is released when it is idle. */
 export class Rooms {
   readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #settings: HubSettings;
+  readonly #isBusy: (room: Room) => boolean;
   readonly #rooms = new Map<string, Room>();
+  readonly #memberships = new Map<Subscriber, Member[]>();
   #cancelSweep: (() => void) | undefined;
 
-  constructor(engine: Engine, clock: Clock, scheduler: Scheduler, settings: HubSettings) {
+  /** @param isBusy reports whether drafts of a room are undecided: then it is not released. */
+  constructor(
+    engine: Engine,
+    clock: Clock,
+    scheduler: Scheduler,
+    settings: HubSettings,
+    isBusy: (room: Room) => boolean,
+  ) {
     this.#engine = engine;
     this.#clock = clock;
     this.#scheduler = scheduler;
     this.#settings = settings;
+    this.#isBusy = isBusy;
   }
 
+  /** How many rooms are in memory. */
   get size(): number {
     return this.#rooms.size;
   }
 
-  /** The room with this name, now in memory if it was not. */
+  /** Returns the room with this name, which is in memory from then on. */
   get(name: string): Room {
-    const known = this.#rooms.get(name);
-    if (known) return known;
+    const existing = this.#rooms.get(name);
+    if (existing) return existing;
     const room = new Room(name, this.#engine, this.#settings, this.#clock);
     this.#rooms.set(name, room);
-    this.#cancelSweep ??= this.#sweepLater();
+    this.#cancelSweep ??= this.#scheduleSweep();
     return room;
+  }
+
+  /** Adds a member that has everything up to `cursor`. */
+  join(room: Room, subscriber: Subscriber, cursor: number): Member {
+    const member = room.add(subscriber, cursor, this.#clock.now());
+    const memberships = this.#memberships.get(subscriber);
+    if (memberships) memberships.push(member);
+    else this.#memberships.set(subscriber, [member]);
+    return member;
+  }
+
+  /** Ends a membership. */
+  leave(member: Member): void {
+    const { room, subscriber } = member;
+    room.remove(member, this.#clock.now());
+    const memberships = this.#memberships.get(subscriber) ?? [];
+    memberships.splice(memberships.indexOf(member), 1);
+    if (memberships.length === 0) this.#memberships.delete(subscriber);
+  }
+
+  /** Returns a subscriber's memberships. The list changes as it joins and leaves. */
+  membershipsOf(subscriber: Subscriber): readonly Member[] {
+    return this.#memberships.get(subscriber) ?? NO_MEMBERSHIPS;
+  }
+
+  /** Returns a subscriber's membership in a room. */
+  membership(subscriber: Subscriber, room: Room): Member | undefined {
+    return this.membershipsOf(subscriber).find((member) => member.room === room);
   }
 
   close(): void {
     this.#cancelSweep?.();
   }
 
-  #sweepLater(): () => void {
+  #scheduleSweep(): () => void {
     return this.#scheduler.after(this.#settings.roomIdle, () => {
       const before = this.#clock.now() - this.#settings.roomIdle;
-      for (const room of this.#rooms.values()) if (isIdle(room) && room.usedAt <= before) this.#release(room);
-      this.#cancelSweep = this.#rooms.size > 0 ? this.#sweepLater() : undefined;
+      for (const room of this.#rooms.values()) if (this.#isIdle(room) && room.usedAt <= before) this.#release(room);
+      this.#cancelSweep = this.#rooms.size > 0 ? this.#scheduleSweep() : undefined;
     });
+  }
+
+  #isIdle(room: Room): boolean {
+    return room.members === 0 && room.dirtySince === undefined && !this.#isBusy(room);
   }
 
   #release(room: Room): void {
     this.#rooms.delete(room.name);
     this.#engine.release(room.name);
   }
-}
-
-function isIdle(room: Room): boolean {
-  return room.members === 0 && room.pending.length + room.appended.length === 0 && room.dirtySince === undefined;
 }

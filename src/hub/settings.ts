@@ -1,56 +1,98 @@
-import type { Window } from './log.ts';
-import type { Dedupe } from './sends.ts';
+import type { DedupeLimits } from './dedupe.ts';
+import type { LogLimits } from './log.ts';
 
-/** How a busy room trades a little delay for fewer, larger frames. */
+/** Trades a little delay in a busy room for fewer, larger frames. */
 export interface Coalesce {
-  /** Longest that a record waits for others, in milliseconds. */
+  /** Longest time that a record waits for others, in milliseconds. */
   readonly maxDelayMs: number;
-  /** Bytes that are sent at once however short they waited. */
+  /** Bytes of records that are sent without further delay. */
   readonly maxBytes: number;
 }
 
-/** What becomes of a member that falls further behind than the send buffer: it is closed, it is told of a gap and goes on at the head, or it gets only the newest. */
+/**
+ * How a room treats a member that is further behind than the send buffer. `evict` closes it; `skip` moves it to the head
+ * after a gap notice; `latest` gives it the newest record alone.
+ */
 export type SlowPolicy = 'evict' | 'skip' | 'latest';
 
+/** Bounds of the four mailboxes, in posts. A post past its bound is refused. */
+export interface MailboxCapacities {
+  readonly register: number;
+  readonly unregister: number;
+  readonly broadcast: number;
+  readonly request: number;
+}
+
 export interface HubSettings {
-  /** How far a member may stand behind its room's head before it is evicted. */
-  readonly sendBuffer: Window;
-  /** How much of each room's log stays in memory: more than the send buffer. */
-  readonly window: Window;
-  /** How many posts wait in each mailbox before the next is refused. */
-  readonly mailboxes: { readonly register: number; readonly unregister: number; readonly broadcast: number };
-  /** How much one turn takes before it yields so that sockets are read. */
+  /**
+   * How far a member may be behind its room's head before it counts as a slow consumer.
+   *
+   * @default 4,096 records or 4 MiB
+   */
+  readonly sendBuffer: LogLimits;
+  /**
+   * How much of each room's log stays in memory. It is raised to hold the send buffer and two turns.
+   *
+   * @default 8,192 records or 8 MiB
+   */
+  readonly window: LogLimits;
+  /** @default 65,536 posts each */
+  readonly mailboxes: MailboxCapacities;
+  /**
+   * How much one turn takes before it yields so that sockets are read.
+   *
+   * @default 2,048 posts or 1 MiB
+   */
   readonly turn: { readonly commands: number; readonly bytes: number };
-  /** How long an empty room stays in memory, in milliseconds. */
+  /**
+   * How long an unused empty room stays in memory, in milliseconds.
+   *
+   * @default 60,000
+   */
   readonly roomIdle: number;
-  /** What a coalescing room holds back at most, whatever its own setting. */
-  readonly hold: Window;
-  /** A room's coalescing; undefined sends each turn's records at once. */
+  /**
+   * The most that a coalescing room holds back, whatever its own setting.
+   *
+   * @default 1,024 records or 64 KiB
+   */
+  readonly hold: LogLimits;
+  /** A room's coalescing. Undefined sends each turn's records at once. @default undefined for every room */
   readonly coalesce: (room: string) => Coalesce | undefined;
-  /** A room's way with slow members. */
+  /** A room's policy for slow consumers. @default 'evict' for every room */
   readonly slow: (room: string) => SlowPolicy;
-  /** How long senders' ids are remembered. */
-  readonly dedupe: Dedupe;
-  /** Most members of a room that are named; above it there is only their number. */
+  /**
+   * How long the ids of a room's messages are remembered.
+   *
+   * @default 300,000 ms or 65,536 messages
+   */
+  readonly dedupe: DedupeLimits;
+  /** The largest room whose members are named in presence notices. Larger rooms get the count. @default 1,000 */
   readonly namedMembers: number;
 }
 
-const MiB = 1024 * 1024;
+/** The settings that differ from their defaults. */
+export type HubOverrides = Partial<Omit<HubSettings, 'mailboxes'>> & {
+  readonly mailboxes?: Partial<MailboxCapacities>;
+};
 
-/** The settings with their defaults. @throws RangeError for a number that is not positive. */
-export function hubSettings(given: Partial<HubSettings> = {}): HubSettings {
+const MiB = 1024 * 1024;
+const MAILBOX = 65_536;
+
+/** Returns the settings with their defaults. @throws RangeError for a number that is not positive. */
+export function hubSettings(given: HubOverrides = {}): HubSettings {
   const sendBuffer = given.sendBuffer ?? { records: 4096, bytes: 4 * MiB };
   const window = given.window ?? { records: 8192, bytes: 8 * MiB };
   const turn = given.turn ?? { commands: 2048, bytes: MiB };
   const hold = given.hold ?? { records: 1024, bytes: 64 * 1024 };
+  const mailboxes = { register: MAILBOX, unregister: MAILBOX, broadcast: MAILBOX, request: MAILBOX };
   const settings: HubSettings = {
     sendBuffer,
-    // What one turn and a hold may add must fit beside what a member may lack: it is evicted before the log drops it.
+    // A member is evicted before the log drops what it lacks: the window holds the send buffer, two turns and a hold.
     window: {
       records: Math.max(window.records, sendBuffer.records + 2 * turn.commands + hold.records),
       bytes: Math.max(window.bytes, sendBuffer.bytes + 4 * turn.bytes + hold.bytes),
     },
-    mailboxes: given.mailboxes ?? { register: 65_536, unregister: 65_536, broadcast: 65_536 },
+    mailboxes: { ...mailboxes, ...given.mailboxes },
     turn,
     hold,
     roomIdle: given.roomIdle ?? 60_000,
@@ -59,10 +101,8 @@ export function hubSettings(given: Partial<HubSettings> = {}): HubSettings {
     dedupe: given.dedupe ?? { ms: 300_000, messages: 65_536 },
     namedMembers: given.namedMembers ?? 1000,
   };
-  const { mailboxes } = settings;
-  const numbers = [sendBuffer.records, sendBuffer.bytes, window.records, window.bytes, turn.commands];
-  for (const n of [...numbers, turn.bytes, hold.records, hold.bytes, settings.roomIdle, ...Object.values(mailboxes)]) {
-    if (!(n > 0)) throw new RangeError(`hub settings must be positive numbers, got ${n}`);
-  }
+  const numbers = [sendBuffer, window, hold].flatMap(({ records, bytes }) => [records, bytes]);
+  numbers.push(turn.commands, turn.bytes, settings.roomIdle, ...Object.values(settings.mailboxes));
+  for (const n of numbers) if (!(n > 0)) throw new RangeError(`hub settings must be positive numbers, got ${n}`);
   return settings;
 }

@@ -1,4 +1,4 @@
-import type { Transport, TransportFactory } from './port.ts';
+import type { Transport, TransportFactory } from './transport.ts';
 import { loadUws } from './uws.ts';
 import { wsTransport } from './ws.ts';
 

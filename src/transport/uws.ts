@@ -2,6 +2,9 @@ import type * as UWS from 'uWebSockets.js';
 import { STATUS_CODES } from 'node:http';
 import { createRequire } from 'node:module';
 import type { Close } from '../protocol/close-codes.ts';
+import { clipReason, plainAddress } from './close-reason.ts';
+import { probe } from './free-port.ts';
+import { readTls } from './tls.ts';
 import type {
   Application,
   HttpRequest,
@@ -12,11 +15,8 @@ import type {
   Transport,
   TransportFactory,
   TransportOptions,
-} from './port.ts';
-import { DROPPED } from './port.ts';
-import { probe } from './probe.ts';
-import { clipReason, plainAddress } from './text.ts';
-import { readTls } from './tls.ts';
+} from './transport.ts';
+import { DROPPED } from './transport.ts';
 import { chooseUws, glibcVersion } from './uws-release.ts';
 
 /** Loads uWebSockets.js. @returns its transport, or why it cannot be had here. */

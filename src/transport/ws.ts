@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Close } from '../protocol/close-codes.ts';
+import { clipReason, plainAddress } from './close-reason.ts';
+import { readTls } from './tls.ts';
 import type {
   Application,
   HttpRequest,
@@ -15,10 +17,8 @@ import type {
   TransportFactory,
   TransportOptions,
   Upgrade,
-} from './port.ts';
-import { DROPPED, QUEUED, SENT } from './port.ts';
-import { clipReason, plainAddress } from './text.ts';
-import { readTls } from './tls.ts';
+} from './transport.ts';
+import { DROPPED, QUEUED, SENT } from './transport.ts';
 
 const TEXT = { binary: false, compress: false, fin: true };
 const NOTHING = Buffer.alloc(0);

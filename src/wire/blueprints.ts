@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { closes } from '../protocol/close-codes.ts';
 import { apart, PUBLIC_ROOM, textIn } from './text.ts';
-import { type Command, said, silent, textOf, type Wire, type WireLimits } from './wire.ts';
+import { type Command, noNotices, textMessage, textOf, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 16 * 1024, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
 
@@ -15,11 +15,11 @@ export function blueprints(limits: Partial<WireLimits> = {}): Wire {
     merges: false,
     page: 'template everywhere',
   } as const;
-  const goodbye: Wire['goodbye'] = (close) => close;
-  return { ...defaults, ...limits, ...own, ...silent, decode, encode: apart(textIn), goodbye };
+  const closeFrame: Wire['closeFrame'] = (close) => close;
+  return { ...defaults, ...limits, ...own, ...noNotices, decode, encode: apart(textIn), closeFrame };
 }
 
 function decode(data: Uint8Array, binary: boolean): readonly Command[] {
   if (binary && !isUtf8(data)) return [{ kind: 'violation', close: closes.invalidText }];
-  return [said(PUBLIC_ROOM, textOf(data))];
+  return [textMessage(PUBLIC_ROOM, textOf(data))];
 }

@@ -1,6 +1,6 @@
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { apart, PUBLIC_ROOM, textIn } from './text.ts';
-import { isSlow, type Publishing, said, silent, subscribeOnly, type Wire, type WireLimits } from './wire.ts';
+import { isSlow, noNotices, type Publishing, subscribeOnly, textMessage, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { ...subscribeOnly.limits, writeWait: 5_000, sendBuffer: 16 };
 
@@ -11,7 +11,7 @@ export const rawPublishing: Publishing = {
   most: 8192,
   rate: { perSecond: 10, burst: 8 },
   postOnly: true,
-  read: (text) => ({ ...said(PUBLIC_ROOM, text), accepted: 202 }),
+  read: (text) => ({ ...textMessage(PUBLIC_ROOM, text), accepted: 202 }),
 };
 
 /**
@@ -21,11 +21,11 @@ export const rawPublishing: Publishing = {
 export function coder(limits: Partial<WireLimits> = {}): Wire {
   const { decode, path, library, rooms } = subscribeOnly;
   const own = { name: 'coder', path, library, rooms, merges: false, publishing: rawPublishing } as const;
-  return { ...defaults, ...limits, ...own, ...silent, decode, encode: apart(textIn), goodbye };
+  return { ...defaults, ...limits, ...own, ...noNotices, decode, encode: apart(textIn), closeFrame };
 }
 
 /** Its pages come back after a second, except after 1001: since we do come back, they are told of a restart. */
-function goodbye(close: Close): Close {
+function closeFrame(close: Close): Close {
   if (isSlow(close)) return TOO_SLOW;
   return close.code === closes.goingAway.code ? closes.restart : close;
 }

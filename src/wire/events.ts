@@ -1,7 +1,7 @@
-import type { LogRecord } from '../hub/ports.ts';
+import type { LogRecord } from '../hub/log.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { apart, textIn } from './text.ts';
-import { type Command, isRoom, said, silent, textOf, type Wire, type WireLimits } from './wire.ts';
+import { type Command, isRoom, noNotices, textMessage, textOf, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 512, pingPeriod: 9_000, pongWait: 10_000, writeWait: 10_000 };
 
@@ -21,8 +21,8 @@ const NO_ENVELOPE: Command = {
 export function events(limits: Partial<WireLimits> = {}): Wire {
   const place = { path: '/ws', library: 'gorilla', rooms: [GENERAL] } as const;
   const own = { name: 'events', ...place, ticketed: true, merges: false };
-  const goodbye: Wire['goodbye'] = (close: Close) => close;
-  return { ...defaults, ...limits, ...own, ...silent, decode, encode: apart(newMessage), goodbye };
+  const closeFrame: Wire['closeFrame'] = (close: Close) => close;
+  return { ...defaults, ...limits, ...own, ...noNotices, decode, encode: apart(newMessage), closeFrame };
 }
 
 /** What is no envelope ends the connection; a type or a payload that is not known is passed over. */
@@ -32,7 +32,7 @@ function decode(data: Uint8Array): readonly Command[] {
   const { type, payload } = envelope;
   if (typeof payload !== 'object' || payload === null) return [NOTHING];
   const { message, name } = payload as Record<string, unknown>;
-  if (type === 'send_message' && typeof message === 'string') return [said('', message)];
+  if (type === 'send_message' && typeof message === 'string') return [textMessage('', message)];
   if (type !== 'change_room' || typeof name !== 'string') return [NOTHING];
   const to = name === '' ? GENERAL : name;
   return [isRoom(to) ? { kind: 'change', room: to } : NOTHING];

@@ -1,17 +1,18 @@
 import { randomInt } from 'node:crypto';
-import type { LogRecord, Notice } from '../hub/ports.ts';
+import type { LogRecord } from '../hub/log.ts';
+import type { Notice } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { rawPublishing } from './coder.ts';
 import { apart, textIn } from './text.ts';
 import {
+  type HttpPost,
   isRoom,
   isSlow,
   isUser,
-  type Posted,
+  noNotices,
   type Publishing,
-  said,
-  silent,
   subscribeOnly,
+  textMessage,
   type Wire,
   type WireLimits,
 } from './wire.ts';
@@ -29,28 +30,40 @@ const roomPublishing: Publishing = {
 
 /** The wire of fuadnafiz98/go-websockets as on its branch basic: raw text on `/subscribe`. */
 export function goWebsocketsBasic(limits: Partial<WireLimits> = {}): Wire {
-  return { ...common(limits), name: 'go-websockets-basic', ...silent, encode: apart(textIn) };
+  return { ...common(limits), name: 'go-websockets-basic', ...noNotices, encode: apart(textIn) };
 }
 
 /** The same as on its branch master: JSON with the time, and notices of who comes and goes, under names of four letters. */
 export function goWebsockets(limits: Partial<WireLimits> = {}): Wire {
-  const tells: Wire['tells'] = new Set(['presence', 'signal'] as const);
-  return { ...common(limits), name: 'go-websockets', guest, tells, notice, encode: apart(message) };
+  const notices: Wire['notices'] = new Set(['presence', 'signal'] as const);
+  return { ...common(limits), name: 'go-websockets', guest, notices, encodeNotice: notice, encode: apart(message) };
 }
 
 function common(limits: Partial<WireLimits>) {
   const { decode, path, library, rooms } = subscribeOnly;
-  return { ...defaults, ...limits, path, library, rooms, merges: false, publishing: roomPublishing, decode, goodbye };
+  return {
+    ...defaults,
+    ...limits,
+    path,
+    library,
+    rooms,
+    merges: false,
+    publishing: roomPublishing,
+    decode,
+    closeFrame,
+  };
 }
 
 /** Reads JSON or a form. @returns undefined for a body that names no room. */
-export function forRoom(body: string, type: string): Posted | string | undefined {
+export function forRoom(body: string, type: string): HttpPost | string | undefined {
   const { room_id: room, user_id: user = 'guest', message } = fieldsOf(body, type);
   if (room === undefined) return undefined;
   if (!isRoom(room)) return 'room_id is not the name of a room';
   if (!isUser(user)) return 'user_id is not a name of 1 to 64 bytes';
   if (message === undefined) return { kind: 'arrival', room, user, accepted: 202 };
-  return typeof message === 'string' ? { ...said(room, message), from: user, accepted: 202 } : 'message is not a text';
+  return typeof message === 'string'
+    ? { ...textMessage(room, message), from: user, accepted: 202 }
+    : 'message is not a text';
 }
 
 function fieldsOf(body: string, type: string): Record<string, unknown> {
@@ -93,7 +106,7 @@ function line(message: string, messageType: string, at: number): string {
 }
 
 /** Its pages come back after a second, except after 1001: since we do come back, they are told of a restart. */
-function goodbye(close: Close): Close {
+function closeFrame(close: Close): Close {
   if (isSlow(close)) return TOO_SLOW;
   if (close.code === closes.goingAway.code) return closes.restart;
   return close.code === closes.unexpectedData.code ? close : ENDED;

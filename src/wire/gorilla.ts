@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import type { Frame, LogRecord, Records } from '../hub/ports.ts';
+import type { LogRecord, Records } from '../hub/log.ts';
+import type { Frame } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { PUBLIC_ROOM, textIn } from './text.ts';
-import { type Command, isSlow, silent, textOf, type Wire, type WireLimits } from './wire.ts';
+import { type Command, isSlow, noNotices, textOf, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 512, pingPeriod: 54_000, pongWait: 60_000, writeWait: 10_000 };
 
@@ -16,7 +17,7 @@ const OUTER_SPACE = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, 'g');
  */
 export function gorilla(limits: Partial<WireLimits> = {}): Wire {
   const own = { name: 'gorilla', path: '/ws', library: 'gorilla', rooms: [PUBLIC_ROOM], merges: true } as const;
-  return { ...defaults, ...limits, ...own, ...silent, decode, encode, goodbye };
+  return { ...defaults, ...limits, ...own, ...noNotices, decode, encode, closeFrame };
 }
 
 function decode(data: Uint8Array, binary: boolean): readonly Command[] {
@@ -61,7 +62,7 @@ function isOuterSpace(text: string, at: number): boolean {
 }
 
 /** The example says nothing to a client that is too slow (an empty close frame), nor to one that is gone (none). */
-function goodbye(close: Close): Close {
+function closeFrame(close: Close): Close {
   const { code, reason } = close;
   if (isSlow(close)) return { ...closes.empty, reason };
   return code === closes.pongTimeout.code ? { ...closes.abnormal, reason } : close;

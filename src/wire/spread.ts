@@ -1,7 +1,16 @@
-import type { LogRecord } from '../hub/ports.ts';
+import type { LogRecord } from '../hub/log.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { apart, PUBLIC_ROOM, textIn } from './text.ts';
-import { isSlow, isUser, type Publishing, said, silent, subscribeOnly, type Wire, type WireLimits } from './wire.ts';
+import {
+  isSlow,
+  isUser,
+  noNotices,
+  type Publishing,
+  subscribeOnly,
+  textMessage,
+  type Wire,
+  type WireLimits,
+} from './wire.ts';
 
 const defaults: WireLimits = { ...subscribeOnly.limits, writeWait: 10_000, sendBuffer: 20 };
 
@@ -22,7 +31,7 @@ export function spread(limits: Partial<WireLimits> = {}): Wire {
     publishing: namedPublishing,
     page: 'everywhere',
   } as const;
-  return { ...defaults, ...limits, ...own, ...silent, decode, encode: apart(write), goodbye };
+  return { ...defaults, ...limits, ...own, ...noNotices, decode, encode: apart(write), closeFrame };
 }
 
 function read(body: string) {
@@ -37,13 +46,13 @@ function read(body: string) {
     return 'name and msg are required';
   }
   if (!isUser(name)) return 'name is longer than 64 bytes';
-  return { ...said(PUBLIC_ROOM, msg), from: name, accepted: 204 } as const;
+  return { ...textMessage(PUBLIC_ROOM, msg), from: name, accepted: 204 } as const;
 }
 
 function write(record: LogRecord): string {
   return JSON.stringify({ name: record.from, msg: textIn(record) });
 }
 
-function goodbye(close: Close): Close {
+function closeFrame(close: Close): Close {
   return isSlow(close) || close.code === AWAY.code ? { ...AWAY } : close;
 }

@@ -1,4 +1,5 @@
-import type { Frame, LogRecord, Records } from '../hub/ports.ts';
+import type { LogRecord, Records } from '../hub/log.ts';
+import type { Frame } from '../hub/subscriber.ts';
 
 /** The one room of wires that know no rooms. */
 export const PUBLIC_ROOM = 'lobby';

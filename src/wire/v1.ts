@@ -1,4 +1,5 @@
-import type { Frame, LogRecord, Notice, Records } from '../hub/ports.ts';
+import type { LogRecord, Records } from '../hub/log.ts';
+import type { Frame, Notice } from '../hub/subscriber.ts';
 import { closes } from '../protocol/close-codes.ts';
 import { type ErrorCode, type Json, type Place, ROOM_BYTES } from '../protocol/v1.ts';
 import { Lines } from './lines.ts';
@@ -15,9 +16,9 @@ const HISTORY = 50;
 export function v1(limits: Partial<WireLimits> = {}): Wire {
   const lines = new Lines();
   const encode: Wire['encode'] = (room, records, from, most) => encodeOn(lines, room, records, from, most);
-  const goodbye: Wire['goodbye'] = (close) => close;
+  const closeFrame: Wire['closeFrame'] = (close) => close;
   const own = { name: 'v1', path: '/ws', library: 'gorilla', rooms: [], merges: true } as const;
-  return { ...defaults, ...limits, ...own, tells, decode, encode, notice, goodbye };
+  return { ...defaults, ...limits, ...own, notices, decode, encode, encodeNotice: notice, closeFrame };
 }
 
 // ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,7 +137,7 @@ function isPlace(value: unknown): value is Place {
   return isObject(value) && isName(value['epoch'], 128) && isSeq(value['seq']);
 }
 
-const tells: Wire['tells'] = new Set([
+const notices: Wire['notices'] = new Set([
   'welcome',
   'joined',
   'left',

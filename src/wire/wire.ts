@@ -1,5 +1,6 @@
-import type { Cursor, Encoder } from '../hub/ports.ts';
+import type { Encoder } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
+import type { Place } from '../protocol/v1.ts';
 import { type ErrorCode, type Json, ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
 import { PUBLIC_ROOM } from './text.ts';
 
@@ -19,8 +20,8 @@ export interface WireLimits {
 
 /** What a client asks for. */
 export type Command =
-  | Said
-  | { readonly kind: 'join'; readonly room: string; readonly since?: Cursor; readonly history: number }
+  | Publication
+  | { readonly kind: 'join'; readonly room: string; readonly since?: Place; readonly history: number }
   | { readonly kind: 'leave'; readonly room: string }
   | { readonly kind: 'signal'; readonly room: string; readonly data: Json }
   | {
@@ -44,7 +45,7 @@ export type Command =
   | { readonly kind: 'violation'; readonly close: Close };
 
 /** A message for a room. */
-export interface Said {
+export interface Publication {
   readonly kind: 'broadcast';
   /** Empty for the room that the client is in, in a wire whose clients are in one at a time. */
   readonly room: string;
@@ -57,8 +58,8 @@ export interface Said {
 }
 
 /** What a client sends by HTTP: a message, or word that a user has come; and with which status it is taken. */
-export type Posted = { readonly accepted: 202 | 204 } & (
-  | (Said & { readonly from?: string })
+export type HttpPost = { readonly accepted: 202 | 204 } & (
+  | (Publication & { readonly from?: string })
   | { readonly kind: 'arrival'; readonly room: string; readonly user: string }
 );
 
@@ -71,10 +72,10 @@ export interface Publishing {
   /** Whether other methods are refused; else they get the page. */
   readonly postOnly: boolean;
   /** @param type the request's Content-Type. @returns what was said, or in words why that cannot be. */
-  read(body: string, type: string): Posted | string;
+  read(body: string, type: string): HttpPost | string;
 }
 
-/** A dialect: how the frames of one kind of client are read and written, within which limits, and how it says goodbye. */
+/** A dialect: how the frames of one kind of client are read and written, within which limits, and how it says closeFrame. */
 export interface Wire extends Encoder, WireLimits {
   /** Where its clients connect. */
   readonly path: string;
@@ -93,11 +94,11 @@ export interface Wire extends Encoder, WireLimits {
   /** Reads one whole frame; text is valid UTF-8 already. Never throws. The bytes live only during the call. */
   decode(data: Uint8Array, binary: boolean): readonly Command[];
   /** What this wire's clients are told for `close`: code 1005 is an empty close frame, 1006 none. */
-  goodbye(close: Close): Close;
+  closeFrame(close: Close): Close;
 }
 
 /** The half of an encoder that a wire without notices has. */
-export const silent: Pick<Encoder, 'tells' | 'notice'> = { tells: new Set(), notice: () => '' };
+export const noNotices: Pick<Encoder, 'notices' | 'encodeNotice'> = { notices: new Set(), encodeNotice: () => '' };
 
 /** The parts that wires have in common whose clients receive over a socket and send by HTTP. */
 export const subscribeOnly = {
@@ -109,7 +110,7 @@ export const subscribeOnly = {
 } as const;
 
 /** A message in plain text. */
-export function said(room: string, data: string): Said {
+export function textMessage(room: string, data: string): Publication {
   return { kind: 'broadcast', room, id: '', data, json: false, bytes: Buffer.byteLength(data) };
 }
 

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { exportJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Authority, Credentials } from '../../src/auth/authority.ts';
+import type { Authenticator, Credentials } from '../../src/auth/authenticator.ts';
 import { allows } from '../../src/auth/grants.ts';
-import { jwtAuthority, keyFrom, secretKey } from '../../src/auth/jwt.ts';
-import { openAuthority } from '../../src/auth/open.ts';
-import { type Attempts, otpAuthority } from '../../src/auth/otp.ts';
+import { jwtAuthenticator, keyFrom, secretKey } from '../../src/auth/jwt.ts';
+import { openAuthenticator } from '../../src/auth/open.ts';
+import { type Attempts, otpAuthenticator } from '../../src/auth/otp.ts';
 import { hashPassword, verifyPassword } from '../../src/auth/passwords.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
 import { Users } from '../../src/auth/users.ts';
@@ -104,7 +104,7 @@ describe('sign-in with a password', () => {
   const authorityOf = async (attempts = anyAttempt) => {
     const users = new Users(join(folder, `${Math.random()}.json`));
     await users.set('ada', 'right');
-    return otpAuthority(users, new Tickets(() => 0), attempts);
+    return otpAuthenticator(users, new Tickets(() => 0), attempts);
   };
 
   test('gives a ticket, and the same answer to a wrong name and a wrong password', async () => {
@@ -158,7 +158,7 @@ describe('sign-in with a password', () => {
     };
     const users = new Users(join(folder, 'turns.json'));
     await users.set('ada', 'x');
-    const authority = otpAuthority(users, new Tickets(() => 0), anyAttempt, slowly);
+    const authority = otpAuthenticator(users, new Tickets(() => 0), anyAttempt, slowly);
     const answers = await Promise.all(Array.from({ length: 40 }, () => authority.signIn('ada', 'x', 'a')));
     expect(answers.filter((answer) => answer === 'limited').length).toBe(7);
     expect(most).toBe(1);
@@ -179,7 +179,7 @@ describe('a token', () => {
     claims: Record<string, unknown> = { sub: 'ada' },
     kid?: string,
   ) => new SignJWT({ exp: soon(), ...claims }).setProtectedHeader({ alg, ...(kid && { kid }) }).sign(key);
-  const shown = (authority: Authority, token: string) => authority.identify({ ...nothing, token });
+  const shown = (authority: Authenticator, token: string) => authority.identify({ ...nothing, token });
   const pem = (key: KeyObject) => String(key.export({ type: 'spki', format: 'pem' }));
 
   test.each([
@@ -187,7 +187,7 @@ describe('a token', () => {
     ['ES256', ec],
     ['EdDSA', ed],
   ])('%s is good with the public key of its key alone', async (alg, { publicKey, privateKey }) => {
-    const authority = jwtAuthority(keyFrom(pem(publicKey)));
+    const authority = jwtAuthenticator(keyFrom(pem(publicKey)));
     expect(await shown(authority, await sign(alg, privateKey))).toMatchObject({ user: 'ada' });
     const strangers = { RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }), ES256: ec, EdDSA: ed };
     for (const [other, { privateKey: key }] of Object.entries(strangers)) {
@@ -198,7 +198,7 @@ describe('a token', () => {
   });
 
   test('HS256 is good with the secret alone, and none without a signature', async () => {
-    const authority = jwtAuthority(secretKey(secret));
+    const authority = jwtAuthenticator(secretKey(secret));
     expect(await shown(authority, await sign('HS256', Buffer.from(secret)))).toMatchObject({ user: 'ada' });
     expect(await shown(authority, await sign('HS256', Buffer.from(`${secret}!`)))).toBe('false');
     const [, body] = (await sign('HS256', Buffer.from(secret))).split('.');
@@ -211,7 +211,7 @@ describe('a token', () => {
     const keys = await Promise.all(
       [rsa, ec, ed].map(async ({ publicKey }, i) => ({ ...(await exportJWK(publicKey)), kid: `${i}` })),
     );
-    const authority = jwtAuthority(keyFrom(JSON.stringify({ keys })));
+    const authority = jwtAuthenticator(keyFrom(JSON.stringify({ keys })));
     expect(await shown(authority, await sign('RS256', rsa.privateKey, { sub: 'r' }, '0'))).toMatchObject({ user: 'r' });
     expect(await shown(authority, await sign('ES256', ec.privateKey, { sub: 'e' }, '1'))).toMatchObject({ user: 'e' });
     expect(await shown(authority, await sign('EdDSA', ed.privateKey, { sub: 'd' }, '2'))).toMatchObject({ user: 'd' });
@@ -230,14 +230,14 @@ describe('a token', () => {
     ['another audience', { sub: 'ada', iss: 'me', aud: 'other' }],
   ])('with %s is not good', async (_, claims) => {
     const named = 'iss' in claims ? { issuer: 'me', audience: 'chat' } : {};
-    const authority = jwtAuthority(secretKey(secret), named);
+    const authority = jwtAuthenticator(secretKey(secret), named);
     expect(await shown(authority, await sign('HS256', Buffer.from(secret), claims))).toBe('false');
     const good = await sign('HS256', Buffer.from(secret), { sub: 'ada', iss: 'me', aud: ['chat', 'more'] });
     expect(await shown(authority, good)).toMatchObject({ user: 'ada' });
   });
 
   test('no bytes make it throw', async () => {
-    const authority = jwtAuthority(secretKey(secret));
+    const authority = jwtAuthenticator(secretKey(secret));
     await fc.assert(
       fc.asyncProperty(fc.oneof(fc.string(), fc.base64String(), fc.string({ unit: 'binary' })), async (token) => {
         expect(await shown(authority, token)).toBe('false');
@@ -275,7 +275,7 @@ test('grants allow what one of them allows', () => {
 });
 
 test('where everyone may come in, a name is all that a ticket says', async () => {
-  const authority = openAuthority(new Tickets(() => 0));
+  const authority = openAuthenticator(new Tickets(() => 0));
   expect(await authority.identify(nothing)).toEqual({});
   expect(await authority.identify({ ...nothing, ticket: 'false' })).toBe('false');
   const signedIn = await authority.signIn('ada', '', '');

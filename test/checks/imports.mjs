@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { cruise } from 'dependency-cruiser';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
-import config from '../../.dependency-cruiser.mjs';
+import config, { layers } from '../../.dependency-cruiser.mjs';
 
 const folders = ['src', 'web/sdk', 'web/app'];
 const sources = folders
@@ -19,6 +19,13 @@ const edges = output.modules.flatMap(({ dependencies }) => dependencies).length;
 for (const { rule, from, to } of output.summary.violations) console.error(`${rule.name}: ${from} -> ${to}`);
 if (seen < sources || edges < sources) {
   console.error(`the checker saw ${seen} of ${sources} modules and ${edges} imports`);
+  process.exit(1);
+}
+const unruled = readdirSync('src', { withFileTypes: true })
+  .map((entry) => (entry.isDirectory() ? entry.name : `(file) ${entry.name}`))
+  .filter((name) => !Object.hasOwn(layers, name) && !['(file) index.ts', '(file) cli.ts'].includes(name));
+if (unruled.length > 0) {
+  console.error(`no import rule covers src/${unruled.join(', src/')}`);
   process.exit(1);
 }
 console.log(`imports: ${seen} modules, ${edges} imports, ${output.summary.violations.length} violations`);

@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
-import type { Rate } from '../../src/client/rate.ts';
+import type { RateLimit } from '../../src/client/rate-limit.ts';
 import { WritePump } from '../../src/client/write-pump.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { HubEvents } from '../../src/hub/events.ts';
 import { Hub } from '../../src/hub/hub.ts';
-import type { HubSettings } from '../../src/hub/settings.ts';
+import type { HubOverrides } from '../../src/hub/settings.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { gorilla } from '../../src/wire/gorilla.ts';
 import { PUBLIC_ROOM } from '../../src/wire/text.ts';
@@ -15,12 +15,12 @@ import { type Behaviour, SimulatedSocket } from '../simulation/socket.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
 
 interface Scene {
-  settings?: Partial<HubSettings>;
-  publishRate?: Rate;
+  settings?: HubOverrides;
+  publishRate?: RateLimit;
 }
 
 /** A Hub on virtual time, and clients of the gorilla wire on simulated sockets. */
-async function scene({ settings = {}, publishRate }: Scene = {}) {
+async function scene({ settings = {}, publishRate = 'off' }: Scene = {}) {
   const time = new VirtualTime();
   const hub = new Hub({ engine: memory(), clock: time, scheduler: time, settings });
   await hub.open();
@@ -102,14 +102,14 @@ describe('a client', () => {
       client.message(text(said), false);
       time.settle();
     }
-    client.tell('note');
+    client.notify('note');
     client.pump.release();
     socket.read();
     time.settle();
     expect(got()).toEqual(['one', 'note', 'two\nthree']);
     socket.stall();
     for (let i = 0; i < 400 && !client.closed; i++) {
-      client.tell('note');
+      client.notify('note');
       client.pump.release();
     }
     expect(client.closed).toBe(true);
@@ -331,7 +331,7 @@ describe('a slow client', () => {
     socket.stall();
     pump.open(socket);
     for (const line of ['x'.repeat(100), 'too much for the socket']) {
-      pump.tell(line);
+      pump.queue(line);
       pump.release();
     }
     let buffered = 100;

@@ -37,7 +37,7 @@ test('without sources every setting has its default', () => {
     keepDays: 7,
     keepMegabytes: 64,
     sendBuffer: undefined,
-    publishRate: undefined,
+    publishRate: 'off',
     listeners: [],
     tlsCert: undefined,
     tlsKey: undefined,

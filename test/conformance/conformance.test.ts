@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { SignJWT } from 'jose';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { jwtAuthority, secretKey } from '../../src/auth/jwt.ts';
+import { jwtAuthenticator, secretKey } from '../../src/auth/jwt.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { Events } from '../../src/hub/events.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
@@ -16,7 +16,7 @@ const rules = [...specification.matchAll(/^- \*\*([A-Z]\d+)\*\*/gm)].map(([, rul
 const covered = new Set<string>();
 
 const SECRET = 'a secret of at least thirty-two bytes';
-const authority = jwtAuthority(secretKey(SECRET));
+const authority = jwtAuthenticator(secretKey(SECRET));
 
 /** A token with these claims. @param expires seconds from now. */
 function token(claims: Record<string, unknown>, expires = 60, secret = SECRET): Promise<string> {

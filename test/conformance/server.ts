@@ -1,31 +1,31 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import type { Authority } from '../../src/auth/authority.ts';
-import { openAuthority } from '../../src/auth/open.ts';
+import { ConnectionLimiter } from '../../src/accept/connection-limits.ts';
+import { createWires, WireSelector } from '../../src/accept/select-wire.ts';
+import { Upgrader } from '../../src/accept/upgrader.ts';
+import type { Authenticator } from '../../src/auth/authenticator.ts';
+import { openAuthenticator } from '../../src/auth/open.ts';
 import { Sessions } from '../../src/auth/sessions.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
-import type { Rate } from '../../src/client/rate.ts';
-import { createWires, Dialects } from '../../src/dialects.ts';
+import type { RateLimit } from '../../src/client/rate-limit.ts';
 import { memory } from '../../src/engine/memory.ts';
-import { Gate } from '../../src/gate.ts';
-import { Crowd } from '../../src/http/crowd.ts';
-import { systemClock, systemScheduler } from '../../src/hub/clock.ts';
+import type { Engine } from '../../src/hub/engine.ts';
 import { Hub } from '../../src/hub/hub.ts';
-import type { Engine } from '../../src/hub/ports.ts';
 import type { HubSettings } from '../../src/hub/settings.ts';
+import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
-import type { Application, HttpRequest, Transport } from '../../src/transport/port.ts';
+import type { Application, HttpRequest, Transport } from '../../src/transport/transport.ts';
 import type { Wire, WireLimits } from '../../src/wire/wire.ts';
 
 export interface Options {
   readonly settings?: Partial<HubSettings>;
   readonly limits?: Partial<WireLimits>;
-  readonly publishRate?: Rate;
+  readonly publishRate?: RateLimit;
   readonly engine?: Engine;
-  readonly authority?: Authority;
+  readonly authority?: Authenticator;
 }
 
 const tickets = new Tickets(() => systemClock.now());
@@ -37,17 +37,25 @@ type ConnectArguments = [query?: string, protocols?: string[], headers?: Record<
 /** A server of the native protocol, on real sockets. */
 export async function serve(
   transport: Transport['name'],
-  { settings = {}, limits, publishRate, engine, authority = openAuthority(tickets) }: Options = {},
+  { settings = {}, limits, publishRate = 'off', engine, authority = openAuthenticator(tickets) }: Options = {},
 ) {
   const hub = new Hub({ engine: engine ?? memory(), settings });
   await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const crowd = new Crowd({ all: 1e6, perAddress: undefined });
+  const crowd = new ConnectionLimiter({ all: 1e6, perAddress: undefined });
   const addressOf = ({ remoteAddress }: HttpRequest) => remoteAddress;
   const sessions = new Sessions(Buffer.from('a secret'));
-  const gate = new Gate({ sessions, authority, context, scheduler: systemScheduler, origins: [], crowd, addressOf });
-  const dialects = new Dialects(createWires(limits), 'auto');
+  const gate = new Upgrader({
+    sessions,
+    authority,
+    context,
+    scheduler: systemScheduler,
+    origins: [],
+    crowd,
+    addressOf,
+  });
+  const dialects = new WireSelector(createWires(limits), 'auto');
   const application: Application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
     upgrade: (request) => gate.enter(request, dialects.of(request) as Wire),

@@ -244,7 +244,7 @@ describe.each(transports)('the contracts, on %s', (transport) => {
     });
 
     test('what has no words of its own there ends with 1011, as its handler does', () => {
-      expect(goWebsockets().goodbye(closes.pongTimeout)).toEqual({ code: 1011, reason: 'Closed in defer' });
+      expect(goWebsockets().closeFrame(closes.pongTimeout)).toEqual({ code: 1011, reason: 'Closed in defer' });
     });
   });
 

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { lmdb } from '../../src/engine/lmdb.ts';
 import { memory } from '../../src/engine/memory.ts';
-import type { Commit, Draft, Engine, LogRecord } from '../../src/hub/ports.ts';
+import type { Commit, Draft, Engine } from '../../src/hub/engine.ts';
+import type { LogRecord } from '../../src/hub/log.ts';
 import { until } from '../integration/server.ts';
 
 const BYTES = 1000;

@@ -17,7 +17,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DataDir } from '../../src/engine/data-dir.ts';
 import { lmdb } from '../../src/engine/lmdb.ts';
-import type { Draft, LogRecord } from '../../src/hub/ports.ts';
+import type { Draft } from '../../src/hub/engine.ts';
+import type { LogRecord } from '../../src/hub/log.ts';
 import { until } from '../integration/server.ts';
 
 let path: string;

@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkHandshake } from '../../src/http/handshake.ts';
+import { checkHandshake } from '../../src/accept/handshake.ts';
 import { createRoutes } from '../../src/http/routes.ts';
-import type { HttpRequest, HttpResponse } from '../../src/transport/port.ts';
+import type { HttpRequest, HttpResponse } from '../../src/transport/transport.ts';
 
 const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => 'a 1\n' };
 let folder: string;

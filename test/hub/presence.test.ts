@@ -13,7 +13,7 @@ async function scene(settings: Partial<HubSettings> = {}) {
   const time = new VirtualTime();
   const hub = new Hub({ engine: memory(), clock: time, scheduler: time, settings });
   await hub.open();
-  const context = { hub, clock: time, keepalive: new Keepalive(time, time), publishRate: undefined };
+  const context = { hub, clock: time, keepalive: new Keepalive(time, time), publishRate: 'off' as const };
   let clients = 0;
   const connect = () => {
     const client = new Client(`c${clients++}`, v1(), context, { rooms: ['r'] });

@@ -1,4 +1,5 @@
-import type { Draft, Engine, EngineListener, LogRecord, Position } from '../../src/hub/ports.ts';
+import type { Draft, Engine, EngineListener, Position } from '../../src/hub/engine.ts';
+import type { LogRecord } from '../../src/hub/log.ts';
 import type { Random, VirtualTime } from './virtual.ts';
 
 interface StoredRoom {

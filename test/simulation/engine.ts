@@ -1,4 +1,4 @@
-import type { Draft, Engine, EngineListener } from '../../src/hub/ports.ts';
+import type { Draft, Engine, EngineListener } from '../../src/hub/engine.ts';
 import type { Random, VirtualTime } from './virtual.ts';
 
 interface Job {

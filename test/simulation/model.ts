@@ -1,8 +1,9 @@
 import { Client, type ClientContext } from '../../src/client/client.ts';
-import { Hub } from '../../src/hub/hub.ts';
-import type { HubOptions } from '../../src/hub/parts.ts';
-import type { Cursor, Draft, Engine, Subscriber } from '../../src/hub/ports.ts';
+import type { Draft, Engine } from '../../src/hub/engine.ts';
+import { Hub, type HubOptions } from '../../src/hub/hub.ts';
 import type { Member } from '../../src/hub/room.ts';
+import type { Subscriber } from '../../src/hub/subscriber.ts';
+import type { Place } from '../../src/protocol/v1.ts';
 import type { Wire } from '../../src/wire/wire.ts';
 import type { Seen } from './wire.ts';
 
@@ -11,7 +12,7 @@ interface Stay {
   start: number;
   end: number;
   /** The place it asked to go on from. */
-  readonly since: Cursor | undefined;
+  readonly since: Place | undefined;
   /** In which of the room's lives it asked. */
   readonly life: number;
 }
@@ -65,7 +66,7 @@ export class Model {
     this.#lives.set(room, this.#lifeOf(room) + 1);
   }
 
-  registered(client: string, room: string, since: Cursor | undefined): void {
+  registered(client: string, room: string, since: Place | undefined): void {
     const stays = this.#staysOf(client, room);
     const present = stays.at(-1)?.end === Number.POSITIVE_INFINITY;
     const stay = { start: this.sent(room).length, end: Number.POSITIVE_INFINITY, since, life: this.#lifeOf(room) };
@@ -75,7 +76,7 @@ export class Model {
   }
 
   /** A join was answered: at the head of when it was asked for or, where it is behind, after a place of its own choosing. */
-  joined(client: string, room: string, at: Cursor, head: number, recovered: boolean): void {
+  joined(client: string, room: string, at: Place, head: number, recovered: boolean): void {
     const stay = this.#asked.get(`${client} ${room}`)?.shift();
     if (!stay) return;
     if (this.#slow) {
@@ -154,16 +155,19 @@ function checkStays(stays: readonly Stay[], seqs: readonly number[], head: numbe
 /** A client whose joins the model sees. */
 export class WatchedClient extends Client {
   readonly #model: Model;
+  readonly #hub: Hub;
 
   constructor(id: string, wire: Wire, context: ClientContext, model: Model) {
     super(id, wire, context);
+    this.#hub = context.hub;
     this.#model = model;
   }
 
-  override joined(member: Member, recovered: boolean): void {
-    super.joined(member, recovered);
+  override joined(name: string, recovered: boolean): void {
+    super.joined(name, recovered);
+    const member = this.#hub.memberships(this).find(({ room }) => room.name === name) as Member;
     const at = { epoch: member.room.epoch, seq: member.cursor };
-    this.#model.joined(this.id, member.room.name, at, member.room.log.head, recovered);
+    this.#model.joined(this.id, name, at, member.room.log.head, recovered);
   }
 }
 
@@ -176,7 +180,7 @@ export class WatchedHub extends Hub {
     this.#model = model;
   }
 
-  override register(subscriber: Subscriber, room: string, since?: Cursor, history?: number): boolean {
+  override register(subscriber: Subscriber, room: string, since?: Place, history?: number): boolean {
     const taken = super.register(subscriber, room, since, history);
     if (taken && !subscriber.closed) this.#model.registered(subscriber.id, room, since);
     return taken;

@@ -116,7 +116,7 @@ class NativeSimulation {
     const { user } = peer.session;
     this.#hearOne(peer);
     this.#over(peer); // its old connection may not know yet
-    const context = { hub: this.#hub, clock: this.#time, keepalive: this.#keepalive, publishRate: undefined };
+    const context = { hub: this.#hub, clock: this.#time, keepalive: this.#keepalive, publishRate: 'off' as const };
     const limits = { message: 512, roomName: 128, rooms: 128, history: 1000 };
     const welcome = { t: 'welcome', session: user, user, resume: '', limits, heartbeat: 2 } as const;
     const wire = this.#wire;

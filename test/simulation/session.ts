@@ -1,4 +1,4 @@
-import type { LogRecord } from '../../src/hub/ports.ts';
+import type { LogRecord } from '../../src/hub/log.ts';
 import type { SlowPolicy } from '../../src/hub/settings.ts';
 import type { ClientMessage, Gap, Place, ServerMessage } from '../../src/protocol/v1.ts';
 import type { Disk } from './disk.ts';

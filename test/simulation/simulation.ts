@@ -112,7 +112,7 @@ class Simulation {
     const { int, chance, pick } = bound(this.#random);
     const { ambushes, id } = { ambushes: this.#ambush, id: `c${++this.#clients}` };
     this.#ambush = undefined;
-    const context = { hub: this.#hub, clock: this.#time, keepalive: this.#keepalive, publishRate: undefined };
+    const context = { hub: this.#hub, clock: this.#time, keepalive: this.#keepalive, publishRate: 'off' as const };
     const client = new WatchedClient(id, pick(this.#wires), context, this.#model);
     const kernel = pick([0, 100, 1000]);
     const behaviour = { kernel, backpressure: pick([-1, 0, 300, 5000]), closesAtOnce: chance(0.5), ...this.#fault };
@@ -130,7 +130,7 @@ class Simulation {
     const { int, chance, pick } = bound(this.#random);
     const room = pick(ROOMS);
     const members = this.#peers
-      .flatMap((peer) => peer.client.memberships)
+      .flatMap((peer) => this.#hub.memberships(peer.client))
       .filter((member) => member.room.name === room);
     const epoch = chance(0.9) ? (members[0]?.room.epoch ?? 'none') : 'another';
     const since = { epoch, seq: int(0, this.#model.sent(room).length + 1) };
@@ -156,7 +156,7 @@ class Simulation {
 
   #tell(peer: Peer): void {
     if (peer.client.closed) return;
-    peer.client.tell(`!|${++peer.told}|told`);
+    peer.client.notify(`!|${++peer.told}|told`);
     peer.client.pump.release();
     if (peer.client.closed) peer.ended = true; // it let too many wait
   }
@@ -215,7 +215,7 @@ class Simulation {
     }
     events.on('evicted', ({ client, room, records, why }) => {
       const peer = this.#peers.find((one) => one.client.id === client);
-      const member = peer?.client.memberships.find((one) => one.room.name === room);
+      const member = (peer ? this.#hub.memberships(peer.client) : []).find((one) => one.room.name === room);
       const reached = member?.room.reaches(member.cursor);
       if (member && !member.live && reached && why === closes.slowConsumer.reason)
         this.#fail(`${client} was evicted while it recovered`);
@@ -246,7 +246,7 @@ class Simulation {
     if (this.#hub.waiting('unregister') > leaves) throw new Violation('the unregister mailbox outgrew its bound');
     for (const { client, socket } of this.#peers) {
       if (socket.misuse.length > 0) throw new Violation(`${client.id}: ${socket.misuse[0]}`);
-      for (const { room } of client.memberships) this.#checkRoom(room);
+      for (const { room } of this.#hub.memberships(client)) this.#checkRoom(room);
     }
   }
 
@@ -260,7 +260,7 @@ class Simulation {
   #checkDistances(): void {
     const { sendBuffer } = this.#hub.settings;
     for (const { client } of this.#peers) {
-      for (const { live, room, behind, pump } of client.closed ? [] : client.memberships) {
+      for (const { live, room, behind, pump } of client.closed ? [] : this.#hub.memberships(client)) {
         if (!live || pump.writable || room.dirtySince !== undefined || behind <= sendBuffer.records) continue;
         throw new Violation(`${client.id} is ${behind} behind in ${room.name} and still there`);
       }
@@ -295,7 +295,7 @@ class Simulation {
       const fromRooms = records.filter(({ room }) => room !== '!');
       const wrong = this.#model.check(client.id, fromRooms, client.closed, fast);
       if (wrong) throw new Violation(wrong);
-      for (const member of client.memberships)
+      for (const member of this.#hub.memberships(client))
         if (member.behind > 0) throw new Violation(`${client.id} was left behind`);
     }
   }

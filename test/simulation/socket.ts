@@ -1,5 +1,12 @@
 import type { Close } from '../../src/protocol/close-codes.ts';
-import { DROPPED, QUEUED, SENT, type SendStatus, type Socket, type SocketListener } from '../../src/transport/port.ts';
+import {
+  DROPPED,
+  QUEUED,
+  SENT,
+  type SendStatus,
+  type Socket,
+  type SocketListener,
+} from '../../src/transport/transport.ts';
 
 /** How a simulated socket and its peer behave. */
 export interface Behaviour {

@@ -1,4 +1,4 @@
-import type { Clock, Scheduler } from '../../src/hub/ports.ts';
+import type { Clock, Scheduler } from '../../src/hub/time.ts';
 
 /** A random number generator whose whole run follows from its seed (mulberry32). */
 export class Random {

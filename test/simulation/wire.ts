@@ -1,6 +1,7 @@
-import type { Frame, Records } from '../../src/hub/ports.ts';
+import type { Records } from '../../src/hub/log.ts';
+import type { Frame } from '../../src/hub/subscriber.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
-import { type Command, silent, type Wire } from '../../src/wire/wire.ts';
+import { type Command, noNotices, type Wire } from '../../src/wire/wire.ts';
 
 /** One record as a peer of this wire receives it. */
 export interface Seen {
@@ -45,8 +46,8 @@ export function numbered(name: string, rooms: readonly string[], frameBytes: num
       return { bytes: first as Buffer, more, from, to };
     },
     merges,
-    ...silent,
-    goodbye: (close) => close,
+    ...noNotices,
+    closeFrame: (close) => close,
   };
 }
 

@@ -8,7 +8,7 @@ import type {
   SocketListener,
   Transport,
   TransportOptions,
-} from '../../src/transport/port.ts';
+} from '../../src/transport/transport.ts';
 
 /** A connection as the transport told it. */
 export interface Heard {

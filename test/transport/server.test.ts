@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { HttpRequest, HttpResponse } from '../../src/transport/port.ts';
+import type { HttpRequest, HttpResponse } from '../../src/transport/transport.ts';
 import { transports, until } from '../integration/server.ts';
 import { dial, type Handler, listener, refused, type Served, serve } from './harness.ts';
 

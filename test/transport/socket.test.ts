@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import { DROPPED, QUEUED, SENT, type Socket, type TransportOptions } from '../../src/transport/port.ts';
+import { DROPPED, QUEUED, SENT, type Socket, type TransportOptions } from '../../src/transport/transport.ts';
 import { readAll, sluggard, transports, until } from '../integration/server.ts';
 import { type Acts, dial, type Heard, type Served, serve } from './harness.ts';
 

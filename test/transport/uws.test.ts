@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
-import { SENT, type Socket, type SocketListener } from '../../src/transport/port.ts';
+import { SENT, type Socket, type SocketListener } from '../../src/transport/transport.ts';
 import { transports, until } from '../integration/server.ts';
 import { dial, type Served, serve } from './harness.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Log } from '../../src/hub/log.ts';
-import { MAX_FRAME_BYTES } from '../../src/hub/ports.ts';
+import { MAX_FRAME_BYTES } from '../../src/hub/subscriber.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { gorilla } from '../../src/wire/gorilla.ts';
 import type { Command } from '../../src/wire/wire.ts';
@@ -121,9 +121,9 @@ test('limits are those of the example', () => {
 });
 
 test('a slow client is closed with an empty frame and a dead one with none, as the example does', () => {
-  expect(wire.goodbye(closes.slowConsumer).code).toBe(1005);
-  expect(wire.goodbye(closes.writeTimeout).code).toBe(1005);
-  expect(wire.goodbye(closes.pongTimeout).code).toBe(1006);
-  expect(wire.goodbye(closes.messageTooBig).code).toBe(1009);
-  expect(wire.goodbye(closes.goingAway).code).toBe(1001);
+  expect(wire.closeFrame(closes.slowConsumer).code).toBe(1005);
+  expect(wire.closeFrame(closes.writeTimeout).code).toBe(1005);
+  expect(wire.closeFrame(closes.pongTimeout).code).toBe(1006);
+  expect(wire.closeFrame(closes.messageTooBig).code).toBe(1009);
+  expect(wire.closeFrame(closes.goingAway).code).toBe(1001);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createWires } from '../../src/dialects.ts';
+import { createWires } from '../../src/accept/select-wire.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 
 const wires = createWires();
@@ -63,5 +63,5 @@ test.each([
   ['events', closes.goingAway, 1001, 'the server is shutting down'],
   ['blueprints', closes.messageTooBig, 1009, ''],
 ] as const)('%s says at the close "%s" what its clients know', (name, close, code, reason) => {
-  expect(wires[name].goodbye(close)).toEqual({ code, reason });
+  expect(wires[name].closeFrame(close)).toEqual({ code, reason });
 });

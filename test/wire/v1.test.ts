@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type LogRecord, MAX_FRAME_BYTES, type Notice } from '../../src/hub/ports.ts';
+import type { LogRecord } from '../../src/hub/log.ts';
+import { MAX_FRAME_BYTES, type Notice } from '../../src/hub/subscriber.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { v1 } from '../../src/wire/v1.ts';
 
@@ -22,9 +23,14 @@ test('what goes out is written as the golden lines are', () => {
   const written = golden.map((line): string => {
     const message = JSON.parse(line);
     if (message.t === 'history') {
-      return wire.notice?.({ t: 'history', room: 'lobby', records: [record(1), fromOtherWire], more: false }) as string;
+      return wire.encodeNotice({
+        t: 'history',
+        room: 'lobby',
+        records: [record(1), fromOtherWire],
+        more: false,
+      }) as string;
     }
-    if (message.t !== 'message') return wire.notice?.(message as Notice) as string;
+    if (message.t !== 'message') return wire.encodeNotice(message as Notice) as string;
     const frame = wire.encode('lobby', records([record(1), fromOtherWire]), 0, MAX_FRAME_BYTES);
     return lines(frame.bytes)[message.seq - 1] as string;
   });

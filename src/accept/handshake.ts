@@ -1,0 +1,46 @@
+import { checkOrigin, type Origins } from '../http/origin.ts';
+import { plainText } from '../http/responses.ts';
+import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+
+const VERSION = { 'Sec-Websocket-Version': '13' };
+
+// Sixteen bytes in base64 (RFC 6455, 4.1).
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
+
+/** Which of Go's WebSocket libraries answers: their clients know their answers. */
+type Library = 'gorilla' | 'coder';
+
+/**
+ * Whether a WebSocket handshake may go on, by the rules of gorilla/websocket and of coder/websocket: GET, version 13, a proper
+ * key, and an Origin that is this host's own, or absent, or allowed.
+ *
+ * @returns the refusal, as that library words it, or undefined when it may.
+ */
+export function checkHandshake(
+  request: HttpRequest,
+  library: Library,
+  origins: Origins = [],
+): HttpResponse | undefined {
+  if (request.method !== 'GET') return plainText(405, 'Method Not Allowed', { Allow: 'GET' });
+  if (!hasToken(request.header('connection'), 'upgrade')) return noHandshake(library);
+  if (!hasToken(request.header('upgrade'), 'websocket')) return noHandshake(library);
+  if (request.header('sec-websocket-version') !== '13') return plainText(400, 'Bad Request', VERSION);
+  if (!KEY.test(request.header('sec-websocket-key'))) return plainText(400, 'Bad Request', VERSION);
+  return checkOrigin(request, origins) && foreignOrigin(request, library);
+}
+
+/** What a request without a handshake gets where one is expected. */
+function noHandshake(library: Library): HttpResponse {
+  if (library === 'gorilla') return plainText(400, 'Bad Request', VERSION);
+  return plainText(426, 'a WebSocket handshake is expected here', { Connection: 'Upgrade', Upgrade: 'websocket' });
+}
+
+function foreignOrigin(request: HttpRequest, library: Library): HttpResponse {
+  if (library === 'gorilla') return plainText(403, 'Forbidden');
+  const [origin, host] = [request.header('origin'), request.header('host')];
+  return plainText(403, `request Origin ${JSON.stringify(origin)} is not authorized for Host ${JSON.stringify(host)}`);
+}
+
+function hasToken(header: string, token: string): boolean {
+  return header.split(',').some((part) => part.trim().toLowerCase() === token);
+}

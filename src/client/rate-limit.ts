@@ -1,0 +1,128 @@
+import type { Clock } from '../hub/time.ts';
+
+/** Messages that a client may send: `burst` at once, then `perSecond`. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** A rate, or no limit. */
+export type RateLimit = Rate | 'off';
+
+/** A token bucket. */
+export class TokenBucket {
+  readonly #rate: Rate;
+  readonly #clock: Clock;
+  #tokens: number;
+  #filledAt: number;
+
+  constructor(rate: Rate, clock: Clock) {
+    this.#rate = rate;
+    this.#clock = clock;
+    this.#tokens = rate.burst;
+    this.#filledAt = clock.now();
+  }
+
+  /** Takes a token. @returns false when the bucket is empty. */
+  take(): boolean {
+    this.#fill();
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+
+  /**
+   * Takes a token before it is there, unless `maxReserved` tokens are reserved already.
+   *
+   * @returns in how many milliseconds the token is there, or undefined when none may be reserved.
+   */
+  reserve(maxReserved: number): number | undefined {
+    this.#fill();
+    if (this.#tokens < 1 - maxReserved) return undefined;
+    this.#tokens--;
+    return Math.max(0, (-this.#tokens / this.#rate.perSecond) * 1000);
+  }
+
+  /** Returns a token that was not used. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#rate.burst, this.#tokens + 1);
+  }
+
+  /** Whether the bucket is full, so that a new one could replace it. */
+  get full(): boolean {
+    this.#fill();
+    return this.#tokens === this.#rate.burst;
+  }
+
+  #fill(): void {
+    const now = this.#clock.now();
+    const earned = ((now - this.#filledAt) / 1000) * this.#rate.perSecond;
+    this.#tokens = Math.min(this.#rate.burst, this.#tokens + earned);
+    this.#filledAt = now;
+  }
+}
+
+/** What `SharedLimits` limits. */
+export interface SharedRates {
+  /** For all connections of one address together. */
+  readonly address: Rate;
+  /** For all connections of one user together; undefined where names are not verified. */
+  readonly user: Rate | undefined;
+}
+
+/** Limits that the connections of one address, and those of one user, share. */
+export class SharedLimits {
+  readonly #byAddress: KeyedBuckets;
+  readonly #byUser: KeyedBuckets | undefined;
+  readonly #isExempt: (address: string) => boolean;
+  readonly #keyOf: (address: string) => string;
+
+  /** @param isExempt reports addresses without a limit. @param keyOf maps an address to its network. */
+  constructor(
+    { address, user }: SharedRates,
+    clock: Clock,
+    isExempt: (address: string) => boolean,
+    keyOf: (address: string) => string,
+  ) {
+    this.#byAddress = new KeyedBuckets(address, clock);
+    this.#byUser = user && new KeyedBuckets(user, clock);
+    this.#isExempt = isExempt;
+    this.#keyOf = keyOf;
+  }
+
+  /** Takes a token of the user and one of the address. @returns false when either has none. */
+  take({ user, address }: { readonly user: string; readonly address: string }): boolean {
+    if (this.#byUser?.of(user).take() === false) return false;
+    return this.#isExempt(address) || this.#byAddress.of(this.#keyOf(address)).take();
+  }
+}
+
+// Past so many buckets the full ones are removed.
+const SWEEP_SIZE = 10_000;
+
+/** A token bucket for each key, such as an address or a user. */
+export class KeyedBuckets {
+  readonly #rate: Rate;
+  readonly #clock: Clock;
+  readonly #byKey = new Map<string, TokenBucket>();
+  #sweepAt = SWEEP_SIZE;
+
+  constructor(rate: Rate, clock: Clock) {
+    this.#rate = rate;
+    this.#clock = clock;
+  }
+
+  of(key: string): TokenBucket {
+    const existing = this.#byKey.get(key);
+    if (existing) return existing;
+    if (this.#byKey.size >= this.#sweepAt) this.#sweep();
+    const bucket = new TokenBucket(this.#rate, this.#clock);
+    this.#byKey.set(key, bucket);
+    return bucket;
+  }
+
+  #sweep(): void {
+    for (const [key, bucket] of this.#byKey) if (bucket.full) this.#byKey.delete(key);
+    this.#sweepAt = Math.max(SWEEP_SIZE, 2 * this.#byKey.size);
+  }
+}

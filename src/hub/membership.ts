@@ -1,0 +1,180 @@
+import { errors, type GapReason, type Place } from '../protocol/v1.ts';
+import type { Commits } from './commits.ts';
+import type { Events } from './events.ts';
+import type { Notices } from './notices.ts';
+import type { Presence } from './presence.ts';
+import type { Member, Room } from './room.ts';
+import type { Rooms } from './rooms.ts';
+import type { SlowConsumers } from './slow-consumers.ts';
+import type { Subscriber } from './subscriber.ts';
+
+/** A request to join a room: at its head, after the place `since`, or with its last `history` records. */
+export interface Registration {
+  readonly subscriber: Subscriber;
+  readonly room: string;
+  readonly since: Place | undefined;
+  readonly history: number;
+}
+
+/** A request to leave a room or, without one, all of them. */
+export interface Departure {
+  readonly subscriber: Subscriber;
+  readonly room: string | undefined;
+}
+
+/** The application of a client has shown the messages of a room up to `seq`. */
+export interface Acknowledgement {
+  readonly subscriber: Subscriber;
+  readonly room: string;
+  readonly seq: number;
+}
+
+/** Where a member starts to read, and the records that it asked for and will not get. */
+interface Start {
+  readonly cursor: number;
+  readonly recovered: boolean;
+  readonly gap?: { readonly from: number; readonly to: number; readonly why: GapReason };
+}
+
+/** A leave that waits until the room's oldest `drafts` undecided drafts are decided. */
+interface PendingDeparture {
+  readonly subscriber: Subscriber;
+  drafts: number;
+}
+
+/** Joins and leaves, each at its place among the room's messages. */
+export class Membership {
+  readonly #rooms: Rooms;
+  readonly #commits: Commits;
+  readonly #slowConsumers: SlowConsumers;
+  readonly #presence: Presence;
+  readonly #notices: Notices;
+  readonly #events: Events;
+  readonly #departures = new Map<Room, PendingDeparture[]>();
+
+  constructor(
+    rooms: Rooms,
+    commits: Commits,
+    slowConsumers: SlowConsumers,
+    presence: Presence,
+    notices: Notices,
+    events: Events,
+  ) {
+    this.#rooms = rooms;
+    this.#commits = commits;
+    this.#slowConsumers = slowConsumers;
+    this.#presence = presence;
+    this.#notices = notices;
+    this.#events = events;
+  }
+
+  /** Joins a room. Messages sent before the join are in the log first, so the new member does not get them. */
+  join({ subscriber, room: name, since, history }: Registration): void {
+    if (subscriber.closed) return;
+    const room = this.#rooms.get(name);
+    if (this.#commits.hasWaiting(room)) this.#commits.commit();
+    this.#completeDeparture(room, subscriber);
+    const existing = this.#rooms.membership(subscriber, room);
+    const start = existing ? { cursor: existing.cursor, recovered: true } : startOf(room, since, history);
+    const member = existing ?? this.#add(room, subscriber, start.cursor);
+    if (member.behind > 0) this.#slowConsumers.add(subscriber);
+    this.#announce(member, start);
+    subscriber.joined(name, start.recovered);
+  }
+
+  /** Leaves a room, or all. Messages sent before the leave are delivered first, so the member still gets them. */
+  leave({ subscriber, room: name }: Departure): void {
+    for (const member of [...this.#rooms.membershipsOf(subscriber)]) {
+      if (name === undefined || member.room.name === name) this.#leave(member);
+    }
+    if (subscriber.closed) this.#slowConsumers.forget(subscriber);
+  }
+
+  /** Records what a client's application has shown. It cannot have shown what it was not handed. */
+  acknowledge({ subscriber, room: name, seq }: Acknowledgement): void {
+    const member = this.#rooms.membershipsOf(subscriber).find(({ room }) => room.name === name);
+    if (!member || subscriber.closed) return;
+    if (seq > member.cursor) {
+      this.#notices.notify(subscriber, { t: 'error', code: 'bad_field', ...errors.bad_field, room: name });
+    } else if (member.acknowledge(seq)) {
+      this.#events.emit('shown', { client: subscriber.id, user: subscriber.user, room: name, seq });
+    }
+  }
+
+  /** The room's oldest `drafts` undecided drafts are decided. */
+  decided(room: Room, drafts: number): void {
+    const departures = this.#departures.get(room);
+    if (departures === undefined) return;
+    for (const departure of departures) departure.drafts -= drafts;
+    for (const { subscriber, drafts } of [...departures]) if (drafts <= 0) this.#completeDeparture(room, subscriber);
+  }
+
+  #add(room: Room, subscriber: Subscriber, cursor: number): Member {
+    const member = this.#rooms.join(room, subscriber, cursor);
+    this.#events.emit('registered', { client: subscriber.id, room: room.name, members: room.members });
+    this.#presence.joined(room, subscriber);
+    return member;
+  }
+
+  #announce({ subscriber, room }: Member, { cursor: seq, recovered, gap }: Start): void {
+    const { name, epoch } = room;
+    if (subscriber.pump.encoder.notices.has('joined')) {
+      const present = this.#presence.of(room);
+      this.#notices.notify(subscriber, { t: 'joined', room: name, epoch, seq, recovered, ...present });
+    }
+    if (gap) this.#notices.notify(subscriber, { t: 'gap', room: name, ...gap });
+  }
+
+  #leave(member: Member): void {
+    const { room, subscriber } = member;
+    if (!subscriber.closed && this.#commits.hasWaiting(room)) this.#commits.commit();
+    const drafts = this.#commits.inFlight(room);
+    if (subscriber.closed || drafts === 0) this.#depart(member);
+    else this.#departLater(room, subscriber, drafts);
+  }
+
+  #departLater(room: Room, subscriber: Subscriber, drafts: number): void {
+    const departures = this.#departures.get(room) ?? [];
+    if (departures.some((departure) => departure.subscriber === subscriber)) return;
+    departures.push({ subscriber, drafts });
+    this.#departures.set(room, departures);
+  }
+
+  /** Ends a membership whose leave waits: its drafts are decided, or it joins again. */
+  #completeDeparture(room: Room, subscriber: Subscriber): void {
+    const departures = this.#departures.get(room);
+    const at = departures?.findIndex((departure) => departure.subscriber === subscriber) ?? -1;
+    if (departures === undefined || at < 0) return;
+    departures.splice(at, 1);
+    if (departures.length === 0) this.#departures.delete(room);
+    const member = this.#rooms.membership(subscriber, room);
+    if (member) this.#depart(member);
+  }
+
+  #depart(member: Member): void {
+    const { subscriber, room } = member;
+    if (!subscriber.closed) {
+      this.#slowConsumers.handRest(member);
+      const { cursor, behind } = member;
+      const gap = { from: cursor + 1, to: cursor + behind, why: 'slow' } as const;
+      if (behind > 0) this.#notices.notify(subscriber, { t: 'gap', room: room.name, ...gap });
+      this.#notices.notify(subscriber, { t: 'left', room: room.name });
+    }
+    this.#rooms.leave(member);
+    this.#presence.left(room, subscriber);
+    this.#events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
+  }
+}
+
+function startOf(room: Room, since: Place | undefined, history: number): Start {
+  const { head } = room.log;
+  const cursor = history > 0 ? Math.max(head - history, room.first - 1) : head;
+  if (since === undefined) return { cursor, recovered: true };
+  if (since.epoch !== room.epoch) {
+    return { cursor, recovered: false, ...(cursor > 0 && { gap: { from: 1, to: cursor, why: 'epoch' } }) };
+  }
+  if (since.seq > head) return { cursor: head, recovered: false };
+  if (room.reaches(since.seq)) return { cursor: since.seq, recovered: true };
+  const to = room.first - 1;
+  return { cursor: to, recovered: false, gap: { from: since.seq + 1, to, why: 'trimmed' } };
+}
