@@ -57,7 +57,7 @@ async function claimFirstFree(name: string): Promise<Slot> {
 }
 
 /**
- * Locks `name` until the page closes.
+ * Locks `name`. The browser releases the lock when the page closes.
  *
  * @returns a function that releases the lock, or undefined if another page holds it.
  */
