@@ -1,4 +1,5 @@
-// A server with rules of its own: tokens at the door, a room for the staff, no shouting, and a bot that greets. Try it with
+// A server with hooks: it requires a token, keeps one room for the staff, and rejects messages in
+// capitals. A bot greets new members. Start it, then connect from another terminal:
 //   node --import tsx examples/members-only.ts
 //   npx wscat -s pumphouse.v1 -c 'ws://127.0.0.1:8080/ws?token=ada-1'
 import { createServer } from 'pumphouse';
@@ -15,22 +16,23 @@ const tokens = new Map([
 ]);
 const bot = { token: crypto.randomUUID(), user: 'greeter' };
 
-/** As slow as a look into a database. */
-async function memberOf(token: string | null) {
+/** Looks a member up, with the delay of a database. */
+async function findMember(token: string | null) {
   await new Promise((resolve) => setTimeout(resolve, 5));
   return token === bot.token ? { user: bot.user, staff: false } : tokens.get(token ?? '');
 }
 
 const server = await createServer({
   port: Number(process.env['PORT'] ?? 8080),
+  // A hook returns true or a user to allow, or a string to reject: the reason, sent to the client.
   hooks: {
     async connect({ query }) {
-      const member = await memberOf(query.get('token'));
+      const member = await findMember(query.get('token'));
       return member ? { user: member.user } : 'members only';
     },
     join({ user }, room) {
-      const staff = [...tokens.values()].some((member) => member.user === user && member.staff);
-      return room !== 'staff' || staff || 'this room is for the staff';
+      const isStaff = [...tokens.values()].some((member) => member.user === user && member.staff);
+      return room !== 'staff' || isStaff || 'this room is for the staff';
     },
     send: (_, __, data) => !/^[^a-z]{5,}$/.test((data as Partial<Chat>).text ?? '') || 'please do not shout',
   },

@@ -1,4 +1,4 @@
-// A chat over plain TCP: the Hub with sockets that it has never heard of. Try it with two of: nc 127.0.0.1 7000
+// A chat over plain TCP instead of WebSockets. Run it, then connect with: nc 127.0.0.1 7000
 import { createServer, type Socket as TcpSocket } from 'node:net';
 import {
   Client,
@@ -17,17 +17,17 @@ import {
   type Wire,
 } from 'pumphouse';
 
-/** Lines of text: what goes into and comes out of gorilla's wire, with a newline at the end. TCP needs no pings. */
+/** Gorilla's wire with a newline after each frame. It sends no pings: netcat cannot answer them. */
 const lines: Wire = {
   ...gorilla({ pingPeriod: Number.POSITIVE_INFINITY, pongWait: Number.POSITIVE_INFINITY }),
   name: 'lines',
-  encode(room, log, from, most) {
-    const frame = gorilla().encode(room, log, from, most);
+  encode(room, log, from, maxBytes) {
+    const frame = gorilla().encode(room, log, from, maxBytes);
     return { ...frame, bytes: Buffer.concat([frame.bytes, Buffer.from('\n')]) };
   },
 };
 
-/** A TCP connection as the Hub's clients see a socket. */
+/** Adapts a TCP connection to the `Socket` interface of a client. */
 class LineSocket implements Socket {
   readonly remoteAddress: string;
   readonly #tcp: TcpSocket;
@@ -45,7 +45,7 @@ class LineSocket implements Socket {
     return this.#tcp.write(frame) ? SENT : QUEUED;
   }
 
-  ping(): void {}
+  ping(): void {} // TCP has no pings
 
   cork(work: () => void): void {
     this.#tcp.cork();
@@ -55,7 +55,7 @@ class LineSocket implements Socket {
 
   close({ code, reason }: Close): void {
     this.#tcp.end(`* closed: ${code} ${reason}\n`);
-    this.#tcp.setTimeout(5_000, () => this.#tcp.destroy());
+    this.#tcp.setTimeout(5_000, () => this.#tcp.destroy()); // the peer may never close its side
   }
 }
 
@@ -70,14 +70,14 @@ const server = createServer((tcp) => {
   client.open(new LineSocket(tcp));
   client.notify(`* hello ${client.id}, ${keepalive.clients.size} here\n`);
   client.pump.release();
-  let rest = Buffer.alloc(0);
+  let buffered = Buffer.alloc(0); // the start of a line whose end has not arrived
   tcp.on('data', (data) => {
-    rest = Buffer.concat([rest, data]);
-    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
-      client.message(rest.subarray(0, end), true);
-      rest = rest.subarray(end + 1);
+    buffered = Buffer.concat([buffered, data]);
+    for (let end = buffered.indexOf('\n'); end >= 0; end = buffered.indexOf('\n')) {
+      client.message(buffered.subarray(0, end), true);
+      buffered = buffered.subarray(end + 1);
     }
-    if (rest.length > lines.maxMessageSize) client.end(closes.messageTooBig);
+    if (buffered.length > lines.maxMessageSize) client.end(closes.messageTooBig);
   });
   tcp.on('drain', () => client.drain());
   tcp.on('error', () => tcp.destroy());

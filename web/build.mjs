@@ -1,4 +1,5 @@
-// Builds the chat if its sources are newer than what was built of them: a server that is started from a checkout serves it as it is.
+// Builds the chat if its sources are newer than the last build, so that a server started from a
+// checkout serves the current sources.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -7,13 +8,14 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const sources = ['web/app', 'web/sdk', 'src/protocol'].map((folder) => join(root, folder));
-const built = join(root, 'dist/web/index.html');
+const output = join(root, 'dist/web/index.html');
 
-const changed = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-const newest = (folder) =>
-  Math.max(...readdirSync(folder, { recursive: true }).map((file) => changed(join(folder, file))));
+const modifiedAt = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+const newestIn = (folder) =>
+  Math.max(...readdirSync(folder, { recursive: true }).map((file) => modifiedAt(join(folder, file))));
 
-if (Math.max(...sources.map(newest), changed(join(root, 'package-lock.json'))) >= changed(built)) {
+const sourcesModifiedAt = Math.max(...sources.map(newestIn), modifiedAt(join(root, 'package-lock.json')));
+if (sourcesModifiedAt >= modifiedAt(output)) {
   const vite = join(dirname(createRequire(import.meta.url).resolve('vite/package.json')), 'bin/vite.js');
   const env = { ...process.env, NODE_ENV: 'production' };
   execFileSync(process.execPath, [vite, 'build', 'web/app', '--logLevel', 'warn'], {

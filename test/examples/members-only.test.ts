@@ -23,12 +23,12 @@ afterAll(async () => {
   expect(await once(server, 'exit')).toEqual([0, null]);
 });
 
-test('members come in by their token, are greeted, and keep to the rules of the house', async () => {
+test('authenticates members, greets them, and enforces the rules of each room', async () => {
   const stranger = new WebSocket(`ws://127.0.0.1:${port}/ws?token=guess`, 'pumphouse.v1');
   stranger.on('error', () => {});
-  const [, refused] = await once(stranger, 'unexpected-response');
-  expect(refused.statusCode).toBe(403);
-  refused.destroy();
+  const [, response] = await once(stranger, 'unexpected-response');
+  expect(response.statusCode).toBe(403);
+  response.destroy();
 
   const bob = await Peer.connect(port, '?token=bob-2&user=ada');
   expect(await bob.next('welcome')).toMatchObject({ user: 'bob' });

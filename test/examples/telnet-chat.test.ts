@@ -21,17 +21,17 @@ afterAll(() => {
   server.kill();
 });
 
-/** A terminal: what it shows, line by line. */
-function terminal(): { tcp: Socket; line: () => Promise<string> } {
+/** Connects as a terminal. `line` resolves to the next line of output. */
+function openTerminal(): { tcp: Socket; line: () => Promise<string> } {
   const tcp = connect(port, '127.0.0.1');
   const lines = createInterface({ input: tcp })[Symbol.asyncIterator]();
   return { tcp, line: async () => (await lines.next()).value };
 }
 
-test('a program with sockets of its own chats through the Hub', async () => {
-  const ada = terminal();
+test('relays lines between two terminals, and closes one that sends a long line', async () => {
+  const ada = openTerminal();
   expect(await ada.line()).toBe('* hello tcp-1, 1 here');
-  const bob = terminal();
+  const bob = openTerminal();
   expect(await bob.line()).toBe('* hello tcp-2, 2 here');
   ada.tcp.write('hello\n');
   expect(await ada.line()).toBe('hello');

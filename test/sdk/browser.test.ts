@@ -8,11 +8,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { chromium, flags } from '../browser/chromium.ts';
 import { type Server, startServer } from '../server.ts';
 
-/** What the test's page keeps for the test. */
+/** The global `scene` of the page under test. */
 interface Scene {
   hub: Hub;
   room: Room<string, string>;
-  heard: string[];
+  received: string[];
   states: string[];
 }
 declare const scene: Scene;
@@ -22,8 +22,8 @@ const SCRIPT = `
   import { connect } from './client.js';
   const hub = connect();
   const room = hub.join('r', { history: 100 });
-  globalThis.scene = { hub, room, heard: [], states: [] };
-  room.on('message', ({ data }) => scene.heard.push(data));
+  globalThis.scene = { hub, room, received: [], states: [] };
+  room.on('message', ({ data }) => scene.received.push(data));
   hub.on('state', ({ name }) => scene.states.push(name));
 `;
 
@@ -43,7 +43,7 @@ beforeAll(async () => {
   browser = await driver.launch({ executablePath, args: flags });
 });
 beforeEach((context) => {
-  context.skip(!browser, 'no Chromium: the browser tests need /usr/bin/chromium');
+  context.skip(!browser, 'Chromium not found: the browser tests need /usr/bin/chromium');
 });
 afterEach(async () => {
   await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
@@ -64,12 +64,12 @@ async function newPage(): Promise<Page> {
   return open(await context.newPage());
 }
 
-const heardBy = (page: Page) => page.evaluate(() => scene.heard);
-const session = (page: Page) => page.evaluate(() => (scene.hub.state as { session?: string }).session);
+const receivedBy = (page: Page) => page.evaluate(() => scene.received);
+const sessionOf = (page: Page) => page.evaluate(() => (scene.hub.state as { session?: string }).session);
 
-test('what is typed while the server is away survives a reload of the page, and is said once', async () => {
+test('messages sent while the server is down survive a reload of the page and are stored once', async () => {
   const page = await newPage();
-  const before = await session(page);
+  const before = await sessionOf(page);
   const { port } = server;
   await server.kill('SIGKILL');
   await page.waitForFunction(() => scene.hub.state.name !== 'live');
@@ -81,52 +81,52 @@ test('what is typed while the server is away survives a reload of the page, and 
   const data = ['--engine', 'lmdb', '--data', join(folder, 'data')];
   server = await startServer(['--web', folder, ...data], port);
   await open(page);
-  await page.waitForFunction(() => scene.hub.pending === 0 && scene.heard.length >= 2);
-  expect(await heardBy(page)).toEqual(['one', 'two']);
-  expect(await session(page)).toBe(before);
+  await page.waitForFunction(() => scene.hub.pending === 0 && scene.received.length >= 2);
+  expect(await receivedBy(page)).toEqual(['one', 'two']);
+  expect(await sessionOf(page)).toBe(before);
   await open(page);
-  await page.waitForFunction(() => scene.heard.length >= 2);
-  expect(await heardBy(page)).toEqual(['one', 'two']);
+  await page.waitForFunction(() => scene.received.length >= 2);
+  expect(await receivedBy(page)).toEqual(['one', 'two']);
 }, 60_000);
 
-test('tabs of one browser are sessions of their own, each the same again after a reload; a closed one is taken up', async () => {
+test('each tab resumes its own session after a reload, and a new tab resumes that of a closed one', async () => {
   const first = await newPage();
   const second = await open(await first.context().newPage());
-  const sessions = [await session(first), await session(second)];
+  const sessions = [await sessionOf(first), await sessionOf(second)];
   expect(new Set(sessions).size).toBe(2);
   await Promise.all([first.reload(), second.reload()]);
   for (const page of [first, second]) await page.waitForFunction(() => scene?.hub.state.name === 'live');
-  expect([await session(first), await session(second)]).toEqual(sessions);
+  expect([await sessionOf(first), await sessionOf(second)]).toEqual(sessions);
   await first.close();
-  // The browser takes the closed page's lock away a little later.
+  // The browser releases the lock of the closed page a little later.
   await second.waitForFunction(async () => (await navigator.locks.query()).held?.length === 1);
   const third = await open(await second.context().newPage());
-  expect(await session(third)).toBe(sessions[0]);
+  expect(await sessionOf(third)).toBe(sessions[0]);
 });
 
-test('without a network it says so, and is back at once when there is one', async () => {
+test('enters the state offline without a network, and reconnects at once when it returns', async () => {
   const page = await newPage();
   const other = await newPage();
   await page.context().setOffline(true);
   const { port } = server;
   await server.kill('SIGKILL');
   await page.waitForFunction(() => scene.states.includes('offline'));
-  await page.evaluate(() => void scene.room.send('from afar'));
+  await page.evaluate(() => void scene.room.send('sent offline'));
   const data = ['--engine', 'lmdb', '--data', join(folder, 'data')];
   server = await startServer(['--web', folder, ...data], port);
   await new Promise((resolve) => setTimeout(resolve, 500));
   expect(await page.evaluate(() => [scene.hub.state.name === 'live', scene.hub.pending])).toEqual([false, 1]);
   await page.context().setOffline(false);
   await page.waitForFunction(() => scene.hub.pending === 0, undefined, { timeout: 5_000 });
-  await other.waitForFunction(() => scene.heard.includes('from afar'), undefined, { timeout: 30_000 });
+  await other.waitForFunction(() => scene.received.includes('sent offline'), undefined, { timeout: 30_000 });
 }, 60_000);
 
-test('a tab that is looked at again does not wait for its turn to come back', async () => {
+test('reconnects at once when its tab becomes visible', async () => {
   const page = await newPage();
   const { port } = server;
   await server.kill('SIGKILL');
   await page.evaluate(() => {
-    Math.random = () => 1; // as long as it may take
+    Math.random = () => 1; // the longest delay
   });
   await page.waitForFunction(() => {
     const { state } = scene.hub;

@@ -21,17 +21,18 @@ async function bundle(options: object = {}) {
   return (outputFiles as { contents: Uint8Array }[])[0]?.contents as Uint8Array;
 }
 
-test('the client library is at most 5 KB gzipped, mitt included', async () => {
+test('the bundle takes at most 5 KiB gzipped, mitt included', async () => {
   expect(gzipSync(await bundle(), { level: 9 }).byteLength).toBeLessThanOrEqual(5 * KiB);
 });
 
-test('it needs no package but mitt, and nothing of Node', async () => {
+test('the bundle imports no package but mitt, and nothing of Node', async () => {
   const code = Buffer.from(await bundle({ packages: 'external', platform: 'browser' })).toString();
   const imported = [...code.matchAll(/from"([^"]+)"|import"([^"]+)"/g)].map(([, from, bare]) => from ?? bare);
   expect(imported).toEqual(['mitt']);
 });
 
-test('its types are those of the snapshot: a change of them is a change for its users', async () => {
+// A change of this snapshot is a change of the public API.
+test('the public types match the snapshot', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-types-'));
   try {
     execFileSync(process.execPath, [

@@ -1,16 +1,20 @@
 import mittModule, { type Emitter } from 'mitt';
 
-// Under nodenext mitt's default import is typed as its module, though at run time it is the function.
+// Under nodenext, TypeScript types mitt's default import as the module. At run time it is the
+// function.
 const mitt = mittModule as unknown as typeof mittModule.default;
 
-/** Typed events on mitt. A handler that throws ends nothing here: its error is thrown apart, where the platform reports it. */
+/**
+ * Typed events on mitt. An error thrown by a handler is rethrown from a microtask: the platform
+ * reports it, and the other handlers still run.
+ */
 export class Events<E extends Record<string, unknown>> {
   readonly #emitter: Emitter<E> = mitt<E>();
 
-  on<T extends keyof E>(event: T, handler: (told: E[T]) => void): () => void {
-    const guarded = (told: E[T]) => {
+  on<T extends keyof E>(event: T, handler: (payload: E[T]) => void): () => void {
+    const guarded = (payload: E[T]) => {
       try {
-        handler(told);
+        handler(payload);
       } catch (error) {
         queueMicrotask(() => {
           throw error;
@@ -21,7 +25,7 @@ export class Events<E extends Record<string, unknown>> {
     return () => this.#emitter.off(event, guarded);
   }
 
-  emit<T extends keyof E>(event: T, told: E[T]): void {
-    this.#emitter.emit(event, told);
+  emit<T extends keyof E>(event: T, payload: E[T]): void {
+    this.#emitter.emit(event, payload);
   }
 }

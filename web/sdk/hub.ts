@@ -1,13 +1,15 @@
-import { type ServerMessage, USER_BYTES, type Welcome } from '../../src/protocol/v1.ts';
+import { USER_BYTES, type Welcome } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
 import { Events } from './events.ts';
-import { Link } from './link.ts';
+import { Link, type RoomMessage } from './link.ts';
 import { Outbox } from './outbox.ts';
 import { RoomClient } from './room.ts';
 import { type Item, openSlot, type Slot } from './slot.ts';
 import type { Hub, HubError, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
 
-/** A connection's rooms, session and outbox: it takes each message of the server to where it belongs. */
+/**
+ * Owns a connection's rooms, session and outbox, and dispatches the messages of the server to them.
+ */
 export class HubClient implements Hub {
   readonly #user: string | undefined;
   readonly #link: Link;
@@ -18,21 +20,21 @@ export class HubClient implements Hub {
   #resume: string | undefined;
 
   constructor(url: string | URL | undefined, { user, token, storage, WebSocket }: Options) {
-    const address = addressOf(url);
-    if (user !== undefined && !isName(user)) throw new TypeError(`a user has a name of 1 to ${USER_BYTES} bytes`);
+    const endpoint = endpointOf(url);
+    if (user !== undefined && !isUserName(user)) throw new TypeError(`the user name must be 1 to ${USER_BYTES} bytes`);
     this.#user = user;
     this.#outbox = new Outbox({
-      open: (room) => this.#rooms.get(room)?.joined === true,
+      isJoined: (room) => this.#rooms.get(room)?.joined === true,
       transmit: (text) => this.#link.send(text),
       save: () => this.#save(),
-      failed: (item, error) => this.#failed(item, error),
+      onFailure: (item, error) => this.#onSendFailure(item, error),
     });
-    this.#link = new Link(() => this.#withSession(address), WebSocket ?? platformWebSocket(), token, {
-      state: (state) => this.#stands(state),
-      welcome: (welcome) => this.#welcome(welcome),
-      message: (message) => this.#receive(message),
+    this.#link = new Link(() => this.#connectUrl(endpoint), WebSocket ?? platformWebSocket(), token, {
+      state: (state) => this.#onState(state),
+      welcome: (welcome) => this.#onWelcome(welcome),
+      message: (message) => this.#onMessage(message),
     });
-    void this.#start(['pumphouse', address.host + address.pathname, user ?? ''].join(' '), storage);
+    void this.#start(['pumphouse', endpoint.host + endpoint.pathname, user ?? ''].join(' '), storage);
   }
 
   get state(): State {
@@ -43,16 +45,16 @@ export class HubClient implements Hub {
     return this.#outbox.items.length;
   }
 
-  on<E extends keyof HubEvents>(event: E, handler: (told: HubEvents[E]) => void): () => void {
+  on<E extends keyof HubEvents>(event: E, handler: (payload: HubEvents[E]) => void): () => void {
     return this.#events.on(event, handler);
   }
 
   join<T, S>(name: string, options: JoinOptions = {}): Room<T, S> {
-    const known = this.#rooms.get(name);
-    if (known) return known as unknown as Room<T, S>;
+    const existing = this.#rooms.get(name);
+    if (existing) return existing as unknown as Room<T, S>;
     const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, () => {
       this.#rooms.delete(name);
-      this.#outbox.drop(name, hubError('left', `${name} was left`, name));
+      this.#outbox.drop(name, hubError('left', `left the room ${name}`, name));
     });
     this.#rooms.set(name, room as unknown as RoomClient<unknown, unknown>);
     if (this.state.name === 'live') room.join();
@@ -64,15 +66,15 @@ export class HubClient implements Hub {
   }
 
   close(): void {
-    const closed = hubError('closed', 'the connection was closed');
+    const closed = hubError('closed', 'close() was called');
     this.#link.close();
     this.#outbox.stop(closed);
     for (const room of this.#rooms.values()) room.end(closed);
     this.#slot?.release();
   }
 
-  async #start(name: string, storage: Options['storage']): Promise<void> {
-    const slot = await openSlot(name, storage);
+  async #start(slotName: string, storage: Options['storage']): Promise<void> {
+    const slot = await openSlot(slotName, storage);
     if (this.state.name === 'closed') return slot.release();
     this.#slot = slot;
     const { resume, outbox = [] } = slot.load();
@@ -81,8 +83,8 @@ export class HubClient implements Hub {
     this.#link.open();
   }
 
-  #withSession(address: URL): string {
-    const url = new URL(address);
+  #connectUrl(endpoint: URL): string {
+    const url = new URL(endpoint);
     if (this.#user !== undefined) url.searchParams.set('user', this.#user);
     if (this.#resume !== undefined) url.searchParams.set('resume', this.#resume);
     return url.href;
@@ -92,42 +94,46 @@ export class HubClient implements Hub {
     this.#slot?.save({ resume: this.#resume, outbox: this.#outbox.items });
   }
 
-  #stands(state: State): void {
+  #onState(state: State): void {
     for (const room of this.#rooms.values()) {
       if (state.name === 'live') room.join();
-      else room.lost();
+      else room.disconnect();
     }
     this.#events.emit('state', state);
   }
 
-  #welcome({ resume, limits }: Welcome): void {
+  #onWelcome({ resume, limits }: Welcome): void {
     this.#resume = resume;
-    this.#outbox.start(limits);
+    this.#outbox.restart(limits);
     this.#save();
   }
 
-  /** A room that was left, or refused, has told why already. */
-  #failed({ room: name, id, json }: Item, error: HubError): void {
+  /**
+   * Emits no hub error for a room that was left or rejected: leaving is no error, and the rejection
+   * was emitted.
+   */
+  #onSendFailure({ room: name, id, json }: Item, error: HubError): void {
     const room = this.#rooms.get(name);
-    room?.failedToSend(id, JSON.parse(json), error);
+    room?.emitFailed(id, JSON.parse(json), error);
     if (room?.joined) this.#events.emit('error', error);
   }
 
-  #receive(message: ServerMessage): void {
-    const room = 'room' in message && message.room !== undefined ? this.#rooms.get(message.room) : undefined;
+  #onMessage(message: RoomMessage): void {
+    const room = message.room === undefined ? undefined : this.#rooms.get(message.room);
     if (message.t === 'sent') {
-      room?.sent(message.id, message.seq);
-      this.#outbox.sent(message.id, message.seq);
+      room?.emitSent(message.id, message.seq);
+      this.#outbox.acknowledge(message.id, message.seq);
     } else if (message.t !== 'error') room?.receive(message);
-    else if (!this.#outbox.refused(message) && !room?.failed(message)) {
+    else if (!this.#outbox.handleError(message) && !room?.handleError(message)) {
       this.#events.emit('error', hubError(message.code, message.message, message.room));
     }
   }
 }
 
-function addressOf(given: string | URL | undefined): URL {
-  const page = globalThis.location?.href;
-  const url = new URL(given ?? '/', page);
+/** Resolves against the page, if there is one, and completes the scheme and the path. */
+function endpointOf(input: string | URL | undefined): URL {
+  const base = globalThis.location?.href;
+  const url = new URL(input ?? '/', base);
   url.protocol = url.protocol.replace('http', 'ws');
   if (url.pathname === '/') url.pathname = '/ws';
   url.hash = '';
@@ -137,10 +143,10 @@ function addressOf(given: string | URL | undefined): URL {
 function platformWebSocket(): WebSocketClass {
   if (globalThis.WebSocket) return globalThis.WebSocket;
   throw new TypeError(
-    'there is no WebSocket here: give one, as in connect(url, { WebSocket }) with that of the package ws',
+    'this platform has no WebSocket: pass one, as in connect(url, { WebSocket }) with the class of the package ws',
   );
 }
 
-function isName(user: string): boolean {
+function isUserName(user: string): boolean {
   return user !== '' && new TextEncoder().encode(user).byteLength <= USER_BYTES;
 }

@@ -1,15 +1,16 @@
-/** The client of a Pumphouse server, for browsers and Node. */
+/** The client library of Pumphouse, for browsers and Node. */
 import { HubClient } from './hub.ts';
 import type { Hub, Options } from './types.ts';
 
 export type * from './types.ts';
 
 /**
- * Connects to a server, and keeps connected.
+ * Connects to a server, and reconnects when the connection is lost.
  *
- * @param url where it is: `ws:`, `wss:`, `http:` or `https:`, the path `/ws` unless it has another; in a browser the page's own
- * server unless given.
- * @throws TypeError for a URL that is none, a user that is no name, or where there is no WebSocket.
+ * @param url the server's URL, with the scheme `ws:`, `wss:`, `http:` or `https:`. A URL without a
+ * path gets the path `/ws`. Defaults in browsers to the origin of the page; required elsewhere.
+ * @throws TypeError if the URL is invalid, if the user name is not 1 to 64 bytes, or if the
+ * platform has no WebSocket and `options.WebSocket` is absent.
  * @example
  * const hub = connect('http://localhost:8080', { user: 'ada' });
  * const lobby = hub.join<{ text: string }>('lobby');

@@ -2,59 +2,69 @@ import { comesBack } from '../../src/protocol/close-codes.ts';
 import { type ClientMessage, type ServerMessage, SUBPROTOCOL, type Welcome } from '../../src/protocol/v1.ts';
 import type { Options, State, WebSocketClass, WebSocketLike } from './types.ts';
 
-// The first delay is up to this, and each one twice the one before, up to the longest: a random part of it each time.
+// Milliseconds. Before each attempt the client waits a random part of the delay, which doubles from
+// the first to the maximum.
 const FIRST_DELAY = 500;
-const LONGEST_DELAY = 20_000;
+const MAX_DELAY = 20_000;
 
-// A server that takes a connection and loses it again at once is not tried without delay for ever.
-const STEADY = 5_000;
+// Milliseconds that a connection must be live to reset the delay. Without this, a server that
+// accepts connections and drops them at once would be retried in a tight loop.
+const STABLE_AFTER = 5_000;
 
-// How long a server may take to welcome, and to answer a ping.
-const OPENING = 10_000;
-const ANSWER = 10_000;
+// Milliseconds that the server may take to send its welcome, and to answer a ping.
+const WELCOME_TIMEOUT = 10_000;
+const PONG_TIMEOUT = 10_000;
 
-// A token is renewed after this many milliseconds for each second that it lives: four fifths of it.
-const OF_ITS_LIFE = 800;
-const SOON = 1_000;
-const LONGEST_TIMER = 2 ** 31 - 1;
+// A token is renewed at 80 % of its lifetime: milliseconds of delay for each second of lifetime.
+const RENEWAL_MS_PER_SECOND = 800;
+const MIN_RENEWAL_DELAY = 1_000;
 
-/** What a link tells. */
+// The longest delay of setTimeout, in milliseconds. A longer one fires at once.
+const MAX_TIMER_DELAY = 2 ** 31 - 1;
+
+/** The messages about rooms. A link handles those about the connection itself. */
+export type RoomMessage = Exclude<ServerMessage, { t: 'welcome' | 'authenticated' | 'drain' | 'pong' }>;
+
+/** Receives the events of a link. */
 interface LinkListener {
   state(state: State): void;
-  /** The server's first message of a connection: it is live. */
+  /** Called with the first message of a connection, before the state `live`. */
   welcome(welcome: Welcome): void;
-  message(message: ServerMessage): void;
+  message(message: RoomMessage): void;
 }
 
 /**
- * A WebSocket that comes back: after a random part of a delay that doubles, when the server said it should, and at once when the
- * network or the tab's reader returns. A server that has fallen silent is asked, and given up when it does not answer.
+ * A WebSocket that reconnects: after a random part of a doubling delay, after the delay that a
+ * draining server named, or at once when the network returns or the page becomes visible. A silent
+ * server is pinged, and the connection is given up if no answer arrives.
  */
 export class Link {
-  readonly #address: () => string;
+  readonly #url: () => string;
   readonly #WebSocket: WebSocketClass;
   readonly #listener: LinkListener;
   readonly #token: Options['token'];
   #state: State = { name: 'connecting' };
   #socket: WebSocketLike | undefined;
   #attempts = 0;
-  /** When to come back, as the server said. */
-  #slot: number | undefined;
-  #heardAt = 0;
+  /** Milliseconds to wait before reconnecting, as a draining server asked. */
+  #drainDelay: number | undefined;
+  #receivedAt = 0;
   #liveSince = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #renewal: ReturnType<typeof setTimeout> | undefined;
+  #renewalTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Milliseconds of silence after which the server is pinged. */
   #heartbeat = 25_000;
-  readonly #stop: () => void;
+  readonly #unwatchPage: () => void;
 
-  constructor(address: () => string, WebSocket: WebSocketClass, token: Options['token'], listener: LinkListener) {
-    this.#address = address;
+  /** @param url called for the URL of each attempt. */
+  constructor(url: () => string, WebSocket: WebSocketClass, token: Options['token'], listener: LinkListener) {
+    this.#url = url;
     this.#WebSocket = WebSocket;
     this.#listener = listener;
     this.#token = token;
-    this.#stop = onReturn(
-      () => this.#hurry(),
-      () => this.#state.name === 'reconnecting' && this.#enter(offline(this.#state)),
+    this.#unwatchPage = watchPage(
+      () => this.#wake(),
+      () => this.#state.name === 'reconnecting' && this.#setState(offline(this.#state)),
     );
   }
 
@@ -62,52 +72,53 @@ export class Link {
     return this.#state;
   }
 
-  /** Connects now, unless it is about to or is. */
+  /** Connects now, unless the link is connecting, live or closed. */
   open(): void {
     if (this.#socket || this.#state.name === 'closed') return;
     clearTimeout(this.#timer);
-    const socket = new this.#WebSocket(this.#address(), SUBPROTOCOL);
+    const socket = new this.#WebSocket(this.#url(), SUBPROTOCOL);
     this.#socket = socket;
-    socket.onmessage = ({ data }: { data: unknown }) => this.#frame(socket, String(data));
-    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#closed(socket, code, reason);
+    socket.onmessage = ({ data }: { data: unknown }) => this.#onFrame(socket, String(data));
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#onClose(socket, code, reason);
     if (this.#token !== undefined) socket.onopen = () => this.#authenticate(socket);
-    socket.onerror = () => {}; // the close that follows is enough
-    this.#timer = setTimeout(() => this.#lose('the server did not answer'), OPENING);
-    this.#enter({ name: 'connecting' });
+    socket.onerror = () => {}; // a close event follows
+    this.#timer = setTimeout(() => this.#retryLater('the server did not answer'), WELCOME_TIMEOUT);
+    this.#setState({ name: 'connecting' });
   }
 
+  /** Sends a message, or drops it if the link is not live. */
   send(message: ClientMessage | string): void {
     if (this.#state.name === 'live')
       this.#socket?.send(typeof message === 'string' ? message : JSON.stringify(message));
   }
 
   close(): void {
-    this.#stop();
+    this.#unwatchPage();
     this.#drop();
-    this.#enter({ name: 'closed' });
+    this.#setState({ name: 'closed' });
   }
 
-  #frame(socket: WebSocketLike, frame: string): void {
-    this.#heardAt = performance.now();
+  #onFrame(socket: WebSocketLike, frame: string): void {
+    this.#receivedAt = performance.now();
     for (const line of frame.split('\n')) {
-      if (socket !== this.#socket) return; // a listener ended it, or the line before did
+      if (socket !== this.#socket) return; // the line before, or a listener, ended this connection
       const message = parse(line);
-      if (!message) this.#lose('the server does not speak the protocol');
-      else if (message.t === 'welcome') this.#welcome(message);
-      else if (message.t === 'authenticated') this.#renew(message.expiresIn);
-      else if (message.t === 'drain') this.#slot = message.reconnectIn;
+      if (!message) this.#retryLater('the server sent a line that is not JSON');
+      else if (message.t === 'welcome') this.#onWelcome(message);
+      else if (message.t === 'authenticated') this.#scheduleRenewal(message.expiresIn);
+      else if (message.t === 'drain') this.#drainDelay = message.reconnectIn;
       else if (message.t !== 'pong') this.#listener.message(message);
     }
   }
 
-  #welcome(welcome: Welcome): void {
+  #onWelcome(welcome: Welcome): void {
     const { user, session, limits, heartbeat, expiresIn } = welcome;
-    this.#renew(expiresIn);
+    this.#scheduleRenewal(expiresIn);
     this.#heartbeat = heartbeat * 1000;
-    this.#liveSince = this.#heardAt;
-    this.#watch(this.#heartbeat);
+    this.#liveSince = this.#receivedAt;
+    this.#pingAfter(this.#heartbeat);
     this.#listener.welcome(welcome);
-    this.#enter({ name: 'live', user, session, limits });
+    this.#setState({ name: 'live', user, session, limits });
   }
 
   async #authenticate(socket: WebSocketLike): Promise<void> {
@@ -115,76 +126,77 @@ export class Link {
       const token = typeof this.#token === 'function' ? await this.#token() : this.#token;
       if (socket === this.#socket) socket.send(JSON.stringify({ t: 'auth', token }));
     } catch {
-      if (socket === this.#socket) this.#lose('there was no token to be had');
+      if (socket === this.#socket) this.#retryLater('the token function failed');
     }
   }
 
-  /** Shows another token some time before this one expires. */
-  #renew(expiresIn: number | undefined): void {
+  /** @param expiresIn seconds until the current token expires. */
+  #scheduleRenewal(expiresIn: number | undefined): void {
     const socket = this.#socket;
-    clearTimeout(this.#renewal);
+    clearTimeout(this.#renewalTimer);
     if (expiresIn === undefined || !socket || typeof this.#token !== 'function') return;
-    const ms = Math.min(Math.max(expiresIn * OF_ITS_LIFE, SOON), LONGEST_TIMER);
-    this.#renewal = setTimeout(() => this.#authenticate(socket), ms);
+    const ms = Math.min(Math.max(expiresIn * RENEWAL_MS_PER_SECOND, MIN_RENEWAL_DELAY), MAX_TIMER_DELAY);
+    this.#renewalTimer = setTimeout(() => this.#authenticate(socket), ms);
   }
 
-  /** Asks a server that was silent for so long. */
-  #watch(silence: number): void {
+  /** Pings the server in `ms` milliseconds, or later if it sends something in between. */
+  #pingAfter(ms: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      const rest = this.#heardAt + this.#heartbeat - performance.now();
-      if (rest > 0) this.#watch(rest);
-      else this.#ask();
-    }, silence);
+      const remaining = this.#receivedAt + this.#heartbeat - performance.now();
+      if (remaining > 0) this.#pingAfter(remaining);
+      else this.#ping();
+    }, ms);
   }
 
-  #ask(): void {
-    const askedAt = performance.now();
+  /** Pings the server, and gives the connection up unless something arrives before the timeout. */
+  #ping(): void {
+    const pingedAt = performance.now();
     this.send({ t: 'ping' });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      if (this.#heardAt >= askedAt) this.#watch(this.#heardAt + this.#heartbeat - performance.now());
-      else this.#lose('the server fell silent');
-    }, ANSWER);
+      if (this.#receivedAt >= pingedAt) this.#pingAfter(this.#receivedAt + this.#heartbeat - performance.now());
+      else this.#retryLater('the server stopped answering');
+    }, PONG_TIMEOUT);
   }
 
-  /** Someone is back, or the network is: a connection that waits is made now, and one that may have died is asked. */
-  #hurry(): void {
-    if (this.#state.name === 'live') this.#ask();
+  /** Ends a retry delay, or pings a live connection, which may have died unnoticed. */
+  #wake(): void {
+    if (this.#state.name === 'live') this.#ping();
     else if (this.#state.name !== 'refused') this.open();
   }
 
-  #closed(socket: WebSocketLike, code: number, reason: string): void {
+  #onClose(socket: WebSocketLike, code: number, reason: string): void {
     if (socket !== this.#socket) return;
-    if (comesBack(code)) this.#lose(reason || 'the connection was lost', code);
+    if (comesBack(code)) this.#retryLater(reason || 'the connection was lost', code);
     else {
       this.#drop();
-      this.#enter({ name: 'refused', code, why: reason || `the server closed it with ${code}` });
+      this.#setState({ name: 'refused', code, why: reason || `the server closed the connection with code ${code}` });
     }
   }
 
-  /** The connection is dead, or as good as. */
-  #lose(why: string, code?: number): void {
+  /** Gives the connection up and schedules the next attempt. */
+  #retryLater(why: string, code?: number): void {
     this.#drop();
-    if (performance.now() - this.#liveSince > STEADY) this.#attempts = 0;
+    if (performance.now() - this.#liveSince > STABLE_AFTER) this.#attempts = 0;
     this.#liveSince = Number.POSITIVE_INFINITY;
-    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
-    const delay = this.#slot ?? Math.random() * longest;
-    this.#slot = undefined;
+    const maxDelay = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
+    const delay = this.#drainDelay ?? Math.random() * maxDelay;
+    this.#drainDelay = undefined;
     this.#timer = setTimeout(() => this.open(), delay);
-    const lost = { why, ...(code !== undefined && { code }) };
-    this.#enter(isOffline() ? offline(lost) : { name: 'reconnecting', in: delay, ...lost });
+    const cause = { why, ...(code !== undefined && { code }) };
+    this.#setState(isOffline() ? offline(cause) : { name: 'reconnecting', in: delay, ...cause });
   }
 
   #drop(): void {
     clearTimeout(this.#timer);
-    clearTimeout(this.#renewal);
+    clearTimeout(this.#renewalTimer);
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();
   }
 
-  #enter(state: State): void {
+  #setState(state: State): void {
     this.#state = state;
     this.#listener.state(state);
   }
@@ -206,19 +218,24 @@ function isOffline(): boolean {
   return globalThis.navigator?.onLine === false;
 }
 
-/** Calls `hurry` when the network comes back or the page is looked at again, `away` when the network goes. @returns what ends that. */
-function onReturn(hurry: () => void, away: () => void): () => void {
+/**
+ * Calls `onWake` when the network returns or the page becomes visible, and `onOffline` when the
+ * network is lost. Outside browsers it calls neither.
+ *
+ * @returns a function that stops watching.
+ */
+function watchPage(onWake: () => void, onOffline: () => void): () => void {
   const { window, document } = globalThis;
   if (!window?.addEventListener || !document) return () => {};
-  const shown = () => {
-    if (!document.hidden) hurry();
+  const onVisibilityChange = () => {
+    if (!document.hidden) onWake();
   };
-  window.addEventListener('online', hurry);
-  window.addEventListener('offline', away);
-  document.addEventListener('visibilitychange', shown);
+  window.addEventListener('online', onWake);
+  window.addEventListener('offline', onOffline);
+  document.addEventListener('visibilitychange', onVisibilityChange);
   return () => {
-    window.removeEventListener('online', hurry);
-    window.removeEventListener('offline', away);
-    document.removeEventListener('visibilitychange', shown);
+    window.removeEventListener('online', onWake);
+    window.removeEventListener('offline', onOffline);
+    document.removeEventListener('visibilitychange', onVisibilityChange);
   };
 }

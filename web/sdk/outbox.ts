@@ -3,125 +3,137 @@ import { hubError } from './error.ts';
 import type { Item } from './slot.ts';
 import type { HubError } from './types.ts';
 
-// So many messages are on their way at once.
-const IN_FLIGHT = 64;
+// How many messages may be sent before the first of them is acknowledged.
+const MAX_IN_FLIGHT = 64;
 
-// The server counts a little later than we do: a part of what it allows is left alone, so that it refuses nothing.
-const OF_THE_RATE = 0.9;
+// The server's bucket refills a little later than this one. Using 90 % of the rate avoids
+// rejections.
+const RATE_SHARE = 0.9;
 
-/** Whom an item waits for: none, for one from before a reload. */
-interface Waiting {
+// Milliseconds before a retry if the server names none.
+const DEFAULT_RETRY_DELAY = 1_000;
+
+/** The promise of a sent message. A message restored from the storage has none. */
+interface Deferred {
   resolve(seq: number): void;
   reject(error: HubError): void;
 }
 
-/** What an outbox needs. */
-interface Outlet {
-  /** Whether the room's messages are taken now. */
-  open(room: string): boolean;
+/** Connects an outbox to the connection, the rooms and the storage. */
+interface OutboxHost {
+  /** Reports whether the server accepts messages for the room now. */
+  isJoined(room: string): boolean;
   transmit(text: string): void;
-  /** What waits has changed. */
+  /** Saves `Outbox.items`, which have changed. */
   save(): void;
-  /** A message will not be sent. */
-  failed(item: Item, error: HubError): void;
+  /** Handles a message that will not be sent. */
+  onFailure(item: Item, error: HubError): void;
 }
 
 /**
- * What is said and not answered yet, in order. Each message has an id by which the server knows it again: after a lost
- * connection all that is not answered is sent again, and what had arrived is not said twice.
+ * The unacknowledged messages, in order. After a reconnection all of them are sent again. The
+ * server recognizes each by its id, so a message that it stored before the connection was lost is
+ * not repeated.
  */
 export class Outbox {
-  readonly #outlet: Outlet;
+  readonly #host: OutboxHost;
   readonly #items: Item[] = [];
-  readonly #waiting = new Map<string, Waiting>();
-  readonly #flying = new Set<string>();
-  readonly #prefix = randomName();
-  #count = 0;
+  readonly #deferred = new Map<string, Deferred>();
+  readonly #inFlight = new Set<string>();
+  readonly #idPrefix = randomPrefix();
+  #lastId = 0;
   #limits: Limits | undefined;
   #tokens = 0;
-  #filledAt = 0;
+  #refilledAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** The server takes nothing more just now. */
-  #held = false;
-  #saving = false;
-  #stopped: HubError | undefined;
+  /** Set while the server asks to retry later, and after `stop`. */
+  #paused = false;
+  #saveScheduled = false;
+  #stoppedWith: HubError | undefined;
 
-  constructor(outlet: Outlet) {
-    this.#outlet = outlet;
+  constructor(host: OutboxHost) {
+    this.#host = host;
   }
 
   get items(): readonly Item[] {
     return this.#items;
   }
 
-  /** What an earlier life left comes first. */
+  /** Puts the messages of an earlier run before those of this one. */
   restore(items: readonly Item[]): void {
     this.#items.unshift(...items);
   }
 
-  /** @returns the promise of its `seq`; who does not wait for it is not told that it was given up. */
+  /** @returns the promise of the message's `seq`. Its rejection may be left unhandled. */
   add(room: string, data: unknown): Promise<number> {
     const json = JSON.stringify(data);
-    if (json === undefined) return Promise.reject(new TypeError('what is sent must be a JSON value'));
-    if (this.#stopped) return Promise.reject(this.#stopped);
-    const item = { room, id: `${this.#prefix}${++this.#count}`, json };
+    if (json === undefined) return Promise.reject(new TypeError('the data of a message must be a JSON value'));
+    if (this.#stoppedWith) return Promise.reject(this.#stoppedWith);
+    const item = { room, id: `${this.#idPrefix}${++this.#lastId}`, json };
     this.#items.push(item);
-    this.#changed();
-    const sent = new Promise<number>((resolve, reject) => {
-      this.#waiting.set(item.id, { resolve, reject });
+    this.#scheduleSave();
+    const stored = new Promise<number>((resolve, reject) => {
+      this.#deferred.set(item.id, { resolve, reject });
     });
-    sent.catch(() => {});
+    stored.catch(() => {});
     this.flush();
-    return sent;
+    return stored;
   }
 
-  /** A connection is live: nothing is on its way. */
-  start(limits: Limits): void {
+  /** Starts over on a new connection, on which nothing is in flight. */
+  restart(limits: Limits): void {
     this.#limits = limits;
     this.#tokens = limits.publishRate?.burst ?? 0;
-    this.#filledAt = performance.now();
-    this.#flying.clear();
-    this.#held = false;
+    this.#refilledAt = performance.now();
+    this.#inFlight.clear();
+    this.#paused = false;
   }
 
-  /** Sends what may be sent now, in order. */
+  /** Sends, in order, as many messages as the limits allow. */
   flush(): void {
-    if (this.#held) return;
+    if (this.#paused) return;
     for (const item of [...this.#items]) {
-      if (this.#flying.size >= IN_FLIGHT) return;
-      if (this.#flying.has(item.id) || !this.#outlet.open(item.room)) continue;
+      if (this.#inFlight.size >= MAX_IN_FLIGHT) return;
+      if (this.#inFlight.has(item.id) || !this.#host.isJoined(item.room)) continue;
       if (!this.takeToken()) {
-        this.#later(1000 / (this.#limits?.publishRate?.perSecond ?? 1));
+        this.#flushAfter(1000 / (this.#limits?.publishRate?.perSecond ?? 1));
         return;
       }
       this.#transmit(item);
     }
   }
 
-  /** Whether the server's rate allows one more message or signal. */
+  /**
+   * Takes a token for one message or signal. @returns false if the server's rate allows none now.
+   */
   takeToken(): boolean {
     const rate = this.#limits?.publishRate;
     if (!rate) return true;
     const now = performance.now();
-    const earned = ((now - this.#filledAt) / 1000) * rate.perSecond * OF_THE_RATE;
-    this.#tokens = Math.min(rate.burst * OF_THE_RATE, this.#tokens + earned);
-    this.#filledAt = now;
+    const refill = ((now - this.#refilledAt) / 1000) * rate.perSecond * RATE_SHARE;
+    this.#tokens = Math.min(rate.burst * RATE_SHARE, this.#tokens + refill);
+    this.#refilledAt = now;
     if (this.#tokens < 1) return false;
     this.#tokens--;
     return true;
   }
 
-  sent(id: string, seq: number): void {
+  /** Resolves a message that the server has stored. */
+  acknowledge(id: string, seq: number): void {
     this.#remove(id)?.resolve(seq);
     this.flush();
   }
 
-  /** The server did not take it: it stays if it may be taken later. @returns whether it is one of these. */
-  refused({ id, room, code, message, retry, retryAfter = 1000 }: ErrorMessage): boolean {
-    if (id === undefined || !this.#flying.delete(id)) return false;
+  /**
+   * Handles a rejection: keeps the message if the server allows a retry, fails it otherwise.
+   *
+   * @returns whether the error was about a message in flight.
+   */
+  handleError({ id, room, code, message, retry, retryAfter = DEFAULT_RETRY_DELAY }: ErrorMessage): boolean {
+    if (id === undefined || !this.#inFlight.delete(id)) return false;
     if (retry) {
-      this.#held = true;
-      this.#later(retryAfter);
+      this.#paused = true;
+      this.#flushAfter(retryAfter);
     } else {
       this.#fail(id, hubError(code, message, room));
       this.flush();
@@ -129,73 +141,74 @@ export class Outbox {
     return true;
   }
 
-  /** Gives up what waits to be sent to a room. */
+  /** Fails all messages of a room. */
   drop(room: string, error: HubError): void {
     for (const { id } of this.#items.filter((item) => item.room === room)) this.#fail(id, error);
   }
 
-  /** Sends nothing any more. What waits stays for a later life. */
+  /** Stops sending and rejects all promises. The messages stay in the storage for a later run. */
   stop(error: HubError): void {
     clearTimeout(this.#timer);
-    this.#held = true;
-    this.#stopped = error;
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+    this.#paused = true;
+    this.#stoppedWith = error;
+    for (const { reject } of this.#deferred.values()) reject(error);
+    this.#deferred.clear();
   }
 
   #transmit(item: Item): void {
     const { room, id, json } = item;
     const text = `{"t":"send","room":${JSON.stringify(room)},"id":"${id}","data":${json}}`;
-    if (bytesOf(text) > (this.#limits?.message ?? Number.POSITIVE_INFINITY)) {
-      this.#fail(id, hubError('too_long', 'the message is longer than the server takes', room));
+    const limit = this.#limits?.message ?? Number.POSITIVE_INFINITY;
+    if (byteLength(text) > limit) {
+      this.#fail(id, hubError('too_long', `the message exceeds the server's limit of ${limit} bytes`, room));
       return;
     }
-    this.#flying.add(id);
-    this.#outlet.transmit(text);
+    this.#inFlight.add(id);
+    this.#host.transmit(text);
   }
 
   #fail(id: string, error: HubError): void {
-    const item = this.#items.find((one) => one.id === id);
+    const item = this.#items.find((candidate) => candidate.id === id);
     this.#remove(id)?.reject(error);
-    if (item) this.#outlet.failed(item, error);
+    if (item) this.#host.onFailure(item, error);
   }
 
-  /** @returns who waits for it. */
-  #remove(id: string): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    const at = this.#items.findIndex((item) => item.id === id);
-    if (at >= 0) this.#items.splice(at, 1);
-    this.#flying.delete(id);
-    this.#waiting.delete(id);
-    this.#changed();
-    return waiting;
+  /** @returns the promise to settle, if the message has one. */
+  #remove(id: string): Deferred | undefined {
+    const deferred = this.#deferred.get(id);
+    const index = this.#items.findIndex((item) => item.id === id);
+    if (index >= 0) this.#items.splice(index, 1);
+    this.#inFlight.delete(id);
+    this.#deferred.delete(id);
+    this.#scheduleSave();
+    return deferred;
   }
 
-  #later(ms: number): void {
+  #flushAfter(ms: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#held = false;
+      this.#paused = false;
       this.flush();
     }, ms);
   }
 
-  /** Many messages in one go are written down once. */
-  #changed(): void {
-    if (this.#saving) return;
-    this.#saving = true;
+  /** Saves once for all changes made in the same turn. */
+  #scheduleSave(): void {
+    if (this.#saveScheduled) return;
+    this.#saveScheduled = true;
     queueMicrotask(() => {
-      this.#saving = false;
-      this.#outlet.save();
+      this.#saveScheduled = false;
+      this.#host.save();
     });
   }
 }
 
-function bytesOf(text: string): number {
+function byteLength(text: string): number {
   return new TextEncoder().encode(text).byteLength;
 }
 
-/** Other pages of the same session, and earlier lives of this one, have other names. */
-function randomName(): string {
+/** Keeps ids distinct from those of earlier runs and of other pages of the same session. */
+function randomPrefix(): string {
   const [a = 0, b = 0] = crypto.getRandomValues(new Uint32Array(2));
   return `${a.toString(36)}${b.toString(36)}-`;
 }

@@ -6,59 +6,58 @@ import type {
   Joined,
   Place,
   Presence,
-  Message as Said,
-  ServerMessage,
+  Message as RoomRecord,
 } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
 import { Events } from './events.ts';
-import type { Link } from './link.ts';
+import type { Link, RoomMessage } from './link.ts';
 import type { Outbox } from './outbox.ts';
 import type { HubError, JoinOptions, Message, Pending, Room, RoomEvents } from './types.ts';
 
 type Page<T> = { readonly messages: readonly Message<T>[]; readonly more: boolean };
 
-/** A question about the past that is not answered yet. */
-interface Asked<T> {
+/** A history request that the server has not answered. */
+interface PendingRequest<T> {
   readonly request: HistoryRequest;
   resolve(page: Page<T>): void;
   reject(error: HubError): void;
 }
 
-/** One room: where one stands in its log, and what waits for its answers. */
+/** A joined room: its place in the log, its members and its unanswered requests. */
 export class RoomClient<T, S> implements Room<T, S> {
   readonly name: string;
   place: Place | undefined;
   members: readonly string[] | undefined;
   count = 0;
-  /** Whether this connection is a member. */
+  /** Whether the current connection is a member. */
   joined = false;
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #options: JoinOptions;
-  readonly #left: () => void;
+  readonly #onLeave: () => void;
   readonly #events = new Events<RoomEvents<T, S>>();
-  readonly #asked = new Map<string, Asked<T>>();
-  #questions = 0;
-  #again = false;
-  #shown = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #requests = new Map<string, PendingRequest<T>>();
+  #lastRequestId = 0;
+  #joinedBefore = false;
+  #shownSeq = 0;
+  #joinTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param left is called when one leaves. */
-  constructor(name: string, link: Link, outbox: Outbox, options: JoinOptions, left: () => void) {
+  /** @param onLeave called at the end of `leave()`. */
+  constructor(name: string, link: Link, outbox: Outbox, options: JoinOptions, onLeave: () => void) {
     this.name = name;
     this.#link = link;
     this.#outbox = outbox;
     this.#options = options;
-    this.#left = left;
+    this.#onLeave = onLeave;
   }
 
-  on<E extends keyof RoomEvents<T, S>>(event: E, handler: (told: RoomEvents<T, S>[E]) => void): () => void {
+  on<E extends keyof RoomEvents<T, S>>(event: E, handler: (payload: RoomEvents<T, S>[E]) => void): () => void {
     return this.#events.on(event, handler);
   }
 
   get pending(): readonly Pending<T>[] {
-    const mine = this.#outbox.items.filter(({ room }) => room === this.name);
-    return mine.map(({ id, json }) => ({ id, data: JSON.parse(json) as T }));
+    const items = this.#outbox.items.filter(({ room }) => room === this.name);
+    return items.map(({ id, json }) => ({ id, data: JSON.parse(json) as T }));
   }
 
   send(data: T): Promise<number> {
@@ -71,47 +70,52 @@ export class RoomClient<T, S> implements Room<T, S> {
   }
 
   history(of: { before?: number; after?: number; limit?: number } = {}): Promise<Page<T>> {
-    const id = `${++this.#questions}`;
+    const id = `${++this.#lastRequestId}`;
     const request: HistoryRequest = { t: 'history', room: this.name, id, ...of };
     return new Promise((resolve, reject) => {
-      this.#asked.set(id, { request, resolve, reject });
+      this.#requests.set(id, { request, resolve, reject });
       if (this.joined) this.#link.send(request);
     });
   }
 
   shown(seq: number): void {
-    if (seq <= this.#shown) return;
-    this.#shown = seq;
+    if (seq <= this.#shownSeq) return;
+    this.#shownSeq = seq;
     if (this.joined) this.#link.send({ t: 'ack', room: this.name, seq });
   }
 
   leave(): void {
     if (this.joined) this.#link.send({ t: 'leave', room: this.name });
-    this.end(hubError('left', `${this.name} was left`, this.name));
-    this.#left();
+    this.end(hubError('left', `left the room ${this.name}`, this.name));
+    this.#onLeave();
   }
 
-  /** Asks for membership: a connection is live. Later ones go on where this one ends. */
+  /**
+   * Requests membership on a live connection. A reconnection resumes at the place reached before.
+   */
   join(): void {
     const { history, since } = this.#options;
-    const from = this.place ?? since;
-    this.#link.send({ t: 'join', room: this.name, ...(from ? { since: from } : history && { history }) });
+    const resumeFrom = this.place ?? since;
+    this.#link.send({ t: 'join', room: this.name, ...(resumeFrom ? { since: resumeFrom } : history && { history }) });
   }
 
-  /** The connection is lost: the next one joins again. */
-  lost(): void {
+  /**
+   * Ends the membership with the connection. Unanswered requests are sent again after the next
+   * join.
+   */
+  disconnect(): void {
     this.joined = false;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#joinTimer);
   }
 
-  /** No answer comes any more. */
+  /** Ends the membership and rejects all unanswered requests. */
   end(error: HubError): void {
-    this.lost();
-    for (const { reject } of this.#asked.values()) reject(error);
-    this.#asked.clear();
+    this.disconnect();
+    for (const { reject } of this.#requests.values()) reject(error);
+    this.#requests.clear();
   }
 
-  receive(message: ServerMessage): void {
+  receive(message: RoomMessage): void {
     if (message.t === 'message') this.#onMessage(message);
     else if (message.t === 'joined') this.#onJoined(message);
     else if (message.t === 'gap') this.#onGap(message);
@@ -122,49 +126,55 @@ export class RoomClient<T, S> implements Room<T, S> {
     }
   }
 
-  sent(id: string, seq: number): void {
+  emitSent(id: string, seq: number): void {
     this.#events.emit('sent', { id, seq });
   }
 
-  failedToSend(id: string, data: unknown, error: HubError): void {
+  emitFailed(id: string, data: unknown, error: HubError): void {
     this.#events.emit('failed', { id, data: data as T, error });
   }
 
-  /** @returns whether the error is dealt with here: by asking again later, or by a promise. Who may not join need not wait for anything. */
-  failed(error: ErrorMessage): boolean {
-    const asked = error.id === undefined ? undefined : this.#asked.get(error.id);
-    if (error.retry && asked) {
-      setTimeout(() => this.joined && this.#link.send(asked.request), error.retryAfter);
+  /**
+   * Handles an error of a history request or of the join. If the server allows a retry, sends the
+   * request again later. If the join is rejected for good, fails all unanswered requests and
+   * messages.
+   *
+   * @returns whether the error is fully handled. If not, the hub must emit it.
+   */
+  handleError(error: ErrorMessage): boolean {
+    const pending = error.id === undefined ? undefined : this.#requests.get(error.id);
+    if (error.retry && pending) {
+      setTimeout(() => this.joined && this.#link.send(pending.request), error.retryAfter);
       return true;
     }
     if (error.retry && !this.joined) {
-      this.#timer = setTimeout(() => this.join(), error.retryAfter);
+      this.#joinTimer = setTimeout(() => this.join(), error.retryAfter);
       return true;
     }
     const failure = hubError(error.code, error.message, this.name);
-    if (asked) {
-      this.#asked.delete(asked.request.id as string);
-      asked.reject(failure);
+    if (pending) {
+      this.#requests.delete(pending.request.id as string);
+      pending.reject(failure);
     } else if (!this.joined) {
       this.end(failure);
       this.#outbox.drop(this.name, failure);
     }
-    return asked !== undefined;
+    return pending !== undefined;
   }
 
   #onJoined({ epoch, seq, recovered, count, members }: Joined): void {
-    const again = this.#again;
-    this.#again = true;
+    const again = this.#joinedBefore;
+    this.#joinedBefore = true;
     this.joined = true;
     this.place = { epoch, seq };
     this.count = count;
     this.members = members;
     this.#events.emit('joined', { place: this.place, recovered, again });
-    for (const { request } of this.#asked.values()) this.#link.send(request);
+    for (const { request } of this.#requests.values()) this.#link.send(request);
     this.#outbox.flush();
   }
 
-  #onMessage({ seq, id, from, at, data }: Said): void {
+  #onMessage({ seq, id, from, at, data }: RoomRecord): void {
     if (!this.place || seq <= this.place.seq) return;
     this.place = { epoch: this.place.epoch, seq };
     this.#events.emit('message', { seq, id, from, at, data: data as T });
@@ -177,22 +187,26 @@ export class RoomClient<T, S> implements Room<T, S> {
 
   #onPresence({ count, joined, left = [], members }: Presence): void {
     this.count = count;
-    this.members = members ?? (joined && this.members && changed(this.members, joined, left));
+    this.members = members ?? (joined && this.members && updateMembers(this.members, joined, left));
     this.#events.emit('presence', { joined: joined ?? [], left });
   }
 
   #onHistory({ id = '', messages, more }: History): void {
-    const asked = this.#asked.get(id);
-    this.#asked.delete(id);
-    asked?.resolve({ messages: messages as readonly Message<T>[], more });
+    const pending = this.#requests.get(id);
+    this.#requests.delete(id);
+    pending?.resolve({ messages: messages as readonly Message<T>[], more });
   }
 }
 
-function changed(members: readonly string[], joined: readonly string[], left: readonly string[]): readonly string[] {
-  const there = [...members, ...joined];
+/**
+ * Removes one entry for each name in `left`, since a user with several connections is listed
+ * several times.
+ */
+function updateMembers(members: readonly string[], joined: readonly string[], left: readonly string[]) {
+  const updated = [...members, ...joined];
   for (const name of left) {
-    const at = there.indexOf(name);
-    if (at >= 0) there.splice(at, 1);
+    const index = updated.indexOf(name);
+    if (index >= 0) updated.splice(index, 1);
   }
-  return there;
+  return updated;
 }

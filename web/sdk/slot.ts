@@ -1,68 +1,73 @@
 import type { Store } from './types.ts';
 
-/** What outlives the program: who one is, and what is not sent yet. */
-interface Saved {
-  /** The secret by which the session goes on. */
+/** The state kept across restarts of the program. */
+interface SavedState {
+  /** The secret that resumes the session. */
   readonly resume?: string | undefined;
   readonly outbox?: readonly Item[];
 }
 
-/** A message of one's own that is not answered yet. `json` is its data. */
+/** A message that the server has not acknowledged. `json` is its data as JSON text. */
 export interface Item {
   readonly room: string;
   readonly id: string;
   readonly json: string;
 }
 
-/** One place in a store. */
+/** One key in a store, used by one hub at a time. */
 export interface Slot {
-  load(): Saved;
-  save(saved: Saved): void;
-  /** Lets another take it. */
+  load(): SavedState;
+  save(state: SavedState): void;
+  /** Lets another page claim the slot. */
   release(): void;
 }
 
-// So many tabs of one server have a place of their own.
-const PLACES = 100;
+// How many tabs of one browser can have a slot for the same server and user.
+const MAX_SLOTS = 100;
 
-const nowhere: Slot = { load: () => ({}), save() {}, release() {} };
+const unsaved: Slot = { load: () => ({}), save() {}, release() {} };
 
 /**
- * Takes a place in the store. Two pages of a browser must not share one: they would be the same session. A page that is
- * reloaded has its own again, and a new one takes the first that no living page has, with what was left there.
+ * Claims a slot in the store. Two pages of a browser must not share a slot, since both would resume
+ * the same session. A reloaded page claims its previous slot. A new page claims the first slot that
+ * no open page holds, and inherits the state saved there.
  *
- * @param store the browser's own when undefined.
+ * @param store undefined for the browser's own; `false` for none.
  */
 export async function openSlot(name: string, store: Store | false | undefined): Promise<Slot> {
   if (store) return slotIn(store, name, () => {});
-  if (store === false || !isBrowser()) return nowhere;
+  if (store === false || !isBrowser()) return unsaved;
   try {
-    return navigator.locks ? await firstFree(name) : slotIn(sessionStorage, name, () => {});
+    return navigator.locks ? await claimFirstFree(name) : slotIn(sessionStorage, name, () => {});
   } catch {
-    return nowhere; // the browser forbids it
+    return unsaved; // the browser denies access to its storage
   }
 }
 
-async function firstFree(name: string): Promise<Slot> {
-  const mine = sessionStorage.getItem(name);
-  for (let place = -1; place < PLACES; place++) {
-    const key = place < 0 ? mine : `${name}#${place}`;
+async function claimFirstFree(name: string): Promise<Slot> {
+  const previous = sessionStorage.getItem(name);
+  for (let index = -1; index < MAX_SLOTS; index++) {
+    const key = index < 0 ? previous : `${name}#${index}`;
     const release = key && (await lock(key));
     if (!release) continue;
     sessionStorage.setItem(name, key);
     return slotIn(localStorage, key, release);
   }
-  return nowhere;
+  return unsaved;
 }
 
-/** @returns what ends the lock, or undefined when another page holds it. A page's locks end with it. */
+/**
+ * Locks `name`. The browser releases the lock when the page closes.
+ *
+ * @returns a function that releases the lock, or undefined if another page holds it.
+ */
 function lock(name: string): Promise<(() => void) | undefined> {
   return new Promise((resolve, reject) => {
-    const held = (granted: unknown) => {
+    const onLock = (granted: unknown) => {
       if (!granted) return resolve(undefined);
       return new Promise<void>((release) => resolve(release));
     };
-    navigator.locks.request(name, { ifAvailable: true }, held).catch(reject);
+    navigator.locks.request(name, { ifAvailable: true }, onLock).catch(reject);
   });
 }
 
@@ -70,16 +75,16 @@ function slotIn(store: Store, key: string, release: () => void): Slot {
   return {
     load() {
       try {
-        return (JSON.parse(store.getItem(key) ?? '{}') ?? {}) as Saved;
+        return (JSON.parse(store.getItem(key) ?? '{}') ?? {}) as SavedState;
       } catch {
         return {};
       }
     },
-    save(saved) {
+    save(state) {
       try {
-        store.setItem(key, JSON.stringify(saved));
+        store.setItem(key, JSON.stringify(state));
       } catch {
-        // It is full or forbidden: what waits is still sent, as long as the program lives.
+        // The store is full or denied. Messages are still sent, but not kept across restarts.
       }
     },
     release,

@@ -2,32 +2,47 @@ import type { ErrorCode, GapReason, Json, Limits, Place } from '../../src/protoc
 
 export type { ErrorCode, GapReason, Json, Limits, Place };
 
-/** What a client is told by. */
+/** Options of `connect`. */
 export interface Options {
-  /** What others know it by, 1 to 64 bytes; a guest's name of the server's unless given. */
+  /**
+   * The user name that others see, 1 to 64 bytes of UTF-8.
+   *
+   * @default a guest name assigned by the server
+   */
   readonly user?: string;
   /**
-   * Shows who one is, to a server that asks for tokens. A function is asked at each connection, and again before the token that it
-   * gave expires.
+   * Authenticates to a server that requires tokens. A function is called for each connection, and
+   * again before its last token expires. If it throws or rejects, the connection is retried.
+   *
+   * @default no token
    */
   readonly token?: string | (() => string | Promise<string>);
   /**
-   * Where what is not sent yet outlives the program, as `localStorage` does: a session, and the messages that wait. In a browser
-   * it is `localStorage` unless given, one place a tab; elsewhere there is none. `false`: nowhere.
+   * Keeps the session and the unacknowledged messages across restarts of the program. `false` keeps
+   * nothing. Two hubs with the same server and user must not share a store at the same time.
+   *
+   * @default in browsers `localStorage`, with one slot for each tab; elsewhere `false`
    */
   readonly storage?: Store | false;
-  /** The class of WebSockets to use; the platform's unless given. */
+  /**
+   * The WebSocket class to connect with.
+   *
+   * @default `globalThis.WebSocket`
+   */
   readonly WebSocket?: WebSocketClass;
 }
 
-/** Where strings are kept by name: `localStorage` is one. It may throw: then nothing outlives the program. */
+/**
+ * Stores strings by key, as `localStorage` does. Its methods may throw; messages are then still
+ * sent, but not kept across restarts.
+ */
 export interface Store {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
   removeItem(key: string): void;
 }
 
-/** As much of a WebSocket as is used: those of browsers and of Node are such, and those of the package `ws`. */
+/** The part of WebSocket in use. Browsers, Node and the package `ws` implement it. */
 export interface WebSocketLike {
   onopen: ((event: never) => unknown) | null;
   onmessage: ((event: never) => unknown) | null;
@@ -40,16 +55,19 @@ export interface WebSocketLike {
 export type WebSocketClass = new (url: string, protocols: string) => WebSocketLike;
 
 /**
- * Where a connection stands.
+ * The state of a connection.
  *
- * - `connecting`: it is being made.
- * - `live`: messages go and come.
- * - `reconnecting`: it was lost, and is tried again `in` so many milliseconds from when this was told.
- * - `offline`: it was lost, and the platform says that there is no network. It is tried again when there is, and now and then.
- * - `refused`: the server does not want it, and it is not tried again until `reconnect()`.
+ * - `connecting`: the connection is being opened.
+ * - `live`: the connection is open and the server has sent its welcome.
+ * - `reconnecting`: the connection was lost. The next attempt starts `in` milliseconds after this
+ *   state was entered.
+ * - `offline`: the connection was lost and the platform reports no network. The next attempt starts
+ *   when the network returns, or when the retry delay ends.
+ * - `refused`: the server rejected the connection. There is no next attempt until `reconnect()`.
  * - `closed`: `close()` was called.
  *
- * `code` is that of the close, where there was one.
+ * `why` describes the reason. `code` is the WebSocket close code, absent if the client itself gave
+ * the connection up, as after a timeout.
  */
 export type State =
   | { readonly name: 'connecting' }
@@ -59,32 +77,46 @@ export type State =
   | { readonly name: 'refused'; readonly why: string; readonly code: number }
   | { readonly name: 'closed' };
 
-/** Something that was asked for is not done. `code` is one of the protocol's, or `too_long`, `left` or `closed`. */
+/**
+ * A failed request. `code` is an error code of the protocol, or one of the client's own:
+ *
+ * - `too_long`: the message is larger than the server's limit.
+ * - `left`: `leave()` was called before the request was answered.
+ * - `closed`: `close()` was called before the request was answered.
+ */
 export interface HubError extends Error {
   readonly code: ErrorCode | 'too_long' | 'left' | 'closed';
-  /** The room that it is about, if there is one. */
+  /** The room of the request; undefined if it has none. */
   readonly room: string | undefined;
 }
 
-/** A message, as everyone in its room gets it. */
+/** A message, as every member of its room receives it. */
 export interface Message<T> {
-  /** Its place in the room: 1, 2, 3 … without a hole. */
+  /** Its sequence number in the room: 1, 2, 3 and so on, contiguous. */
   readonly seq: number;
-  /** Its sender's name for it: that of a `Pending` of one's own. Empty where the sender's wire has none. */
+  /**
+   * The id that its sender chose. A message sent by this client has the id of its `Pending`. Empty
+   * if the sender's protocol has no ids.
+   */
   readonly id: string;
+  /** The sender's user name. */
   readonly from: string;
-  /** When it was stored, in milliseconds since 1970. */
+  /** When the server stored it, in milliseconds since 1970. */
   readonly at: number;
   readonly data: T;
 }
 
-/** A message of one's own that the server has not answered yet. */
+/** A message sent by this client that the server has not acknowledged. */
 export interface Pending<T> {
   readonly id: string;
   readonly data: T;
 }
 
-/** The messages `from`…`to` will not come: no longer kept, of a log that is gone, or too many for a slow reader. */
+/**
+ * The messages `from` to `to`, both included, that will not be delivered. `why` is `trimmed` if the
+ * server no longer keeps them, `epoch` if their log is gone, and `slow` if this client read too
+ * slowly.
+ */
 export interface Gap {
   readonly from: number;
   readonly to: number;
@@ -92,88 +124,139 @@ export interface Gap {
 }
 
 export type HubEvents = {
-  /** It stands differently. */
+  /** The connection entered another state. */
   state: State;
-  /** Something that was asked for is not done; where a promise waits for it, that rejects as well. */
+  /**
+   * A request failed. If the request was `send`, its promise rejects as well. A failed `history`
+   * rejects its promise only.
+   */
   error: HubError;
 };
 
 export type RoomEvents<T, S> = {
-  /** It is a member, for the first time or again. `recovered`: nothing that was said in between is missing. */
+  /**
+   * This client became a member of the room. `again` is true after a reconnection. `recovered` is
+   * false if messages after the last place are missing.
+   */
   joined: { readonly place: Place; readonly recovered: boolean; readonly again: boolean };
-  /** Something was said: each message once, in the order of `seq`. */
+  /** A message arrived. Each message arrives once, in the order of `seq`. */
   message: Message<T>;
-  /** Some messages will not come. */
+  /** Some messages will not be delivered. */
   gap: Gap;
-  /** Who is there has changed: read `members` and `count`. Who came and went is named where the room is not too large. */
+  /**
+   * `members` or `count` changed. `joined` and `left` name the users; both are empty if the server
+   * sent only the count or a new list of all members.
+   */
   presence: { readonly joined: readonly string[]; readonly left: readonly string[] };
-  /** Someone present told something that is not kept. */
+  /** A member sent a signal. */
   signal: { readonly from: string; readonly data: S };
-  /** A message of one's own is in the log, also one from before a reload. */
+  /** The server stored a message of this client, possibly one sent before a reload. */
   sent: { readonly id: string; readonly seq: number };
-  /** A message of one's own will not be in the log, also one from before a reload: the server does not take it. */
+  /** The server rejected a message of this client, possibly one sent before a reload. */
   failed: { readonly id: string; readonly data: T; readonly error: HubError };
 };
 
-/** A connection to a Pumphouse server, which comes back when it is lost, until `close()`. */
+/** A connection to a Pumphouse server. It reconnects when it is lost, until `close()`. */
 export interface Hub {
   readonly state: State;
-  /** Messages of one's own, in all rooms, that the server has not answered yet. */
+  /** How many messages, over all rooms, the server has not acknowledged. */
   readonly pending: number;
-  /** Calls `handler` on each such event. @returns a function that ends it. */
+  /**
+   * Calls `handler` for each `event`. An error that a handler throws is reported as uncaught and
+   * does not affect other handlers.
+   *
+   * @returns a function that removes the handler.
+   */
   on<E extends keyof HubEvents>(event: E, handler: (told: HubEvents[E]) => void): () => void;
   /**
-   * Joins a room, as soon as the connection is live and each time it is again. A room that was joined already is the same
-   * object. `T` is the type of its messages' data and `S` that of its signals': they are not checked.
+   * Joins a room once the connection is live, and joins it again after each reconnection. A second
+   * call with the same name returns the same object and ignores its options.
+   *
+   * `T` is the type of the messages' data and `S` that of the signals' data. Neither is checked at
+   * run time.
    */
   join<T = Json, S = Json>(room: string, options?: JoinOptions): Room<T, S>;
-  /** Tries now, whatever it waits for: also after `refused`. */
+  /** Connects now instead of waiting for the retry delay. In the state `refused`, tries again. */
   reconnect(): void;
-  /** Ends the connection. What was not sent stays in the storage. */
+  /** Closes the connection for good. Unacknowledged messages stay in the storage. */
   close(): void;
 }
 
+/**
+ * Options of `Hub.join`. They apply to the first join only: a reconnection resumes at `Room.place`.
+ */
 export interface JoinOptions {
-  /** So many of the last messages come first, at most 1,000. */
+  /**
+   * How many of the latest messages to receive first, at most 1,000. Ignored if `since` is given.
+   *
+   * @default 0
+   */
   readonly history?: number;
-  /** Everything after this place comes first: `room.place` of an earlier life. */
+  /** Receives all messages after this place first: the `Room.place` saved by an earlier run. */
   readonly since?: Place;
 }
 
-/** A room that one is in. */
+/** A room that this client has joined. */
 export interface Room<T, S> {
   readonly name: string;
-  /** Everything up to here has come; undefined before the first `joined`. */
+  /**
+   * The place in the log up to which messages have arrived; undefined before the first `joined`.
+   */
   readonly place: Place | undefined;
-  /** Who is there, one name for each member; undefined in a room that is too large, and before the first `joined`. */
+  /**
+   * The user names of the members; a user with two connections appears twice. Undefined before the
+   * first `joined`, and in a room too large to list its members.
+   */
   readonly members: readonly string[] | undefined;
-  /** How many are there. */
+  /** How many members the room has. */
   readonly count: number;
-  /** What was sent and is not answered yet, oldest first; also from before a reload. */
+  /**
+   * The unacknowledged messages of this client, oldest first, including those sent before a reload.
+   */
   readonly pending: readonly Pending<T>[];
-  /** Calls `handler` on each such event. @returns a function that ends it. */
+  /**
+   * Calls `handler` for each `event`. An error that a handler throws is reported as uncaught and
+   * does not affect other handlers.
+   *
+   * @returns a function that removes the handler.
+   */
   on<E extends keyof RoomEvents<T, S>>(event: E, handler: (told: RoomEvents<T, S>[E]) => void): () => void;
   /**
-   * Says something: now, or when the connection is live again. What one client sends to a room arrives in the order it was
-   * sent, unless the server was too busy for some of it and took that later.
+   * Sends a message now, or once the connection is live again. The messages of one client arrive in
+   * the order they were sent, except that a message rejected for the moment is retried after those
+   * in flight.
    *
-   * @returns the message's `seq`, once it is stored; it is then in the room exactly once, however often the connection was lost.
-   * Rejects with a `HubError` when the server will not take it, or will not have one in the room, with `left` after `leave()`, with `closed` after `close()`.
+   * A message is in the room exactly once, however often the connection was lost.
+   *
+   * @returns the `seq` of the message, once the server has stored it.
+   * @throws a `HubError` if the server rejects the message or the membership, with the code `left`
+   * after `leave()`, and with `closed` after `close()`; a `TypeError` if `data` is not a JSON
+   * value.
    */
   send(data: T): Promise<number>;
-  /** Tells those present something that is not kept: typing and the like. It is not sent while the connection is not live. */
+  /**
+   * Sends data that is not stored, such as a typing indicator, to the members connected now. The
+   * signal is dropped if this client is not a member at the moment, or sends faster than the server
+   * allows.
+   */
   signal(data: S): void;
   /**
-   * Gets what was said before or after a message, or last: at most `limit` messages (50 unless given), oldest first. `more`:
-   * there are others in that direction. It waits for the connection.
+   * Reads stored messages: those with a `seq` less than `before`, those with a `seq` greater than
+   * `after`, or the latest ones if neither is given. Waits until this client is a member.
+   *
+   * @param of `before` and `after` exclude each other. `limit` is the maximum number of messages, 1
+   * to 1,000, 50 by default.
+   * @returns the messages, oldest first. `more` is true if there are others in the same direction.
+   * @throws a `HubError` if the server rejects the request or the membership, with the code `left`
+   * after `leave()`, and with `closed` after `close()`.
    */
   history(of?: {
     readonly before?: number;
     readonly after?: number;
     readonly limit?: number;
   }): Promise<{ readonly messages: readonly Message<T>[]; readonly more: boolean }>;
-  /** Tells the server that the messages up to `seq` have been shown. */
+  /** Reports to the server that the messages up to `seq` have been displayed. */
   shown(seq: number): void;
-  /** Leaves. What waits to be sent is not sent any more. */
+  /** Leaves the room. Unacknowledged messages are discarded, and their promises reject. */
   leave(): void;
 }
