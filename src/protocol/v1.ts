@@ -20,7 +20,7 @@ export const MAX_ROOMS = 128;
 /** Any JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
-/** A place in a room's log. Places of different epochs are not comparable: each epoch is a new log. */
+/** A place in a room's log. Places of different epochs belong to different logs. */
 export interface Place {
   readonly epoch: string;
   readonly seq: number;
@@ -58,7 +58,7 @@ export interface Signal {
   readonly data: Json;
 }
 
-/** Requests messages before or after a `seq`. The reply, or the error, carries the request's `id`. */
+/** Requests messages before or after a `seq`. The reply or error carries the request's `id`. */
 export interface HistoryRequest {
   readonly t: 'history';
   readonly room: string;
