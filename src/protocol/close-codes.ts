@@ -1,13 +1,13 @@
 /**
- * Why a connection is closed: the one table that the close frame, the log, the metric and the page all quote.
+ * The close codes. The close frame, the log, the metric and the page all use this table.
  *
- * Codes below 3000 are those of RFC 6455. Of our own, 4000–4499 mean "come back" and 4500–4999 mean "don't": a client
- * needs no list of codes, only the range (`comesBack`).
+ * Codes below 3000 are those of RFC 6455. Of the private codes, 4000–4499 mean "reconnect" and
+ * 4500–4999 mean "do not reconnect": a client needs only the range (`comesBack`), not a list.
  */
 export interface Close {
-  /** What the close frame carries. 1005 stands for an empty close frame, 1006 for none at all. */
+  /** The status code. 1005 stands for an empty close frame, 1006 for no close frame at all. */
   readonly code: number;
-  /** What the close frame says, at most 123 bytes of UTF-8 (RFC 6455, 5.5). */
+  /** The close frame's reason: at most 123 bytes of UTF-8 (RFC 6455, section 5.5). */
   readonly reason: string;
 }
 
@@ -34,10 +34,10 @@ export const closes = {
   unauthenticated: { code: 4501, reason: 'not signed in' },
 } as const satisfies Record<string, Close>;
 
-/** A name of the table: how the code refers to a close. */
+/** A key of `closes`. */
 export type CloseName = keyof typeof closes;
 
-/** The codes that mean "come back", as ranges from … to. */
+/** The codes that mean "reconnect", as inclusive ranges. */
 const comesBackRanges: readonly (readonly [number, number])[] = [
   [1001, 1001],
   [1005, 1006],
@@ -46,10 +46,10 @@ const comesBackRanges: readonly (readonly [number, number])[] = [
 ];
 
 /**
- * Whether a client that was closed with `code` should connect again.
+ * Reports whether a client that was closed with `code` should reconnect.
  *
- * @example comesBack(1001) // true: the server goes, another or the same one returns
- * @example comesBack(1009) // false: the same message would be refused again
+ * @example comesBack(1001) // true: the server restarts, or another one takes over
+ * @example comesBack(1009) // false: the same message would be rejected again
  */
 export function comesBack(code: number): boolean {
   return comesBackRanges.some(([from, to]) => code >= from && code <= to);

@@ -1,42 +1,49 @@
 /**
- * The native protocol, `pumphouse.v1`: what goes over the wire, as PROTOCOL.md specifies it. Server and client library both
- * build on this file; it imports nothing and runs in browsers.
+ * The messages of the native protocol `pumphouse.v1`, as PROTOCOL.md specifies it. The server and
+ * the client library share this file. It imports nothing, so it runs in browsers.
  *
- * A frame is text and holds one or more JSON objects, each on a line of its own. `t` names the message.
+ * A frame is text: one or more JSON objects, one on each line. `t` names the message.
  */
 
-/** The WebSocket subprotocol by which a client asks for it. */
+/** The WebSocket subprotocol of `pumphouse.v1`. */
 export const SUBPROTOCOL = 'pumphouse.v1';
 
-/** Longest names, in bytes of UTF-8. */
+/** The maximum length of a room name, in bytes of UTF-8. */
 export const ROOM_BYTES = 128;
+
+/** The maximum length of a user name, in bytes of UTF-8. */
 export const USER_BYTES = 64;
+
+/** The number of rooms that one client can be in. */
+export const MAX_ROOMS = 128;
 
 /** Any JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
-/** A place in a room's log. An epoch names one life of the log: places of two epochs cannot be compared. */
+/** A place in a room's log. Places of different epochs belong to different logs. */
 export interface Place {
   readonly epoch: string;
   readonly seq: number;
 }
 
-// ── What a client sends ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── Client messages ─────────────────────────────────────────────────────────────────────────────
 
-/** Asks for membership: from now on, from the place after `since` on, or with the last `history` messages. */
+/** Joins a room: at its head, after `since`, or with the last `history` messages. */
 export interface Join {
   readonly t: 'join';
   readonly room: string;
   readonly since?: Place;
+  /** @default 0 */
   readonly history?: number;
 }
 
+/** Leaves a room. */
 export interface Leave {
   readonly t: 'leave';
   readonly room: string;
 }
 
-/** Says something in a room. `id` is the sender's own name for it: the same id is the same message. */
+/** Publishes a message. The sender chooses `id`; sending the same `id` again is a retry. */
 export interface Send {
   readonly t: 'send';
   readonly room: string;
@@ -44,35 +51,40 @@ export interface Send {
   readonly data: Json;
 }
 
-/** Tells those present something that is not kept: typing and the like. */
+/** Sends data to the connected members without storing it, such as a typing indicator. */
 export interface Signal {
   readonly t: 'signal';
   readonly room: string;
   readonly data: Json;
 }
 
-/** Asks for what was said before or after a message. The answer, or the error, has the `id` of the request. */
+/** Requests messages before or after a `seq`. The reply or error carries the request's `id`. */
 export interface HistoryRequest {
   readonly t: 'history';
   readonly room: string;
   readonly id?: string;
   readonly before?: number;
   readonly after?: number;
+  /** @default 50 */
   readonly limit?: number;
 }
 
-/** Tells how far the messages have been shown. */
+/** Reports the `seq` up to which the client has displayed the messages. */
 export interface Ack {
   readonly t: 'ack';
   readonly room: string;
   readonly seq: number;
 }
 
+/** Asks for a `pong`. */
 export interface Ping {
   readonly t: 'ping';
 }
 
-/** Shows a token: first, where the connection was opened without one, and again before the last one expires. */
+/**
+ * Presents a token: as the first message of a connection that was opened without one, and again
+ * before the current token expires.
+ */
 export interface Auth {
   readonly t: 'auth';
   readonly token: string;
@@ -80,59 +92,71 @@ export interface Auth {
 
 export type ClientMessage = Join | Leave | Send | Signal | HistoryRequest | Ack | Ping | Auth;
 
-// ── What a server sends ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── Server messages ─────────────────────────────────────────────────────────────────────────────
 
+/** A token bucket's rate: `burst` at once, then `perSecond`. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** The limits that the server enforces. */
 export interface Limits {
-  /** Bytes of a client's message, the JSON around `data` included. */
+  /** Bytes of a client's frame, including the JSON around `data`. */
   readonly message: number;
-  /** Bytes of a room's name. */
+  /** Bytes of a room name. */
   readonly roomName: number;
-  /** Rooms that a client may be in. */
+  /** Rooms that one client can be in. */
   readonly rooms: number;
-  /** Messages and signals a second, and at once; absent where there is no limit. */
-  readonly publishRate?: { readonly perSecond: number; readonly burst: number };
-  /** Messages that one `history` or `join` gets at most. */
+  /** The rate of messages and signals; absent if unlimited. */
+  readonly publishRate?: Rate;
+  /** Messages that one `history` or `join` returns at most. */
   readonly history: number;
 }
 
-/** The first message. `resume` is a secret by which a later connection is the same session again. */
+/** The first message. `resume` is the secret with which a later connection resumes the session. */
 export interface Welcome {
   readonly t: 'welcome';
   readonly session: string;
   readonly user: string;
   readonly resume: string;
   readonly limits: Limits;
-  /** Seconds after which silence means that the connection is dead, if pings are not answered. */
+  /** Seconds of silence after which a client should send `ping`. */
   readonly heartbeat: number;
-  /** Seconds until the token expires; absent where none was asked for. */
+  /** Seconds until the token expires; absent without a token. */
   readonly expiresIn?: number;
 }
 
-/** The token of an `auth` is in force. */
+/** Confirms that the token of an `auth` is in force. */
 export interface Authenticated {
   readonly t: 'authenticated';
   readonly user: string;
+  /** Seconds until the token expires. */
   readonly expiresIn: number;
 }
 
-/** It is a member now; the messages after `seq` follow. `recovered` is false where some after its `since` are missing. */
+/**
+ * Confirms a membership. The messages after `seq` follow. `recovered` is false if some messages
+ * after the client's `since` are missing.
+ */
 export interface Joined {
   readonly t: 'joined';
   readonly room: string;
   readonly epoch: string;
   readonly seq: number;
   readonly recovered: boolean;
-  /** How many members there are, and who, where they are not too many. */
   readonly count: number;
+  /** The names of the members; absent in a large room. */
   readonly members?: readonly string[];
 }
 
+/** Confirms the end of a membership. */
 export interface Left {
   readonly t: 'left';
   readonly room: string;
 }
 
-/** Something that was said. */
+/** A message of a room. */
 export interface Message {
   readonly t: 'message';
   readonly room: string;
@@ -144,16 +168,17 @@ export interface Message {
   readonly data: Json;
 }
 
-/** A `send` is in the log, or was already. */
+/** Acknowledges a `send`: the message is in the log. */
 export interface Sent {
   readonly t: 'sent';
   readonly room: string;
   readonly id: string;
   readonly seq: number;
+  /** Set if the message was in the log before this `send`. */
   readonly duplicate?: true;
 }
 
-/** The messages `from`…`to` of a room will not come. */
+/** Names messages that will not be delivered: `from` to `to`, both inclusive. */
 export interface Gap {
   readonly t: 'gap';
   readonly room: string;
@@ -162,10 +187,16 @@ export interface Gap {
   readonly why: GapReason;
 }
 
-/** They are no longer kept; the log they were in is gone; the client read too slowly for the room's policy. */
+/**
+ * The cause of a gap: the messages are no longer stored (`trimmed`), their log was replaced
+ * (`epoch`), or the client read too slowly for the room's policy (`slow`).
+ */
 export type GapReason = 'trimmed' | 'epoch' | 'slow';
 
-/** Who came and who went since the last one; `members` instead where that is not known. */
+/**
+ * Reports the members that joined and left since the last presence, or the whole list in `members`
+ * if the client missed changes.
+ */
 export interface Presence {
   readonly t: 'presence';
   readonly room: string;
@@ -175,6 +206,7 @@ export interface Presence {
   readonly members?: readonly string[];
 }
 
+/** A signal from another member. */
 export interface Signalled {
   readonly t: 'signal';
   readonly room: string;
@@ -182,34 +214,38 @@ export interface Signalled {
   readonly data: Json;
 }
 
-/** What was asked for, oldest first. `more`: there is more in that direction. */
+/** The reply to a history request, oldest message first. */
 export interface History {
   readonly t: 'history';
   readonly room: string;
   readonly id?: string;
   readonly messages: readonly Omit<Message, 't' | 'room'>[];
+  /** Whether more messages exist in the requested direction. */
   readonly more: boolean;
 }
 
+/** Answers a `ping`. */
 export interface Pong {
   readonly t: 'pong';
 }
 
-/** The server goes; this client should come back after so many milliseconds. */
+/** Announces that the server shuts down. */
 export interface Drain {
   readonly t: 'drain';
+  /** Milliseconds after which this client should reconnect. */
   readonly reconnectIn: number;
 }
 
-/** Something that was asked for is not done. */
+/** Rejects a request. */
 export interface ErrorMessage {
   readonly t: 'error';
   readonly code: ErrorCode;
   readonly message: string;
-  /** Whether the same may succeed later, and after how many milliseconds at the earliest. */
+  /** Whether the same request can succeed later. */
   readonly retry: boolean;
+  /** Milliseconds to wait before a retry. */
   readonly retryAfter?: number;
-  /** Of the `send` or the `history` that it answers. */
+  /** The `id` of the rejected `send` or `history`. */
   readonly id?: string;
   readonly room?: string;
 }
@@ -229,17 +265,17 @@ export type ServerMessage =
   | Drain
   | ErrorMessage;
 
-/** What an error means, whether to try again, and after how many milliseconds. */
+/** The errors: the text for people, whether to retry, and after how many milliseconds. */
 export const errors = {
   not_json: { message: 'a line is not a JSON object', retry: false },
-  unknown_type: { message: 'there is no such message', retry: false },
-  bad_field: { message: 'a field is missing or is not what it should be', retry: false },
-  bad_room: { message: 'a room has a name of 1 to 128 bytes', retry: false },
+  unknown_type: { message: 'unknown message type', retry: false },
+  bad_field: { message: 'a field is missing or invalid', retry: false },
+  bad_room: { message: 'a room name must have 1 to 128 bytes', retry: false },
   forbidden: { message: 'not allowed', retry: false },
-  unauthenticated: { message: 'a token is asked for first', retry: false },
-  bad_token: { message: 'the token is not valid here, or not this user’s', retry: false },
+  unauthenticated: { message: 'not authenticated: send a token first', retry: false },
+  bad_token: { message: 'the token is invalid, another user’s, or not accepted here', retry: false },
   not_member: { message: 'not a member of this room', retry: false },
-  too_many_rooms: { message: 'in too many rooms', retry: false },
+  too_many_rooms: { message: 'in too many rooms: leave one first', retry: false },
   rate_limited: { message: 'sending too fast', retry: true, retryAfter: 1000 },
   busy: { message: 'the hub is busy', retry: true, retryAfter: 1000 },
   unavailable: { message: 'the message could not be stored', retry: true, retryAfter: 1000 },

@@ -18,7 +18,7 @@ const covered = new Set<string>();
 const SECRET = 'a secret of at least thirty-two bytes';
 const authority = jwtAuthenticator(secretKey(SECRET));
 
-/** A token with these claims. @param expires seconds from now. */
+/** Signs a token. @param expires seconds from now. */
 function token(claims: Record<string, unknown>, expires = 60, secret = SECRET): Promise<string> {
   return new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256' })
@@ -26,10 +26,10 @@ function token(claims: Record<string, unknown>, expires = 60, secret = SECRET): 
     .sign(Buffer.from(secret));
 }
 
-/** A case of these rules of PROTOCOL.md, by their numbers. */
-function rule(numbers: string, what: string, run: () => Promise<void>): void {
+/** Defines the test of some rules of PROTOCOL.md. @param numbers separated by spaces. */
+function rule(numbers: string, behaviour: string, run: () => Promise<void>): void {
   for (const number of numbers.split(' ')) covered.add(number);
-  test(`${numbers}: ${what}`, run);
+  test(`${numbers}: ${behaviour}`, run);
 }
 
 describe.each(transports)('pumphouse.v1 on %s', (transport) => {
@@ -42,7 +42,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     return server;
   };
 
-  /** Two members of a room. */
+  /** Starts a server with two members of the room `r`. */
   const pair = async (options: Options = {}) => {
     const server = await start(options);
     const [ada, bob] = [await server.connect('?user=ada&room=r'), await server.connect('?user=bob&room=r')];
@@ -50,7 +50,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     return { ...server, ada, bob };
   };
 
-  const refusedWith = async (port: number, query: string) => {
+  const statusOfRejection = async (port: number, query: string) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, 'pumphouse.v1');
     socket.on('error', () => {});
     const [, response] = await once(socket, 'unexpected-response');
@@ -58,24 +58,27 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     return response.statusCode;
   };
 
-  /** A peer that stops to read, until the Hub says that it lags behind. */
+  /** Starts a pair of which bob stops reading, and sends until the Hub reports that he lags. */
   const stalled = async (options: Options) => {
-    const scene = await pair(options);
-    const lagging = seen(scene.hub.events);
-    scene.bob.socket.pause();
+    const context = await pair(options);
+    const lag = watchLag(context.hub.events);
+    context.bob.socket.pause();
     let sent = 0;
     const fill = async (messages: number) => {
       for (const end = sent + messages; sent < end; sent++) {
-        scene.ada.send({ t: 'send', room: 'r', id: `${sent}`, data: `${sent} `.padEnd(8000, '.') });
+        context.ada.send({ t: 'send', room: 'r', id: `${sent}`, data: `${sent} `.padEnd(8000, '.') });
         if (sent % 50 === 49)
-          await until('ada has them', () => scene.ada.got.filter(({ t }) => t === 'sent').length > sent);
+          await until(
+            'ada has the acknowledgements',
+            () => context.ada.got.filter(({ t }) => t === 'sent').length > sent,
+          );
       }
     };
-    while (!lagging.seen) await fill(50);
-    return { ...scene, fill, sent: () => sent };
+    while (!lag.seen) await fill(50);
+    return { ...context, fill, sent: () => sent };
   };
 
-  rule('C1 C4', 'the subprotocol is answered, and welcome comes first', async () => {
+  rule('C1 C4', 'selects the subprotocol and sends welcome first', async () => {
     const { connect } = await start({ publishRate: { perSecond: 20, burst: 40 } });
     const peer = await connect('?user=ada&room=r');
     expect(peer.socket.protocol).toBe('pumphouse.v1');
@@ -90,68 +93,64 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     });
   });
 
-  rule('C2', 'a user has the name it gives, a guest one of the server', async () => {
+  rule('C2', 'takes the user name from the query, names guests, and rejects invalid names', async () => {
     const { connect, port } = await start();
     expect((await (await connect('?user=Ada%20L')).next('welcome')).user).toBe('Ada L');
     expect((await (await connect()).next('welcome')).user).toMatch(/^guest-/);
-    expect(await refusedWith(port, '?user=')).toBe(400);
-    expect(await refusedWith(port, `?user=${'x'.repeat(65)}`)).toBe(400);
+    expect(await statusOfRejection(port, '?user=')).toBe(400);
+    expect(await statusOfRejection(port, `?user=${'x'.repeat(65)}`)).toBe(400);
   });
 
-  rule('C3', 'rooms in the address are joined at once', async () => {
+  rule('C3', 'joins the rooms of the query, and rejects invalid names', async () => {
     const { connect, port } = await start();
     const peer = await connect('?room=a&room=b&room=a');
     expect([(await peer.next('joined')).room, (await peer.next('joined')).room]).toEqual(['a', 'b']);
-    expect(await refusedWith(port, '?room=')).toBe(400);
-    expect(await refusedWith(port, `?room=${'x'.repeat(129)}`)).toBe(400);
+    expect(await statusOfRejection(port, '?room=')).toBe(400);
+    expect(await statusOfRejection(port, `?room=${'x'.repeat(129)}`)).toBe(400);
   });
 
-  rule(
-    'C5 C6',
-    'with its secret a client is the same session again, and its older connection ends with 4500',
-    async () => {
-      const { connect } = await start();
-      const first = await connect('?user=ada');
-      const { session, resume } = await first.next('welcome');
-      const second = await connect(`?resume=${resume}&user=mallory`);
-      expect(await second.next('welcome')).toMatchObject({ session, user: 'ada', resume });
-      expect((await first.closed).code).toBe(4500);
-      for (const forged of [`${resume}x`, resume.slice(0, -1), resume.replace('YWRh', 'Ym9i'), '..', 'x']) {
-        expect((await (await connect(`?resume=${forged}`)).next('welcome')).session).not.toBe(session);
-      }
-    },
-  );
+  rule('C5 C6', 'resumes the session of a valid secret, and closes its older connection with 4500', async () => {
+    const { connect } = await start();
+    const first = await connect('?user=ada');
+    const { session, resume } = await first.next('welcome');
+    const second = await connect(`?resume=${resume}&user=mallory`);
+    expect(await second.next('welcome')).toMatchObject({ session, user: 'ada', resume });
+    expect((await first.closed).code).toBe(4500);
+    for (const forged of [`${resume}x`, resume.slice(0, -1), resume.replace('YWRh', 'Ym9i'), '..', 'x']) {
+      expect((await (await connect(`?resume=${forged}`)).next('welcome')).session).not.toBe(session);
+    }
+  });
 
-  rule('T1', 'a token comes with the handshake in one of three ways, and a false one is 401', async () => {
+  rule('T1', 'accepts a token in the header, query or subprotocol, and rejects an invalid one with 401', async () => {
     const { port, connect } = await start({ authority });
-    const good = await token({ sub: 'ada' });
-    const ways: [string, string[], Record<string, string>][] = [
-      ['', [], { authorization: `Bearer ${good}` }],
-      [`?user=eve&token=${good}`, [], {}],
-      ['', [`bearer.${good}`], {}],
+    const valid = await token({ sub: 'ada' });
+    const places: [string, string[], Record<string, string>][] = [
+      ['', [], { authorization: `Bearer ${valid}` }],
+      [`?user=eve&token=${valid}`, [], {}],
+      ['', [`bearer.${valid}`], {}],
     ];
-    for (const [query, protocols, headers] of ways) {
+    for (const [query, protocols, headers] of places) {
       const peer = await connect(query, protocols, headers);
       expect((await peer.next('welcome')).user).toBe('ada');
       expect(peer.socket.protocol).toBe('pumphouse.v1');
     }
     const expired = await token({ sub: 'ada' }, -1);
     const other = await token({ sub: 'ada' }, 60, 'another secret of thirty-two bytes!');
-    for (const bad of [
+    for (const invalid of [
       '',
       'x',
-      `${good}x`,
+      `${valid}x`,
       expired,
       other,
       await token({}),
       await token({ sub: '' }),
       'x'.repeat(2000),
     ]) {
-      expect(await refusedWith(port, `?token=${bad}`)).toBe(401);
+      expect(await statusOfRejection(port, `?token=${invalid}`)).toBe(401);
     }
   });
 
-  rule('T2', 'who connects without a token shows it first, or is closed', async () => {
+  rule('T2', 'requires auth as the first message of a connection without a token', async () => {
     const { connect } = await start({ authority });
     const ada = await connect();
     ada.send({ t: 'auth', token: await token({ sub: 'ada' }) });
@@ -170,12 +169,12 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect(ada.socket.readyState).toBe(WebSocket.OPEN);
   });
 
-  rule('T3 T4', 'a token expires, unless another one of the same user is shown in time', async () => {
+  rule('T3 T4', 'closes at the expiry of a token unless auth renews it', async () => {
     const { connect } = await start({ authority });
     const [ada, bob] = await Promise.all(
       ['ada', 'bob'].map(async (sub) => connect(`?token=${await token({ sub }, 3)}`)),
     );
-    if (!ada || !bob) throw new Error('two connect');
+    if (!ada || !bob) throw new Error('expected two peers');
     expect((await ada.next('welcome')).expiresIn).toBeLessThanOrEqual(3);
     ada.send({ t: 'auth', token: await token({ sub: 'bob' }) });
     expect((await ada.next('error')).code).toBe('bad_token');
@@ -188,26 +187,26 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect(ada.socket.readyState).toBe(WebSocket.OPEN);
   });
 
-  rule('T4', 'a server that asks for no tokens knows none', async () => {
+  rule('T4', 'answers auth with bad_token if the server uses no tokens', async () => {
     const ada = await (await start()).connect();
     ada.send({ t: 'auth', token: 'any' });
     expect((await ada.next('error')).code).toBe('bad_token');
   });
 
-  rule('T5', 'a token may name rooms, and a new one other rooms', async () => {
+  rule('T5', 'enforces the rooms of a token, and those of its replacement', async () => {
     const { connect } = await start({ authority });
     const rooms = [{ name: 'news', send: false }, { name: 'team-*' }, { name: 'drop', join: false }];
     const ada = await connect(`?token=${await token({ sub: 'ada', rooms })}`);
     await ada.join('news');
     await ada.join('team-red');
     await ada.say('team-red', 1);
-    for (const refused of [
+    for (const forbidden of [
       { t: 'send', room: 'news', id: '1', data: 1 },
       { t: 'join', room: 'drop' },
       { t: 'join', room: 'team' },
     ] as const) {
-      ada.send(refused);
-      expect(await ada.next('error')).toMatchObject({ code: 'forbidden', room: refused.room });
+      ada.send(forbidden);
+      expect(await ada.next('error')).toMatchObject({ code: 'forbidden', room: forbidden.room });
     }
     ada.send({ t: 'auth', token: await token({ sub: 'ada', rooms: [{ name: 'team' }] }) });
     await ada.next('authenticated');
@@ -216,12 +215,12 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect(await ada.next('error')).toMatchObject({ code: 'forbidden', room: 'team-red' });
   });
 
-  rule('F1 F4 F5', 'a frame holds several messages, and a bad line spoils no other', async () => {
+  rule('F1 F4 F5', 'reads several messages from a frame, and the lines around an invalid one', async () => {
     const { ada } = await pair();
     ada.raw('{"t":"ping","more":1}\nnope\n[1]\n"x"\nnull\n{"t":"nope"}\n{}\n{"t":"toString"}\n{"t":"ping"}');
     await ada.all('error');
-    const answers = ada.got.filter(({ t }) => t === 'error' || t === 'pong');
-    expect(answers.map((answer) => ('code' in answer ? answer.code : answer.t))).toEqual([
+    const replies = ada.got.filter(({ t }) => t === 'error' || t === 'pong');
+    expect(replies.map((reply) => ('code' in reply ? reply.code : reply.t))).toEqual([
       'pong',
       ...['not_json', 'not_json', 'not_json', 'not_json'],
       ...['unknown_type', 'unknown_type', 'unknown_type'],
@@ -230,7 +229,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     ]);
   });
 
-  rule('F2', 'a frame of the limit is read, one more byte is 1009', async () => {
+  rule('F2', 'accepts a frame of the maximum size, and closes with 1009 for one more byte', async () => {
     const { ada } = await pair();
     const frame = (bytes: number) =>
       `{"t":"send","room":"r","id":"1","data":"${'x'.repeat(bytes - 42)}"}`.padEnd(bytes);
@@ -240,13 +239,13 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect((await ada.closed).code).toBe(1009);
   });
 
-  rule('F3', 'a binary frame is 1003', async () => {
+  rule('F3', 'closes with 1003 for a binary frame', async () => {
     const { ada } = await pair();
     ada.socket.send(Buffer.from('{"t":"ping"}'));
     expect((await ada.closed).code).toBe(1003);
   });
 
-  rule('F6', 'a bad field is named with what it belongs to', async () => {
+  rule('F6', 'reports an invalid field with the id and the room of its message', async () => {
     const { ada } = await pair();
     const cases: [object, string, object][] = [
       [{ t: 'send', room: 'r', id: 'x' }, 'bad_field', { id: 'x', room: 'r' }],
@@ -269,28 +268,28 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       [{ t: 'history', room: 'other', id: 'h' }, 'not_member', { id: 'h', room: 'other' }],
       [{ t: 'ack', room: 'r', seq: null }, 'bad_field', { room: 'r' }],
     ];
-    for (const [message, code, named] of cases) {
+    for (const [message, code, request] of cases) {
       ada.raw(JSON.stringify(message));
-      const { message: words, retry, ...error } = await ada.next('error');
-      expect(error).toEqual({ t: 'error', code, ...named });
-      expect([words, retry]).toEqual([expect.any(String), false]);
+      const { message: text, retry, ...error } = await ada.next('error');
+      expect(error).toEqual({ t: 'error', code, ...request });
+      expect([text, retry]).toEqual([expect.any(String), false]);
     }
   });
 
-  rule('F7', 'messages share frames of at most 256 KiB, and none is split', async () => {
+  rule('F7', 'packs messages into frames of at most 256 KiB without splitting any', async () => {
     const { ada, bob } = await pair();
     const messages = Array.from(
       { length: 600 },
       (_, i): ClientMessage => ({ t: 'send', room: 'r', id: `${i}`, data: 'é'.repeat(500) }),
     );
     for (const message of messages) ada.send(message);
-    await until('all came', () => bob.got.filter(({ t }) => t === 'message').length === 600);
+    await until('all messages arrived', () => bob.got.filter(({ t }) => t === 'message').length === 600);
     const frames = bob.frames.filter((frame) => frame.includes('"message"'));
     expect(frames.length).toBeLessThan(300);
     for (const frame of frames) expect(Buffer.byteLength(frame)).toBeLessThanOrEqual(262_144);
   });
 
-  rule('R1 R2 M1 M3', 'a member gets what is said after its join, its own too, by seq', async () => {
+  rule('R1 R2 M1 M3', 'delivers the messages after the join, the sender’s own included, in order of seq', async () => {
     const { ada, bob, connect } = await pair();
     expect(await ada.say('r', 'one')).toMatchObject({ seq: 1 });
     expect(await bob.say('r', 'two')).toMatchObject({ seq: 2 });
@@ -300,15 +299,15 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     const history = await connect('?user=history');
     expect(await history.join('r', { history: 2 })).toMatchObject({ seq: 1, recovered: true });
     await ada.say('r', 'four');
-    const heard = async (peer: Peer) =>
+    const received = async (peer: Peer) =>
       (await peer.all('message')).map(({ seq, data, from }) => `${seq} ${data} ${from}`);
-    expect(await heard(ada)).toEqual(['1 one ada', '2 two bob', '3 three ada', '4 four ada']);
-    expect(await heard(bob)).toEqual(await heard(ada));
-    expect(await heard(late)).toEqual(['3 three ada', '4 four ada']);
-    expect(await heard(history)).toEqual(['2 two bob', '3 three ada', '4 four ada']);
+    expect(await received(ada)).toEqual(['1 one ada', '2 two bob', '3 three ada', '4 four ada']);
+    expect(await received(bob)).toEqual(await received(ada));
+    expect(await received(late)).toEqual(['3 three ada', '4 four ada']);
+    expect(await received(history)).toEqual(['2 two bob', '3 three ada', '4 four ada']);
   });
 
-  rule('R3', 'joining twice is being in once', async () => {
+  rule('R3', 'answers a second join without repeating messages', async () => {
     const { ada } = await pair();
     await ada.say('r', 'one');
     expect(await ada.join('r', { history: 10 })).toMatchObject({ seq: 1, recovered: true, count: 2 });
@@ -316,7 +315,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect((await ada.all('message')).map(({ seq }) => seq)).toEqual([1, 2]);
   });
 
-  rule('R4', 'leaving ends after what was said before', async () => {
+  rule('R4', 'delivers earlier messages before left, and no later ones', async () => {
     const { ada, bob } = await pair();
     bob.send({ t: 'send', room: 'r', id: '1', data: 'before' }, { t: 'leave', room: 'r' });
     await bob.next('left');
@@ -325,20 +324,20 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect(bob.got.findIndex(({ t }) => t === 'message')).toBeLessThan(bob.got.findIndex(({ t }) => t === 'left'));
   });
 
-  rule('R5', '128 rooms are as many as there may be', async () => {
+  rule('R5', 'rejects a join past 128 rooms with too_many_rooms', async () => {
     const { connect } = await start();
     const peer = await connect();
     for (let i = 0; i < 129; i++) peer.send({ t: 'join', room: `room ${i}` });
     expect(await peer.next('error')).toMatchObject({ code: 'too_many_rooms', room: 'room 128' });
     expect(await peer.all('joined')).toHaveLength(128);
     for (let i = 0; i < 128; i++) peer.send({ t: 'send', room: `room ${i}`, id: `${i}`, data: i });
-    await until('all came', () => peer.got.filter(({ t }) => t === 'message').length === 128);
+    await until('all messages arrived', () => peer.got.filter(({ t }) => t === 'message').length === 128);
     peer.send({ t: 'leave', room: 'room 0' }, { t: 'join', room: 'one more' });
     await peer.next('left');
     await peer.next('joined');
   });
 
-  rule('R6', 'who is not in a room cannot act in it', async () => {
+  rule('R6', 'rejects requests for a room that the client is not in with not_member', async () => {
     const { connect } = await pair();
     const peer = await connect();
     peer.send(
@@ -348,14 +347,14 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       { t: 'ack', room: 'r', seq: 0 },
       { t: 'leave', room: 'r' },
     );
-    const refused = await peer.all('error');
-    expect(refused.map(({ code, room, id }) => [code, room, id])).toEqual([
+    const rejected = await peer.all('error');
+    expect(rejected.map(({ code, room, id }) => [code, room, id])).toEqual([
       ['not_member', 'r', 'x'],
       ...Array.from({ length: 4 }, () => ['not_member', 'r', undefined]),
     ]);
   });
 
-  rule('M2', 'any JSON value arrives as it is, and what other wires say as text', async () => {
+  rule('M2', 'delivers any JSON value unchanged, and messages of other wires as text', async () => {
     const { ada, bob, connect, port } = await pair();
     const values = [
       null,
@@ -376,13 +375,13 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     await once(plain, 'open');
     plain.send('from "another" wire');
     expect((await lobby.next('message')).data).toEqual({ text: 'from "another" wire' });
-    const heard = once(plain, 'message');
+    const frame = once(plain, 'message');
     await lobby.say('lobby', { text: 'and\nback' });
-    expect(String((await heard)[0]).split('\n')).toContain('and back');
+    expect(String((await frame)[0]).split('\n')).toContain('and back');
     plain.close();
   });
 
-  rule('M4', 'the same id of the same session is said once, across connections too', async () => {
+  rule('M4', 'answers a repeated id of a session with the first seq, across connections too', async () => {
     const { ada, bob, connect } = await pair();
     const { resume } = ada.got[0] as { resume: string };
     ada.send(...Array.from({ length: 3 }, (): ClientMessage => ({ t: 'send', room: 'r', id: 'same', data: 1 })));
@@ -392,67 +391,63 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       [1, true],
     ]);
     await bob.say('r', 'another sender may use the same id', 'same');
-    const again = await connect(`?resume=${resume}&room=r`);
-    expect(await again.say('r', 1, 'same')).toMatchObject({ seq: 1, duplicate: true });
+    const resumed = await connect(`?resume=${resume}&room=r`);
+    expect(await resumed.say('r', 1, 'same')).toMatchObject({ seq: 1, duplicate: true });
     expect((await bob.all('message')).map(({ seq, from }) => [seq, from])).toEqual([
       [1, 'ada'],
       [2, 'bob'],
     ]);
   });
 
-  rule('M5', 'what one client sends keeps its order, over rooms and frames', async () => {
+  rule('M5', 'keeps the order of a client’s messages across frames', async () => {
     const { ada, bob } = await pair();
     for (let i = 0; i < 300; i++) ada.send({ t: 'send', room: 'r', id: `${i}`, data: i });
-    await until('all came', () => bob.got.filter(({ t }) => t === 'message').length === 300);
+    await until('all messages arrived', () => bob.got.filter(({ t }) => t === 'message').length === 300);
     const messages = await bob.all('message');
     expect(messages.map(({ data }) => data)).toEqual(messages.map((_, i) => i));
     expect((await ada.all('sent')).map(({ id, seq }) => seq - Number(id))).toEqual(messages.map(() => 1));
   });
 
-  rule(
-    'B1 B2',
-    'coming back at a place gets the rest, without a hole or a repeat, whether one saw anything or not',
-    async () => {
-      const { ada, bob, connect } = await pair();
-      const { epoch, seq } = (await ada.all('joined'))[0] as { epoch: string; seq: number };
-      for (let i = 1; i <= 2500; i++) ada.send({ t: 'send', room: 'r', id: `${i}`, data: i });
-      await until('half is there', () => ada.got.filter(({ t }) => t === 'message').length > 1000);
-      const [nothing, some] = [await connect(), await connect()];
-      const joined = await Promise.all([
-        nothing.join('r', { since: { epoch, seq } }),
-        some.join('r', { since: { epoch, seq: 700 } }),
-      ]);
-      expect(joined).toMatchObject([
-        { recovered: true, seq: 0 },
-        { recovered: true, seq: 700 },
-      ]);
-      await until('all came', () =>
-        [ada, bob, nothing].every(({ got }) => got.filter(({ t }) => t === 'message').length >= 2500),
-      );
-      const seqs = async (peer: Peer) => (await peer.all('message')).map(({ seq }) => seq);
-      const whole = Array.from({ length: 2500 }, (_, i) => i + 1);
-      expect(await seqs(nothing)).toEqual(whole);
-      expect(await seqs(some)).toEqual(whole.slice(700));
-    },
-  );
+  rule('B1 B2', 'resumes after since without a gap or a repeat, even for a client that received nothing', async () => {
+    const { ada, bob, connect } = await pair();
+    const { epoch, seq } = (await ada.all('joined'))[0] as { epoch: string; seq: number };
+    for (let i = 1; i <= 2500; i++) ada.send({ t: 'send', room: 'r', id: `${i}`, data: i });
+    await until('some messages arrived', () => ada.got.filter(({ t }) => t === 'message').length > 1000);
+    const [fromStart, fromMiddle] = [await connect(), await connect()];
+    const joined = await Promise.all([
+      fromStart.join('r', { since: { epoch, seq } }),
+      fromMiddle.join('r', { since: { epoch, seq: 700 } }),
+    ]);
+    expect(joined).toMatchObject([
+      { recovered: true, seq: 0 },
+      { recovered: true, seq: 700 },
+    ]);
+    await until('all messages arrived', () =>
+      [ada, bob, fromStart].every(({ got }) => got.filter(({ t }) => t === 'message').length >= 2500),
+    );
+    const seqs = async (peer: Peer) => (await peer.all('message')).map(({ seq }) => seq);
+    const whole = Array.from({ length: 2500 }, (_, i) => i + 1);
+    expect(await seqs(fromStart)).toEqual(whole);
+    expect(await seqs(fromMiddle)).toEqual(whole.slice(700));
+  });
 
-  rule('B3', 'what is no longer kept is named exactly, what is left follows', async () => {
+  rule('B3', 'names trimmed messages in a gap, and sends the remaining ones', async () => {
     const { ada, connect } = await pair({
       engine: memory({ retention: { records: 8, bytes: 1e6 } }),
       settings: smallWindow,
     });
     for (let i = 1; i <= 100; i++) await ada.say('r', i);
     const { epoch } = (await ada.all('joined'))[0] as { epoch: string };
-    const back = await connect();
-    const { recovered, seq } = await back.join('r', { since: { epoch, seq: 3 } });
+    const returning = await connect();
+    const { recovered, seq } = await returning.join('r', { since: { epoch, seq: 3 } });
     expect(recovered).toBe(false);
-    expect(await back.next('gap')).toEqual({ t: 'gap', room: 'r', from: 4, to: seq, why: 'trimmed' });
-    const seqs = (await back.all('message')).map((message) => message.seq);
+    expect(await returning.next('gap')).toEqual({ t: 'gap', room: 'r', from: 4, to: seq, why: 'trimmed' });
+    const seqs = (await returning.all('message')).map((message) => message.seq);
     expect(seqs).toEqual(Array.from({ length: 100 - seq }, (_, i) => seq + 1 + i));
     expect(seqs.length).toBeGreaterThanOrEqual(8);
   });
 
-  rule('B4 B5', 'another log, or a place that is not there yet, is not recovered', async () => {
+  rule('B4 B5', 'does not recover from another epoch or a seq beyond the head', async () => {
     const { ada, connect } = await pair();
     for (let i = 1; i <= 5; i++) await ada.say('r', i);
     const { epoch } = (await ada.all('joined'))[0] as { epoch: string };
@@ -468,7 +463,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect(await future.all('message')).toEqual([]);
   });
 
-  rule('S1', 'a signal reaches the others who are there, and is not kept', async () => {
+  rule('S1', 'delivers a signal to the other members without storing it', async () => {
     const { ada, bob } = await pair();
     ada.send({ t: 'signal', room: 'r', data: { typing: true } });
     expect(await bob.next('signal')).toEqual({ t: 'signal', room: 'r', from: 'ada', data: { typing: true } });
@@ -476,12 +471,16 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect(await ada.say('r', 'first')).toMatchObject({ seq: 1 });
   });
 
-  rule('P1 P2 P3', 'who comes and goes is told, above the limit by number only', async () => {
+  rule('P1 P2 P3', 'reports joins and leaves, and above the limit only their count', async () => {
     const { ada, connect } = await pair({ settings: { namedMembers: 3 } });
-    await until('ada knows', () => ada.got.some((message) => message.t === 'presence' && message.count === 2));
+    await until('ada has the presence of 2', () =>
+      ada.got.some((message) => message.t === 'presence' && message.count === 2),
+    );
     const third = await connect('?user=carol&room=r');
     expect(await third.next('joined')).toMatchObject({ count: 3, members: ['ada', 'bob'] });
-    await until('ada knows', () => ada.got.some((message) => message.t === 'presence' && message.count === 3));
+    await until('ada has the presence of 3', () =>
+      ada.got.some((message) => message.t === 'presence' && message.count === 3),
+    );
     expect(ada.got.findLast(({ t }) => t === 'presence')).toEqual({
       t: 'presence',
       room: 'r',
@@ -492,145 +491,152 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     const fourth = await connect('?user=dan');
     const { members, count } = await fourth.join('r');
     expect([members, count]).toEqual([undefined, 4]);
-    await until('ada knows', () => ada.got.some((message) => message.t === 'presence' && message.count === 4));
+    await until('ada has the presence of 4', () =>
+      ada.got.some((message) => message.t === 'presence' && message.count === 4),
+    );
     expect(ada.got.findLast(({ t }) => t === 'presence')).toEqual({ t: 'presence', room: 'r', count: 4 });
     fourth.socket.terminate();
     const last = () => ada.got.findLast(({ t }) => t === 'presence');
-    await until('all are named again', () => 'members' in (last() ?? {}));
+    await until('presence lists the members again', () => 'members' in (last() ?? {}));
     expect(last()).toEqual({ t: 'presence', room: 'r', count: 3, members: ['ada', 'bob', 'carol'] });
     third.socket.terminate();
-    await until('ada knows', () => 'left' in (last() ?? {}));
+    await until('ada has the leave', () => 'left' in (last() ?? {}));
     expect(last()).toEqual({ t: 'presence', room: 'r', count: 2, joined: [], left: ['carol'] });
   });
 
-  rule('P3', 'who could not be told is told the whole', async () => {
+  rule('P3', 'sends the whole list to a client that missed a presence', async () => {
     const { bob, connect, sent } = await stalled({ settings: { sendBuffer: { records: 1e6, bytes: 1e9 } } });
     const carol = await connect('?user=carol&room=r');
     await carol.next('joined');
     bob.socket.resume();
-    await until('bob has it all', () => bob.got.filter(({ t }) => t === 'message').length === sent());
-    await until('bob knows', () =>
+    await until('bob has all messages', () => bob.got.filter(({ t }) => t === 'message').length === sent());
+    await until('bob has the list', () =>
       bob.got.some((message) => message.t === 'presence' && message.members !== undefined),
     );
-    const whole = bob.got.find((message) => message.t === 'presence' && message.members !== undefined);
-    expect(whole).toEqual({ t: 'presence', room: 'r', count: 3, members: ['ada', 'bob', 'carol'] });
+    const presence = bob.got.find((message) => message.t === 'presence' && message.members !== undefined);
+    expect(presence).toEqual({ t: 'presence', room: 'r', count: 3, members: ['ada', 'bob', 'carol'] });
   });
 
-  rule('H1 H2', 'history goes both ways, in frames', async () => {
+  rule('H1 H2', 'returns history before and after a seq, in replies of one frame', async () => {
     const { ada } = await pair();
     for (let i = 1; i <= 120; i++) ada.send({ t: 'send', room: 'r', id: `${i}`, data: i });
-    await until('all are in', () => ada.got.filter(({ t }) => t === 'sent').length === 120);
-    const ask = async (more: object) => {
-      ada.send({ t: 'history', room: 'r', ...more });
-      const { messages, more: there } = await ada.next('history');
-      return [messages.map(({ seq }) => seq), there];
+    await until('all are acknowledged', () => ada.got.filter(({ t }) => t === 'sent').length === 120);
+    const request = async (fields: object) => {
+      ada.send({ t: 'history', room: 'r', ...fields });
+      const { messages, more } = await ada.next('history');
+      return [messages.map(({ seq }) => seq), more];
     };
-    const run = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
-    expect(await ask({})).toEqual([run(71, 120), true]);
-    expect(await ask({ limit: 1000 })).toEqual([run(1, 120), false]);
-    expect(await ask({ before: 11, limit: 5 })).toEqual([run(6, 10), true]);
-    expect(await ask({ before: 6, limit: 5 })).toEqual([run(1, 5), false]);
-    expect(await ask({ before: 1 })).toEqual([[], false]);
-    expect(await ask({ after: 117 })).toEqual([run(118, 120), false]);
-    expect(await ask({ after: 10, limit: 3 })).toEqual([run(11, 13), true]);
-    expect(await ask({ after: 120 })).toEqual([[], false]);
-    expect(await ask({ before: 9999, limit: 2 })).toEqual([run(119, 120), true]);
+    const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+    expect(await request({})).toEqual([range(71, 120), true]);
+    expect(await request({ limit: 1000 })).toEqual([range(1, 120), false]);
+    expect(await request({ before: 11, limit: 5 })).toEqual([range(6, 10), true]);
+    expect(await request({ before: 6, limit: 5 })).toEqual([range(1, 5), false]);
+    expect(await request({ before: 1 })).toEqual([[], false]);
+    expect(await request({ after: 117 })).toEqual([range(118, 120), false]);
+    expect(await request({ after: 10, limit: 3 })).toEqual([range(11, 13), true]);
+    expect(await request({ after: 120 })).toEqual([[], false]);
+    expect(await request({ before: 9999, limit: 2 })).toEqual([range(119, 120), true]);
     ada.send({ t: 'history', room: 'r', id: 'mine', limit: 1 });
     expect(await ada.next('history')).toMatchObject({ id: 'mine', more: true });
     for (let i = 0; i < 20; i++) await ada.say('r', 'x'.repeat(10_000));
-    const [long, there] = await ask({ limit: 20 });
-    expect([(long as number[]).at(-1), (long as number[]).length < 8, there]).toEqual([140, true, true]);
-    for (const text of ada.frames) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(65_536);
+    const [seqs, more] = await request({ limit: 20 });
+    expect([(seqs as number[]).at(-1), (seqs as number[]).length < 8, more]).toEqual([140, true, true]);
+    for (const frame of ada.frames) expect(Buffer.byteLength(frame)).toBeLessThanOrEqual(65_536);
   });
 
-  rule('A1', 'an ack may name what was sent, not more, and is told to the server', async () => {
+  rule('A1', 'reports an ack to the server, and rejects one beyond what was sent', async () => {
     const { ada, hub } = await pair();
-    const shown: unknown[] = [];
-    hub.events.on('shown', ({ user, room, seq }) => shown.push([user, room, seq]));
+    const acknowledged: unknown[] = [];
+    hub.events.on('shown', ({ user, room, seq }) => acknowledged.push([user, room, seq]));
     await ada.say('r', 'one');
     await ada.next('message');
     ada.send({ t: 'ack', room: 'r', seq: 1 }, { t: 'ack', room: 'r', seq: 0 }, { t: 'ack', room: 'r', seq: 2 });
     expect((await ada.all('error')).map(({ code }) => code)).toEqual(['bad_field']);
-    expect(shown).toEqual([['ada', 'r', 1]]);
+    expect(acknowledged).toEqual([['ada', 'r', 1]]);
   });
 
-  rule('G1 G2', 'a ping is answered; who answers none of the server is closed with 4002', async () => {
+  rule('G1 G2', 'answers ping, and closes a client that sends no pong with 4002', async () => {
     const { connect, hub } = await start({ limits: { pingPeriod: 40, pongWait: 200 } });
-    const gone: unknown[] = [];
-    hub.events.on('disconnected', ({ close: { code } }) => gone.push(code));
-    const good = await connect();
+    const codes: unknown[] = [];
+    hub.events.on('disconnected', ({ close: { code } }) => codes.push(code));
+    const responsive = await connect();
     const mute = await connect();
     mute.socket.pong = () => {};
     Object.assign(mute.socket, { _autoPong: false });
-    good.send({ t: 'ping' });
-    expect(await good.next('pong')).toEqual({ t: 'pong' });
+    responsive.send({ t: 'ping' });
+    expect(await responsive.next('pong')).toEqual({ t: 'pong' });
     expect((await mute.closed).code).toBe(4002);
-    expect(good.socket.readyState).toBe(WebSocket.OPEN);
-    await until('the log has it', () => gone.length > 0);
-    expect(gone).toEqual([4002]);
+    expect(responsive.socket.readyState).toBe(WebSocket.OPEN);
+    await until('the event is emitted', () => codes.length > 0);
+    expect(codes).toEqual([4002]);
   });
 
-  rule('L1', 'who falls too far behind is closed with 4000, and comes back from the place it is told', async () => {
+  rule('L1', 'closes a client that is too far behind with 4000 and the place to resume from', async () => {
     const { bob, fill, sent, connect } = await stalled({ settings: { sendBuffer: { records: 100, bytes: 1e9 } } });
     await fill(300);
     bob.socket.resume();
     const { code, reason } = await bob.closed;
     expect(code).toBe(4000);
     const [, epoch, seq] = /resume (\S+) after (\d+)/.exec(reason) ?? [];
-    const had = bob.got.filter((message) => message.t === 'message').map((message) => message.seq);
-    expect(had).toEqual(Array.from({ length: Number(seq) }, (_, i) => i + 1));
-    const back = await connect();
-    expect(await back.join('r', { since: { epoch: epoch as string, seq: Number(seq) } })).toMatchObject({
+    const received = bob.got.filter((message) => message.t === 'message').map((message) => message.seq);
+    expect(received).toEqual(Array.from({ length: Number(seq) }, (_, i) => i + 1));
+    const returning = await connect();
+    expect(await returning.join('r', { since: { epoch: epoch as string, seq: Number(seq) } })).toMatchObject({
       recovered: true,
     });
-    await until('the rest came', () => back.got.filter(({ t }) => t === 'message').length === sent() - Number(seq));
+    await until(
+      'the rest arrived',
+      () => returning.got.filter(({ t }) => t === 'message').length === sent() - Number(seq),
+    );
   });
 
-  rule('L2', 'who takes nothing for long is closed with 4001', async () => {
+  rule('L2', 'closes a client that accepts no data for writeWait with 4001', async () => {
     const { hub } = await stalled({
       limits: { writeWait: 150 },
       settings: { sendBuffer: { records: 1e6, bytes: 1e9 } },
     });
-    const gone: unknown[] = [];
-    hub.events.on('evicted', ({ why }) => gone.push(why));
-    await until('it is gone', () => gone.length > 0);
-    expect(gone).toEqual([closes.writeTimeout.reason]);
+    const reasons: unknown[] = [];
+    hub.events.on('evicted', ({ why }) => reasons.push(why));
+    await until('bob is evicted', () => reasons.length > 0);
+    expect(reasons).toEqual([closes.writeTimeout.reason]);
   });
 
-  rule('L3', 'a room that skips lets it go on at the head, with the gap', async () => {
+  rule('L3', 'continues a slow client at the head with a gap where the policy is skip', async () => {
     const { ada, bob, fill, sent } = await stalled({
       settings: { sendBuffer: { records: 100, bytes: 1e9 }, slow: () => 'skip' },
     });
     await fill(300);
     bob.socket.resume();
-    await until('bob was told', () => bob.got.some(({ t }) => t === 'gap'));
+    await until('bob has the gap', () => bob.got.some(({ t }) => t === 'gap'));
     await ada.say('r', 'new');
-    await until('bob hears again', () => bob.got.some((message) => message.t === 'message' && message.data === 'new'));
-    expect(accountedFor(bob)).toEqual({ whole: sent() + 1, gaps: ['slow'] });
+    await until('bob has the new message', () =>
+      bob.got.some((message) => message.t === 'message' && message.data === 'new'),
+    );
+    expect(accountedFor(bob)).toEqual({ last: sent() + 1, gaps: ['slow'] });
   });
 
-  rule('L4', 'a room of the latest lets it go on with the newest, with the gap', async () => {
+  rule('L4', 'continues a slow client at the newest message where the policy is latest', async () => {
     const { bob, fill, sent } = await stalled({
       settings: { sendBuffer: { records: 100, bytes: 1e9 }, slow: () => 'latest' },
     });
     await fill(10);
     bob.socket.resume();
-    await until('bob has the newest', () =>
+    await until('bob has the newest message', () =>
       bob.got.some((message) => message.t === 'message' && message.seq === sent()),
     );
-    expect(accountedFor(bob)).toEqual({ whole: sent(), gaps: ['slow'] });
+    expect(accountedFor(bob)).toEqual({ last: sent(), gaps: ['slow'] });
   });
 
   rule(
     'L5 L6',
-    'too many messages are refused with when to try again; who does not listen is closed with 4003',
+    'rejects messages over the rate with retryAfter, and closes a client that persists with 4003',
     async () => {
       const { ada, connect } = await pair({ publishRate: { perSecond: 20, burst: 40 } });
       for (let i = 0; i < 60; i++) ada.send({ t: 'send', room: 'r', id: `${i}`, data: i });
-      const refused = await ada.all('error');
-      expect(refused.length).toBeGreaterThan(10);
-      expect(refused[0]).toMatchObject({ code: 'rate_limited', retry: true, retryAfter: 1000, id: '40', room: 'r' });
-      expect((await ada.all('sent')).length + refused.length).toBe(60);
+      const rejected = await ada.all('error');
+      expect(rejected.length).toBeGreaterThan(10);
+      expect(rejected[0]).toMatchObject({ code: 'rate_limited', retry: true, retryAfter: 1000, id: '40', room: 'r' });
+      expect((await ada.all('sent')).length + rejected.length).toBe(60);
       for (let i = 0; i < 200; i++) ada.send({ t: 'send', room: 'r', id: `more ${i}`, data: i });
       expect((await ada.closed).code).toBe(4003);
       const noisy = await connect();
@@ -639,16 +645,17 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     },
   );
 
-  rule('E1 E2', 'at the end each is told when to come back', async () => {
+  rule('E1 E2', 'sends drain before 1001, and classifies every close code', async () => {
     const { ada, keepalive } = await pair();
     for (const client of keepalive.clients) client.goAway(340);
     expect(await ada.next('drain')).toEqual({ t: 'drain', reconnectIn: 340 });
     expect((await ada.closed).code).toBe(1001);
-    const said = (code: number) => [1001, 1005, 1006, 1011, 1012, 1013].includes(code) || (code >= 4000 && code < 4500);
-    for (let code = 1000; code < 5000; code++) expect(comesBack(code)).toBe(said(code));
+    const reconnects = (code: number) =>
+      [1001, 1005, 1006, 1011, 1012, 1013].includes(code) || (code >= 4000 && code < 4500);
+    for (let code = 1000; code < 5000; code++) expect(comesBack(code)).toBe(reconnects(code));
   });
 
-  rule('E3', 'the table of errors is that of the code, and each has a sentence', async () => {
+  rule('E3', 'lists in PROTOCOL.md each error of the code, and each error has a text', async () => {
     for (const [code, { retry, message }] of Object.entries(errors)) {
       expect(specification).toMatch(new RegExp(`\\| \`${code}\` +\\| ${retry ? 'yes' : 'no'} `));
       expect(message.length).toBeGreaterThan(5);
@@ -657,7 +664,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   });
 });
 
-/** What memory keeps is so little that the engine's retention shows. */
+/** Limits small enough that the log in memory is shorter than the engine's retention. */
 const smallWindow = {
   sendBuffer: { records: 4, bytes: 1e6 },
   window: { records: 8, bytes: 1e6 },
@@ -665,8 +672,8 @@ const smallWindow = {
   hold: { records: 2, bytes: 100 },
 };
 
-/** Counts the seqs that a peer got or was told it will not get: each once, without a hole, in order. */
-function accountedFor(peer: Peer): { whole: number; gaps: string[] } {
+/** Checks that the messages and gaps of a peer cover every seq once, in order. */
+function accountedFor(peer: Peer): { last: number; gaps: string[] } {
   let next = 1;
   const gaps: string[] = [];
   for (const message of peer.got) {
@@ -676,19 +683,19 @@ function accountedFor(peer: Peer): { whole: number; gaps: string[] } {
     next = message.to + 1;
     gaps.push(message.why);
   }
-  return { whole: next - 1, gaps };
+  return { last: next - 1, gaps };
 }
 
-/** Whether anyone has lagged behind. */
-function seen(events: Events): { seen: boolean } {
-  const heard = { seen: false };
+/** Records whether any member has lagged. */
+function watchLag(events: Events): { seen: boolean } {
+  const lag = { seen: false };
   events.on('lagging', () => {
-    heard.seen = true;
+    lag.seen = true;
   });
-  return heard;
+  return lag;
 }
 
-test('every rule of PROTOCOL.md has a case, and every case a rule', () => {
+test('covers every rule of PROTOCOL.md, and names only existing rules', () => {
   expect(rules.length).toBeGreaterThan(40);
   expect(new Set(rules).size).toBe(rules.length);
   expect(rules.filter((number) => !covered.has(number))).toEqual([]);

@@ -30,11 +30,11 @@ export interface Options {
 
 const tickets = new Tickets(() => systemClock.now());
 
-type By<T extends ServerMessage['t']> = Extract<ServerMessage, { t: T }>;
+type MessageOf<T extends ServerMessage['t']> = Extract<ServerMessage, { t: T }>;
 
 type ConnectArguments = [query?: string, protocols?: string[], headers?: Record<string, string>];
 
-/** A server of the native protocol, on real sockets. */
+/** Starts a server of the native protocol on real sockets. */
 export async function serve(
   transport: Transport['name'],
   { settings = {}, limits, publishRate = 'off', engine, authority = openAuthenticator(tickets) }: Options = {},
@@ -68,10 +68,10 @@ export async function serve(
     await hub.settle();
     await hub.close();
   };
-  return { hub, keepalive, port, close, connect: (...how: ConnectArguments) => Peer.connect(port, ...how) };
+  return { hub, keepalive, port, close, connect: (...args: ConnectArguments) => Peer.connect(port, ...args) };
 }
 
-/** A client of the protocol that is written by its letter: it sends what a test says, and keeps what comes. */
+/** A minimal client of the protocol, which records all messages and frames that it receives. */
 export class Peer {
   readonly socket: WebSocket;
   readonly got: ServerMessage[] = [];
@@ -103,36 +103,36 @@ export class Peer {
     this.socket.send(frame);
   }
 
-  /** The next message of this kind, skipping others. @throws after ten seconds without. */
-  async next<T extends ServerMessage['t']>(t: T): Promise<By<T>> {
+  /** Returns the next message of this type, skipping others. @throws after ten seconds. */
+  async next<T extends ServerMessage['t']>(t: T): Promise<MessageOf<T>> {
     for (const end = Date.now() + 10_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 2))) {
       while (this.#read < this.got.length) {
         const message = this.got[this.#read++];
-        if (message?.t === t) return message as By<T>;
+        if (message?.t === t) return message as MessageOf<T>;
       }
     }
-    throw new Error(`no ${t} came: ${JSON.stringify(this.got).slice(0, 2000)}`);
+    throw new Error(`no ${t} within ten seconds; received ${JSON.stringify(this.got).slice(0, 2000)}`);
   }
 
-  async join(room: string, more: Omit<Extract<ClientMessage, { t: 'join' }>, 't' | 'room'> = {}) {
-    this.send({ t: 'join', room, ...more });
+  async join(room: string, options: Omit<Extract<ClientMessage, { t: 'join' }>, 't' | 'room'> = {}) {
+    this.send({ t: 'join', room, ...options });
     return this.next('joined');
   }
 
-  /** Says something and waits for the answer. */
+  /** Sends a message and waits for its `sent`. */
   async say(room: string, data: Json, id = `id-${Math.random()}`) {
     this.send({ t: 'send', room, id, data });
     return this.next('sent');
   }
 
-  /** All of this kind that have come, once a `ping` sent now is answered: what was on its way is here then. */
-  async all<T extends ServerMessage['t']>(t: T): Promise<By<T>[]> {
+  /** Returns all messages of this type, after a `ping` round trip so that none is in flight. */
+  async all<T extends ServerMessage['t']>(t: T): Promise<MessageOf<T>[]> {
     const before = this.got.filter((message) => message.t === 'pong').length;
     this.send({ t: 'ping' });
     for (let i = 0; i < 1500 && this.got.filter((message) => message.t === 'pong').length === before; i++) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
-    return this.got.filter((message): message is By<T> => message.t === t);
+    return this.got.filter((message): message is MessageOf<T> => message.t === t);
   }
 }

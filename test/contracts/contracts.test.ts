@@ -5,138 +5,138 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { transports, until } from '../integration/server.ts';
 
-// What clients written for six existing chat systems send and expect. Each rule is run on each transport.
+// The behaviour that clients of six existing chat systems rely on, tested on each transport.
 
 const servers: Server[] = [];
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.stop()));
 });
 
-describe.each(transports)('the contracts, on %s', (transport) => {
+describe.each(transports)('contracts on %s', (transport) => {
   const start = async (options: ServerOptions) => {
     const server = await createServer({ port: 0, drainWindow: 0, transport, ...options });
     servers.push(server);
     return server;
   };
-  const fast = { publishRate: 'off' } as const;
+  const unlimited = { publishRate: 'off' } as const;
 
-  describe.each(['coder', 'go-websockets-basic', 'auto'] as const)('raw text by HTTP (wire %s)', (wire) => {
-    test('what is posted reaches each subscriber as a text frame of its own, its bytes unaltered', async () => {
-      const server = await start({ wire, ...fast });
+  describe.each(['coder', 'go-websockets-basic', 'auto'] as const)('raw text over HTTP (wire %s)', (wire) => {
+    test('delivers each post to each subscriber as one text frame with the same bytes', async () => {
+      const server = await start({ wire, ...unlimited });
       const [one, two] = [await subscriber(server), await subscriber(server)];
-      const said = [' spaces \n and newlines\n', '', '\u0001\u007f', 'é\u{1f600}', '{"json":1}', 'x'.repeat(8192)];
-      for (const text of said) expect(await post(server, text)).toMatchObject({ status: 202, body: '' });
-      await until('all came', () => one.frames.length === said.length && two.frames.length === said.length);
-      expect(one.frames).toEqual(said);
-      expect(two.frames).toEqual(said);
+      const texts = [' spaces \n and newlines\n', '', '\u0001\u007f', 'é\u{1f600}', '{"json":1}', 'x'.repeat(8192)];
+      for (const text of texts) expect(await post(server, text)).toMatchObject({ status: 202, body: '' });
+      await until('all frames arrived', () => one.frames.length === texts.length && two.frames.length === texts.length);
+      expect(one.frames).toEqual(texts);
+      expect(two.frames).toEqual(texts);
       expect(one.binary + two.binary).toBe(0);
     });
 
-    test('whatever its Content-Type says, or when it has none', async () => {
-      const server = await start({ wire, ...fast });
+    test('accepts any Content-Type, or none', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
       for (const type of ['text/plain;charset=UTF-8', 'application/octet-stream', undefined]) {
         expect((await post(server, 'hello', type)).status).toBe(202);
       }
-      await until('all came', () => one.frames.length === 3);
+      await until('all frames arrived', () => one.frames.length === 3);
     });
 
-    test('8192 bytes are taken, 8193 are 413', async () => {
-      const server = await start({ wire, ...fast });
+    test('accepts 8192 bytes and rejects 8193 with 413', async () => {
+      const server = await start({ wire, ...unlimited });
       expect((await post(server, 'x'.repeat(8192))).status).toBe(202);
       expect(await post(server, 'x'.repeat(8193))).toMatchObject({ status: 413, body: 'Request Entity Too Large\n' });
     });
 
-    test.each(['GET', 'PUT', 'DELETE'])('%s is 405', async (method) => {
-      const server = await start({ wire, ...fast });
-      const answer = await fetch(`${server.url}/publish`, { method });
-      expect([answer.status, await answer.text()]).toEqual([405, 'Method Not Allowed\n']);
+    test.each(['GET', 'PUT', 'DELETE'])('rejects %s with 405', async (method) => {
+      const server = await start({ wire, ...unlimited });
+      const response = await fetch(`${server.url}/publish`, { method });
+      expect([response.status, await response.text()]).toEqual([405, 'Method Not Allowed\n']);
     });
 
-    test('what is not UTF-8 is 400 and reaches nobody: as a text frame it would end browsers', async () => {
-      const server = await start({ wire, ...fast });
+    test('rejects text that is not UTF-8 with 400, because as a text frame it would disconnect browsers', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
       expect((await post(server, Buffer.from([0xff, 0xfe]))).status).toBe(400);
       await post(server, 'after');
-      await until('the next came', () => one.frames.length > 0);
+      await until('the next frame arrived', () => one.frames.length > 0);
       expect(one.frames).toEqual(['after']);
     });
 
-    test('data over the socket is answered with 1008', async () => {
-      const server = await start({ wire, ...fast });
+    test('closes with 1008 for data over the socket', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
       one.socket.send('hello');
       expect(await one.closed).toEqual({ code: 1008, reason: 'unexpected data message' });
     });
 
-    test('who has its 101 gets what is posted from then on', async () => {
-      const server = await start({ wire, ...fast });
+    test('delivers every post that follows the 101', async () => {
+      const server = await start({ wire, ...unlimited });
       for (let round = 0; round < 20; round++) {
         const one = await subscriber(server);
         const text = 'x'.repeat(512) + round;
         expect((await post(server, text)).status).toBe(202);
-        await until('it came', () => one.frames.includes(text));
+        await until('the frame arrived', () => one.frames.includes(text));
         one.socket.terminate();
       }
     });
 
-    test('16 clients that post 128 messages each, some of them empty, each read exactly 2048', async () => {
-      const server = await start({ wire, ...fast });
+    test('delivers exactly 2048 messages to each of 16 clients that post 128 each, some empty', async () => {
+      const server = await start({ wire, ...unlimited });
       const clients = await Promise.all(Array.from({ length: 16 }, () => subscriber(server)));
-      const said: string[] = [];
+      const texts: string[] = [];
       await Promise.all(
         clients.map(async (_, client) => {
           for (let i = 0; i < 128; i++) {
             const text = (i % 8 === 0 ? '' : `\u0000${client}\n${i}`).padEnd(i % 3 === 0 ? i : 0, '\u0002');
-            said.push(text);
+            texts.push(text);
             expect((await post(server, text, undefined)).status).toBe(202);
           }
         }),
       );
-      await until('all read all', () => clients.every(({ frames }) => frames.length >= 2048));
+      await until('all clients have all frames', () => clients.every(({ frames }) => frames.length >= 2048));
       for (const { frames } of clients) {
         expect(frames.length).toBe(2048);
-        expect(new Set(frames)).toEqual(new Set(said));
+        expect(new Set(frames)).toEqual(new Set(texts));
         expect(frames).toEqual(clients[0]?.frames);
       }
     });
 
-    test('no notices of who comes and goes', async () => {
-      const server = await start({ wire, ...fast });
+    test('sends no join or leave notices', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
       (await subscriber(server)).socket.terminate();
       await post(server, 'only this');
-      await until('it came', () => one.frames.length > 0);
+      await until('the frame arrived', () => one.frames.length > 0);
       expect(one.frames).toEqual(['only this']);
     });
 
-    test('plain GET where one subscribes is 426 and says what to upgrade to, POST 405', async () => {
-      const server = await start({ wire, ...fast });
-      const answer = await fetch(`${server.url}/subscribe`);
-      expect([answer.status, answer.headers.get('upgrade')]).toEqual([426, 'websocket']);
+    test('answers a plain GET of /subscribe with 426 and Upgrade, and POST with 405', async () => {
+      const server = await start({ wire, ...unlimited });
+      const response = await fetch(`${server.url}/subscribe`);
+      expect([response.status, response.headers.get('upgrade')]).toEqual([426, 'websocket']);
       expect((await fetch(`${server.url}/subscribe`, { method: 'POST' })).status).toBe(405);
     });
 
-    test('a page of another host is 403, and is told which', async () => {
-      const server = await start({ wire, ...fast });
-      expect(await refusal(server, '/subscribe', { origin: 'http://evil.example' })).toEqual({
+    test('rejects a handshake from another origin with 403 that names it', async () => {
+      const server = await start({ wire, ...unlimited });
+      expect(await rejection(server, '/subscribe', { origin: 'http://evil.example' })).toEqual({
         status: 403,
         body: `request Origin "http://evil.example" is not authorized for Host "127.0.0.1:${server.port}"\n`,
       });
     });
 
-    test('what a page of another host posts is 403 and reaches nobody', async () => {
-      const server = await start({ wire, ...fast });
+    test('rejects a post from another origin with 403', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
       const headers = { origin: 'http://evil.example', 'content-type': 'text/plain' };
       expect((await fetch(`${server.url}/publish`, { method: 'POST', body: 'x', headers })).status).toBe(403);
       await post(server, 'after');
-      await until('the next came', () => one.frames.length > 0);
+      await until('the next frame arrived', () => one.frames.length > 0);
       expect(one.frames).toEqual(['after']);
     });
 
-    test('at the end subscribers are told of a restart: after 1001 their pages would not come back', async () => {
-      const server = await start({ wire, ...fast, drainWindow: 1 });
+    test('closes with 1012 at shutdown, because their pages do not reconnect after 1001', async () => {
+      const server = await start({ wire, ...unlimited, drainWindow: 1 });
       const one = await subscriber(server);
       await server.stop();
       expect((await one.closed).code).toBe(1012);
@@ -148,45 +148,45 @@ describe.each(transports)('the contracts, on %s', (transport) => {
     ['go-websockets-basic', 'Server too slow to handle load'],
     ['go-websockets', 'Server too slow to handle load'],
   ] as const)('a slow subscriber of %s', (wire, reason) => {
-    test('is closed with 1008 once more than 16 messages wait, and the others get all', async () => {
-      const server = await start({ wire, ...fast });
-      const [slow, quick] = [await subscriber(server), await subscriber(server)];
+    test('is closed with 1008 past 16 queued messages, and the others receive everything', async () => {
+      const server = await start({ wire, ...unlimited });
+      const [slow, reading] = [await subscriber(server), await subscriber(server)];
       slow.socket.pause();
-      const evicted = noted(server, 'evicted');
+      const evicted = watchEvent(server, 'evicted');
       let posts = 0;
       for (const text = 'x'.repeat(8192); posts < 5000 && !evicted.happened; posts++) await post(server, text);
       expect(evicted.happened).toBe(true);
       slow.socket.resume();
       expect(await slow.closed).toEqual({ code: 1008, reason });
-      await until('the quick one has all', () => quick.messages().length >= posts);
+      await until('the reading subscriber has all messages', () => reading.messages().length >= posts);
     });
   });
 
-  describe('the rate of posts', () => {
+  describe('the rate limit of posts', () => {
     test.each(['coder', 'go-websockets', 'auto'] as const)(
-      '%s: 8 at once, then one in 100 ms: the next are late, and none is lost',
+      '%s: accepts 8 at once, then one in 100 ms, and delays the others without losing any',
       async (wire) => {
         const server = await start({ wire });
         const one = await subscriber(server);
         const begun = performance.now();
-        const answers = await Promise.all(Array.from({ length: 13 }, (_, i) => post(server, `${i}`)));
-        const took = performance.now() - begun;
-        expect(answers.every(({ status }) => status === 202)).toBe(true);
-        expect(took).toBeGreaterThan(400);
-        expect(took).toBeLessThan(2_000);
-        await until('all came', () => one.frames.length >= 13);
+        const responses = await Promise.all(Array.from({ length: 13 }, (_, i) => post(server, `${i}`)));
+        const duration = performance.now() - begun;
+        expect(responses.every(({ status }) => status === 202)).toBe(true);
+        expect(duration).toBeGreaterThan(400);
+        expect(duration).toBeLessThan(2_000);
+        await until('all frames arrived', () => one.frames.length >= 13);
       },
     );
 
-    test('who posts without end is refused at some point, and nobody else waits', async () => {
+    test('rejects a flood of posts with 429 without delaying another address', async () => {
       const server = await start({ wire: 'coder' });
       const flood = Promise.all(Array.from({ length: 90 }, () => post(server, 'flood', undefined, 1500)));
       await new Promise((resolve) => setTimeout(resolve, 200));
       const begun = performance.now();
       const other = request(`${server.url}/publish`, { method: 'POST', localAddress: '127.0.0.2' });
       other.end('from another address');
-      const [answer] = await once(other, 'response');
-      expect([answer.statusCode, performance.now() - begun < 300]).toEqual([202, true]);
+      const [response] = await once(other, 'response');
+      expect([response.statusCode, performance.now() - begun < 300]).toEqual([202, true]);
       expect((await flood).filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(10);
     });
   });
@@ -194,92 +194,92 @@ describe.each(transports)('the contracts, on %s', (transport) => {
   describe('go-websockets (master)', () => {
     const wire = 'go-websockets';
 
-    test('a message is JSON with its type and the time', async () => {
-      const server = await start({ wire, ...fast });
+    test('sends a message as JSON with its type and time', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
-      await until('it is welcomed', () => one.frames.length === 1);
+      await until('the welcome arrived', () => one.frames.length === 1);
       const before = Date.now();
       expect((await post(server, 'he said "hi"\n')).status).toBe(202);
-      await until('it came', () => one.frames.length === 2);
+      await until('the frame arrived', () => one.frames.length === 2);
       const message = JSON.parse(one.frames[1] as string);
       expect(Object.keys(message)).toEqual(['message', 'messageType', 'created']);
       expect(message).toMatchObject({ message: 'he said "hi"\n', messageType: 'MESSAGE' });
-      // Its page takes the time between the T and the eighth letter after it.
+      // Its page displays the eight characters after the T.
       expect(message.created.split('T')[1].slice(0, 8)).toMatch(/^\d\d:\d\d:\d\d$/);
       expect(Math.abs(Date.parse(message.created) - before)).toBeLessThan(5_000);
     });
 
-    test('who comes is welcomed by a name of four letters, in a frame everyone gets, the newcomer too', async () => {
-      const server = await start({ wire, ...fast });
+    test('announces a new subscriber to everyone, itself included, by a name of four letters', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
-      await until('it is welcomed', () => one.frames.length === 1);
+      await until('the welcome arrived', () => one.frames.length === 1);
       expect(JSON.parse(one.frames[0] as string)).toMatchObject({
         message: expect.stringMatching(/^Welcome new user: [a-zA-Z]{4}$/),
         messageType: 'WELCOME_MESSAGE',
         created: expect.stringContaining('T'),
       });
       const two = await subscriber(server);
-      await until('both are told', () => one.frames.length === 2 && two.frames.length === 1);
+      await until('both have the second welcome', () => one.frames.length === 2 && two.frames.length === 1);
       expect(one.frames[1]).toBe(two.frames[0]);
     });
 
-    test('who goes is told to the others, under the same name', async () => {
-      const server = await start({ wire, ...fast });
+    test('announces a leave to the others under the same name', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
       const two = await subscriber(server);
-      await until('both are welcomed', () => one.frames.length === 2);
+      await until('both welcomes arrived', () => one.frames.length === 2);
       const name = JSON.parse(two.frames[0] as string).message.slice(-4);
       two.socket.terminate();
-      await until('one is told', () => one.frames.length === 3);
-      const told = JSON.parse(one.frames[2] as string);
-      expect(told).toMatchObject({ message: `User Logged out: ${name}`, messageType: 'LEAVE_MESSAGE' });
+      await until('the leave message arrived', () => one.frames.length === 3);
+      const message = JSON.parse(one.frames[2] as string);
+      expect(message).toMatchObject({ message: `User Logged out: ${name}`, messageType: 'LEAVE_MESSAGE' });
     });
 
-    test('many who come at once are each welcomed in a frame of their own', async () => {
-      const server = await start({ wire, ...fast });
+    test('announces simultaneous subscribers in a frame each', async () => {
+      const server = await start({ wire, ...unlimited });
       const all = await Promise.all(Array.from({ length: 10 }, () => subscriber(server)));
-      await until('each knows', () => all.some(({ frames }) => frames.length === 10));
+      await until('one has all welcomes', () => all.some(({ frames }) => frames.length === 10));
       for (const frame of all.flatMap(({ frames }) => frames))
         expect(JSON.parse(frame).messageType).toBe('WELCOME_MESSAGE');
     });
 
-    test('what has no words of its own there ends with 1011, as its handler does', () => {
+    test('closes with 1011 where the original handler has no code of its own', () => {
       expect(goWebsockets().closeFrame(closes.pongTimeout)).toEqual({ code: 1011, reason: 'Closed in defer' });
     });
   });
 
-  describe.each(['go-websockets', 'go-websockets-basic', 'auto'] as const)('rooms by HTTP (wire %s)', (wire) => {
+  describe.each(['go-websockets', 'go-websockets-basic', 'auto'] as const)('rooms over HTTP (wire %s)', (wire) => {
     const json = 'application/json';
-    const inRoom = (frames: string[]) =>
+    const textsOf = (frames: string[]) =>
       frames.map((frame) => (frame.startsWith('{') ? (JSON.parse(frame).message as string) : frame));
 
     test.each<[string, (fields: Record<string, string>) => readonly [string, string]]>([
       ['JSON', (fields) => [JSON.stringify(fields), json]],
       ['a form', (fields) => [new URLSearchParams(fields).toString(), 'application/x-www-form-urlencoded']],
-    ])('room_id, user_id and message as %s reach that room and no other', async (_, write) => {
-      const server = await start({ wire, ...fast });
+    ])('delivers room_id, user_id and message as %s to that room only', async (_, encode) => {
+      const server = await start({ wire, ...unlimited });
       const [red, blue] = [
         await subscriber(server, '/subscribe?room_id=red&user_id=ada'),
         await subscriber(server, '/subscribe?room_id=blue'),
       ];
       const lobby = await subscriber(server);
-      expect((await post(server, ...write({ room_id: 'red', user_id: 'bob', message: 'to red' }))).status).toBe(202);
-      expect((await post(server, ...write({ room_id: 'blue', user_id: 'bob', message: 'to blue' }))).status).toBe(202);
-      await until('both came', () =>
-        [red, blue].every(({ frames }) => inRoom(frames).some((m) => m.startsWith('to '))),
+      expect((await post(server, ...encode({ room_id: 'red', user_id: 'bob', message: 'to red' }))).status).toBe(202);
+      expect((await post(server, ...encode({ room_id: 'blue', user_id: 'bob', message: 'to blue' }))).status).toBe(202);
+      await until('both frames arrived', () =>
+        [red, blue].every(({ frames }) => textsOf(frames).some((m) => m.startsWith('to '))),
       );
-      expect(inRoom(red.frames).filter((m) => m.startsWith('to '))).toEqual(['to red']);
-      expect(inRoom(blue.frames).filter((m) => m.startsWith('to '))).toEqual(['to blue']);
-      expect(inRoom(lobby.frames).filter((m) => m.startsWith('to '))).toEqual([]);
+      expect(textsOf(red.frames).filter((m) => m.startsWith('to '))).toEqual(['to red']);
+      expect(textsOf(blue.frames).filter((m) => m.startsWith('to '))).toEqual(['to blue']);
+      expect(textsOf(lobby.frames).filter((m) => m.startsWith('to '))).toEqual([]);
     });
 
-    test('without message the arrival is announced, where that is understood', async () => {
-      const server = await start({ wire, ...fast });
+    test('announces an arrival for a post without message, on the wire that supports it', async () => {
+      const server = await start({ wire, ...unlimited });
       const red = await subscriber(server, '/subscribe?room_id=red');
       expect((await post(server, '{"room_id":"red","user_id":"bob"}', json)).status).toBe(202);
       await post(server, '{"room_id":"red","user_id":"bob","message":"after"}', json);
-      await until('the message came', () => inRoom(red.frames).includes('after'));
-      expect(inRoom(red.frames).includes('Welcome new user: bob')).toBe(wire === 'go-websockets');
+      await until('the message arrived', () => textsOf(red.frames).includes('after'));
+      expect(textsOf(red.frames).includes('Welcome new user: bob')).toBe(wire === 'go-websockets');
     });
 
     test.each([
@@ -289,23 +289,23 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       ['{"room_id":"red","user_id":7,"message":"x"}', 'user_id'],
       [`{"room_id":"red","user_id":"${'u'.repeat(65)}","message":"x"}`, 'user_id'],
       ['{"room_id":"red","message":{}}', 'message'],
-    ])('%s is 400 and names what is wrong', async (body, named) => {
-      const server = await start({ wire, ...fast });
-      const { status, body: why } = await post(server, body, json);
-      expect([status, why]).toEqual([400, expect.stringContaining(named)]);
+    ])('rejects %s with 400 that names the field', async (body, field) => {
+      const server = await start({ wire, ...unlimited });
+      const { status, body: reason } = await post(server, body, json);
+      expect([status, reason]).toEqual([400, expect.stringContaining(field)]);
     });
   });
 
-  describe.each(['spread', 'auto'] as const)('name and msg by HTTP (wire %s)', (wire) => {
+  describe.each(['spread', 'auto'] as const)('name and msg over HTTP (wire %s)', (wire) => {
     const json = 'application/json';
 
-    test('is 204 and reaches everyone', async () => {
-      const server = await start({ wire, ...fast });
+    test('answers 204 and delivers to everyone', async () => {
+      const server = await start({ wire, ...unlimited });
       const one = await subscriber(server);
       expect(await post(server, '{"name":"ada","msg":"hi \\"all\\""}', json)).toMatchObject({ status: 204, body: '' });
-      await until('it came', () => one.frames.length === 1);
+      await until('the frame arrived', () => one.frames.length === 1);
       if (wire === 'spread') expect(JSON.parse(one.frames[0] as string)).toEqual({ name: 'ada', msg: 'hi "all"' });
-      else expect(one.frames[0]).toBe('hi "all"'); // who only subscribes does not tell which system it is of
+      else expect(one.frames[0]).toBe('hi "all"'); // a plain subscription does not reveal its system
     });
 
     test.each([
@@ -317,19 +317,19 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       '{"name":"","msg":"x"}',
       '{"name":"ada","msg":""}',
       '{"name":1,"msg":2}',
-    ])('%s is 400 and says why', async (body) => {
-      const server = await start({ wire, ...fast });
-      const { status, body: why } = await post(server, body, json);
+    ])('rejects %s with 400 and the reason', async (body) => {
+      const server = await start({ wire, ...unlimited });
+      const { status, body: reason } = await post(server, body, json);
       expect(status).toBe(400);
-      expect(why).toMatch(body === '{' ? /JSON/ : /^name and msg are required\n$/);
+      expect(reason).toMatch(body === '{' ? /JSON/ : /^name and msg are required\n$/);
     });
   });
 
   describe('spread', () => {
     const wire = 'spread';
 
-    test('the Content-Type does not matter', async () => {
-      const server = await start({ wire, ...fast });
+    test('accepts any Content-Type', async () => {
+      const server = await start({ wire, ...unlimited });
       expect((await post(server, '{"name":"ada","msg":"x"}', 'text/plain')).status).toBe(204);
       expect((await post(server, '{"name":"ada","msg":"x"}', undefined)).status).toBe(204);
     });
@@ -339,14 +339,14 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       ['GET', '/publish'],
       ['GET', '/any/path'],
       ['POST', '/other'],
-    ])('%s %s gets the page', async (method, path) => {
-      const server = await start({ wire, ...fast });
-      const answer = await fetch(server.url + path, { method });
-      expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    ])('answers %s %s with the page', async (method, path) => {
+      const server = await start({ wire, ...unlimited });
+      const response = await fetch(server.url + path, { method });
+      expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
     });
 
-    test('data over the socket is 1008, the end is 1001 without a reason', async () => {
-      const server = await start({ wire, ...fast, drainWindow: 1 });
+    test('closes with 1008 for data over the socket, and with 1001 and no reason at shutdown', async () => {
+      const server = await start({ wire, ...unlimited, drainWindow: 1 });
       const [one, two] = [await subscriber(server), await subscriber(server)];
       one.socket.send('hello');
       expect(await one.closed).toEqual({ code: 1008, reason: 'unexpected data message' });
@@ -354,11 +354,11 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       expect(await two.closed).toEqual({ code: 1001, reason: '' });
     });
 
-    test('a slow subscriber gets 1001 without a reason, and the server goes on', async () => {
-      const server = await start({ wire, ...fast });
+    test('closes a slow subscriber with 1001 and no reason, and continues to serve', async () => {
+      const server = await start({ wire, ...unlimited });
       const slow = await subscriber(server);
       slow.socket.pause();
-      const evicted = noted(server, 'evicted');
+      const evicted = watchEvent(server, 'evicted');
       const body = JSON.stringify({ name: 'ada', msg: 'x'.repeat(8000) });
       for (let i = 0; i < 5000 && !evicted.happened; i++) await post(server, body);
       slow.socket.resume();
@@ -370,57 +370,57 @@ describe.each(transports)('the contracts, on %s', (transport) => {
   describe.each(['events', 'auto'] as const)('typed events (wire %s)', (wire) => {
     const login = async ({ url }: Server, body: unknown, type = 'text/plain;charset=UTF-8') => {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
-      const answer = await fetch(`${url}/login`, { method: 'POST', body: text, headers: { 'content-type': type } });
-      return { status: answer.status, body: await answer.text() };
+      const response = await fetch(`${url}/login`, { method: 'POST', body: text, headers: { 'content-type': type } });
+      return { status: response.status, body: await response.text() };
     };
-    const enter = async (server: Server, username: string) => {
+    const signIn = async (server: Server, username: string) => {
       const { body } = await login(server, { username, password: 'any' });
       return subscriber(server, `/ws?otp=${JSON.parse(body).otp}`);
     };
     const say = (message: string, from = 'x') => JSON.stringify({ type: 'send_message', payload: { message, from } });
     const change = (name: string) => JSON.stringify({ type: 'change_room', payload: { name } });
 
-    test('a login is 200 with a ticket, whatever its Content-Type; what is no JSON is 400; no name is 401', async () => {
-      const server = await start({ wire, ...fast });
+    test('answers a login with a ticket, invalid JSON with 400, and an empty name with 401', async () => {
+      const server = await start({ wire, ...unlimited });
       const ok = await login(server, { username: 'ada', password: 'secret' });
       expect(ok.status).toBe(200);
       expect(JSON.parse(ok.body)).toEqual({ otp: expect.stringMatching(/^[0-9a-f-]{36}$/) });
       expect((await login(server, { username: 'ada', password: 'secret' }, 'application/json')).status).toBe(200);
-      for (const bad of ['', '{', '[]', '{"username":1}']) expect((await login(server, bad)).status).toBe(400);
+      for (const invalid of ['', '{', '[]', '{"username":1}']) expect((await login(server, invalid)).status).toBe(400);
       expect(await login(server, { username: '', password: '' })).toEqual({ status: 401, body: '' });
     });
 
-    test.each(['PUT', 'PATCH', 'DELETE'])('a login by %s is a login too', async (method) => {
-      const server = await start({ wire, ...fast });
+    test.each(['PUT', 'PATCH', 'DELETE'])('accepts a login by %s', async (method) => {
+      const server = await start({ wire, ...unlimited });
       const body = '{"username":"ada","password":"x"}';
       expect((await fetch(`${server.url}/login`, { method, body })).status).toBe(200);
-      expect((await fetch(`${server.url}/login`)).status).toBe(wire === 'events' ? 400 : 404); // it may be a page
+      expect((await fetch(`${server.url}/login`)).status).toBe(wire === 'events' ? 400 : 404); // with auto, GET may request a page
     });
 
-    test('a ticket opens one connection; without, with a false or a spent one it is 401 with an empty body', async () => {
-      const server = await start({ wire, ...fast });
+    test('accepts a ticket once, and answers a missing, invalid or used one with an empty 401', async () => {
+      const server = await start({ wire, ...unlimited });
       const { otp } = JSON.parse((await login(server, { username: 'ada', password: 'x' })).body);
       const one = await subscriber(server, `/ws?otp=${otp}`);
       expect(one.socket.readyState).toBe(1);
-      expect(await refusal(server, `/ws?otp=${otp}`)).toEqual({ status: 401, body: '' });
-      expect(await refusal(server, '/ws?otp=no-such')).toEqual({ status: 401, body: '' });
+      expect(await rejection(server, `/ws?otp=${otp}`)).toEqual({ status: 401, body: '' });
+      expect(await rejection(server, '/ws?otp=no-such')).toEqual({ status: 401, body: '' });
       expect((await fetch(`${server.url}/ws?otp=no-such`)).status).toBe(401);
-      if (wire === 'events') expect(await refusal(server, '/ws')).toEqual({ status: 401, body: '' });
-      else expect((await subscriber(server, '/ws')).socket.readyState).toBe(1); // gorilla's client
+      if (wire === 'events') expect(await rejection(server, '/ws')).toEqual({ status: 401, body: '' });
+      else expect((await subscriber(server, '/ws')).socket.readyState).toBe(1); // a client of gorilla's
     });
 
-    test('a ticket that was refused for another reason is still good', async () => {
-      const server = await start({ wire, ...fast });
+    test('keeps a ticket valid if its handshake is rejected for another reason', async () => {
+      const server = await start({ wire, ...unlimited });
       const { otp } = JSON.parse((await login(server, { username: 'ada', password: 'x' })).body);
-      expect((await refusal(server, `/ws?otp=${otp}`, { origin: 'http://evil.example' })).status).toBe(403);
+      expect((await rejection(server, `/ws?otp=${otp}`, { origin: 'http://evil.example' })).status).toBe(403);
       expect((await subscriber(server, `/ws?otp=${otp}`)).socket.readyState).toBe(1);
     });
 
-    test('a message comes to all in the room, its sender too, from who signed in', async () => {
-      const server = await start({ wire, ...fast });
-      const [ada, bob] = [await enter(server, 'ada'), await enter(server, 'bob')];
+    test('delivers a message to the whole room under the name that signed in', async () => {
+      const server = await start({ wire, ...unlimited });
+      const [ada, bob] = [await signIn(server, 'ada'), await signIn(server, 'bob')];
       ada.socket.send(say('hello', 'somebody else'));
-      await until('both have it', () => ada.frames.length === 1 && bob.frames.length === 1);
+      await until('both have the message', () => ada.frames.length === 1 && bob.frames.length === 1);
       expect(ada.frames).toEqual(bob.frames);
       const event = JSON.parse(ada.frames[0] as string);
       expect(event).toEqual({
@@ -433,33 +433,33 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       });
     });
 
-    test('change_room takes it to another room; general and the empty name are where all begin', async () => {
-      const server = await start({ wire, ...fast });
-      const [ada, bob] = [await enter(server, 'ada'), await enter(server, 'bob')];
-      const heard = (who: typeof ada) => who.frames.map((frame) => JSON.parse(frame).payload.message);
+    test('changes the room with change_room; general and the empty name are the first room', async () => {
+      const server = await start({ wire, ...unlimited });
+      const [ada, bob] = [await signIn(server, 'ada'), await signIn(server, 'bob')];
+      const received = (subscriber: typeof ada) => subscriber.frames.map((frame) => JSON.parse(frame).payload.message);
       ada.socket.send(change('den'));
       ada.socket.send(say('in the den'));
-      await until('ada hears herself', () => ada.frames.length === 1);
+      await until('ada has her message', () => ada.frames.length === 1);
       bob.socket.send(say('in general'));
-      await until('bob hears himself', () => bob.frames.length === 1);
-      for (const [back, text] of [
+      await until('bob has his message', () => bob.frames.length === 1);
+      for (const [first, text] of [
         ['general', 'back'],
         ['', 'again'],
       ] as const) {
         ada.socket.send(change('den'));
-        ada.socket.send(change(back));
+        ada.socket.send(change(first));
         ada.socket.send(say(text));
-        await until('bob hears her', () => heard(bob).includes(text));
+        await until('bob has the message of ada', () => received(bob).includes(text));
       }
-      expect(heard(ada)).toEqual(['in the den', 'back', 'again']);
-      expect(heard(bob)).toEqual(['in general', 'back', 'again']);
+      expect(received(ada)).toEqual(['in the den', 'back', 'again']);
+      expect(received(bob)).toEqual(['in general', 'back', 'again']);
     });
 
-    test('several messages at once are a frame each', async () => {
-      const server = await start({ wire, ...fast });
-      const ada = await enter(server, 'ada');
+    test('sends simultaneous messages in a frame each', async () => {
+      const server = await start({ wire, ...unlimited });
+      const ada = await signIn(server, 'ada');
       for (let i = 0; i < 50; i++) ada.socket.send(say(`${i}`));
-      await until('all came', () => ada.frames.length === 50);
+      await until('all frames arrived', () => ada.frames.length === 50);
       expect(ada.frames.map((frame) => JSON.parse(frame).payload.message)).toEqual(
         Array.from({ length: 50 }, (_, i) => `${i}`),
       );
@@ -471,50 +471,50 @@ describe.each(transports)('the contracts, on %s', (transport) => {
       '{"type":"send_message"}',
       '{"type":"change_room","payload":{"name":9}}',
       '{}',
-    ])('%s is passed over', async (frame) => {
-      const server = await start({ wire, ...fast });
-      const ada = await enter(server, 'ada');
+    ])('ignores %s', async (frame) => {
+      const server = await start({ wire, ...unlimited });
+      const ada = await signIn(server, 'ada');
       ada.socket.send(frame);
       ada.socket.send(say('still here'));
-      await until('she is heard', () => ada.frames.length === 1);
+      await until('the message arrived', () => ada.frames.length === 1);
     });
 
     test.each(['hello', '[]', '"text"', ''])(
-      '%j is no envelope and ends the connection without a close frame',
+      'disconnects without a close frame for %j, which is not an envelope',
       async (frame) => {
-        const server = await start({ wire, ...fast });
-        const ada = await enter(server, 'ada');
+        const server = await start({ wire, ...unlimited });
+        const ada = await signIn(server, 'ada');
         ada.socket.send(frame);
         expect(await ada.closed).toEqual({ code: 1006, reason: '' });
       },
     );
 
-    test('512 bytes of envelope are taken, 513 are 1009', async () => {
-      const server = await start({ wire, ...fast });
-      const ada = await enter(server, 'ada');
+    test('accepts an envelope of 512 bytes, and closes with 1009 for 513', async () => {
+      const server = await start({ wire, ...unlimited });
+      const ada = await signIn(server, 'ada');
       const padded = (bytes: number) => say('x'.repeat(bytes - say('').length));
       ada.socket.send(padded(512));
-      await until('it came', () => ada.frames.length === 1);
+      await until('the frame arrived', () => ada.frames.length === 1);
       ada.socket.send(padded(513));
       expect((await ada.closed).code).toBe(1009);
     });
   });
 
   describe.each(['blueprints', 'auto'] as const)('the chapter’s room (wire %s)', (wire) => {
-    test('what is said over /room comes back verbatim to all, a message a frame, text or binary in', async () => {
-      const server = await start({ wire, ...fast });
+    test('delivers text and binary frames unchanged to everyone, one message a frame', async () => {
+      const server = await start({ wire, ...unlimited });
       const [one, two] = [await subscriber(server, '/room'), await subscriber(server, '/room')];
-      const said = ['  hello\nthere ', '', 'é', '{"Message":1}'];
-      for (const text of said) one.socket.send(text);
+      const texts = ['  hello\nthere ', '', 'é', '{"Message":1}'];
+      for (const text of texts) one.socket.send(text);
       one.socket.send(Buffer.from('binary'), { binary: true });
-      await until('all came', () => [one, two].every(({ frames }) => frames.length === 5));
-      expect(one.frames).toEqual([...said, 'binary']);
+      await until('all frames arrived', () => [one, two].every(({ frames }) => frames.length === 5));
+      expect(one.frames).toEqual([...texts, 'binary']);
       expect(two.frames).toEqual(one.frames);
       expect(one.binary).toBe(0);
     });
 
-    test('plain GET of /room is 400, binary that is no text 1007', async () => {
-      const server = await start({ wire, ...fast });
+    test('answers a plain GET of /room with 400, and closes with 1007 for binary that is not UTF-8', async () => {
+      const server = await start({ wire, ...unlimited });
       expect((await fetch(`${server.url}/room`)).status).toBe(400);
       const one = await subscriber(server, '/room');
       one.socket.send(Buffer.from([0xff]), { binary: true });
@@ -522,8 +522,8 @@ describe.each(transports)('the contracts, on %s', (transport) => {
     });
   });
 
-  test('every wire shares its room with every other, each in its own form', async () => {
-    const server = await start({ ...fast });
+  test('shares rooms between all wires, each in its own format', async () => {
+    const server = await start({ ...unlimited });
     const { otp } = (await (
       await fetch(`${server.url}/login`, { method: 'POST', body: '{"username":"eve","password":"x"}' })
     ).json()) as { otp: string };
@@ -534,25 +534,27 @@ describe.each(transports)('the contracts, on %s', (transport) => {
     const events = await subscriber(server, `/ws?otp=${otp}`);
     events.socket.send('{"type":"change_room","payload":{"name":"lobby"}}');
     native.socket.send('{"t":"send","room":"lobby","id":"1","data":{"text":"two\\nlines"}}');
-    await until('the native one has it', () => native.messages().some((line) => line.includes('"t":"message"')));
+    await until('the native client has the message', () =>
+      native.messages().some((line) => line.includes('"t":"message"')),
+    );
     gorilla.socket.send('from gorilla');
     blueprints.socket.send('from blueprints');
     await post(server, 'from coder');
     await post(server, '{"name":"sid","msg":"from spread"}', 'application/json');
     events.socket.send('{"type":"send_message","payload":{"message":"from events","from":"x"}}');
     const all = [gorilla, coder, blueprints, native, events];
-    await until('all have the last', () =>
+    await until('all have the last message', () =>
       all.every(({ frames }) => frames.some((frame) => frame.includes('from events'))),
     );
     const texts = ['from gorilla', 'from blueprints', 'from coder', 'from spread', 'from events'];
     expect([...gorilla.messages()].sort()).toEqual(['two lines', ...texts].sort());
     expect([...coder.frames].sort()).toEqual(['two\nlines', ...texts].sort());
     expect([...blueprints.frames].sort()).toEqual(['two\nlines', ...texts].sort());
-    const told = native
+    const messages = native
       .messages()
       .map((line) => JSON.parse(line))
       .filter(({ t }) => t === 'message');
-    expect(told.map(({ from, data }) => [from, data.text]).sort(byText)).toEqual(
+    expect(messages.map(({ from, data }) => [from, data.text]).sort(byText)).toEqual(
       [
         ['ada', 'two\nlines'],
         ['eve', 'from events'],
@@ -566,21 +568,21 @@ describe.each(transports)('the contracts, on %s', (transport) => {
   });
 });
 
-interface Subscribed {
+interface Subscriber {
   readonly socket: WebSocket;
   readonly frames: string[];
-  /** Binary frames that came. */
+  /** The number of binary frames received. */
   binary: number;
   readonly closed: Promise<{ code: number; reason: string }>;
-  /** What merged frames hold. */
+  /** The messages, split from merged frames. */
   messages(): string[];
 }
 
-async function subscriber({ port }: Server, path = '/subscribe', protocols: string[] = []): Promise<Subscribed> {
+async function subscriber({ port }: Server, path = '/subscribe', protocols: string[] = []): Promise<Subscriber> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols);
   const frames: string[] = [];
   const closed = once(socket, 'close').then(([code, reason]) => ({ code: Number(code), reason: String(reason) }));
-  const subscribed: Subscribed = {
+  const result: Subscriber = {
     socket,
     frames,
     binary: 0,
@@ -588,48 +590,53 @@ async function subscriber({ port }: Server, path = '/subscribe', protocols: stri
     messages: () => frames.flatMap((f) => f.split('\n')),
   };
   socket.on('message', (data, binary) => {
-    if (binary) subscribed.binary++;
+    if (binary) result.binary++;
     frames.push(String(data));
   });
   await once(socket, 'open');
-  return subscribed;
+  return result;
 }
 
 const byText = (a: unknown[], b: unknown[]) => `${a[1]}`.localeCompare(`${b[1]}`);
 
-/** Posts as a page does; without a type it sends no Content-Type. @param patience gives up waiting for the answer after so many ms. */
+/**
+ * Posts as a page does. Without a type it sends no Content-Type.
+ *
+ * @param timeout milliseconds to wait for the response.
+ * @returns status 0 if the request timed out.
+ */
 async function post(
   { url }: Server,
   body: string | Uint8Array,
   type: string | undefined = 'text/plain;charset=UTF-8',
-  patience = 20_000,
+  timeout = 20_000,
 ) {
   const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type };
   const content = type === undefined ? Buffer.from(body) : body;
   try {
-    const signal = AbortSignal.timeout(patience);
-    const answer = await fetch(`${url}/publish`, { method: 'POST', body: content, headers, signal });
-    return { status: answer.status, body: await answer.text() };
+    const signal = AbortSignal.timeout(timeout);
+    const response = await fetch(`${url}/publish`, { method: 'POST', body: content, headers, signal });
+    return { status: response.status, body: await response.text() };
   } catch (error) {
     if ((error as Error).name === 'TimeoutError') return { status: 0, body: '' };
     throw error;
   }
 }
 
-async function refusal({ port }: Server, path: string, headers: Record<string, string> = {}) {
+async function rejection({ port }: Server, path: string, headers: Record<string, string> = {}) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers });
   socket.on('error', () => {});
-  const [, answer] = await once(socket, 'unexpected-response');
+  const [, response] = await once(socket, 'unexpected-response');
   let body = '';
-  for await (const chunk of answer) body += chunk;
-  return { status: answer.statusCode as number, body };
+  for await (const chunk of response) body += chunk;
+  return { status: response.statusCode as number, body };
 }
 
-/** Notes when an event of the Hub happens. */
-function noted({ hub }: Server, event: 'evicted') {
-  const told = { happened: false };
+/** Records whether an event of the Hub has happened. */
+function watchEvent({ hub }: Server, event: 'evicted') {
+  const watched = { happened: false };
   hub.events.on(event, () => {
-    told.happened = true;
+    watched.happened = true;
   });
-  return told;
+  return watched;
 }

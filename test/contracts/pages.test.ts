@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { chromium, flags } from '../browser/chromium.ts';
 import { run, serving } from '../cli/command.ts';
 
-// What the front-ends of the six systems do, each on a page that does the same, in a real browser.
+// The front ends of the six systems: each page behaves like the original, in a real browser.
 
 let browser: Browser | undefined;
 let folder: string;
@@ -25,7 +25,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 beforeEach((context) => {
-  context.skip(!browser, 'no Chromium: the pages of the contracts need /usr/bin/chromium');
+  context.skip(!browser, 'Chromium not found: these tests need /usr/bin/chromium');
 });
 afterEach(async () => {
   await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
@@ -35,8 +35,8 @@ afterEach(async () => {
 
 type WireName = Exclude<ServerOptions['wire'], undefined>;
 
-async function serve(wire: WireName, page: string, more: ServerOptions = {}): Promise<Server> {
-  const server = await createServer({ port: 0, drainWindow: 0, wire, web: `test/contracts/pages/${page}`, ...more });
+async function serve(wire: WireName, page: string, options: ServerOptions = {}): Promise<Server> {
+  const server = await createServer({ port: 0, drainWindow: 0, wire, web: `test/contracts/pages/${page}`, ...options });
   servers.push(server);
   return server;
 }
@@ -61,7 +61,7 @@ async function say(page: Page, text: string): Promise<void> {
   await page.locator('#text').press('Enter');
 }
 
-test.each(['gorilla', 'auto'] as const)('gorilla’s page talks (wire %s)', async (wire) => {
+test.each(['gorilla', 'auto'] as const)('gorilla’s page sends and receives (wire %s)', async (wire) => {
   const { url } = await serve(wire, 'gorilla');
   const [one, two] = [await open(url), await open(url)];
   await say(one, '  hello  ');
@@ -72,7 +72,7 @@ test.each(['gorilla', 'auto'] as const)('gorilla’s page talks (wire %s)', asyn
 });
 
 test.each(['coder', 'auto'] as const)(
-  'coder’s page talks, and comes back after the server has (wire %s)',
+  'coder’s page sends and receives, and reconnects after a restart (wire %s)',
   async (wire) => {
     const args = ['--wire', wire, '--web', 'test/contracts/pages/coder'];
     const { running: first, url, port } = await serving(args);
@@ -91,7 +91,7 @@ test.each(['coder', 'auto'] as const)(
   },
 );
 
-test('go-websockets’ page shows messages, empty ones too, and who comes and goes', async () => {
+test('go-websockets’ page shows messages, empty ones included, and joins and leaves', async () => {
   const { url } = await serve('go-websockets', 'go-websockets');
   const one = await open(url);
   await one
@@ -115,12 +115,12 @@ test('go-websockets’ page shows messages, empty ones too, and who comes and go
     .waitFor();
 });
 
-test('spread’s page talks at the one address that it knows', async (context) => {
+test('spread’s page sends and receives at its fixed address', async (context) => {
   const server = await serve('spread', 'spread', { host: 'localhost', port: 8000 }).catch((error) => {
     if (error.code !== 'EADDRINUSE') throw error;
     return undefined;
   });
-  context.skip(!server, 'port 8000 is taken, and its page knows no other');
+  context.skip(!server, 'port 8000 is in use, and the page connects to no other');
   const [one, two] = [await open('http://localhost:8000/'), await open('http://localhost:8000/any/path')];
   for (const [page, name] of [
     [one, ' ada '],
@@ -134,7 +134,7 @@ test('spread’s page talks at the one address that it knows', async (context) =
 });
 
 test.each(['events', 'auto'] as const)(
-  'the page of typed events signs in over TLS, talks, and changes rooms (wire %s)',
+  'the page of typed events signs in over TLS, sends and receives, and changes rooms (wire %s)',
   async (wire) => {
     const tls = { tlsCert: join(folder, 'cert.pem'), tlsKey: join(folder, 'key.pem') };
     const { port } = await serve(wire, 'events', tls);
@@ -148,31 +148,31 @@ test.each(['events', 'auto'] as const)(
       pages.push(page);
     }
     const [ada, bob] = pages as [Page, Page];
-    const hears = (page: Page, text: string) =>
+    const receives = (page: Page, text: string) =>
       page
         .locator('#log')
         .getByText(new RegExp(` ${text}$`))
         .waitFor();
     await say(ada, 'hello');
-    await hears(bob, 'ada: hello');
+    await receives(bob, 'ada: hello');
     await ada.locator('#room').fill('den');
     await ada.locator('#room').press('Enter');
     await say(ada, 'anyone?');
-    await hears(ada, 'ada: anyone\\?');
+    await receives(ada, 'ada: anyone\\?');
     await ada.locator('#room').fill('general');
     await ada.locator('#room').press('Enter');
     await say(ada, 'back');
-    await hears(bob, 'ada: back');
+    await receives(bob, 'ada: back');
     expect((await lines(bob)).length).toBe(3);
   },
 );
 
-test('the chapter’s page is filled in with its host, and talks', async () => {
+test('the chapter’s page is filled in with its host, and sends and receives', async () => {
   const { url } = await serve('blueprints', 'blueprints');
   const [one, two] = [await open(url), await open(`${url}/any/path`)];
   await one.locator('#text').fill('two\nlines <b>');
   await one.getByRole('button').click();
   await shows(two, 'two lines <b>');
   expect(await two.locator('#log > li').first().textContent()).toBe('two\nlines <b>');
-  await Promise.all([one, two].map((page) => page.context().close())); // before the server goes, which it would alert
+  await Promise.all([one, two].map((page) => page.context().close())); // before the shutdown, which it would alert
 });

@@ -3,8 +3,8 @@ import { parseArgs } from 'node:util';
 import { serving } from '../cli/command.ts';
 import { fuzz } from './fuzz.ts';
 
-// npm run fuzz                              a million frames, handshakes and requests against a server of its own
-// npm run fuzz -- --transport ws --seed 7   others, against the other transport
+// npm run fuzz                              a million frames, handshakes and requests
+// npm run fuzz -- --transport ws --seed 7   the same with another seed, on the other transport
 const { values } = parseArgs({
   options: {
     transport: { type: 'string', default: 'auto' },
@@ -19,22 +19,22 @@ const memory = () =>
 const rounds = 10;
 const sizes = [memory()];
 const answers: Record<string, number> = {};
-const wrong: string[] = [];
+const failures: string[] = [];
 let cases = 0;
-for (let round = 0; round < rounds && wrong.length === 0; round++) {
-  const found = await fuzz(port, Number(values.seed) * rounds + round, Number(values.count) / rounds);
-  cases += found.cases;
-  wrong.push(...found.wrong);
-  for (const [answer, times] of Object.entries(found.answers)) answers[answer] = (answers[answer] ?? 0) + times;
+for (let round = 0; round < rounds && failures.length === 0; round++) {
+  const findings = await fuzz(port, Number(values.seed) * rounds + round, Number(values.count) / rounds);
+  cases += findings.cases;
+  failures.push(...findings.failures);
+  for (const [answer, times] of Object.entries(findings.answers)) answers[answer] = (answers[answer] ?? 0) + times;
   sizes.push(memory());
   console.log(`${cases} cases, ${Math.round(sizes.at(-1) as number)} MB`);
 }
 const alive = await fetch(`${url}/healthz`).then(({ status }) => status === 200);
 const connections = /^pumphouse_connections (\d+)/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
 console.log(answers);
-for (const one of wrong) console.error(one);
+for (const failure of failures) console.error(failure);
 console.log(
-  `${cases} cases on ${values.transport}, ${wrong.length} wrong; alive: ${alive}, connections left: ${connections}`,
+  `${cases} cases on ${values.transport}, ${failures.length} failures; alive: ${alive}, open connections: ${connections}`,
 );
 running.process.kill('SIGKILL');
-process.exitCode = wrong.length > 0 || !alive ? 1 : 0;
+process.exitCode = failures.length > 0 || !alive ? 1 : 0;

@@ -2,54 +2,62 @@ import { connect, type Socket } from 'node:net';
 import { Random } from '../simulation/virtual.ts';
 import { frame, request } from './grammar.ts';
 
-/** What a run of random input did. */
+/** The result of a run. */
 export interface Findings {
-  /** Frames, handshakes and requests that were sent. */
+  /** The number of frames, handshakes and requests sent. */
   readonly cases: number;
-  /** How often each answer came: statuses of HTTP and codes of close frames. */
+  /** The number of answers by kind: HTTP statuses and close codes. */
   readonly answers: Readonly<Record<string, number>>;
-  /** What should not have been, with the seed and the number of the connection that it can be had again with. */
-  readonly wrong: readonly string[];
+  /** The failures, each with the seed and the connection number that reproduce it. */
+  readonly failures: readonly string[];
 }
 
-const PATIENCE_MS = 5_000;
-const AT_ONCE = 40;
-const FRAMES = 60;
+const TIMEOUT_MS = 5_000;
+const CONNECTIONS = 40;
+const MAX_FAILURES = 10;
+const MAX_FRAMES = 60;
 
-// A refusal is one of these; 500 would be a fault of the server's own.
+// The statuses that the server may send. 500 would be a bug.
 const STATUSES = [101, 200, 202, 204, 400, 401, 403, 404, 405, 408, 411, 413, 414, 417, 426, 429, 431, 501, 503, 505];
 
-/** Codes that may be in a close frame (RFC 6455, 7.4), and an empty one. */
-const mayClose = (code: number) =>
+/** Reports whether a close frame may carry the code (RFC 6455, section 7.4). */
+const isCloseCode = (code: number) =>
   (code >= 1000 && code <= 1013 && ![1004, 1006].includes(code)) || (code >= 3000 && code <= 4999);
 
-/** Sends so many random and mutated frames, handshakes and requests to a server. @param port of a server without a publish rate. */
+/**
+ * Sends `count` random and mutated frames, handshakes and requests to a server.
+ *
+ * @param port of a server without a publish rate.
+ */
 export async function fuzz(port: number, seed: number, count: number): Promise<Findings> {
   const answers: Record<string, number> = {};
-  const wrong: string[] = [];
+  const failures: string[] = [];
   let cases = 0;
   let connections = 0;
   const worker = async () => {
-    while (cases < count && wrong.length < 10) {
+    while (cases < count && failures.length < MAX_FAILURES) {
       const connection = connections++;
       const random = new Random(seed * 1_000_003 + connection);
       const outcome = random.chance(0.5) ? await sendFrames(port, random) : await sendRequest(port, random);
       cases += outcome.cases;
       for (const answer of outcome.answers) answers[answer] = (answers[answer] ?? 0) + 1;
-      if (outcome.wrong) wrong.push(`seed ${seed}, connection ${connection}: ${outcome.wrong}`);
+      if (outcome.failure) failures.push(`seed ${seed}, connection ${connection}: ${outcome.failure}`);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return { cases, answers, wrong };
+  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
+  return { cases, answers, failures };
 }
 
 interface Outcome {
   readonly cases: number;
   readonly answers: readonly string[];
-  readonly wrong?: string;
+  readonly failure?: string;
 }
 
-/** One request or handshake, whole or in pieces, good or bad: it is answered with a proper status, or the connection ends. */
+/**
+ * Sends one request or handshake, valid or not, whole or in pieces. The server must answer with a
+ * proper status or close the connection.
+ */
 async function sendRequest(port: number, random: Random): Promise<Outcome> {
   const peer = new Peer(port);
   const bytes = request(random);
@@ -58,53 +66,54 @@ async function sendRequest(port: number, random: Random): Promise<Outcome> {
     const piece = bytes.subarray((i * bytes.length) / pieces, ((i + 1) * bytes.length) / pieces);
     await peer.write(piece);
   }
-  await peer.until(() => peer.received.includes('\r\n\r\n') || peer.over, 100);
+  await peer.until(() => peer.received.includes('\r\n\r\n') || peer.closed, 100);
   peer.end();
-  const ended = await peer.until(() => peer.over, PATIENCE_MS);
+  const ended = await peer.until(() => peer.closed, TIMEOUT_MS);
   peer.destroy();
   const answer = peer.received.toString('latin1').replace(/^(HTTP\/1\.1 100 Continue\r\n\r\n)+/, '');
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1]);
-  if (!ended) return { cases: 1, answers: ['hang'], wrong: `hangs after ${JSON.stringify(bytes.toString('latin1'))}` };
+  if (!ended)
+    return { cases: 1, answers: ['hang'], failure: `hangs after ${JSON.stringify(bytes.toString('latin1'))}` };
   if (answer === '') return { cases: 1, answers: ['cut'] };
-  const proper = STATUSES.includes(status);
-  const shown = () =>
+  const allowed = STATUSES.includes(status);
+  const describe = () =>
     `${JSON.stringify(peer.received.toString('latin1').slice(0, 200))} for ${JSON.stringify(bytes.toString('latin1'))}`;
-  return { cases: 1, answers: [`http ${status}`], ...(!proper && { wrong: shown() }) };
+  return { cases: 1, answers: [`http ${status}`], ...(!allowed && { failure: describe() }) };
 }
 
-const DOORS = ['/ws', '/ws?room=lobby', '/subscribe', '/room'];
+const PATHS = ['/ws', '/ws?room=lobby', '/subscribe', '/room'];
 
-/** A good handshake, and then frames of all kinds until the server has had enough, or the peer says goodbye. */
+/** Sends a valid handshake, then frames of all kinds until either side closes the connection. */
 async function sendFrames(port: number, random: Random): Promise<Outcome> {
   const peer = new Peer(port);
   const native = random.chance(0.5) ? 'Sec-WebSocket-Protocol: pumphouse.v1\r\n' : '';
   const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n';
   const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
   await peer.write(
-    Buffer.from(`GET ${random.pick(DOORS)} HTTP/1.1\r\nHost: localhost:${port}\r\n${upgrade}${key}${native}\r\n`),
+    Buffer.from(`GET ${random.pick(PATHS)} HTTP/1.1\r\nHost: localhost:${port}\r\n${upgrade}${key}${native}\r\n`),
   );
-  if (!(await peer.until(() => peer.received.includes('\r\n\r\n'), PATIENCE_MS))) {
+  if (!(await peer.until(() => peer.received.includes('\r\n\r\n'), TIMEOUT_MS))) {
     peer.destroy();
-    return { cases: 1, answers: [], wrong: 'a good handshake was not answered' };
+    return { cases: 1, answers: [], failure: 'a valid handshake got no response' };
   }
   let cases = 1;
-  for (const end = random.int(1, FRAMES); cases < end && !peer.over; cases++) await peer.write(frame(random));
-  // Whatever came before, a close frame or the end of the stream must be the end of it.
+  for (const end = random.int(1, MAX_FRAMES); cases < end && !peer.closed; cases++) await peer.write(frame(random));
+  // A close frame or the end of the stream must end the connection, whatever was sent before.
   await peer.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]));
   peer.end();
-  const ended = await peer.until(() => peer.over, PATIENCE_MS);
+  const ended = await peer.until(() => peer.closed, TIMEOUT_MS);
   peer.destroy();
-  if (!ended) return { cases, answers: ['hang'], wrong: 'hangs after frames' };
+  if (!ended) return { cases, answers: ['hang'], failure: 'hangs after frames' };
   const code = closeCode(peer.received);
   if (code === undefined) return { cases, answers: ['cut'] };
   return {
     cases,
     answers: [`close ${code}`],
-    ...(!mayClose(code) && code !== 1005 && { wrong: `closed with ${code}` }),
+    ...(!isCloseCode(code) && code !== 1005 && { failure: `closed with ${code}` }),
   };
 }
 
-/** The code of the close frame among what a server sent after its handshake; 1005 for an empty one. */
+/** Returns the code of the server's close frame, 1005 if it is empty, undefined without one. */
 function closeCode(received: Buffer): number | undefined {
   for (let at = received.indexOf('\r\n\r\n') + 4; at + 2 <= received.length; ) {
     const short = received.readUInt8(at + 1) & 127;
@@ -119,13 +128,13 @@ function closeCode(received: Buffer): number | undefined {
   return undefined;
 }
 
-// More of what a server sends is not looked at.
-const KEPT = 4 * 1024 * 1024;
+// Bytes of a server's output to keep; the rest is ignored.
+const MAX_RECEIVED = 4 * 1024 * 1024;
 
-/** A bare connection. */
+/** A raw TCP connection. */
 class Peer {
   received = Buffer.alloc(0);
-  over = false;
+  closed = false;
   readonly #tcp: Socket;
   #wake = () => {};
 
@@ -133,12 +142,12 @@ class Peer {
     this.#tcp = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     this.#tcp.setNoDelay(true);
     this.#tcp.on('data', (chunk: Buffer) => {
-      if (this.received.length < KEPT) this.received = Buffer.concat([this.received, chunk]);
+      if (this.received.length < MAX_RECEIVED) this.received = Buffer.concat([this.received, chunk]);
       this.#wake();
     });
     for (const event of ['error', 'end', 'close'] as const) {
       this.#tcp.on(event, () => {
-        this.over = true;
+        this.closed = true;
         this.#wake();
       });
     }
@@ -146,7 +155,7 @@ class Peer {
 
   write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve) => {
-      if (this.over || !this.#tcp.writable) resolve();
+      if (this.closed || !this.#tcp.writable) resolve();
       else this.#tcp.write(bytes, () => resolve());
     });
   }
@@ -159,13 +168,13 @@ class Peer {
     this.#tcp.destroy();
   }
 
-  /** @returns whether it came to hold within so many milliseconds. */
-  async until(holds: () => boolean, ms: number): Promise<boolean> {
-    for (const end = Date.now() + ms; !holds(); ) {
-      const left = end - Date.now();
-      if (left <= 0) return false;
+  /** @returns whether the condition became true within `ms` milliseconds. */
+  async until(condition: () => boolean, ms: number): Promise<boolean> {
+    for (const end = Date.now() + ms; !condition(); ) {
+      const remaining = end - Date.now();
+      if (remaining <= 0) return false;
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left);
+        const timer = setTimeout(resolve, remaining);
         this.#wake = () => {
           clearTimeout(timer);
           resolve();

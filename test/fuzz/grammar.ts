@@ -1,23 +1,23 @@
 import type { Random } from '../simulation/virtual.ts';
 
-/** A WebSocket frame as a client might send it: most are well made, some are broken in one place, some are any bytes. */
+/** Returns a client's WebSocket frame: usually valid, sometimes with one defect or random bytes. */
 export function frame(random: Random): Buffer {
   if (random.chance(0.03)) return bytes(random, random.int(1, 200));
   const payload = payloadOf(random);
-  // Mostly text and binary; control frames, continuations and what is reserved now and then.
+  // Mostly text and binary, sometimes control frames, continuations and reserved opcodes.
   const opcode = random.chance(0.8) ? random.pick([1, 1, 1, 2]) : random.int(0, 15);
   const fin = random.chance(0.95) ? 0x80 : 0;
   const reserved = random.chance(0.01) ? random.pick([0x40, 0x20, 0x10]) : 0;
   const masked = !random.chance(0.01);
-  const claimed = random.chance(0.01) ? random.int(0, 70_000) : payload.length;
-  const head = [fin | reserved | opcode, ...lengthOf(claimed, masked, random)];
-  if (!masked) return Buffer.concat([Buffer.from(head), payload]);
+  const declared = random.chance(0.01) ? random.int(0, 70_000) : payload.length;
+  const header = [fin | reserved | opcode, ...lengthOf(declared, masked, random)];
+  if (!masked) return Buffer.concat([Buffer.from(header), payload]);
   const mask = bytes(random, 4);
-  const hidden = payload.map((byte, i) => byte ^ (mask[i & 3] as number));
-  return Buffer.concat([Buffer.from(head), mask, hidden]);
+  const maskedPayload = payload.map((byte, i) => byte ^ (mask[i & 3] as number));
+  return Buffer.concat([Buffer.from(header), mask, maskedPayload]);
 }
 
-/** A length in 7, 16 or 64 bits; now and then in more bits than it needs, or larger than anything. */
+/** Encodes a length in 7, 16 or 64 bits, sometimes in more bits than needed, or as a huge one. */
 function lengthOf(length: number, masked: boolean, random: Random): number[] {
   const bit = masked ? 0x80 : 0;
   if (random.chance(0.002)) return [bit | 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
@@ -39,15 +39,15 @@ function payloadOf(random: Random): Buffer {
     );
   const lines = Array.from({ length: random.chance(0.9) ? 1 : random.int(2, 20) }, () => message(random));
   const whole = Buffer.from(lines.join('\n'));
-  return random.chance(0.2) ? mutated(whole, random) : whole;
+  return random.chance(0.2) ? mutate(whole, random) : whole;
 }
 
-/** A message of the native protocol, with the fields it should have and others, of the kinds they should have and others. */
+/** Returns a message of the native protocol, sometimes with unexpected fields and types. */
 function message(random: Random): string {
   const t = random.pick(KINDS);
   const room = random.pick(['lobby', 'r', 'red', '', 'x'.repeat(128), 'x'.repeat(129), 'é\u{1f600}']);
-  const usual = { t, room, id: `${random.int(0, 50)}`, data: 1, history: random.int(0, 20), seq: random.int(0, 5) };
-  const entries = Object.entries(usual).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  const fields = { t, room, id: `${random.int(0, 50)}`, data: 1, history: random.int(0, 20), seq: random.int(0, 5) };
+  const entries = Object.entries(fields).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
   const count = random.chance(0.5) ? 0 : random.int(1, 4);
   for (let i = 0; i < count; i++) entries.push(`${JSON.stringify(random.pick(FIELDS))}:${json(random, 3)}`);
   return `{${entries.join(',')}}`;
@@ -103,24 +103,24 @@ const QUERIES = [
 const METHODS = ['GET', 'GET', 'GET', 'POST', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'CONNECT', 'TRACE', 'get', 'BREW'];
 const TYPES = ['text/plain', 'application/json', 'application/x-www-form-urlencoded', 'x'];
 
-/** A request of HTTP, a handshake or a post among them: most are well made, some are changed in some bytes, some are any bytes. */
+/** Returns an HTTP request or handshake: usually valid, sometimes mutated or random bytes. */
 export function request(random: Random): Buffer {
   if (random.chance(0.05)) return bytes(random, random.int(1, 500));
   const body = random.chance(0.5)
     ? Buffer.from(random.pick([message(random), json(random, 3), text(random), 'x'.repeat(9000)]))
     : undefined;
   const line = `${random.pick(METHODS)} ${random.pick(PATHS)}${random.pick(QUERIES)} HTTP/${random.pick(['1.1', '1.1', '1.1', '1.0', '2.0', 'x'])}`;
-  const headers = ['Host: localhost', ...handshake(random), ...more(random)];
+  const headers = ['Host: localhost', ...handshake(random), ...otherHeaders(random)];
   if (body && !random.chance(0.05))
     headers.push(`Content-Length: ${random.chance(0.95) ? body.length : random.int(0, 1e6)}`);
   if (body) headers.push(`Content-Type: ${random.pick(TYPES)}`);
   const whole = Buffer.concat([Buffer.from(`${line}\r\n${headers.join('\r\n')}\r\n\r\n`), body ?? Buffer.alloc(0)]);
-  return random.chance(0.2) ? mutated(whole, random) : whole;
+  return random.chance(0.2) ? mutate(whole, random) : whole;
 }
 
 function handshake(random: Random): string[] {
   if (random.chance(0.4)) return [];
-  const all = [
+  const headers = [
     `Connection: ${random.pick(['Upgrade', 'keep-alive, Upgrade', 'close', ''])}`,
     `Upgrade: ${random.pick(['websocket', 'WebSocket', 'h2c', ''])}`,
     `Sec-WebSocket-Version: ${random.pick(['13', '8', '', 'x'])}`,
@@ -128,11 +128,11 @@ function handshake(random: Random): string[] {
     `Sec-WebSocket-Protocol: ${random.pick(['pumphouse.v1', 'bearer.x', 'a, b', ''])}`,
     `Origin: ${random.pick(['http://localhost', 'http://evil.example', 'null', '::', ''])}`,
   ];
-  return all.filter(() => random.chance(0.9));
+  return headers.filter(() => random.chance(0.9));
 }
 
-function more(random: Random): string[] {
-  const some = [
+function otherHeaders(random: Random): string[] {
+  const headers = [
     'Authorization: Bearer x.y.z',
     'Authorization: Basic !!!',
     'X-Forwarded-For: 1.2.3.4, x',
@@ -143,12 +143,12 @@ function more(random: Random): string[] {
     'Content-Length: -1',
     'Connection: close',
   ];
-  return some.filter(() => random.chance(0.05));
+  return headers.filter(() => random.chance(0.05));
 }
 
-/** The same with some bytes changed, left out, or said twice. */
-function mutated(whole: Buffer, random: Random): Buffer {
-  let changed = Buffer.from(whole);
+/** Returns a copy with some bytes changed, removed or repeated. */
+function mutate(original: Buffer, random: Random): Buffer {
+  let changed = Buffer.from(original);
   for (let times = random.int(1, 4); times > 0 && changed.length > 0; times--) {
     const at = random.int(0, changed.length - 1);
     const length = random.int(1, Math.min(8, changed.length - at));

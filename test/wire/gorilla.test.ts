@@ -8,9 +8,9 @@ import type { Command } from '../../src/wire/wire.ts';
 
 const wire = gorilla();
 const decode = (text: string) => wire.decode(Buffer.from(text), false)[0] as Command;
-const said = (text: string) => {
+const broadcastOf = (text: string) => {
   const command = decode(text);
-  if (command.kind !== 'broadcast') throw new Error(`refused: ${JSON.stringify(command)}`);
+  if (command.kind !== 'broadcast') throw new Error(`expected a broadcast: ${JSON.stringify(command)}`);
   return command;
 };
 
@@ -23,7 +23,7 @@ function logOf(messages: readonly string[], start = 0): Log {
   return log;
 }
 
-describe('what comes in', () => {
+describe('decode', () => {
   test.each([
     ['hello', 'hello'],
     ['two\nlines', 'two lines'],
@@ -39,24 +39,24 @@ describe('what comes in', () => {
     ['\u200bzero width\u200b', '\u200bzero width\u200b'],
     ['héllo 👋', 'héllo 👋'],
     ['inner \u0085 stays', 'inner \u0085 stays'],
-  ])('%j is taken as %j', (sent, taken) => {
-    expect(said(sent).data).toBe(taken);
+  ])('decodes %j as %j', (sent, decoded) => {
+    expect(broadcastOf(sent).data).toBe(decoded);
   });
 
-  test('its length is told in bytes of UTF-8', () => {
+  test('reports the length in bytes of UTF-8', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
-        const { data, bytes } = said(text);
+        const { data, bytes } = broadcastOf(text);
         expect(bytes).toBe(Buffer.byteLength(data));
       }),
     );
   });
 
-  test('binary is text too, when it is valid UTF-8', () => {
+  test('accepts binary frames of valid UTF-8 as text', () => {
     expect(wire.decode(Buffer.from('héllo\n'), true)).toMatchObject([{ kind: 'broadcast', data: 'héllo' }]);
   });
 
-  test('any bytes are either a message without newline or a violation, and nothing is thrown', () => {
+  test('decodes any bytes to a message without newlines or a violation, and never throws', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
         const [command] = wire.decode(bytes, true);
@@ -67,34 +67,34 @@ describe('what comes in', () => {
     );
   });
 
-  test('the bytes are read where they lie in a larger buffer', () => {
+  test('reads a view into a larger buffer', () => {
     const around = Buffer.from('before|hello|after');
     expect(wire.decode(around.subarray(7, 12), false)).toMatchObject([{ data: 'hello', bytes: 5 }]);
   });
 });
 
-describe('what goes out', () => {
-  test('frames from any place on give back every message, once and in order', () => {
+describe('encode', () => {
+  test('writes every message once and in order, from any place', () => {
     const messages = fc.array(fc.string({ unit: 'binary' }), { minLength: 1, maxLength: 50 });
     fc.assert(
       fc.property(messages, fc.nat(), (sent, from) => {
         const log = logOf(sent);
         const start = from % sent.length;
-        const got: string[] = [];
+        const received: string[] = [];
         for (let at = start; at < log.head; ) {
           const frame = wire.encode('lobby', log, at, MAX_FRAME_BYTES);
           expect(frame.from).toBe(at);
           expect(frame.to).toBeGreaterThan(at);
-          got.push(...Buffer.from(frame.bytes).toString().split('\n'));
+          received.push(...Buffer.from(frame.bytes).toString().split('\n'));
           at = frame.to;
         }
         const one = (text: string) => Buffer.from(text.replaceAll('\n', ' ')).toString();
-        expect(got).toEqual(sent.slice(start).map(one));
+        expect(received).toEqual(sent.slice(start).map(one));
       }),
     );
   });
 
-  test('a frame holds as many messages as fit 64 KiB, and never a part of one', () => {
+  test('fills a frame up to the limit with whole messages', () => {
     const log = logOf(Array.from({ length: 2000 }, (_, i) => `${i}`.padEnd(100, '.')));
     const frame = wire.encode('lobby', log, 0, MAX_FRAME_BYTES);
     expect(frame.bytes.byteLength).toBeLessThanOrEqual(MAX_FRAME_BYTES);
@@ -102,14 +102,14 @@ describe('what goes out', () => {
     expect(Buffer.from(frame.bytes).toString().split('\n')).toHaveLength(frame.to);
   });
 
-  test('a message that is longer than a frame goes alone', () => {
+  test('writes a message longer than a frame alone', () => {
     const log = logOf(['short', 'x'.repeat(MAX_FRAME_BYTES + 1), 'short']);
     expect(wire.encode('lobby', log, 0, MAX_FRAME_BYTES).to).toBe(1);
     expect(wire.encode('lobby', log, 1, MAX_FRAME_BYTES)).toMatchObject({ from: 1, to: 2 });
   });
 });
 
-test('limits are those of the example', () => {
+test('has the limits of the example', () => {
   const { maxMessageSize, pingPeriod, pongWait, writeWait } = wire;
   expect({ maxMessageSize, pingPeriod, pongWait, writeWait }).toEqual({
     maxMessageSize: 512,
@@ -120,7 +120,7 @@ test('limits are those of the example', () => {
   expect(wire.pingPeriod).toBeLessThan(wire.pongWait);
 });
 
-test('a slow client is closed with an empty frame and a dead one with none, as the example does', () => {
+test('closes a slow client with an empty close frame and a dead one with none, as the example does', () => {
   expect(wire.closeFrame(closes.slowConsumer).code).toBe(1005);
   expect(wire.closeFrame(closes.writeTimeout).code).toBe(1005);
   expect(wire.closeFrame(closes.pongTimeout).code).toBe(1006);

@@ -4,7 +4,8 @@ import { closes } from '../../src/protocol/close-codes.ts';
 
 const wires = createWires();
 
-// What the systems have, in bytes, seconds and messages; where they have no pings or no limit, our own.
+// The limits of the original systems, in bytes, seconds and messages, or Pumphouse's own if the
+// system has no pings or no limit.
 test.each([
   ['gorilla', 512, 54, 60, 10, undefined, '/ws'],
   ['coder', 32 * 1024, 25, 35, 5, 16, '/subscribe'],
@@ -46,7 +47,7 @@ test.each([
   });
   const { more = [], to } = wire.encode('lobby', { head: 3, at: record }, 0, 1000);
   expect([to, more.length]).toEqual([3, merges ? 0 : 2]);
-  // As many as fit, and one that does not fit at all.
+  // A frame holds at least one message, even one longer than the limit.
   expect(wire.encode('lobby', { head: 3, at: record }, 0, 1).to).toBe(1);
   expect(wire.merges).toBe(merges);
 });
@@ -62,6 +63,6 @@ test.each([
   ['spread', closes.goingAway, 1001, ''],
   ['events', closes.goingAway, 1001, 'the server is shutting down'],
   ['blueprints', closes.messageTooBig, 1009, ''],
-] as const)('%s says at the close "%s" what its clients know', (name, close, code, reason) => {
+] as const)('%s translates the close %o for its clients', (name, close, code, reason) => {
   expect(wires[name].closeFrame(close)).toEqual({ code, reason });
 });

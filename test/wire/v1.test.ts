@@ -9,17 +9,17 @@ import { v1 } from '../../src/wire/v1.ts';
 const wire = v1();
 const golden = readFileSync('test/wire/v1.golden.txt', 'utf8').split('\n').slice(1, -1);
 
-const record = (seq: number, more: Partial<LogRecord> = {}): LogRecord => {
-  const data = more.data ?? '{"text":"hi"}';
+const record = (seq: number, fields: Partial<LogRecord> = {}): LogRecord => {
+  const data = fields.data ?? '{"text":"hi"}';
   const bytes = Buffer.byteLength(data);
-  return { seq, at: 1795250403071 + seq, from: 'ada', sender: 's1', id: `a${seq}`, data, json: true, bytes, ...more };
+  return { seq, at: 1795250403071 + seq, from: 'ada', sender: 's1', id: `a${seq}`, data, json: true, bytes, ...fields };
 };
 const records = (all: readonly LogRecord[]) => ({ head: all.length, at: (seq: number) => all[seq - 1] as LogRecord });
 const lines = (bytes: Uint8Array) => Buffer.from(bytes).toString().split('\n');
 
 const fromOtherWire = record(2, { from: 'c1', sender: '', id: '', data: 'from "another" wire', json: false });
 
-test('what goes out is written as the golden lines are', () => {
+test('encodes every message as in the golden file', () => {
   const written = golden.map((line): string => {
     const message = JSON.parse(line);
     if (message.t === 'history') {
@@ -37,25 +37,25 @@ test('what goes out is written as the golden lines are', () => {
   expect(written).toEqual(golden);
 });
 
-test('what comes in is read as the golden lines are', () => {
+test('decodes every message as in the golden file', () => {
   for (const line of readFileSync('test/wire/v1.client.golden.txt', 'utf8').split('\n').slice(1, -1)) {
     const [frame = '', command = ''] = line.split('\t');
     expect(wire.decode(Buffer.from(frame), false)).toEqual([JSON.parse(command)]);
   }
 });
 
-test('the specification has each message in its table, by who sends it', () => {
+test('PROTOCOL.md lists each message of the golden files with its sender', () => {
   const specification = readFileSync('PROTOCOL.md', 'utf8');
-  const asked = readFileSync('test/wire/v1.client.golden.txt', 'utf8').split('\n').slice(1, -1);
-  const named = (lines: string[]) => new Set(lines.flatMap((line) => /^{"t":"(\w+)"/.exec(line)?.[1] ?? []));
-  const inTable = (by: string) =>
-    new Set([...specification.matchAll(new RegExp(`^\\| \`(\\w+)\` +\\| ${by}`, 'gm'))].map(([, t]) => t));
-  expect(inTable('server')).toEqual(named(golden));
-  expect(inTable('client')).toEqual(named(asked.filter((line) => !line.includes('refusal'))));
+  const commands = readFileSync('test/wire/v1.client.golden.txt', 'utf8').split('\n').slice(1, -1);
+  const typesIn = (lines: string[]) => new Set(lines.flatMap((line) => /^{"t":"(\w+)"/.exec(line)?.[1] ?? []));
+  const inTable = (sender: string) =>
+    new Set([...specification.matchAll(new RegExp(`^\\| \`(\\w+)\` +\\| ${sender}`, 'gm'))].map(([, t]) => t));
+  expect(inTable('server')).toEqual(typesIn(golden));
+  expect(inTable('client')).toEqual(typesIn(commands.filter((line) => !line.includes('refusal'))));
 });
 
-describe('records', () => {
-  test('come back as they were, from any place on, in frames that are not too long', () => {
+describe('encode', () => {
+  test('writes records unchanged, from any place, in frames within the limit', () => {
     const datas = fc.array(
       fc.oneof(
         fc.json(),
@@ -67,16 +67,16 @@ describe('records', () => {
       fc.property(datas, fc.nat(), fc.string({ minLength: 1 }), fc.boolean(), (all, from, room, json) => {
         const log = records(all.map((data, i) => record(i + 1, { data, json, bytes: Buffer.byteLength(data) })));
         const start = from % all.length;
-        const got: { room: string; seq: number; data: unknown }[] = [];
+        const received: { room: string; seq: number; data: unknown }[] = [];
         for (let at = start; at < log.head; ) {
           const frame = wire.encode(room, log, at, MAX_FRAME_BYTES);
           expect([frame.from, frame.to > at]).toEqual([at, true]);
           if (frame.to > at + 1) expect(frame.bytes.byteLength).toBeLessThanOrEqual(MAX_FRAME_BYTES);
-          got.push(...lines(frame.bytes).map((line) => JSON.parse(line)));
+          received.push(...lines(frame.bytes).map((line) => JSON.parse(line)));
           at = frame.to;
         }
-        expect(got.map(({ seq }) => seq)).toEqual(all.slice(start).map((_, i) => start + i + 1));
-        for (const { room: name, seq, data } of got) {
+        expect(received.map(({ seq }) => seq)).toEqual(all.slice(start).map((_, i) => start + i + 1));
+        for (const { room: name, seq, data } of received) {
           expect(name).toBe(room);
           expect(data).toEqual(json ? JSON.parse(all[seq - 1] as string) : { text: all[seq - 1] });
         }
@@ -86,21 +86,22 @@ describe('records', () => {
   });
 });
 
-describe('what comes in', () => {
+describe('decode', () => {
   const decode = (text: string) => wire.decode(Buffer.from(text), false);
 
-  test('any value of a send keeps its value and its length in bytes', () => {
+  test('preserves any data of a send, and reports its length in bytes', () => {
     fc.assert(
       fc.property(fc.json(), fc.string({ minLength: 1, maxLength: 30 }), (data, id) => {
-        const [said] = decode(`{"t":"send","room":"r","id":${JSON.stringify(id)},"data":${data}}`);
-        if (said?.kind !== 'broadcast') throw new Error(JSON.stringify(said));
-        expect(JSON.parse(said.data)).toEqual(JSON.parse(data));
-        expect([said.id, said.bytes, said.data.includes('\n')]).toEqual([id, Buffer.byteLength(said.data), false]);
+        const [command] = decode(`{"t":"send","room":"r","id":${JSON.stringify(id)},"data":${data}}`);
+        if (command?.kind !== 'broadcast') throw new Error(JSON.stringify(command));
+        expect(JSON.parse(command.data)).toEqual(JSON.parse(data));
+        const { bytes, data: json } = command;
+        expect([command.id, bytes, json.includes('\n')]).toEqual([id, Buffer.byteLength(json), false]);
       }),
     );
   });
 
-  test('any bytes and any JSON are taken or refused, a command for each line, and nothing is thrown', () => {
+  test('decodes any bytes and any JSON to one command for each line, and never throws', () => {
     const fields = fc.record(
       {
         t: fc.constantFrom('join', 'leave', 'send', 'signal', 'history', 'ack', 'ping', 'x', 1, null),
@@ -130,31 +131,31 @@ describe('what comes in', () => {
     fc.assert(fc.property(fc.uint8Array(), (bytes) => wire.decode(bytes, false).length > 0));
   });
 
-  test('a send is the same however its fields are ordered, spaced and escaped', () => {
-    const usual = fc.record({
+  test('decodes a send in any order of fields, and uses the last of duplicates', () => {
+    const message = fc.record({
       room: fc.string({ minLength: 1 }),
       id: fc.string({ minLength: 1 }),
       data: fc.jsonValue(),
     });
     fc.assert(
-      fc.property(usual, ({ room, id, data }) => {
-        const [one] = decode(JSON.stringify({ t: 'send', room, id, data }));
-        const [other] = decode(JSON.stringify({ data, id, room, t: 'send' }));
-        expect(one).toEqual(other);
+      fc.property(message, ({ room, id, data }) => {
+        const [usual] = decode(JSON.stringify({ t: 'send', room, id, data }));
+        const [reordered] = decode(JSON.stringify({ data, id, room, t: 'send' }));
+        expect(usual).toEqual(reordered);
       }),
     );
-    const [said] = decode('{"t":"send","room":"r","id":"1","data":"a","room":"s"}');
-    expect(said).toMatchObject({ kind: 'broadcast', room: 's', data: '"a"' });
+    const [command] = decode('{"t":"send","room":"r","id":"1","data":"a","room":"s"}');
+    expect(command).toMatchObject({ kind: 'broadcast', room: 's', data: '"a"' });
   });
 
-  test.each(['send', 'signal'])('a %s is nested at most a hundred deep', (t) => {
+  test.each(['send', 'signal'])('rejects a %s nested more than a hundred deep', (t) => {
     const nested = (depth: number) =>
       `{"t":"${t}","room":"r","id":"1","data":${'['.repeat(depth)}${']'.repeat(depth)}}`;
     expect(decode(nested(100))[0]?.kind).toBe(t === 'send' ? 'broadcast' : 'signal');
     for (const depth of [101, 8_000]) expect(decode(nested(depth))[0]).toMatchObject({ code: 'bad_field' });
   });
 
-  test('binary breaks the rules of the wire', () => {
+  test('treats a binary frame as a violation', () => {
     expect(wire.decode(Buffer.from('{}'), true)).toEqual([{ kind: 'violation', close: closes.unsupported }]);
   });
 });
