@@ -12,7 +12,7 @@ const DEFAULT_ROOM = 'lobby';
 const SLOW = 4000;
 /** The close code of a client that is not authenticated. */
 const UNAUTHENTICATED = 4501;
-/** How long the page reports an eviction after it has reconnected. */
+/** How long the page reports an eviction after it reconnects. */
 const EVICTION_NOTICE_MS = 10_000;
 
 /**

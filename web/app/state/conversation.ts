@@ -17,8 +17,8 @@ export interface ConversationListener {
   onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
 }
 
-// After a reconnect, other members reconnect too. Within this time their return is not shown as a
-// join.
+// A server restart disconnects every member. Within this time after a reconnect, the return of a
+// member is not shown as a join.
 const REJOIN_WINDOW_MS = 60_000;
 
 /** One room: its messages, read state and members. */

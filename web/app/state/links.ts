@@ -14,10 +14,7 @@ const PAIRS: readonly (readonly [string, string])[] = [
   ['{', '}'],
 ];
 
-/**
- * Splits a text at its links: complete `http:` and `https:` URLs. The parts concatenate to the
- * text.
- */
+/** Splits a text at its `http:` and `https:` URLs. The parts concatenate to the text. */
 export function partsOf(text: string): Part[] {
   const parts: Part[] = [];
   let end = 0;
@@ -55,9 +52,8 @@ function count(text: string, character: string): number {
 }
 
 /**
- * Returns undefined for an invalid URL, and for one with credentials:
- * `https://bank.example@evil.example`
- * looks like an address of another host.
+ * Returns undefined for an invalid URL, and for one with credentials, which can disguise the host:
+ * `https://bank.example@evil.example`.
  */
 function hrefOf(link: string): string | undefined {
   if (!URL.canParse(link)) return undefined;

@@ -17,10 +17,7 @@ export async function setNotificationsEnabled(on: boolean): Promise<void> {
 /** The maximum length of a notification's body, in UTF-16 code units. */
 const MAX_BODY = 200;
 
-/**
- * Shows a notification unless the page has focus. The tag is per room, so several tabs show one
- * notification.
- */
+/** Shows a notification unless the page has focus. Tabs share it, because its tag is the room's. */
 export function notify(room: string, message: MessageEntry, open: () => void): void {
   if (!notificationsEnabled.value || document.hasFocus()) return;
   try {

@@ -7,7 +7,7 @@ import { loadStored, updateStored } from './storage.ts';
 export class ReadState {
   /** The number of unread messages. */
   readonly unread = signal(0);
-  /** The last message read before the room was opened; undefined if there was nothing unread. */
+  /** The last message read before the room was opened; undefined if nothing was unread. */
   readonly unreadAfter = signal<Place | undefined>(undefined);
   /** The number of messages that arrived while the log was scrolled up. */
   readonly newBelow = signal(0);
@@ -31,9 +31,7 @@ export class ReadState {
     this.#seen = loadStored().seen[room];
   }
 
-  /**
-   * Handles a join at `head`. In a room that is new to this browser, older messages are not unread.
-   */
+  /** Handles a join at `head`. On the first visit to a room, its history counts as read. */
   joined(head: Place): void {
     if (this.#seen?.epoch !== head.epoch) this.#seen = head;
     this.setHead(head);
@@ -51,10 +49,7 @@ export class ReadState {
     this.#update();
   }
 
-  /**
-   * Sets whether the room is on the screen. When it is opened, marks where the unread messages
-   * begin.
-   */
+  /** Sets whether the room is on the screen. Opening it marks where the unread messages begin. */
   setActive(active: boolean): void {
     this.active = active;
     if (active) this.unreadAfter.value = this.unread.value > 0 ? this.#seen : undefined;

@@ -15,8 +15,7 @@ export async function loadRequiredCredential(): Promise<void> {
 
 /**
  * Returns the credential for a new connection. A ticket of `/login` is valid for one connection,
- * and
- * the session resumes without it; a token is reused until it expires.
+ * and later ones resume the session. A token is reused.
  */
 export function takeCredential(): string {
   const taken = credential;

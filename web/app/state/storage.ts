@@ -24,9 +24,7 @@ export function loadStored(): Stored {
   };
 }
 
-/**
- * Updates the stored state. `change` receives the current state, with the changes of other tabs.
- */
+/** Updates the stored state. `change` receives the current state of all tabs. */
 export function updateStored(change: (stored: Stored) => Partial<Stored>): void {
   const stored = loadStored();
   write(getLocalStorage, KEY, { ...EMPTY, ...stored, ...change(stored) });
@@ -59,9 +57,8 @@ export function saveUnsent(room: string, unsent: Unsent): void {
   write(getSessionStorage, `${KEY} ${room}`, empty ? undefined : unsent);
 }
 
-// Accessing a store throws where the browser blocks it, and writing throws when it is full. Both
-// are
-// ignored: the chat works without storage.
+// Access throws if the browser blocks the storage, and writing throws if it is full. These errors
+// are ignored: the chat works without storage.
 const getLocalStorage = () => localStorage;
 const getSessionStorage = () => sessionStorage;
 

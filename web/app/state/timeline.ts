@@ -1,6 +1,6 @@
 import type { GapReason, Place } from '../../sdk/index.ts';
 
-/** A message. */
+/** A message of the log. */
 export interface MessageEntry {
   readonly kind: 'message';
   readonly key: string;
@@ -8,6 +8,7 @@ export interface MessageEntry {
   readonly seq: number;
   readonly id: string;
   readonly from: string;
+  /** When the message was stored, in milliseconds since the Unix epoch. */
   readonly at: number;
   readonly text: string;
 }
@@ -55,9 +56,8 @@ export const PAGE_SIZE = 100;
 
 /**
  * A window on a room's log. It shows the tail, which is the newest entries, until the reader
- * scrolls
- * back. Then it shows a separate view of older entries while the tail keeps growing. Both are
- * bounded, so a page may stay open indefinitely.
+ * scrolls back. Then it shows a separate view of older entries while the tail keeps growing. Both
+ * are bounded, so a page may stay open indefinitely.
  */
 export class Timeline {
   #tail: readonly Entry[] = [];
@@ -90,7 +90,7 @@ export class Timeline {
     return `_${++this.#keys}`;
   }
 
-  /** Appends the newest entries. @param scrolledBack keeps the entries that are shown. */
+  /** Appends the newest entries. @param scrolledBack whether to keep the entries on the screen. */
   add(entries: readonly Entry[], scrolledBack: boolean): void {
     const all = [...this.#tail, ...entries];
     if (scrolledBack && all.length > MAX_ENTRIES) this.#view ??= all.slice(0, MAX_ENTRIES);
@@ -120,8 +120,7 @@ export class Timeline {
   /**
    * Moves the view forward, using the entries of the tail.
    *
-   * @returns the place after which to request messages if there is a gap between the view and the
-   * tail.
+   * @returns the place after which to request messages, if the view and the tail do not meet.
    */
   showNewer(): Place | undefined {
     const end = this.#view && endOf(this.#view);

@@ -7,12 +7,12 @@ import { count, typingText, visibleName } from './format.ts';
 import { isLongPaste, PasteDialog } from './paste-dialog.tsx';
 import { narrow, touch } from './screen.ts';
 
-// The hint shows the remaining bytes below this many.
+// Bytes below the limit at which the hint starts to show the rest.
 const NEAR_LIMIT = 1_000;
 
 /**
- * The message form. Enter sends, Shift+Enter inserts a line break. On a touch screen Enter inserts
- * a line break.
+ * The message form. Enter sends a message, Shift+Enter inserts a line break. On a touch screen
+ * Enter inserts a line break too.
  */
 export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   const input = useRef<HTMLTextAreaElement>(null);

@@ -17,9 +17,7 @@ export function formatTimestamp(at: number): string {
   return timestampFormat.format(at);
 }
 
-/**
- * Formats a day relative to `now`: "Today", "Yesterday", or the date, with the year if it differs.
- */
+/** Formats a day as "Today", "Yesterday", or its date, with the year unless it is this year. */
 export function formatDay(at: number, now = Date.now()): string {
   const days = Math.round((midnight(now) - midnight(at)) / 86_400_000);
   if (days === 0) return 'Today';
@@ -61,10 +59,7 @@ export function typingText(names: readonly string[]): string {
   return `${formatNames(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
 }
 
-/**
- * Replaces the characters of a name that are invisible or change the direction of the text around
- * it.
- */
+/** Replaces invisible characters and bidi controls of a name, which could disguise it. */
 export function visibleName(name: string): string {
   return name.replace(/[\p{Cc}\p{Bidi_Control}\u200b\u2060\ufeff]/gu, '\ufffd');
 }

@@ -81,7 +81,7 @@ export class Log extends Component<Props> {
     const log = this.#log.current;
     if (!log || this.props.room.readState.atLatest) return undefined;
     const edge = log.getBoundingClientRect().top;
-    // A day separator moves when an earlier message of that day is loaded.
+    // A day separator is replaced when an earlier message of that day is loaded.
     const rows = log.querySelectorAll('.rows > :not(.day)');
     for (const row of rows) {
       const { bottom } = row.getBoundingClientRect();

@@ -36,9 +36,7 @@ export function NameField({ label, input, value = '', focus = false }: Props) {
   );
 }
 
-/**
- * Returns the name in the field. If it is invalid, reports that on the field and returns undefined.
- */
+/** Returns the name in the field. Reports an invalid name on the field and returns undefined. */
 export function validName(input: HTMLInputElement | null): string | undefined {
   const name = input?.value.trim() ?? '';
   const bytes = new TextEncoder().encode(name).byteLength;

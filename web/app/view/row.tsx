@@ -10,10 +10,7 @@ interface Props {
   readonly room: Conversation;
 }
 
-/**
- * One row of the log. Renders only when its content changes, because the rows around it change
- * often.
- */
+/** One row of the log. Renders only when its content changes: the rows around it change often. */
 export class LogRow extends Component<Props> {
   override shouldComponentUpdate({ row: next }: Props): boolean {
     const { row } = this.props;

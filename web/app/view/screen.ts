@@ -44,9 +44,8 @@ export function closePane(): void {
 }
 
 /**
- * Tracks the width of the screen and closes panes on Escape. Sets `--height` to the visual
- * viewport,
- * for browsers that do not resize the page when a soft keyboard opens.
+ * Tracks the width of the screen and closes panes on Escape. Sets `--height` to the height of the
+ * visual viewport, for browsers that do not resize the page when a soft keyboard opens.
  */
 export function watchScreen(): void {
   narrowQuery.addEventListener('change', ({ matches }) => {

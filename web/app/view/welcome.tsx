@@ -27,7 +27,7 @@ export function Welcome({ chat }: { chat: Chat }) {
   return (
     <main class="welcome">
       <Wordmark />
-      <h1>{required === 'nothing' ? 'Choose a name to start chatting' : 'Sign in'}</h1>
+      <h1>{required === 'nothing' ? 'Join the chat' : 'Sign in'}</h1>
       <form onSubmit={submit}>
         {required !== 'token' && <NameField label={nameLabel} input={nameInput} value={loadStored().name} focus />}
         {required !== 'nothing' && (
