@@ -1,9 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Entry, KEEP, type Missing, PAGE, type Said, Timeline } from '../../web/app/state/timeline.ts';
+import {
+  type Entry,
+  MAX_ENTRIES,
+  type MessageEntry,
+  type Missing,
+  PAGE_SIZE,
+  Timeline,
+} from '../../web/app/state/timeline.ts';
 
-const said = (seq: number, epoch = 'e'): Said => ({
-  kind: 'said',
+const message = (seq: number, epoch = 'e'): MessageEntry => ({
+  kind: 'message',
   key: `${epoch}:${seq}`,
   epoch,
   seq,
@@ -12,8 +19,8 @@ const said = (seq: number, epoch = 'e'): Said => ({
   at: seq,
   text: `${seq}`,
 });
-const range = (from: number, to: number): Said[] =>
-  Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => said(from + index));
+const range = (from: number, to: number): MessageEntry[] =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => message(from + index));
 
 const missing = (from: number, to: number): Missing => ({
   kind: 'missing',
@@ -21,69 +28,70 @@ const missing = (from: number, to: number): Missing => ({
   epoch: 'e',
   from,
   to,
-  why: 'slow',
+  reason: 'slow',
   lost: false,
 });
 
-/** What a server would answer that has the messages `first`…`head`. */
+/** Returns the history page of a server that has the messages `first` to `seq - 1`. */
 function pageBefore(seq: number, first: number) {
-  const from = Math.max(first, seq - PAGE);
+  const from = Math.max(first, seq - PAGE_SIZE);
   return { messages: range(from, seq - 1), more: from > first };
 }
+/** Returns the history page of a server that has the messages `first` to `head`. */
 function pageAfter(seq: number, first: number, head: number) {
   const from = Math.max(first, seq + 1);
-  const to = Math.min(head, from + PAGE - 1);
+  const to = Math.min(head, from + PAGE_SIZE - 1);
   return { messages: range(from, to), more: to < head };
 }
 
 const seqs = (entries: readonly Entry[]) =>
   entries.flatMap((entry) => {
-    if (entry.kind === 'said') return [entry.seq];
+    if (entry.kind === 'message') return [entry.seq];
     if (entry.kind !== 'missing') return [];
     return range(entry.from, entry.to).map(({ seq }) => seq);
   });
 
-describe('the window on a room’s log', () => {
-  test('whatever one does, it shows each message once and in order, without a hole, and is bounded', () => {
+describe('the timeline', () => {
+  test('shows each message once, in order and without gaps, and is bounded', () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant('said' as const), count: fc.integer({ min: 1, max: 150 }) }),
-      fc.record({ kind: fc.constant('skipped' as const), count: fc.integer({ min: 1, max: 500 }) }),
+      fc.record({ kind: fc.constant('messages' as const), count: fc.integer({ min: 1, max: 150 }) }),
+      fc.record({ kind: fc.constant('gap' as const), count: fc.integer({ min: 1, max: 500 }) }),
       fc.constantFrom({ kind: 'older' } as const, { kind: 'newer' } as const, { kind: 'latest' } as const),
-      fc.constantFrom({ kind: 'back' } as const, { kind: 'coming' } as const, { kind: 'fill' } as const),
+      fc.constantFrom({ kind: 'scroll back' } as const, { kind: 'presence' } as const, { kind: 'fill' } as const),
     );
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 900 }), fc.array(step, { maxLength: 60 }), (start, steps) => {
         const timeline = new Timeline();
-        let [head, held, last] = [start, false, start];
+        let [head, scrolledBack, last] = [start, false, start];
         timeline.addOlder(pageBefore(head + 1, 1));
         for (const { kind, ...rest } of steps) {
           const count = 'count' in rest ? rest.count : 0;
-          if (kind === 'said') timeline.add(range(head + 1, head + count), held);
-          if (kind === 'skipped') timeline.add([missing(head + 1, head + count)], held);
+          if (kind === 'messages') timeline.add(range(head + 1, head + count), scrolledBack);
+          if (kind === 'gap') timeline.add([missing(head + 1, head + count)], scrolledBack);
           head += count;
-          if (kind === 'said') last = head;
+          if (kind === 'messages') last = head;
           if (kind === 'older' && timeline.before) timeline.addOlder(pageBefore(timeline.before.seq, 1));
           if (kind === 'newer' && timeline.detached) {
             const place = timeline.showNewer();
             if (place) timeline.addNewer(pageAfter(place.seq, 1, last));
           }
           if (kind === 'latest') timeline.showLatest();
-          if (kind === 'latest' || kind === 'back') held = kind === 'back';
-          if (kind === 'coming') timeline.mergeComing(['bob'], [], held);
+          if (kind === 'latest' || kind === 'scroll back') scrolledBack = kind === 'scroll back';
+          if (kind === 'presence') timeline.addPresence(['bob'], [], scrolledBack);
           const gap = timeline.entries.find((entry) => entry.kind === 'missing');
           if (kind === 'fill' && gap) timeline.fill(gap, pageAfter(gap.from - 1, 1, last));
 
-          const shown = seqs(timeline.entries);
-          expect(timeline.entries.length).toBeLessThanOrEqual(KEEP);
-          expect(shown.every((seq, at) => at === 0 || seq === (shown[at - 1] as number) + 1)).toBe(true);
-          if (!timeline.detached) expect(shown.at(-1) ?? head).toBe(head);
+          const visible = seqs(timeline.entries);
+          expect(timeline.entries.length).toBeLessThanOrEqual(MAX_ENTRIES);
+          expect(visible.every((seq, at) => at === 0 || seq === (visible[at - 1] as number) + 1)).toBe(true);
+          if (!timeline.detached) expect(visible.at(-1) ?? head).toBe(head);
         }
       }),
       { numRuns: 1000 },
     );
   });
 
-  test('paging back comes to the first message, and paging on to the newest', () => {
+  test('reaches the first message by paging back, and the newest by paging forward', () => {
     const timeline = new Timeline();
     timeline.addOlder(pageBefore(10_001, 1));
     let pages = 0;
@@ -99,65 +107,65 @@ describe('the window on a room’s log', () => {
     expect(seqs(timeline.entries).at(-1)).toBe(10_000);
   });
 
-  test('it knows where the server’s log begins', () => {
+  test('stops paging back at the start of the server’s log', () => {
     const timeline = new Timeline();
     timeline.addOlder(pageBefore(101, 41));
     expect(timeline.before).toBeUndefined();
     expect(seqs(timeline.entries)).toEqual(range(41, 100).map(({ seq }) => seq));
   });
 
-  test('what is read is not pushed out by what comes, and is found again after it', () => {
+  test('keeps its entries when new messages arrive while scrolled back', () => {
     const timeline = new Timeline();
-    timeline.add(range(1, KEEP), false);
-    timeline.add(range(KEEP + 1, KEEP + 500), true);
+    timeline.add(range(1, MAX_ENTRIES), false);
+    timeline.add(range(MAX_ENTRIES + 1, MAX_ENTRIES + 500), true);
     expect(timeline.detached).toBe(true);
     expect(seqs(timeline.entries)[0]).toBe(1);
     timeline.showLatest();
     expect(seqs(timeline.entries)[0]).toBe(501);
   });
 
-  test('a gap is filled by what the server has of it, and the rest is told', () => {
+  test('fills a gap with the messages that the server has, and marks the rest as lost', () => {
     const timeline = new Timeline();
     const gap = missing(11, 40);
     timeline.add([...range(1, 10), gap, ...range(41, 50)], false);
     timeline.fill(gap, { messages: range(21, 30), more: true });
-    const told = timeline.entries.filter((entry) => entry.kind === 'missing');
-    expect(told.map(({ from, to, lost }) => [from, to, lost])).toEqual([
+    const gaps = timeline.entries.filter((entry) => entry.kind === 'missing');
+    expect(gaps.map(({ from, to, lost }) => [from, to, lost])).toEqual([
       [11, 20, true],
       [31, 40, false],
     ]);
-    timeline.fill(told[1] as Missing, { messages: [], more: false });
+    timeline.fill(gaps[1] as Missing, { messages: [], more: false });
     expect(seqs(timeline.entries)).toEqual(range(1, 50).map(({ seq }) => seq));
     expect(timeline.entries.filter((entry) => entry.kind === 'missing' && !entry.lost)).toEqual([]);
   });
 
-  test('who came and went between two messages is one entry, and nobody is in it who did both', () => {
+  test('merges presence changes between two messages, and drops a user who joined and left', () => {
     const timeline = new Timeline();
-    timeline.mergeComing(['bob', 'carol'], [], false);
-    timeline.mergeComing(['dave'], ['bob', 'eve'], false);
+    timeline.addPresence(['bob', 'carol'], [], false);
+    timeline.addPresence(['dave'], ['bob', 'eve'], false);
     expect(timeline.entries).toMatchObject([{ joined: ['carol', 'dave'], left: ['eve'] }]);
-    timeline.mergeComing(['eve'], ['carol', 'dave'], false);
+    timeline.addPresence(['eve'], ['carol', 'dave'], false);
     expect(timeline.entries).toEqual([]);
     timeline.add(range(1, 1), false);
-    timeline.mergeComing(['bob'], [], false);
+    timeline.addPresence(['bob'], [], false);
     timeline.add(range(2, 2), false);
-    timeline.mergeComing([], ['bob'], false);
-    expect(timeline.entries.map(({ kind }) => kind)).toEqual(['said', 'coming', 'said', 'coming']);
+    timeline.addPresence([], ['bob'], false);
+    expect(timeline.entries.map(({ kind }) => kind)).toEqual(['message', 'presence', 'message', 'presence']);
   });
 
-  test('another life of the log does not mix with the one before', () => {
+  test('does not mix messages of two epochs', () => {
     const timeline = new Timeline();
-    timeline.add([...range(1, 5), said(1, 'f'), said(2, 'f')], false);
+    timeline.add([...range(1, 5), message(1, 'f'), message(2, 'f')], false);
     expect(timeline.before).toBeUndefined();
-    timeline.addOlder({ messages: [said(1, 'f')], more: false });
+    timeline.addOlder({ messages: [message(1, 'f')], more: false });
     expect(timeline.entries.map(({ key }) => key)).toEqual(['e:1', 'e:2', 'e:3', 'e:4', 'e:5', 'f:1', 'f:2']);
   });
 
-  test('where one life of the log began says nothing of the next', () => {
+  test('does not apply the start of one epoch to the next', () => {
     const timeline = new Timeline();
     timeline.addOlder(pageBefore(101, 41));
     timeline.add(
-      Array.from({ length: KEEP }, (_, index) => said(21 + index, 'f')),
+      Array.from({ length: MAX_ENTRIES }, (_, index) => message(21 + index, 'f')),
       false,
     );
     expect(timeline.before).toEqual({ epoch: 'f', seq: 21 });

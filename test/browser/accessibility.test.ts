@@ -2,51 +2,53 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
-import { chatter, shows, stands, useChat } from './page.ts';
+import { sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-interface Finding {
+interface Violation {
   readonly id: string;
   readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
 }
 
-/** What axe-core finds wrong with a page as it is. */
-async function findings(page: Page): Promise<string[]> {
+/** Returns the violations that axe-core finds in the current state of a page. */
+async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe);
-  const found = await page.evaluate<Finding[]>('axe.run().then(({ violations }) => violations)');
-  return found.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
+  const results = await page.evaluate<Violation[]>('axe.run().then(({ violations }) => violations)');
+  return results.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+  );
 }
 
-test('who wants no motion sees none', async () => {
-  const page = await chat.tab({ reducedMotion: 'reduce' });
-  await page.routeWebSocket(/\/ws/, () => {}); // it connects for ever
+test('respects prefers-reduced-motion', async () => {
+  const page = await chat.newPage({ reducedMotion: 'reduce' });
+  await page.routeWebSocket(/\/ws/, () => {}); // never completes the handshake
   await page.goto(chat.server().url);
-  await page.getByLabel('What should others call you?').fill('ada');
+  await page.getByLabel('Display name').fill('ada');
   await page.keyboard.press('Enter');
-  await stands(page, 'Connecting…');
+  await waitForStatus(page, 'Connecting…');
   expect(await page.evaluate('document.getAnimations().length')).toBe(0);
   await page.emulateMedia({ reducedMotion: 'no-preference' });
   expect(await page.evaluate('document.getAnimations().length')).toBe(1);
 });
 
-test('on a phone one can leave the last room, and join another', async () => {
-  const page = await chat.person('eve', { room: 'last', ...phone });
-  await page.getByRole('button', { name: /here$/ }).click();
+test('leaves the last room on a phone, and joins another', async () => {
+  const page = await chat.openAs('eve', { room: 'last', ...phone });
+  await page.getByRole('button', { name: /online$/ }).click();
   await page.getByRole('button', { name: 'Leave' }).click();
   await page.getByRole('button', { name: 'Close' }).waitFor({ state: 'detached' });
-  await page.getByText('You are in no room').waitFor();
+  await page.getByText('You have not joined any rooms').waitFor();
   await page.getByRole('button', { name: 'Rooms' }).click();
   await page.getByLabel('Join a room').fill('another');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'another' }).waitFor();
 });
 
-test('on a phone whose keyboard is open one still sees what one types, and what was said last', async () => {
-  const page = await chat.person('eve', { room: 'keyboard', ...phone });
-  await chatter(chat.program('bob', 'keyboard'), 'line', 40);
-  await shows(page, 'line 39');
+test('keeps the composer and the last message visible when a phone’s keyboard opens', async () => {
+  const page = await chat.openAs('eve', { room: 'keyboard', ...phone });
+  await sendLines(chat.bot('bob', 'keyboard'), 'line', 40);
+  await waitForMessage(page, 'line 39');
   await page.setViewportSize({ width: 390, height: 330 });
   await expect
     .poll(() => page.locator('#input').evaluate((input) => innerHeight - input.getBoundingClientRect().bottom))
@@ -69,74 +71,74 @@ describe.each([
   ['dark, on a desktop', { ...desktop, colorScheme: 'dark' }],
   ['light, on a phone', { ...phone, colorScheme: 'light' }],
   ['dark, on a phone', { ...phone, colorScheme: 'dark' }],
-] satisfies [string, BrowserContextOptions][])('axe-core finds nothing: %s', (name, options) => {
-  test('on the first visit, in an empty room, in a conversation and with each pane open', async () => {
-    const page = await chat.tab(options);
+] satisfies [string, BrowserContextOptions][])('accessibility: %s', (name, options) => {
+  test('has no violations on the welcome page, in an empty room, in a conversation and with each pane open', async () => {
+    const page = await chat.newPage(options);
     await page.goto(`${chat.server().url}/#/${encodeURIComponent(name)}`);
-    await page.getByLabel('What should others call you?').waitFor();
-    expect(await findings(page)).toEqual([]);
-    await page.getByLabel('What should others call you?').fill('ada');
+    await page.getByLabel('Display name').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.getByLabel('Display name').fill('ada');
     await page.keyboard.press('Enter');
-    await stands(page, 'Live');
-    expect(await findings(page)).toEqual([]);
+    await waitForStatus(page, 'Live');
+    expect(await violations(page)).toEqual([]);
 
-    const bob = chat.program('bob', name);
-    await chatter(bob, 'line', 20);
+    const bob = chat.bot('bob', name);
+    await sendLines(bob, 'line', 20);
     await bob.send({ text: 'see https://example.com and שלום' });
     await page.locator('#input').fill('mine');
     await page.getByRole('button', { name: 'Send' }).click();
-    await shows(page, 'mine');
-    await page.getByRole('button', { name: /here$/ }).click();
+    await waitForMessage(page, 'mine');
+    await page.getByRole('button', { name: /online$/ }).click();
     await page.locator('#people').waitFor();
-    expect(await findings(page)).toEqual([]);
+    expect(await violations(page)).toEqual([]);
     await page.getByRole('button', { name: 'Close' }).click();
-    const rooms = page.getByRole('button', { name: /^Rooms/ });
-    if (await rooms.isVisible()) {
-      await rooms.click();
-      expect(await findings(page)).toEqual([]);
+    const roomsButton = page.getByRole('button', { name: /^Rooms/ });
+    if (await roomsButton.isVisible()) {
+      await roomsButton.click();
+      expect(await violations(page)).toEqual([]);
       await page.keyboard.press('Escape');
-      await expect.poll(() => rooms.evaluate((button) => button === document.activeElement)).toBe(true);
+      await expect.poll(() => roomsButton.evaluate((button) => button === document.activeElement)).toBe(true);
     }
     await page.locator('.log').evaluate((log) => log.scrollTo(0, 0));
     await bob.send({ text: 'one more' });
     await page.getByRole('button', { name: '1 new message' }).waitFor();
-    expect(await findings(page)).toEqual([]);
+    expect(await violations(page)).toEqual([]);
   });
 
-  test('while the connection is lost, offline and refused, and in what is asked', async () => {
-    const page = await chat.tab(options);
-    let close = 0;
-    let cut = () => {};
+  test('has no violations while reconnecting, offline and refused, and in a dialog', async () => {
+    const page = await chat.newPage(options);
+    let closeCode = 0;
+    let disconnect = () => {};
     await page.routeWebSocket(/\/ws/, (socket) => {
-      if (close > 0) socket.close({ code: close, reason: 'not now' });
+      if (closeCode > 0) socket.close({ code: closeCode, reason: 'not now' });
       else {
         socket.connectToServer();
-        cut = () => socket.close({ code: 1001 });
+        disconnect = () => socket.close({ code: 1001 });
       }
     });
     await page.goto(`${chat.server().url}/#/${encodeURIComponent(name)}`);
-    await page.getByLabel('What should others call you?').fill('ada');
+    await page.getByLabel('Display name').fill('ada');
     await page.keyboard.press('Enter');
-    await stands(page, 'Live');
-    close = 1013;
-    cut();
-    await stands(page, /Reconnecting in/);
+    await waitForStatus(page, 'Live');
+    closeCode = 1013;
+    disconnect();
+    await waitForStatus(page, /Reconnecting in/);
     await page.locator('#input').fill('waits');
     await page.getByRole('button', { name: 'Send' }).click();
-    await page.locator('.unsent').getByText('Waiting').waitFor();
-    expect(await findings(page)).toEqual([]);
-    const people = page.getByRole('button', { name: /here$/ });
-    if (!(await page.getByRole('button', { name: 'Leave' }).isVisible())) await people.click();
+    await page.locator('.unsent').getByText('Waiting to send').waitFor();
+    expect(await violations(page)).toEqual([]);
+    const peopleButton = page.getByRole('button', { name: /online$/ });
+    if (!(await page.getByRole('button', { name: 'Leave' }).isVisible())) await peopleButton.click();
     await page.getByRole('button', { name: 'Leave' }).click();
     await page.getByRole('dialog', { name: 'Leave' }).waitFor();
-    expect(await findings(page)).toEqual([]);
+    expect(await violations(page)).toEqual([]);
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.context().setOffline(true);
-    await stands(page, /^Offline/);
-    expect(await findings(page)).toEqual([]);
-    close = 4500;
+    await waitForStatus(page, /^Offline/);
+    expect(await violations(page)).toEqual([]);
+    closeCode = 4500;
     await page.context().setOffline(false);
-    await stands(page, /^Refused/);
-    expect(await findings(page)).toEqual([]);
+    await waitForStatus(page, /^Disconnected/);
+    expect(await violations(page)).toEqual([]);
   });
 });

@@ -2,62 +2,65 @@ import type { Page } from 'playwright-core';
 import type { Room } from 'pumphouse/client';
 import type { Text } from './page.ts';
 
-/** What a page in a busy room came to. */
-export interface Busy {
-  /** Milliseconds of each task over 50, once the page had got going. */
+/** Measurements of a page in a busy room. */
+export interface BusyRoom {
+  /** The duration of each task over 50 ms after the warm-up, in milliseconds. */
   readonly longTasks: readonly number[];
-  /** MiB of JavaScript's heap after a collection, and DOM nodes, at equal intervals. */
+  /** The size of the JavaScript heap after each garbage collection, in MiB, at equal intervals. */
   readonly heaps: readonly number[];
+  /** The number of DOM nodes, at equal intervals. */
   readonly nodes: readonly number[];
   readonly sent: number;
 }
 
-const EVERY_MS = 100;
-const SETTLING_MS = 3_000;
+const SEND_INTERVAL_MS = 100;
+const WARM_UP_MS = 3_000;
 
 /**
- * Looks at a page while five authors say `perMinute` messages of different lengths in its room.
+ * Measures a page while a client sends messages of different lengths to its room.
  *
- * @param looks how often its memory is looked at.
+ * @param perMinute the number of messages sent per minute.
+ * @param ms the duration, in milliseconds.
+ * @param samples the number of memory measurements.
  */
-export async function busy(
+export async function measureBusyRoom(
   page: Page,
   room: Room<Text, unknown>,
   perMinute: number,
   ms: number,
-  looks: number,
-): Promise<Busy> {
+  samples: number,
+): Promise<BusyRoom> {
   const devtools = await page.context().newCDPSession(page);
   await devtools.send('Performance.enable');
   const measure = async () => {
     await devtools.send('HeapProfiler.collectGarbage');
     const { metrics } = await devtools.send('Performance.getMetrics');
-    const of = (name: string) => metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
-    return { heap: of('JSHeapUsedSize') / 2 ** 20, nodes: of('Nodes') };
+    const metric = (name: string) => metrics.find((each) => each.name === name)?.value ?? Number.NaN;
+    return { heap: metric('JSHeapUsedSize') / 2 ** 20, nodes: metric('Nodes') };
   };
   await page.evaluate(`window.tasks = []; new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) tasks.push(Math.round(duration));
   }).observe({ type: 'longtask' })`);
 
   let sent = 0;
-  const speaking = setInterval(() => {
-    for (let due = (perMinute / 60_000) * EVERY_MS; due > Math.random(); due--) {
-      const words = 'the pump in the east hall is steady '.repeat(1 + (sent % 4));
-      void room.send({ text: `${sent++}: ${words}` });
+  const sending = setInterval(() => {
+    for (let due = (perMinute / 60_000) * SEND_INTERVAL_MS; due > Math.random(); due--) {
+      const text = 'the pump in the east hall is steady '.repeat(1 + (sent % 4));
+      void room.send({ text: `${sent++}: ${text}` });
     }
-  }, EVERY_MS);
+  }, SEND_INTERVAL_MS);
   const wait = (time: number) => new Promise((resolve) => setTimeout(resolve, time));
-  await wait(SETTLING_MS);
-  const measured = [await measure()];
+  await wait(WARM_UP_MS);
+  const memory = [await measure()];
   const longTasks: number[] = [];
-  for (let look = 0; look < looks; look++) {
-    // A collection of garbage that was asked for is a task of its own.
+  for (let sample = 0; sample < samples; sample++) {
+    // The requested garbage collection is a long task too. Excludes it.
     await wait(200);
     await page.evaluate('tasks.length = 0');
-    await wait(ms / looks);
+    await wait(ms / samples);
     longTasks.push(...(await page.evaluate<number[]>('tasks')));
-    measured.push(await measure());
+    memory.push(await measure());
   }
-  clearInterval(speaking);
-  return { longTasks, heaps: measured.map(({ heap }) => heap), nodes: measured.map(({ nodes }) => nodes), sent };
+  clearInterval(sending);
+  return { longTasks, heaps: memory.map(({ heap }) => heap), nodes: memory.map(({ nodes }) => nodes), sent };
 }

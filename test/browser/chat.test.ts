@@ -2,76 +2,87 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startServer } from '../server.ts';
-import { chatter, draft, enter, fromBottom, notes, said, say, shows, stands, useChat } from './page.ts';
+import {
+  distanceFromEnd,
+  draft,
+  messageTexts,
+  noteTexts,
+  send,
+  sendLines,
+  signInAs,
+  useChat,
+  waitForMessage,
+  waitForStatus,
+} from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
 
-/** A room of each test's own. */
 let rooms = 0;
-const room = () => `room ${++rooms}`;
+/** Returns the name of a room that no other test uses. */
+const newRoom = () => `room ${++rooms}`;
 
-describe('coming in', () => {
-  test('the first visit asks for a name, and the next ones know it', async () => {
-    const page = await chat.tab();
+describe('joining', () => {
+  test('asks for a name on the first visit, and remembers it', async () => {
+    const page = await chat.newPage();
     await page.goto(chat.server().url);
-    await enter(page, 'ada');
+    await signInAs(page, 'ada');
     await page.getByRole('heading', { name: 'lobby' }).waitFor();
     expect(page.url()).toBe(`${chat.server().url}/#/lobby`);
     await page.reload();
-    await stands(page, 'Live');
-    expect(await page.locator('.who').textContent()).toContain('ada');
+    await waitForStatus(page, 'Live');
+    expect(await page.locator('.profile-name').textContent()).toContain('ada');
   });
 
-  test('a name that is none is not taken', async () => {
-    const page = await chat.tab();
+  test('rejects an invalid name', async () => {
+    const page = await chat.newPage();
     await page.goto(chat.server().url);
-    const field = page.getByLabel('What should others call you?');
+    const field = page.getByLabel('Display name');
     for (const name of ['   ', 'é'.repeat(33)]) {
       await field.fill(name);
       await page.keyboard.press('Enter');
       expect(await field.evaluate((input: HTMLInputElement) => input.validity.valid)).toBe(false);
     }
-    await enter(page, 'é'.repeat(32));
+    await signInAs(page, 'é'.repeat(32));
   });
 
-  test('another name counts at once, and others see who is who', async () => {
-    const name = room();
-    const ada = await chat.person('ada', { room: name });
-    const bob = await chat.person('bob', { room: name });
-    await say(ada, 'as ada');
+  test('renames the user at once, for new messages', async () => {
+    const name = newRoom();
+    const ada = await chat.openAs('ada', { room: name });
+    const bob = await chat.openAs('bob', { room: name });
+    await send(ada, 'from ada');
     await ada.getByRole('button', { name: 'Rename' }).click();
-    await ada.getByLabel('Your name').fill('Ada Lovelace');
+    await ada.getByLabel('Display name').fill('Ada Lovelace');
     await ada.keyboard.press('Enter');
-    await ada.locator('.who').getByText('Ada Lovelace').waitFor();
-    await stands(ada, 'Live');
-    await say(ada, 'under another name');
-    await shows(bob, 'under another name');
+    await ada.locator('.profile-name').getByText('Ada Lovelace').waitFor();
+    await waitForStatus(ada, 'Live');
+    await send(ada, 'after renaming');
+    await waitForMessage(bob, 'after renaming');
     expect(await bob.locator('.author').allTextContents()).toEqual(['ada', 'Ada Lovelace']);
-    expect(await said(ada)).toEqual(['as ada', 'under another name']);
+    expect(await messageTexts(ada)).toEqual(['from ada', 'after renaming']);
   });
 });
 
-describe('saying something', () => {
-  test('it is there at once, and once, as it was typed', async () => {
-    const name = room();
-    const [ada, bob] = await Promise.all([chat.person('ada', { room: name }), chat.person('bob', { room: name })]);
-    await ada.getByText('Nothing said here yet').waitFor();
-    await say(ada, '  two\n\n  lines  \n');
-    await shows(bob, '  two\n\n  lines');
-    await say(bob, 'yes');
-    await shows(ada, 'yes');
+describe('sending', () => {
+  test('shows a message once, as typed', async () => {
+    const name = newRoom();
+    const [ada, bob] = await Promise.all([chat.openAs('ada', { room: name }), chat.openAs('bob', { room: name })]);
+    await ada.getByText('No messages yet').waitFor();
+    await send(ada, '  two\n\n  lines  \n');
+    await waitForMessage(bob, '  two\n\n  lines');
+    await send(bob, 'yes');
+    await waitForMessage(ada, 'yes');
     for (const page of [ada, bob]) {
-      expect(await said(page)).toEqual(['  two\n\n  lines', 'yes']);
+      expect(await messageTexts(page)).toEqual(['  two\n\n  lines', 'yes']);
       expect(await page.locator('.unsent').count()).toBe(0);
     }
     expect(await ada.locator('.own .tick').count()).toBe(1);
   });
 
-  test('hostile text is text: markup, control characters, turned directions, endless words', async () => {
-    const name = room();
+  test('renders hostile text as text: markup, control characters, bidi overrides, long words', async () => {
+    const name = newRoom();
     const [ada, bob] = await Promise.all([
-      chat.person('ada\u202E', { room: name }),
-      chat.person('bob', { room: name }),
+      chat.openAs('ada\u202E', { room: name }),
+      chat.openAs('bob', { room: name }),
     ]);
     const texts = [
       '<img src=x onerror="document.title=1"><script>alert(1)</script> &amp; {{x}}',
@@ -81,10 +92,10 @@ describe('saying something', () => {
       'w'.repeat(1_000),
       `a${'\u0301'.repeat(200)}`,
     ];
-    for (const text of texts) await say(ada, text);
-    await shows(bob, texts.at(-1) as string);
-    // A null character cannot be typed: a browser drops it from a field or not, but shows the same to all.
-    expect((await said(bob)).map((text) => text.replaceAll('\u0000', ''))).toEqual(
+    for (const text of texts) await send(ada, text);
+    await waitForMessage(bob, texts.at(-1) as string);
+    // Ignores null characters: some browsers remove them from a field.
+    expect((await messageTexts(bob)).map((text) => text.replaceAll('\u0000', ''))).toEqual(
       texts.map((text) => text.replaceAll('\u0000', '')),
     );
     expect(await bob.locator('.text a').count()).toBe(0);
@@ -94,24 +105,27 @@ describe('saying something', () => {
     expect(await log.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
   });
 
-  test('emoji and right-to-left scripts arrive whole, each in its own direction', async () => {
-    const name = room();
-    const [ada, bob] = await Promise.all([chat.person('אדה', { room: name }), chat.person('bob 👩‍🚒', { room: name })]);
+  test('shows emoji and right-to-left scripts unchanged, each text in its own direction', async () => {
+    const name = newRoom();
+    const [ada, bob] = await Promise.all([chat.openAs('אדה', { room: name }), chat.openAs('bob 👩‍🚒', { room: name })]);
     const texts = ['👩‍👩‍👧‍👦 🏳️‍🌈 👋🏽', 'שלום, world!', 'مرحبا بكم في القناة', 'hello, שלום'];
-    for (const text of texts) await say(ada, text);
-    await shows(bob, texts[3] as string);
-    expect(await said(bob)).toEqual(texts);
+    for (const text of texts) await send(ada, text);
+    await waitForMessage(bob, texts[3] as string);
+    expect(await messageTexts(bob)).toEqual(texts);
     const directions = await bob
       .locator('.text')
       .evaluateAll((all) => all.map((text) => getComputedStyle(text).direction));
     expect(directions).toEqual(['ltr', 'rtl', 'rtl', 'ltr']);
-    expect(await ada.locator('.who bdi').textContent()).toBe('אדה');
+    expect(await ada.locator('.profile-name bdi').textContent()).toBe('אדה');
   });
 
-  test('an address of the web is a link, and nothing else is', async () => {
-    const name = room();
-    const [ada, bob] = await Promise.all([chat.person('ada', { room: name }), chat.person('bob', { room: name })]);
-    await say(ada, 'see (https://example.com/a_(b)), ftp://example.com, https://user@example.com and www.example.com.');
+  test('links http(s) URLs only', async () => {
+    const name = newRoom();
+    const [ada, bob] = await Promise.all([chat.openAs('ada', { room: name }), chat.openAs('bob', { room: name })]);
+    await send(
+      ada,
+      'see (https://example.com/a_(b)), ftp://example.com, https://user@example.com and www.example.com.',
+    );
     const link = bob.locator('.text a');
     await link.waitFor();
     expect(await link.count()).toBe(1);
@@ -119,12 +133,12 @@ describe('saying something', () => {
     expect(await link.getAttribute('rel')).toBe('noopener noreferrer nofollow');
   });
 
-  test('a long message is folded until someone wants to read it', async () => {
-    const name = room();
-    const [ada, bob] = await Promise.all([chat.person('ada', { room: name }), chat.person('bob', { room: name })]);
+  test('collapses a long message until it is expanded', async () => {
+    const name = newRoom();
+    const [ada, bob] = await Promise.all([chat.openAs('ada', { room: name }), chat.openAs('bob', { room: name })]);
     const long = Array.from({ length: 100 }, (_, line) => `line ${line}`).join('\n');
-    await say(ada, long);
-    const fold = bob.getByRole('button', { name: 'Show all' });
+    await send(ada, long);
+    const fold = bob.getByRole('button', { name: 'Show more' });
     await fold.waitFor();
     expect(await bob.locator('.text').textContent()).toMatch(/line 15…$/);
     await fold.click();
@@ -133,29 +147,29 @@ describe('saying something', () => {
     await fold.waitFor();
   });
 
-  test('what is too long is told before it is sent, and stays', async () => {
-    const page = await chat.person('ada', { room: room() });
+  test('does not send a message over the limit, and keeps the draft', async () => {
+    const page = await chat.openAs('ada', { room: newRoom() });
     const long = 'é'.repeat(8_300);
     await page.locator('#input').fill(long);
-    await page.getByText(/\d+ bytes too long to send/).waitFor();
+    await page.getByText(/\d+ bytes over the limit/).waitFor();
     await page.keyboard.press('Enter');
     expect(await draft(page)).toBe(long);
     await page.locator('#input').fill('é'.repeat(8_000));
     await page.getByText(/\d+ bytes left/).waitFor();
     await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Show all' }).waitFor();
+    await page.getByRole('button', { name: 'Show more' }).waitFor();
     expect(await draft(page)).toBe('');
   });
 
-  test('a paste of many lines asks first, and one of few does not', async () => {
-    const page = await chat.person('ada', { room: room() });
+  test('asks before pasting many lines', async () => {
+    const page = await chat.openAs('ada', { room: newRoom() });
     const paste = (text: string) =>
       page.locator('#input').evaluate((input: HTMLTextAreaElement, pasted) => {
         const clipboardData = new DataTransfer();
         clipboardData.setData('text/plain', pasted);
         return input.dispatchEvent(new ClipboardEvent('paste', { clipboardData, cancelable: true, bubbles: true }));
       }, text);
-    expect(await paste('two\nlines')).toBe(true); // the browser goes on with it
+    expect(await paste('two\nlines')).toBe(true); // the default action is not prevented
     const many = Array.from({ length: 40 }, (_, line) => `line ${line}`).join('\r\n');
     await page.locator('#input').fill('before ');
     expect(await paste(many)).toBe(false);
@@ -169,8 +183,8 @@ describe('saying something', () => {
 });
 
 describe('the keyboard', () => {
-  test('Enter sends, Shift and Enter begin a line, and an Enter that picks a word of an input method does neither', async () => {
-    const page = await chat.person('ada', { room: room() });
+  test('sends on Enter, inserts a line break on Shift+Enter, and ignores an Enter that ends a composition', async () => {
+    const page = await chat.openAs('ada', { room: newRoom() });
     expect(await page.evaluate('document.activeElement.id')).toBe('input');
     await page.keyboard.press('Enter');
     await page.keyboard.type('one');
@@ -183,21 +197,21 @@ describe('the keyboard', () => {
     }
     expect(await draft(page)).toBe('one\ntwo');
     await page.keyboard.press('Enter');
-    await shows(page, 'one\ntwo');
-    expect(await said(page)).toEqual(['one\ntwo']);
+    await waitForMessage(page, 'one\ntwo');
+    expect(await messageTexts(page)).toEqual(['one\ntwo']);
   });
 
-  test('arrow-up changes nothing that was said', async () => {
-    const page = await chat.person('ada', { room: room() });
-    await say(page, 'said is said');
-    await shows(page, 'said is said');
+  test('does not edit a sent message on arrow-up', async () => {
+    const page = await chat.openAs('ada', { room: newRoom() });
+    await send(page, 'already sent');
+    await waitForMessage(page, 'already sent');
     await page.keyboard.press('ArrowUp');
     expect(await draft(page)).toBe('');
   });
 
-  test('on a touch screen Enter begins a line, and the button sends', async () => {
-    const page = await chat.person('eve', {
-      room: room(),
+  test('inserts a line break on Enter on a touch screen, and sends with the button', async () => {
+    const page = await chat.openAs('eve', {
+      room: newRoom(),
       hasTouch: true,
       isMobile: true,
       viewport: { width: 390, height: 760 },
@@ -208,12 +222,12 @@ describe('the keyboard', () => {
     await page.keyboard.type('two');
     expect(await draft(page)).toBe('one\ntwo');
     await page.getByRole('button', { name: 'Send' }).tap();
-    await shows(page, 'one\ntwo');
+    await waitForMessage(page, 'one\ntwo');
     expect(await page.evaluate('document.activeElement.id')).toBe('input');
   });
 
-  test('all is reached in the order in which it stands', async () => {
-    const page = await chat.person('ada', { room: room() });
+  test('moves the focus in visual order', async () => {
+    const page = await chat.openAs('ada', { room: newRoom() });
     const name =
       '(e => e.labels?.[0]?.textContent || e.getAttribute("aria-label") || e.textContent)(document.activeElement)';
     await page.locator('nav a').focus();
@@ -227,10 +241,10 @@ describe('the keyboard', () => {
       'Join a room',
       'Join',
       'Rename',
-      'Notify me when I look elsewhere',
+      'Notify me about new messages',
       'Copy link',
       'Leave',
-      '1 person here',
+      '1 person online',
       'Conversation in room',
       'Message',
       'Send',
@@ -239,22 +253,22 @@ describe('the keyboard', () => {
 });
 
 describe('rooms', () => {
-  test('one joins by name or by link, sees what is unread elsewhere, and leaves', async () => {
-    const [first, second] = [room(), room()];
-    const ada = await chat.person('ada', { room: first });
-    const bob = await chat.person('bob', { room: first });
+  test('are joined by name or link, show unread counts, and can be left', async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const ada = await chat.openAs('ada', { room: first });
+    const bob = await chat.openAs('bob', { room: first });
     await ada.getByLabel('Join a room').fill(`#${second}`);
     await ada.keyboard.press('Enter');
     await ada.getByRole('heading', { name: second }).waitFor();
     expect(decodeURIComponent(ada.url())).toContain(`#/${second}`);
 
-    await say(bob, 'one');
-    await say(bob, 'two');
+    await send(bob, 'one');
+    await send(bob, 'two');
     const link = ada.getByRole('link', { name: `${first} 2 unread` });
     await link.waitFor();
     expect(await ada.title()).toBe(`(2) ${second} · Pumphouse`);
     await link.click();
-    await shows(ada, 'two');
+    await waitForMessage(ada, 'two');
     expect(await ada.locator('.unread-line').count()).toBe(1);
     await ada.getByRole('link', { name: first, exact: true }).waitFor();
 
@@ -263,29 +277,29 @@ describe('rooms', () => {
     await ada.getByRole('button', { name: 'Leave' }).click();
     await ada.getByRole('heading', { name: second }).waitFor();
     await ada.getByRole('button', { name: 'Leave' }).click();
-    await ada.getByText('You are in no room').waitFor();
+    await ada.getByText('You have not joined any rooms').waitFor();
     await bob.locator('.rows').getByText('ada left').waitFor();
   });
 
-  test('what was read before is read, also after a reload; what came meanwhile is not', async () => {
-    const name = room();
-    const ada = await chat.person('ada', { room: name });
-    const bob = chat.program('bob', name);
-    await chatter(bob, 'early', 3);
-    await shows(ada, 'early 2');
+  test('remember what was read, and mark what arrived while away as new', async () => {
+    const name = newRoom();
+    const ada = await chat.openAs('ada', { room: name });
+    const bob = chat.bot('bob', name);
+    await sendLines(bob, 'early', 3);
+    await waitForMessage(ada, 'early 2');
     await ada.waitForFunction(`JSON.parse(localStorage['pumphouse.chat']).seen['${name}']?.seq === 3`);
     await ada.goto('about:blank');
-    await chatter(bob, 'late', 4);
+    await sendLines(bob, 'late', 4);
     await ada.goto(`${chat.server().url}/#/${encodeURIComponent(name)}`);
-    await shows(ada, 'late 3');
+    await waitForMessage(ada, 'late 3');
     const rows = await ada.locator('.rows > li').allTextContents();
     expect(rows.indexOf('New') + 1).toBe(rows.findIndex((row) => row.includes('late 0')));
-    expect(await said(ada)).toHaveLength(7);
+    expect(await messageTexts(ada)).toHaveLength(7);
   });
 
-  test('what is typed in each room stays there, also after a reload', async () => {
-    const [first, second] = [room(), room()];
-    const page = await chat.person('ada', { room: first });
+  test('keep one draft each, also after a reload', async () => {
+    const [first, second] = [newRoom(), newRoom()];
+    const page = await chat.openAs('ada', { room: first });
     await page.locator('#input').fill('half a thought\nin two lines');
     await page.getByLabel('Join a room').fill(second);
     await page.keyboard.press('Enter');
@@ -293,62 +307,62 @@ describe('rooms', () => {
     expect(await draft(page)).toBe('');
     await page.locator('#input').fill('another');
     await page.reload();
-    await stands(page, 'Live');
+    await waitForStatus(page, 'Live');
     expect(await draft(page)).toBe('another');
     await page.getByRole('link', { name: first }).click();
     await page.getByRole('heading', { name: first }).waitFor();
     expect(await draft(page)).toBe('half a thought\nin two lines');
   });
 
-  test('what two tabs of a browser show is one person, and what one has seen is seen in the other', async () => {
-    const [name, other] = [room(), room()];
-    const one = await chat.person('ada', { room: name });
-    const two = await chat.tab(one);
+  test('show two tabs as one person, and share what was read between them', async () => {
+    const [name, other] = [newRoom(), newRoom()];
+    const one = await chat.openAs('ada', { room: name });
+    const two = await chat.newPage(one);
     await two.goto(`${chat.server().url}/#/${encodeURIComponent(name)}`);
-    await stands(two, 'Live');
-    const bob = chat.program('bob', name);
+    await waitForStatus(two, 'Live');
+    const bob = chat.bot('bob', name);
     await two.getByLabel('Join a room').fill(other);
     await two.keyboard.press('Enter');
     await two.getByRole('heading', { name: other }).waitFor();
     await one.bringToFront();
-    await chatter(bob, 'line', 3);
-    await shows(one, 'line 2');
+    await sendLines(bob, 'line', 3);
+    await waitForMessage(one, 'line 2');
     await two.getByRole('link', { name, exact: true }).waitFor(); // nothing unread
-    await one.getByRole('button', { name: 'here' }).click();
+    await one.getByRole('button', { name: 'online' }).click();
     await expect.poll(() => one.locator('.people li').allTextContents()).toEqual(['Aadayou', 'Bbob']);
     await two.getByRole('link', { name }).click();
     await two.getByRole('heading', { name }).waitFor();
-    await say(one, 'from one');
-    await say(two, 'from two');
+    await send(one, 'from one');
+    await send(two, 'from two');
     for (const page of [one, two]) {
-      await shows(page, 'from two');
-      expect((await said(page)).slice(-2).sort()).toEqual(['from one', 'from two']);
+      await waitForMessage(page, 'from two');
+      expect((await messageTexts(page)).slice(-2).sort()).toEqual(['from one', 'from two']);
     }
   });
 });
 
-describe('who is there', () => {
-  test('who comes and goes is told in one quiet line, and who went and came again is not', async () => {
-    const name = room();
-    const ada = await chat.person('ada', { room: name });
-    const others = await Promise.all(['bob', 'carol', 'dave'].map((who) => chat.person(who, { room: name })));
-    await expect.poll(async () => (await notes(ada)).join()).toMatch(/(bob|carol|dave), \w+ and \w+ joined/);
-    await ada.getByRole('button', { name: '4 people here' }).click();
+describe('presence', () => {
+  test('shows joins and leaves in one line, and omits a user who left and rejoined', async () => {
+    const name = newRoom();
+    const ada = await chat.openAs('ada', { room: name });
+    const others = await Promise.all(['bob', 'carol', 'dave'].map((other) => chat.openAs(other, { room: name })));
+    await expect.poll(async () => (await noteTexts(ada)).join()).toMatch(/(bob|carol|dave), \w+ and \w+ joined/);
+    await ada.getByRole('button', { name: '4 people online' }).click();
     expect(await ada.locator('.people li').count()).toBe(4);
     await others[0]?.reload();
     await others[2]?.close();
-    await expect.poll(() => notes(ada)).toEqual([expect.stringMatching(/^(bob and carol|carol and bob) joined$/)]);
+    await expect.poll(() => noteTexts(ada)).toEqual([expect.stringMatching(/^(bob and carol|carol and bob) joined$/)]);
   });
 
-  test('who is typing is told while it is so', async () => {
-    const name = room();
-    const ada = await chat.person('ada', { room: name });
-    const bob = await chat.person('bob', { room: name });
+  test('shows who is typing until they send or stop', async () => {
+    const name = newRoom();
+    const ada = await chat.openAs('ada', { room: name });
+    const bob = await chat.openAs('bob', { room: name });
     const line = ada.locator('.typing');
     await bob.locator('#input').pressSequentially('hm');
     await line.getByText('bob is typing…').waitFor();
     await bob.keyboard.press('Enter');
-    await shows(ada, 'hm');
+    await waitForMessage(ada, 'hm');
     await expect.poll(() => line.textContent()).toBe('');
     await ada.clock.install();
     await bob.locator('#input').pressSequentially('and');
@@ -359,59 +373,59 @@ describe('who is there', () => {
   });
 });
 
-describe('someone who looks elsewhere', () => {
-  test('is told by the title, and by a notification if that was asked for', async () => {
-    const name = room();
-    const ada = await chat.tab({ permissions: ['notifications'] });
+describe('a page in the background', () => {
+  test('counts unread messages in the title, and notifies if notifications are on', async () => {
+    const name = newRoom();
+    const ada = await chat.newPage({ permissions: ['notifications'] });
     await ada.addInitScript(`
-      window.told = [];
-      window.Notification = class { static permission = 'granted'; constructor(title, { body }) { told.push(title + ': ' + body) } close() {} };
+      window.notified = [];
+      window.Notification = class { static permission = 'granted'; constructor(title, { body }) { notified.push(title + ': ' + body) } close() {} };
       window.away = false;
       Document.prototype.hasFocus = () => !away;
       Object.defineProperty(Document.prototype, 'hidden', { get: () => away });
       window.goAway = (now) => { away = now; document.dispatchEvent(new Event('visibilitychange')) };
     `);
     await ada.goto(`${chat.server().url}/#/${encodeURIComponent(name)}`);
-    await enter(ada, 'ada');
-    const bob = chat.program('bob', name);
-    await bob.send({ text: 'not told' });
-    await shows(ada, 'not told');
-    await ada.getByLabel('Notify me when I look elsewhere').check();
+    await signInAs(ada, 'ada');
+    const bob = chat.bot('bob', name);
+    await bob.send({ text: 'seen at once' });
+    await waitForMessage(ada, 'seen at once');
+    await ada.getByLabel('Notify me about new messages').check();
     await ada.evaluate('goAway(true)');
     await bob.send({ text: 'are you there?' });
     await expect.poll(() => ada.title()).toBe(`(1) ${name} · Pumphouse`);
-    expect(await ada.evaluate('told')).toEqual([`bob in ${name}: are you there?`]);
+    expect(await ada.evaluate('notified')).toEqual([`bob in ${name}: are you there?`]);
     await ada.evaluate('goAway(false)');
     await expect.poll(() => ada.title()).toBe(`${name} · Pumphouse`);
     expect(await ada.locator('.unread-line').count()).toBe(1);
-    await ada.getByLabel('Notify me when I look elsewhere').uncheck();
+    await ada.getByLabel('Notify me about new messages').uncheck();
     await ada.evaluate('goAway(true)');
     await bob.send({ text: 'quietly' });
     await expect.poll(() => ada.title()).toContain('(1)');
-    expect(await ada.evaluate('told.length')).toBe(1);
+    expect(await ada.evaluate('notified.length')).toBe(1);
   });
 });
 
-test('the page talks to a server that is pinned to another wire', async () => {
+test('connects to a server that is pinned to another wire', async () => {
   const pinned = await startServer(['--wire', 'gorilla']);
-  chat.after(() => pinned.kill('SIGKILL'));
-  const page = await chat.person('ada', { url: pinned.url });
+  chat.onTestEnd(() => pinned.kill('SIGKILL'));
+  const page = await chat.openAs('ada', { url: pinned.url });
   const socket = new WebSocket(`${pinned.url.replace('http', 'ws')}/ws`);
   await once(socket, 'open');
-  const heard = once(socket, 'message');
-  await say(page, 'from the page');
-  expect(String((await heard)[0])).toBe('from the page');
+  const received = once(socket, 'message');
+  await send(page, 'from the page');
+  expect(String((await received)[0])).toBe('from the page');
   socket.send('from the other side');
-  await shows(page, 'from the other side');
+  await waitForMessage(page, 'from the other side');
   socket.terminate();
 });
 
-test('someone at the end stays there, whatever comes', async () => {
-  const name = room();
-  const page = await chat.person('ada', { room: name });
-  await chatter(chat.program('bob', name), 'line', 80);
-  await shows(page, 'line 79');
-  expect(await fromBottom(page)).toBeLessThan(4);
+test('stays at the end of the log when messages arrive or the window shrinks', async () => {
+  const name = newRoom();
+  const page = await chat.openAs('ada', { room: name });
+  await sendLines(chat.bot('bob', name), 'line', 80);
+  await waitForMessage(page, 'line 79');
+  expect(await distanceFromEnd(page)).toBeLessThan(4);
   await page.setViewportSize({ width: 900, height: 400 });
-  await expect.poll(() => fromBottom(page)).toBeLessThan(4);
+  await expect.poll(() => distanceFromEnd(page)).toBeLessThan(4);
 });

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const path = '/usr/bin/chromium';
 
-/** What Chromium needs to run as root, without a screen, and without calls home. */
+/** Flags to run Chromium as root, without a display and without background network traffic. */
 export const flags = [
   '--headless',
   '--no-sandbox',
@@ -17,7 +17,10 @@ export const flags = [
   '--disable-sync',
 ];
 
-/** @returns where Chromium is, installed first where that is possible (root on Debian); undefined where it is not. */
+/**
+ * Returns the path of Chromium; undefined if it is missing. Installs it if possible, which takes
+ * root on Debian.
+ */
 export async function chromium(): Promise<string | undefined> {
   if (existsSync(path)) return path;
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return undefined;

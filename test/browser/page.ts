@@ -9,15 +9,18 @@ export interface Text {
   readonly text: string;
 }
 
-/** A desktop's window; a phone's is given by the tests that need one. */
-const WINDOW = { viewport: { width: 900, height: 640 } };
+/** The window of a desktop. Tests of phones pass their own. */
+const DESKTOP = { viewport: { width: 900, height: 640 } };
 
-/** A browser and a server for the tests of one file. Errors in a page, and what its security policy refuses, fail the test. */
+/**
+ * Starts a browser and a server for the tests of one file. Uncaught errors and violations of the
+ * content security policy fail the test.
+ */
 export function useChat(serverFlags: readonly string[] = []) {
   let browser: Browser | undefined;
   let server: Server | undefined;
-  let problems: string[] = [];
-  const ends: (() => unknown)[] = [];
+  let errors: string[] = [];
+  const cleanups: (() => unknown)[] = [];
 
   beforeAll(async () => {
     const executablePath = await chromium();
@@ -25,102 +28,105 @@ export function useChat(serverFlags: readonly string[] = []) {
     [browser, server] = await Promise.all([driver.launch({ executablePath, args: flags }), startServer(serverFlags)]);
   });
   beforeEach((context) => {
-    problems = [];
+    errors = [];
     context.skip(!browser, 'no Chromium: the browser tests need /usr/bin/chromium');
   });
   afterEach(async () => {
-    for (const end of ends.splice(0)) await end();
+    for (const cleanup of cleanups.splice(0)) await cleanup();
     await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
-    expect(problems).toEqual([]);
+    expect(errors).toEqual([]);
   });
   afterAll(async () => {
     await Promise.all([browser?.close(), server?.kill('SIGKILL')]);
   });
 
-  const running = (): Server => server as Server;
+  const startedServer = (): Server => server as Server;
 
-  /** A page of a new browser, or of one that is open already, that is about to be opened. */
-  async function tab(options: BrowserContextOptions | Page = {}): Promise<Page> {
+  /** Opens a blank page: in a new browser context, or in the context of a page. */
+  async function newPage(options: BrowserContextOptions | Page = {}): Promise<Page> {
     const context =
-      'context' in options ? options.context() : await (browser as Browser).newContext({ ...WINDOW, ...options });
+      'context' in options ? options.context() : await (browser as Browser).newContext({ ...DESKTOP, ...options });
     context.setDefaultTimeout(10_000);
     const page = await context.newPage();
-    page.on('pageerror', (error) => problems.push(String(error)));
+    page.on('pageerror', (error) => errors.push(String(error)));
     page.on('console', (message) => {
-      if (message.text().includes('Content Security Policy')) problems.push(message.text());
+      if (message.text().includes('Content Security Policy')) errors.push(message.text());
     });
     return page;
   }
 
   return {
-    server: running,
-    tab,
-    /** Runs at the end of the test. */
-    after(end: () => unknown): void {
-      ends.push(end);
+    server: startedServer,
+    newPage,
+    /** Runs `cleanup` at the end of the test. */
+    onTestEnd(cleanup: () => unknown): void {
+      cleanups.push(cleanup);
     },
-    /** Someone who is in the chat, and was here before: the page knows the name. */
-    async person(name: string, options: BrowserContextOptions & { room?: string; url?: string } = {}): Promise<Page> {
-      const { room = 'lobby', url = running().url, ...rest } = options;
-      const page = await tab(rest);
-      const known = JSON.stringify(JSON.stringify({ name }));
-      await page.addInitScript(`if (location.protocol !== 'about:') localStorage['pumphouse.chat'] ??= ${known}`);
+    /**
+     * Opens the chat as a returning user, whose name is stored, and waits until the room is joined.
+     */
+    async openAs(name: string, options: BrowserContextOptions & { room?: string; url?: string } = {}): Promise<Page> {
+      const { room = 'lobby', url = startedServer().url, ...rest } = options;
+      const page = await newPage(rest);
+      const stored = JSON.stringify(JSON.stringify({ name }));
+      await page.addInitScript(`if (location.protocol !== 'about:') localStorage['pumphouse.chat'] ??= ${stored}`);
       await page.goto(`${url}/#/${encodeURIComponent(room)}`);
-      await stands(page, 'Live');
-      await page.getByRole('button', { name: /^[1-9]\d* (person |people )?here$/ }).waitFor();
+      await waitForStatus(page, 'Live');
+      await page.getByRole('button', { name: /^[1-9]\d* (person |people )?online$/ }).waitFor();
       return page;
     },
-    /** A program in a room, which says what it is told to. */
-    program(name: string, room: string, url = running().url): Room<Text, unknown> {
+    /** Joins a room with the client library. */
+    bot(name: string, room: string, url = startedServer().url): Room<Text, unknown> {
       const hub = connect(url, { user: name, WebSocket });
-      ends.push(() => hub.close());
+      cleanups.push(() => hub.close());
       return hub.join<Text>(room);
     },
   };
 }
 
-/** Gives a name to a page that asks for one. */
-export async function enter(page: Page, name: string): Promise<void> {
-  await page.getByLabel('What should others call you?').fill(name);
+/** Enters a name on the welcome page. */
+export async function signInAs(page: Page, name: string): Promise<void> {
+  await page.getByLabel('Display name').fill(name);
   await page.keyboard.press('Enter');
-  await stands(page, 'Live');
+  await waitForStatus(page, 'Live');
 }
 
-/** Waits until the connection stands so. */
-export async function stands(page: Page, words: string | RegExp): Promise<void> {
-  await page.locator('.connection p > :first-child').getByText(words).waitFor();
+/** Waits until the connection status contains a text. */
+export async function waitForStatus(page: Page, status: string | RegExp): Promise<void> {
+  await page.locator('.connection p > :first-child').getByText(status).waitFor();
 }
 
-export async function say(page: Page, text: string): Promise<void> {
+export async function send(page: Page, text: string): Promise<void> {
   await page.locator('#input').fill(text);
   await page.keyboard.press('Enter');
 }
 
-export async function shows(page: Page, text: string): Promise<void> {
+/** Waits until the log contains a message. */
+export async function waitForMessage(page: Page, text: string): Promise<void> {
   await page.locator('.rows:not(.unsent) .text').getByText(text, { exact: true }).waitFor();
 }
 
-/** What was said, as the page shows it. */
-export function said(page: Page): Promise<string[]> {
+/** Returns the texts of the messages in the log. */
+export function messageTexts(page: Page): Promise<string[]> {
   return page.locator('.rows:not(.unsent) .text').allTextContents();
 }
 
-/** What the page has to say itself. */
-export function notes(page: Page): Promise<string[]> {
-  return page.locator('.rows > .quiet').allTextContents();
+/** Returns the texts of the presence changes and notes in the log. */
+export function noteTexts(page: Page): Promise<string[]> {
+  return page.locator('.rows > .muted').allTextContents();
 }
 
 export function draft(page: Page): Promise<string> {
   return page.locator('#input').inputValue();
 }
 
-/** Says many lines, `word 0` and on, one after the other. */
-export async function chatter(room: Room<Text, unknown>, word: string, count: number): Promise<void> {
+/** Sends the messages `word 0` to `word (count - 1)`, in order. */
+export async function sendLines(room: Room<Text, unknown>, word: string, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, (_, line) => room.send({ text: `${word} ${line}` })));
 }
 
-/** Where a line stands on the screen. */
-export async function top(page: Page, text: string): Promise<number> {
+/** Returns the position of a message on the screen, in pixels from the top. */
+export async function topOf(page: Page, text: string): Promise<number> {
   return page
     .locator('.text')
     .getByText(text, { exact: true })
@@ -132,14 +138,14 @@ export async function scrollTo(page: Page, text: string): Promise<void> {
     .locator('.text')
     .getByText(text, { exact: true })
     .evaluate((line) => line.scrollIntoView({ block: 'center' }));
-  await frames(page);
+  await waitForPaint(page);
 }
 
-/** Waits until the page has painted what it had. */
-export async function frames(page: Page): Promise<void> {
+/** Waits until the page has painted its pending updates. */
+export async function waitForPaint(page: Page): Promise<void> {
   await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
 }
 
-export function fromBottom(page: Page): Promise<number> {
+export function distanceFromEnd(page: Page): Promise<number> {
   return page.locator('.log').evaluate((log) => log.scrollHeight - log.clientHeight - log.scrollTop);
 }

@@ -1,9 +1,9 @@
 import { render } from 'preact';
 import { Chat } from './state/chat.ts';
 import { App } from './view/app.tsx';
-import { followScreen } from './view/screen.ts';
+import { watchScreen } from './view/screen.ts';
 
 const chat = new Chat();
 void chat.start();
-followScreen();
+watchScreen();
 render(<App chat={chat} />, document.getElementById('app') as HTMLElement);

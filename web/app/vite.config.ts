@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
-/** Builds the chat to where the server looks for it. `npm run dev` serves it from its sources instead, in front of a server that runs. */
+/**
+ * Builds the chat into `dist/web`, where the server looks for it. `npm run dev` serves the sources
+ * instead and proxies `/ws` to a running server.
+ */
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
@@ -14,7 +17,8 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // The client library is a file of its own: it changes less often than the page, and its size is its own.
+        // The client library is a separate chunk: it changes less often than the page, and a test
+        // checks its size separately.
         codeSplitting: { groups: [{ name: 'client', test: /web\/sdk|src\/protocol|node_modules\/mitt/ }] },
       },
     },

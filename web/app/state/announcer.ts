@@ -1,29 +1,30 @@
 import { signal } from '@preact/signals';
-import type { Said } from './timeline.ts';
+import type { MessageEntry } from './timeline.ts';
 
-// A screen reader is told at most this often, and of more messages than these only how many they are.
-const EVERY_MS = 1_000;
-const READ_OUT = 3;
+// Bounds how often a screen reader is interrupted.
+const INTERVAL_MS = 1_000;
+// A larger batch is announced as a count.
+const MAX_READ_OUT = 3;
 
-/** What a screen reader is told: each new message once. What is loaded or shown again is not new. */
-export const announced = signal<readonly { readonly id: number; readonly line: string }[]>([]);
+/** Lines for the screen reader: each new message once. Loaded history is not announced. */
+export const announcements = signal<readonly { readonly id: number; readonly line: string }[]>([]);
 
-let waiting: Said[] = [];
-let asked = false;
-let told = 0;
+let pending: MessageEntry[] = [];
+let scheduled = false;
+let lastId = 0;
 
-export function announce(said: readonly Said[]): void {
-  waiting.push(...said);
-  if (asked) return;
-  asked = true;
+export function announce(messages: readonly MessageEntry[]): void {
+  pending.push(...messages);
+  if (scheduled) return;
+  scheduled = true;
   setTimeout(() => {
-    asked = false;
-    announced.value = linesOf(waiting).map((line) => ({ id: ++told, line }));
-    waiting = [];
-  }, EVERY_MS);
+    scheduled = false;
+    announcements.value = linesOf(pending).map((line) => ({ id: ++lastId, line }));
+    pending = [];
+  }, INTERVAL_MS);
 }
 
-function linesOf(said: readonly Said[]): string[] {
-  if (said.length <= READ_OUT) return said.map(({ from, text }) => `${from}: ${text}`);
-  return [`${said.length} new messages, the last of ${said.at(-1)?.from}`];
+function linesOf(messages: readonly MessageEntry[]): string[] {
+  if (messages.length <= MAX_READ_OUT) return messages.map(({ from, text }) => `${from}: ${text}`);
+  return [`${messages.length} new messages, latest from ${messages.at(-1)?.from}`];
 }

@@ -1,246 +1,252 @@
 import { batch, signal } from '@preact/signals';
 import type { Gap, Hub, HubError, Message, Place, Room } from '../../sdk/index.ts';
-import { onFrame } from './frames.ts';
-import { Outgoing, type Text } from './outgoing.ts';
-import { Reading } from './reading.ts';
-import { type Missing, type Note, PAGE, type Page, type Said, Timeline } from './timeline.ts';
+import { oncePerFrame } from './frames.ts';
+import { Outgoing, type TextData } from './outgoing.ts';
+import { ReadState } from './read-state.ts';
+import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
 
-/** Whether one is in the room. */
-export type Standing = { readonly name: 'joining' | 'in' } | { readonly name: 'refused'; readonly why: string };
+/** Whether the user is a member of the room. */
+export type Membership =
+  | { readonly name: 'joining' | 'joined' }
+  | { readonly name: 'rejected'; readonly reason: string };
 
-/** What a conversation tells beside what it shows. */
-export interface Listener {
-  /** Someone else has said something just now. */
-  heard(conversation: Conversation, said: readonly Said[]): void;
+/** Handles the events of a conversation. */
+export interface ConversationListener {
+  /** Handles new messages from other users. */
+  onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
 }
 
-/** So long after a lost connection others may come back too. */
-const COME_BACK_MS = 60_000;
+// A server restart disconnects every member. Within this time after a reconnect, the return of a
+// member is not shown as a join.
+const REJOIN_WINDOW_MS = 60_000;
 
-/** One room: its messages, how far they are read, who is there. */
+/** One room: its messages, read state and members. */
 export class Conversation {
   readonly name: string;
   readonly timeline = new Timeline();
   readonly outgoing: Outgoing;
-  readonly reading: Reading;
+  readonly readState: ReadState;
   readonly typing: Typing;
-  /** Goes up when the timeline shows something else. */
+  /** Incremented when the timeline changes. */
   readonly revision = signal(0);
-  readonly standing = signal<Standing>({ name: 'joining' });
-  /** Whether the last messages of before have come. */
+  readonly membership = signal<Membership>({ name: 'joining' });
+  /** Whether the last messages of the history are loaded. */
   readonly loaded = signal(false);
-  /** Whether other messages are on their way. */
+  /** Whether a history request is in flight. */
   readonly loading = signal(false);
-  readonly people = signal<readonly string[] | undefined>(undefined);
-  readonly count = signal(0);
-  /** What could not be done, in words. */
-  readonly trouble = signal('');
-  #room: Room<Text, TypingSignal> | undefined;
-  #me = '';
-  #incoming: Said[] = [];
-  /** Who was there before the connection was lost: who comes back soon has not come. */
-  #before: ReadonlySet<string> = new Set();
-  #backAt = 0;
-  readonly #listener: Listener;
-  readonly #show = onFrame(() => this.#paint());
+  /** The names of the members; undefined in a room that is too large. */
+  readonly members = signal<readonly string[] | undefined>(undefined);
+  readonly memberCount = signal(0);
+  /** The error to show below the composer, or an empty string. */
+  readonly error = signal('');
+  #room: Room<TextData, TypingSignal> | undefined;
+  #user = '';
+  #incoming: MessageEntry[] = [];
+  /** The members before the connection was lost. */
+  #previousMembers: ReadonlySet<string> = new Set();
+  #joinedAt = 0;
+  readonly #listener: ConversationListener;
+  readonly #scheduleFlush = oncePerFrame(() => this.#flush());
 
-  constructor(name: string, listener: Listener) {
+  constructor(name: string, listener: ConversationListener) {
     this.name = name;
     this.#listener = listener;
     this.outgoing = new Outgoing(name);
-    this.reading = new Reading(name, (seq) => this.#room?.shown(seq));
-    this.typing = new Typing((told) => this.#signal(told));
+    this.readState = new ReadState(name, (seq) => this.#room?.shown(seq));
+    this.typing = new Typing((signal) => this.#sendSignal(signal));
   }
 
-  get me(): string {
-    return this.#me;
+  /** The name under which this client is in the room. */
+  get user(): string {
+    return this.#user;
   }
 
-  /** Joins it through a connection, where one goes on after what another had. @param me by which name. */
-  bind(hub: Hub, me: string): void {
+  /** Joins the room on a hub. A room that was joined on another hub resumes from its place. */
+  bind(hub: Hub, user: string): void {
     const since = this.#room?.place;
-    this.#me = me;
-    const room = hub.join<Text, TypingSignal>(this.name, since && { since });
+    this.#user = user;
+    const room = hub.join<TextData, TypingSignal>(this.name, since && { since });
     this.#room = room;
     this.outgoing.bind(room);
-    room.on('joined', (told) => this.#onJoined(told));
+    room.on('joined', (event) => this.#onJoined(event));
     room.on('message', (message) => this.#onMessage(message));
     room.on('gap', (gap) => this.#onGap(gap));
-    room.on('presence', (told) => this.#onPresence(told));
-    room.on('signal', ({ from, data }) => this.typing.heard(from, data));
+    room.on('presence', (event) => this.#onPresence(event));
+    room.on('signal', ({ from, data }) => this.typing.receive(from, data));
   }
 
-  /** The name that the server has for oneself. */
-  named(me: string): void {
-    this.#me = me;
-    this.#show();
+  /** Sets the name that the server assigned. */
+  setUser(user: string): void {
+    this.#user = user;
+    this.#scheduleFlush();
   }
 
-  /** The server will not have one in the room. */
-  refused(why: string): void {
-    this.standing.value = { name: 'refused', why };
+  /** Handles a rejected join. */
+  reject(reason: string): void {
+    this.membership.value = { name: 'rejected', reason };
   }
 
   leave(): void {
     this.#room?.leave();
   }
 
-  #signal(told: TypingSignal): boolean {
-    if (this.standing.value.name !== 'in') return false;
-    this.#room?.signal(told);
+  #sendSignal(signal: TypingSignal): boolean {
+    if (this.membership.value.name !== 'joined') return false;
+    this.#room?.signal(signal);
     return true;
   }
 
-  // ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── Reading ────────────────────────────────────────────────────────────────────────────────────
 
-  /** The room is looked at, or no more. */
-  look(looking: boolean): void {
-    if (this.reading.looking === looking) return;
-    this.reading.look(looking);
+  /** Sets whether the room is on the screen. */
+  setActive(active: boolean): void {
+    if (this.readState.active === active) return;
+    this.readState.setActive(active);
     this.revision.value++;
   }
 
-  /** Someone stands at the end of what is shown, or has gone back from it. */
-  stand(atEnd: boolean): void {
-    this.reading.stand(atEnd && !this.timeline.detached);
+  /** Sets whether the log is scrolled to the end of the entries shown. */
+  setAtEnd(atEnd: boolean): void {
+    this.readState.setAtLatest(atEnd && !this.timeline.detached);
   }
 
-  toLatest(): void {
+  showLatest(): void {
     this.timeline.showLatest();
-    this.stand(true);
+    this.setAtEnd(true);
     this.revision.value++;
   }
 
-  /** Gets what was said before what is shown. */
+  /** Loads messages before the first entry shown. */
   async loadOlder(): Promise<void> {
     const { before } = this.timeline;
     if (!before || this.loading.value || !this.loaded.value) return;
-    await this.#ask({ before: before.seq }, before.epoch, (page) => this.timeline.addOlder(page));
+    await this.#load({ before: before.seq }, before.epoch, (page) => this.timeline.addOlder(page));
   }
 
-  /** Shows what was said after what is shown. */
+  /** Shows messages after the last entry shown, and loads them if necessary. */
   async loadNewer(): Promise<void> {
     if (!this.timeline.detached || this.loading.value) return;
     const after = this.timeline.showNewer();
     this.revision.value++;
-    if (after) await this.#ask({ after: after.seq }, after.epoch, (page) => this.timeline.addNewer(page));
+    if (after) await this.#load({ after: after.seq }, after.epoch, (page) => this.timeline.addNewer(page));
   }
 
-  /** Gets what is missing, as far as the server has it. */
+  /** Loads a page of a missing range. */
   async fill(missing: Missing): Promise<void> {
-    await this.#ask({ after: missing.from - 1 }, missing.epoch, (page) => this.timeline.fill(missing, page));
+    await this.#load({ after: missing.from - 1 }, missing.epoch, (page) => this.timeline.fill(missing, page));
   }
 
-  async #ask(of: { before?: number; after?: number }, epoch: string, put: (page: Page) => void): Promise<void> {
+  async #load(range: { before?: number; after?: number }, epoch: string, addPage: (page: Page) => void): Promise<void> {
     if (!this.#room) return;
     this.loading.value = true;
     try {
-      const { messages, more } = await this.#room.history({ ...of, limit: PAGE });
-      if (this.#room.place?.epoch !== epoch) return; // that log is gone
-      put({ messages: messages.map((message) => saidOf(message, epoch)), more });
-      this.trouble.value = '';
+      const { messages, more } = await this.#room.history({ ...range, limit: PAGE_SIZE });
+      if (this.#room.place?.epoch !== epoch) return; // the log was reset meanwhile
+      addPage({ messages: messages.map((message) => toEntry(message, epoch)), more });
+      this.error.value = '';
       this.revision.value++;
     } catch (error) {
-      if ((error as HubError).code === 'closed') return; // another connection takes over
-      this.trouble.value = `Older messages could not be had: ${(error as Error).message}.`;
+      if ((error as HubError).code === 'closed') return; // another hub takes over
+      this.error.value = `Could not load messages: ${(error as Error).message}.`;
     } finally {
       this.loading.value = false;
     }
   }
 
-  // ── What the server tells ─────────────────────────────────────────────────────────────────────────────────────────
+  // ── Events of the room ─────────────────────────────────────────────────────────────────────────
 
   #onJoined({ place, again }: { place: Place; again: boolean }): void {
-    const before = this.#incoming.at(-1) ?? this.timeline.entries.findLast((entry) => entry.kind === 'said');
-    this.#before = new Set(this.people.value);
-    this.#backAt = performance.now();
+    const last = this.#incoming.at(-1) ?? this.timeline.entries.findLast((entry) => entry.kind === 'message');
+    this.#previousMembers = new Set(this.members.value);
+    this.#joinedAt = performance.now();
     batch(() => {
-      this.standing.value = { name: 'in' };
-      this.#showPeople();
-      this.reading.begin(place);
+      this.membership.value = { name: 'joined' };
+      this.#updateMembers();
+      this.readState.joined(place);
       this.outgoing.refresh();
-      if (before && before.epoch !== place.epoch) {
-        const text = 'The room begins anew here: the server no longer has what was said before.';
+      if (last && last.epoch !== place.epoch) {
+        const text = 'The room was reset. The server no longer has the messages above.';
         this.#add({ kind: 'note', key: this.timeline.key(), text });
       }
     });
-    if (!this.loaded.value && !again) void this.#loadLast(place);
+    if (!this.loaded.value && !again) void this.#loadLatest(place);
   }
 
-  /** What was said last before one came. */
-  async #loadLast({ epoch, seq }: Place): Promise<void> {
-    if (seq > 0) await this.#ask({ before: seq + 1 }, epoch, (page) => this.timeline.addOlder(page));
+  /** Loads the last messages before the join. */
+  async #loadLatest({ epoch, seq }: Place): Promise<void> {
+    if (seq > 0) await this.#load({ before: seq + 1 }, epoch, (page) => this.timeline.addOlder(page));
     this.loaded.value = true;
-    this.reading.settle();
+    this.readState.historyLoaded();
     this.revision.value++;
   }
 
-  #onMessage(message: Message<Text>): void {
-    const said = saidOf(message, this.#room?.place?.epoch ?? '');
-    this.#incoming.push(said);
-    this.typing.stopped(said.from);
-    this.#show();
+  #onMessage(message: Message<TextData>): void {
+    const entry = toEntry(message, this.#room?.place?.epoch ?? '');
+    this.#incoming.push(entry);
+    this.typing.remove(entry.from);
+    this.#scheduleFlush();
   }
 
   #onGap({ from, to, why }: Gap): void {
     const epoch = this.#room?.place?.epoch ?? '';
-    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, why, lost: false });
+    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, reason: why, lost: false });
   }
 
   #onPresence({ joined, left }: { joined: readonly string[]; left: readonly string[] }): void {
-    const before = new Set(this.people.value);
-    const back = performance.now() - this.#backAt < COME_BACK_MS ? this.#before : new Set();
-    this.#showPeople();
-    const there = new Set(this.people.value);
-    const isNews = (name: string) => name !== this.#me && !back.has(name) && before.has(name) !== there.has(name);
-    const came = [...new Set(joined)].filter((name) => there.has(name) && isNews(name));
-    const went = [...new Set(left)].filter((name) => !there.has(name) && isNews(name));
-    for (const name of went) this.typing.stopped(name);
-    if (came.length + went.length === 0) return;
-    this.#paint();
-    this.timeline.mergeComing(came, went, !this.reading.atLatest);
-    this.#show();
+    const before = new Set(this.members.value);
+    const rejoining = performance.now() - this.#joinedAt < REJOIN_WINDOW_MS ? this.#previousMembers : new Set<string>();
+    this.#updateMembers();
+    const after = new Set(this.members.value);
+    const isNews = (name: string) =>
+      name !== this.#user && !rejoining.has(name) && before.has(name) !== after.has(name);
+    const newlyJoined = [...new Set(joined)].filter((name) => after.has(name) && isNews(name));
+    const newlyLeft = [...new Set(left)].filter((name) => !after.has(name) && isNews(name));
+    for (const name of newlyLeft) this.typing.remove(name);
+    if (newlyJoined.length + newlyLeft.length === 0) return;
+    this.#flush();
+    this.timeline.addPresence(newlyJoined, newlyLeft, !this.readState.atLatest);
+    this.#scheduleFlush();
   }
 
-  #showPeople(): void {
-    this.people.value = this.#room?.members;
-    this.count.value = this.#room?.count ?? 0;
+  #updateMembers(): void {
+    this.members.value = this.#room?.members;
+    this.memberCount.value = this.#room?.count ?? 0;
   }
 
-  /** Adds what is no message, after all that have come. */
+  /** Adds an entry after all messages that have arrived. */
   #add(entry: Missing | Note): void {
-    this.#paint();
-    this.timeline.add([entry], !this.reading.atLatest);
-    this.#show();
+    this.#flush();
+    this.timeline.add([entry], !this.readState.atLatest);
+    this.#scheduleFlush();
   }
 
-  #paint(): void {
-    const said = this.#incoming;
+  #flush(): void {
+    const messages = this.#incoming;
     this.#incoming = [];
     batch(() => {
-      if (said.length > 0) this.#addSaid(said);
-      this.reading.reach(this.#room?.place);
+      if (messages.length > 0) this.#addMessages(messages);
+      this.readState.setHead(this.#room?.place);
       this.revision.value++;
     });
   }
 
-  #addSaid(said: readonly Said[]): void {
-    const { reading } = this;
-    const others = said.filter(({ from }) => from !== this.#me);
-    this.timeline.add(said, !reading.atLatest);
-    if (!reading.atLatest) reading.below.value += others.length;
-    if (others.length < said.length && reading.looking) reading.line.value = undefined;
-    if (others.length > 0) this.#listener.heard(this, others);
+  #addMessages(messages: readonly MessageEntry[]): void {
+    const { readState } = this;
+    const fromOthers = messages.filter(({ from }) => from !== this.#user);
+    this.timeline.add(messages, !readState.atLatest);
+    if (!readState.atLatest) readState.newBelow.value += fromOthers.length;
+    if (fromOthers.length < messages.length && readState.active) readState.unreadAfter.value = undefined;
+    if (fromOthers.length > 0) this.#listener.onMessages(this, fromOthers);
     this.outgoing.refresh();
   }
 }
 
-function saidOf({ seq, id, from, at, data }: Message<Text>, epoch: string): Said {
-  return { kind: 'said', key: `${epoch}:${seq}`, epoch, seq, id, from, at, text: textOf(data) };
+function toEntry({ seq, id, from, at, data }: Message<TextData>, epoch: string): MessageEntry {
+  return { kind: 'message', key: `${epoch}:${seq}`, epoch, seq, id, from, at, text: textOf(data) };
 }
 
-/** What a program said may be anything. */
+/** Returns the text of a message. Other clients may send any JSON. */
 function textOf(data: unknown): string {
   if (typeof data === 'object' && data !== null && 'text' in data && typeof data.text === 'string') return data.text;
   return typeof data === 'string' ? data : JSON.stringify(data);

@@ -1,24 +1,24 @@
-// A tab that is not looked at has no frames.
-const LATEST_MS = 250;
+// A hidden tab gets no animation frames.
+const MAX_DELAY_MS = 250;
 
 /**
- * Makes `work` wait for the next frame, however often it is asked for until then: what comes faster than the screen is shown
- * together.
+ * Coalesces calls into one run of `work` per animation frame, so that updates that arrive faster
+ * than the screen refreshes are drawn together.
  *
- * @returns a function that asks for it.
+ * @returns a function that schedules the run.
  */
-export function onFrame(work: () => void): () => void {
-  let asked = false;
+export function oncePerFrame(work: () => void): () => void {
+  let scheduled = false;
   return () => {
-    if (asked) return;
-    asked = true;
+    if (scheduled) return;
+    scheduled = true;
     const run = () => {
       cancelAnimationFrame(frame);
       clearTimeout(timer);
-      asked = false;
+      scheduled = false;
       work();
     };
     const frame = requestAnimationFrame(run);
-    const timer = setTimeout(run, LATEST_MS);
+    const timer = setTimeout(run, MAX_DELAY_MS);
   };
 }

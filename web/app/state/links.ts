@@ -1,12 +1,12 @@
-/** A piece of a text; with `href`, a link. */
+/** A piece of a text. A part with `href` is a link. */
 export interface Part {
   readonly text: string;
   readonly href?: string;
 }
 
-// A link ends at white space, and at what could hide where it leads.
+// A link ends at white space and at characters that could disguise its target.
 const LINK = /\bhttps?:\/\/[^\s<>"`\p{Cc}\p{Bidi_Control}]+/giu;
-// Of a sentence rather than of the address that stands at its end.
+// Trailing punctuation belongs to the sentence, not to the URL.
 const TAIL = /[.,:;!?'…»]+$/u;
 const PAIRS: readonly (readonly [string, string])[] = [
   ['(', ')'],
@@ -14,25 +14,25 @@ const PAIRS: readonly (readonly [string, string])[] = [
   ['{', '}'],
 ];
 
-/** Finds the links in a text: addresses of the web, written out in full. The parts together are the text. */
+/** Splits a text at its `http:` and `https:` URLs. The parts concatenate to the text. */
 export function partsOf(text: string): Part[] {
   const parts: Part[] = [];
-  let done = 0;
-  for (const { 0: found, index } of text.matchAll(LINK)) {
-    const link = trimmed(found);
-    const href = addressOf(link);
+  let end = 0;
+  for (const { 0: match, index } of text.matchAll(LINK)) {
+    const link = trimLink(match);
+    const href = hrefOf(link);
     if (href === undefined) continue;
-    if (index > done) parts.push({ text: text.slice(done, index) });
+    if (index > end) parts.push({ text: text.slice(end, index) });
     parts.push({ text: link, href });
-    done = index + link.length;
+    end = index + link.length;
   }
-  if (done < text.length) parts.push({ text: text.slice(done) });
+  if (end < text.length) parts.push({ text: text.slice(end) });
   return parts;
 }
 
-/** Takes off what belongs to the sentence around it: its punctuation, and a bracket that was opened before it. */
-function trimmed(found: string): string {
-  let link = found;
+/** Removes trailing punctuation, and closing brackets that were opened before the link. */
+function trimLink(match: string): string {
+  let link = match;
   for (;;) {
     const shorter = withoutBracket(link.replace(TAIL, ''));
     if (shorter === link) return link;
@@ -41,9 +41,9 @@ function trimmed(found: string): string {
 }
 
 function withoutBracket(link: string): string {
-  const closed = PAIRS.find(([, close]) => link.endsWith(close));
-  if (!closed) return link;
-  const [open, close] = closed;
+  const pair = PAIRS.find(([, close]) => link.endsWith(close));
+  if (!pair) return link;
+  const [open, close] = pair;
   return count(link, close) > count(link, open) ? link.slice(0, -1) : link;
 }
 
@@ -51,8 +51,11 @@ function count(text: string, character: string): number {
   return text.split(character).length - 1;
 }
 
-/** @returns undefined for what is no address, or one that names somebody before its host: those look like another's. */
-function addressOf(link: string): string | undefined {
+/**
+ * Returns undefined for an invalid URL, and for one with credentials, which can disguise the host:
+ * `https://bank.example@evil.example`.
+ */
+function hrefOf(link: string): string | undefined {
   if (!URL.canParse(link)) return undefined;
   const { href, username, password, hostname } = new URL(link);
   return hostname === '' || username !== '' || password !== '' ? undefined : href;

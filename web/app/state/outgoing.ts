@@ -1,67 +1,68 @@
 import { batch, signal } from '@preact/signals';
 import type { Limits, Pending, Room } from '../../sdk/index.ts';
-import { onFrame } from './frames.ts';
-import { recallUnsent, rememberUnsent } from './memory.ts';
+import { oncePerFrame } from './frames.ts';
+import { loadUnsent, saveUnsent } from './storage.ts';
 
-/** What a message is here: programs may say anything else, which is shown as it is. */
-export interface Text {
+/** The data of a message that this page sends. Other clients may send any JSON. */
+export interface TextData {
   readonly text: string;
 }
 
-/** A message that the server would not take, and why. */
-export interface Failed extends Text {
+/** A message that the server rejected, with the reason. */
+export interface Failed extends TextData {
   readonly why: string;
 }
 
-// The id that the client library gives a message is shorter.
+// At least as long as any id that the client library generates.
 const LONGEST_ID = 'x'.repeat(40);
 
-/** What someone says in a room before it is said: the text being typed, what is on its way, what was refused. None of it is lost on the way. */
+/** The unsent text of one room: the draft, the messages in flight and the rejected ones. */
 export class Outgoing {
   readonly draft = signal('');
-  /** On its way, or waiting for a connection: oldest first. */
-  readonly waiting = signal<readonly Pending<Text>[]>([]);
+  /** Messages in flight or queued for a connection, oldest first. */
+  readonly pending = signal<readonly Pending<TextData>[]>([]);
   readonly failed = signal<readonly Failed[]>([]);
-  readonly #name: string;
-  #room: Room<Text, unknown> | undefined;
+  readonly #roomName: string;
+  #room: Room<TextData, unknown> | undefined;
 
-  constructor(name: string) {
-    this.#name = name;
-    const { draft, failed } = recallUnsent(name);
+  constructor(roomName: string) {
+    this.#roomName = roomName;
+    const { draft, failed } = loadUnsent(roomName);
     this.draft.value = draft;
     this.failed.value = failed;
   }
 
-  bind(room: Room<Text, unknown>): void {
+  bind(room: Room<TextData, unknown>): void {
     this.#room = room;
     this.refresh();
-    // In the frame in which it is in the room: between the two it would be in neither.
+    // Waits for the frame that adds the message to the timeline, so that it never disappears in
+    // between.
     room.on(
       'sent',
-      onFrame(() => this.refresh()),
+      oncePerFrame(() => this.refresh()),
     );
     room.on('failed', ({ data, error }) => {
       batch(() => {
         this.refresh();
-        this.#fail({ text: data.text, why: error.message });
+        this.#addFailed({ text: data.text, why: error.message });
       });
     });
   }
 
-  /** What waits has changed. */
+  /** Reads the pending messages again. */
   refresh(): void {
-    this.waiting.value = this.#room?.pending ?? [];
+    this.pending.value = this.#room?.pending ?? [];
   }
 
-  type(text: string): void {
+  setDraft(text: string): void {
     this.draft.value = text;
-    this.#remember();
+    this.#save();
   }
 
-  /** Says what was typed. @returns whether there was anything to say. */
+  /** Sends a message. Returns false if the text is empty. */
   send(text: string): boolean {
     if (text === '' || !this.#room) return false;
-    void this.#room.send({ text }).catch(() => undefined); // it is told as failed
+    void this.#room.send({ text }).catch(() => undefined); // the event `failed` reports it
     this.refresh();
     return true;
   }
@@ -73,34 +74,37 @@ export class Outgoing {
 
   discard(failed: Failed): void {
     this.failed.value = this.failed.value.filter((other) => other !== failed);
-    this.#remember();
+    this.#save();
   }
 
-  /** Takes back the last message that was refused, to be changed: of all that was said, only that can still be. */
-  takeBack(): boolean {
+  /** Moves the last rejected message into an empty draft. Sent messages cannot be edited. */
+  editLastFailed(): boolean {
     const last = this.failed.value.at(-1);
     if (!last || this.draft.value !== '') return false;
     this.discard(last);
-    this.type(last.text);
+    this.setDraft(last.text);
     return true;
   }
 
-  #fail(failed: Failed): void {
+  #addFailed(failed: Failed): void {
     this.failed.value = [...this.failed.value, failed];
-    this.#remember();
+    this.#save();
   }
 
-  #remember(): void {
-    rememberUnsent(this.#name, { draft: this.draft.value, failed: this.failed.value });
+  #save(): void {
+    saveUnsent(this.#roomName, { draft: this.draft.value, failed: this.failed.value });
   }
 }
 
-/** What will be said of what was typed: without the white space around it. */
-export function normal(typed: string): string {
-  return typed.replace(/^(?:[^\S\n]*\n)+|\s+$/g, '');
+/** Removes leading blank lines and trailing white space. Indentation of the first line stays. */
+export function trimDraft(draft: string): string {
+  return draft.replace(/^(?:[^\S\n]*\n)+|\s+$/g, '');
 }
 
-/** Bytes by which a text is longer than the server takes; negative where there is room. */
+/**
+ * Returns by how many bytes a message exceeds the server's limit, negative if it fits. The limit
+ * applies to the encoded frame.
+ */
 export function bytesOver(text: string, room: string, limits: Limits | undefined): number {
   const frame = JSON.stringify({ t: 'send', room, id: LONGEST_ID, data: { text } });
   return new TextEncoder().encode(frame).byteLength - (limits?.message ?? Number.POSITIVE_INFINITY);

@@ -1,59 +1,61 @@
 import type { Place } from '../../sdk/index.ts';
-import type { Coming, Entry, Missing, Note, Said } from './timeline.ts';
+import type { Entry, MessageEntry, Missing, Note, PresenceChange } from './timeline.ts';
 
-/** One line of the conversation as it is shown. */
+/** One row of the log on the screen. */
 export type Row =
   | { readonly kind: 'day'; readonly key: string; readonly at: number }
   | { readonly kind: 'unread'; readonly key: string }
   | {
       readonly kind: 'message';
       readonly key: string;
-      readonly said: Said;
+      readonly message: MessageEntry;
       readonly first: boolean;
       readonly own: boolean;
     }
   | Missing
-  | Coming
+  | PresenceChange
   | Note;
 
-// What one says within so long is one group, under one name.
+// Messages of one author that follow each other within this time form a group.
 const GROUP_MS = 5 * 60_000;
 
 /**
- * Lays out what was said: days are separated, one author's messages grouped, and a line shows where the unread ones begin.
+ * Lays out the log: separates days, groups the messages of one author, and marks where the unread
+ * messages begin.
  *
- * @param me whose messages are one's own. @param seen what follows is unread; undefined: all is read.
+ * @param user the author of the reader's own messages.
+ * @param seen the last message read; undefined if there is nothing unread.
  */
-export function rowsOf(entries: readonly Entry[], me: string, seen: Place | undefined): Row[] {
+export function rowsOf(entries: readonly Entry[], user: string, seen: Place | undefined): Row[] {
   const rows: Row[] = [];
-  let before: Said | undefined;
-  let group = '';
+  let previous: MessageEntry | undefined;
+  let groupAuthor = '';
   let marked = seen === undefined;
   for (const entry of entries) {
-    if (entry.kind !== 'said') {
+    if (entry.kind !== 'message') {
       rows.push(entry);
-      group = '';
+      groupAuthor = '';
       continue;
     }
-    if (before === undefined || dayOf(before.at) !== dayOf(entry.at)) {
+    if (previous === undefined || dayOf(previous.at) !== dayOf(entry.at)) {
       rows.push({ kind: 'day', key: `day ${entry.key}`, at: entry.at });
-      group = '';
+      groupAuthor = '';
     }
-    if (!marked && seen && entry.from !== me && isAfter(entry, seen)) {
+    if (!marked && seen && entry.from !== user && isAfter(entry, seen)) {
       rows.push({ kind: 'unread', key: 'unread' });
       marked = true;
-      group = '';
+      groupAuthor = '';
     }
-    const first = group !== entry.from || entry.at - (before?.at ?? 0) >= GROUP_MS;
-    rows.push({ kind: 'message', key: entry.key, said: entry, first, own: entry.from === me });
-    before = entry;
-    group = entry.from;
+    const first = groupAuthor !== entry.from || entry.at - (previous?.at ?? 0) >= GROUP_MS;
+    rows.push({ kind: 'message', key: entry.key, message: entry, first, own: entry.from === user });
+    previous = entry;
+    groupAuthor = entry.from;
   }
   return rows;
 }
 
-function isAfter(said: Said, { epoch, seq }: Place): boolean {
-  return said.epoch !== epoch || said.seq > seq;
+function isAfter(message: MessageEntry, { epoch, seq }: Place): boolean {
+  return message.epoch !== epoch || message.seq > seq;
 }
 
 function dayOf(at: number): number {

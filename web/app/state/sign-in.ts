@@ -1,39 +1,50 @@
 import { signal } from '@preact/signals';
 
-/** What the server asks of people; undefined until it has said so. */
-export const asks = signal<'nothing' | 'password' | 'token' | undefined>(undefined);
+/** The credential that the server requires, from `sign-in.json`; undefined until it is loaded. */
+export const requiredCredential = signal<'nothing' | 'password' | 'token' | undefined>(undefined);
 
-let shown = '';
+let credential = '';
 
-/** Learns how one signs in. */
-export async function learnSignIn(): Promise<void> {
+export async function loadRequiredCredential(): Promise<void> {
   try {
-    asks.value = (await (await fetch('sign-in.json')).json()).asks;
+    requiredCredential.value = (await (await fetch('sign-in.json')).json()).asks;
   } catch {
-    asks.value = 'nothing'; // it is another server's page, then
+    requiredCredential.value = 'nothing'; // another server hosts the page
   }
 }
 
-/** What a new connection shows. A ticket is good for one, and the session goes on without; a token for as long as it is in force. */
-export function credentials(): string {
-  const last = shown;
-  if (asks.value === 'password') shown = '';
-  return last;
+/**
+ * Returns the credential for a new connection. A ticket of `/login` is valid for one connection,
+ * and later ones resume the session. A token is reused.
+ */
+export function takeCredential(): string {
+  const taken = credential;
+  if (requiredCredential.value === 'password') credential = '';
+  return taken;
 }
 
-/** Gets what is shown. @returns the name one has by it. @throws Error in words for people. */
+/**
+ * Obtains a credential for the next connection.
+ *
+ * @returns the user's name.
+ * @throws Error with a message for the user.
+ */
 export async function signIn(name: string, secret: string): Promise<string> {
-  if (asks.value === 'token') {
-    shown = secret.trim();
-    return 'you'; // until the server has said who that is
+  if (requiredCredential.value === 'token') {
+    credential = secret.trim();
+    return 'you'; // a placeholder until the server reports the token's user
   }
-  const answer = await fetch('login', { method: 'POST', body: JSON.stringify({ username: name, password: secret }) });
-  if (!answer.ok) throw new Error(answer.status === 401 ? 'Wrong name or password' : 'Not now: try again in a while');
-  shown = (await answer.json()).otp;
+  const response = await fetch('login', { method: 'POST', body: JSON.stringify({ username: name, password: secret }) });
+  if (!response.ok) {
+    throw new Error(
+      response.status === 401 ? 'Incorrect username or password.' : 'Sign-in is unavailable. Try again later.',
+    );
+  }
+  credential = (await response.json()).otp;
   return name;
 }
 
-/** Forgets who one is, on this browser. */
+/** Removes the user's data from this browser and reloads the page. */
 export function signOut(): void {
   for (const store of [localStorage, sessionStorage]) {
     for (const key of Object.keys(store)) if (key.startsWith('pumphouse')) store.removeItem(key);

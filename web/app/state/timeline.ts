@@ -1,78 +1,82 @@
 import type { GapReason, Place } from '../../sdk/index.ts';
 
-/** Something that was said. */
-export interface Said {
-  readonly kind: 'said';
+/** A message of the log. */
+export interface MessageEntry {
+  readonly kind: 'message';
   readonly key: string;
   readonly epoch: string;
   readonly seq: number;
   readonly id: string;
   readonly from: string;
+  /** When the message was stored, in milliseconds since the Unix epoch. */
   readonly at: number;
   readonly text: string;
 }
 
-/** The messages `from`…`to` are not here. `lost`: the server does not have them either. */
+/** A range of messages, `from` to `to` inclusive, that are not loaded. */
 export interface Missing {
   readonly kind: 'missing';
   readonly key: string;
   readonly epoch: string;
   readonly from: number;
   readonly to: number;
-  readonly why: GapReason;
+  readonly reason: GapReason;
+  /** Whether the server does not have the messages either. */
   readonly lost: boolean;
 }
 
-/** Who came and who went between two messages. */
-export interface Coming {
-  readonly kind: 'coming';
+/** The users who joined and left between two messages. */
+export interface PresenceChange {
+  readonly kind: 'presence';
   readonly key: string;
   readonly joined: readonly string[];
   readonly left: readonly string[];
 }
 
-/** Something that the page itself has to say. */
+/** A note from the page itself. */
 export interface Note {
   readonly kind: 'note';
   readonly key: string;
   readonly text: string;
 }
 
-export type Entry = Said | Missing | Coming | Note;
+export type Entry = MessageEntry | Missing | PresenceChange | Note;
 
-/** A page of what was said, oldest first. `more`: there is more in the direction that was asked for. */
+/** A page of history, oldest first. */
 export interface Page {
-  readonly messages: readonly Said[];
+  readonly messages: readonly MessageEntry[];
+  /** Whether the server has more in the requested direction. */
   readonly more: boolean;
 }
 
-/** Entries that are shown at most; as many of the newest are held beside them. */
-export const KEEP = 300;
-/** Entries by which the window moves. */
-export const PAGE = 100;
+/** The maximum number of entries in the view. The tail has the same limit. */
+export const MAX_ENTRIES = 300;
+/** The number of entries by which the view moves. */
+export const PAGE_SIZE = 100;
 
 /**
- * A window on a room's log. It shows the newest entries, the tail, until someone reads back: then it shows older ones, while the
- * tail grows on beside it. Both are bounded, so that a page may stay open for ever.
+ * A window on a room's log. It shows the tail, which is the newest entries, until the reader
+ * scrolls back. Then it shows a separate view of older entries while the tail keeps growing. Both
+ * are bounded, so a page may stay open indefinitely.
  */
 export class Timeline {
   #tail: readonly Entry[] = [];
   #view: readonly Entry[] | undefined;
-  /** The first message that the server has, as far as is known: of one life of the log. */
+  /** The first message that the server is known to have, in one epoch of the log. */
   #floor: Place = { epoch: '', seq: 1 };
   #keys = 0;
 
-  /** What is shown, oldest first. */
+  /** The entries to show, oldest first. */
   get entries(): readonly Entry[] {
     return this.#view ?? this.#tail;
   }
 
-  /** Whether something newer than what is shown is held back. */
+  /** Whether the view is separate from the tail. */
   get detached(): boolean {
     return this.#view !== undefined;
   }
 
-  /** The place before which there is more to be had; undefined where there is none. */
+  /** The place before which the server has older messages; undefined if it has none. */
   get before(): Place | undefined {
     const first = this.entries.find(isNumbered);
     if (!first || first.epoch !== endOf(this.#tail)?.epoch) return undefined;
@@ -81,42 +85,42 @@ export class Timeline {
     return firstOf(first) > floor ? { epoch, seq: firstOf(first) } : undefined;
   }
 
-  /** A key for an entry that has no number of the log's. */
+  /** Returns a new key for an entry that has no sequence number. */
   key(): string {
     return `_${++this.#keys}`;
   }
 
-  /** Adds the newest. @param held someone reads back: nothing that is shown may go. */
-  add(entries: readonly Entry[], held: boolean): void {
+  /** Appends the newest entries. @param scrolledBack whether to keep the entries on the screen. */
+  add(entries: readonly Entry[], scrolledBack: boolean): void {
     const all = [...this.#tail, ...entries];
-    if (held && all.length > KEEP) this.#view ??= all.slice(0, KEEP);
-    this.#tail = all.slice(-KEEP);
+    if (scrolledBack && all.length > MAX_ENTRIES) this.#view ??= all.slice(0, MAX_ENTRIES);
+    this.#tail = all.slice(-MAX_ENTRIES);
   }
 
-  /** Changes the newest entry, or adds one: it counts as the one before if that is of its kind. */
-  mergeComing(joined: readonly string[], left: readonly string[], held: boolean): void {
+  /** Appends a presence change. Consecutive changes are merged into one entry. */
+  addPresence(joined: readonly string[], left: readonly string[], scrolledBack: boolean): void {
     const last = this.#tail.at(-1);
-    const before = last?.kind === 'coming' ? last : { key: this.key(), joined: [], left: [] };
-    const merged: Coming = { kind: 'coming', key: before.key, ...merge(before, joined, left) };
-    if (last?.kind === 'coming') this.#tail = this.#tail.slice(0, -1);
-    if (merged.joined.length + merged.left.length > 0) this.add([merged], held);
+    const previous = last?.kind === 'presence' ? last : { key: this.key(), joined: [], left: [] };
+    const merged: PresenceChange = { kind: 'presence', key: previous.key, ...merge(previous, joined, left) };
+    if (last?.kind === 'presence') this.#tail = this.#tail.slice(0, -1);
+    if (merged.joined.length + merged.left.length > 0) this.add([merged], scrolledBack);
   }
 
-  /** Adds what comes before. */
+  /** Prepends a page of older messages. */
   addOlder({ messages, more }: Page): void {
     const first = this.entries.find(isNumbered);
-    const fresh = messages.filter(({ seq, epoch }) => !first || (epoch === first.epoch && seq < firstOf(first)));
-    const reached = fresh[0] ?? first;
-    if (reached && (!more || fresh.length === 0)) this.#floor = { epoch: reached.epoch, seq: firstOf(reached) };
-    const all = [...fresh, ...this.entries];
-    if (!this.#view && all.length <= KEEP) this.#tail = all;
-    else this.#view = all.slice(0, KEEP);
+    const older = messages.filter(({ seq, epoch }) => !first || (epoch === first.epoch && seq < firstOf(first)));
+    const oldest = older[0] ?? first;
+    if (oldest && (!more || older.length === 0)) this.#floor = { epoch: oldest.epoch, seq: firstOf(oldest) };
+    const all = [...older, ...this.entries];
+    if (!this.#view && all.length <= MAX_ENTRIES) this.#tail = all;
+    else this.#view = all.slice(0, MAX_ENTRIES);
   }
 
   /**
-   * Shows what comes after, as far as it is held here.
+   * Moves the view forward, using the entries of the tail.
    *
-   * @returns the place after which the server must be asked, if it is not.
+   * @returns the place after which to request messages, if the view and the tail do not meet.
    */
   showNewer(): Place | undefined {
     const end = this.#view && endOf(this.#view);
@@ -127,78 +131,87 @@ export class Timeline {
     const at = this.#tail.findLastIndex((entry) => isNumbered(entry) && isUpTo(entry, end));
     const first = this.#tail.find(isNumbered);
     if (at < 0 && first?.epoch === end.epoch && firstOf(first) > end.seq + 1) return end;
-    this.#move(this.#tail.slice(at + 1, at + 1 + PAGE));
+    this.#move(this.#tail.slice(at + 1, at + 1 + PAGE_SIZE));
     return undefined;
   }
 
-  /** Adds what the server has after the last that is shown. */
+  /** Appends a page of messages between the view and the tail. */
   addNewer({ messages }: Page): void {
     const end = this.#view && endOf(this.#view);
     const first = this.#tail.find(isNumbered);
     if (!end) return;
-    const fresh = messages.filter(({ seq }) => seq > end.seq && (!first || seq < firstOf(first)));
-    this.#move(fresh.length > 0 ? fresh : this.#tail.slice(0, PAGE));
+    const newer = messages.filter(({ seq }) => seq > end.seq && (!first || seq < firstOf(first)));
+    this.#move(newer.length > 0 ? newer : this.#tail.slice(0, PAGE_SIZE));
   }
 
-  /** Shows the newest entries again. */
+  /** Shows the tail again. */
   showLatest(): void {
     this.#view = undefined;
   }
 
-  /** Puts what was asked for in the place of what is missing: all of it, some, or the news that there is none. */
+  /**
+   * Replaces a missing range with the page requested after its start. Messages before the page are
+   * lost; messages after it remain missing.
+   */
   fill(missing: Missing, { messages }: Page): void {
-    const found = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
+    const loaded = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
     const part = (from: number, to: number, lost: boolean): Missing[] =>
       from > to ? [] : [{ ...missing, key: `${missing.epoch}:${from}-${to}`, from, to, lost }];
-    const until = found.at(-1)?.seq ?? missing.to;
-    const instead = [
-      ...part(missing.from, (found[0]?.seq ?? missing.to + 1) - 1, true),
-      ...found,
+    const until = loaded.at(-1)?.seq ?? missing.to;
+    const replacement = [
+      ...part(missing.from, (loaded[0]?.seq ?? missing.to + 1) - 1, true),
+      ...loaded,
       ...part(until + 1, missing.to, false),
     ];
     const at = this.entries.indexOf(missing);
-    const replace = (entries: readonly Entry[]) => entries.flatMap((entry) => (entry === missing ? instead : [entry]));
-    const shown = replace(this.entries);
-    this.#tail = replace(this.#tail).slice(-KEEP);
-    if (!this.#view && shown.length <= KEEP) return;
-    const start = Math.max(0, Math.min(at - PAGE, shown.length - KEEP));
-    this.#view = shown.slice(start, start + KEEP);
+    const replace = (entries: readonly Entry[]) =>
+      entries.flatMap((entry) => (entry === missing ? replacement : [entry]));
+    const entries = replace(this.entries);
+    this.#tail = replace(this.#tail).slice(-MAX_ENTRIES);
+    if (!this.#view && entries.length <= MAX_ENTRIES) return;
+    const start = Math.max(0, Math.min(at - PAGE_SIZE, entries.length - MAX_ENTRIES));
+    this.#view = entries.slice(start, start + MAX_ENTRIES);
   }
 
+  /** Appends entries to the view. A view that reaches the end of the tail becomes the tail. */
   #move(next: readonly Entry[]): void {
     const keys = new Set(next.map(({ key }) => key));
-    const view = [...(this.#view ?? []).filter(({ key }) => !keys.has(key)), ...next].slice(-KEEP);
-    const reached = view.at(-1) === this.#tail.at(-1);
-    if (reached) this.#tail = view;
-    this.#view = reached ? undefined : view;
+    const view = [...(this.#view ?? []).filter(({ key }) => !keys.has(key)), ...next].slice(-MAX_ENTRIES);
+    const atEnd = view.at(-1) === this.#tail.at(-1);
+    if (atEnd) this.#tail = view;
+    this.#view = atEnd ? undefined : view;
   }
 }
 
-/** What stands for numbers of the log. */
-type Numbered = Said | Missing;
+/** An entry that covers sequence numbers of the log. */
+type Numbered = MessageEntry | Missing;
 
 function isNumbered(entry: Entry): entry is Numbered {
-  return entry.kind === 'said' || entry.kind === 'missing';
+  return entry.kind === 'message' || entry.kind === 'missing';
 }
 
 function firstOf(entry: Numbered): number {
-  return entry.kind === 'said' ? entry.seq : entry.from;
+  return entry.kind === 'message' ? entry.seq : entry.from;
 }
 
-/** Up to where some entries go. */
+/** Returns the place of the last numbered entry. */
 function endOf(entries: readonly Entry[]): Place | undefined {
   const last = entries.findLast(isNumbered);
-  return last && { epoch: last.epoch, seq: last.kind === 'said' ? last.seq : last.to };
+  return last && { epoch: last.epoch, seq: last.kind === 'message' ? last.seq : last.to };
 }
 
 function isUpTo(entry: Numbered, { epoch, seq }: Place): boolean {
   return entry.epoch === epoch && firstOf(entry) <= seq;
 }
 
-/** Who came and went again, or went and came again, did neither. */
-function merge(before: Pick<Coming, 'joined' | 'left'>, joined: readonly string[], left: readonly string[]) {
-  const [came, went] = [new Set(before.joined), new Set(before.left)];
-  for (const name of joined) if (!went.delete(name)) came.add(name);
-  for (const name of left) if (!came.delete(name)) went.add(name);
-  return { joined: [...came], left: [...went] };
+/** Merges two presence changes. A join and a leave of the same user cancel each other out. */
+function merge(
+  previous: Pick<PresenceChange, 'joined' | 'left'>,
+  joined: readonly string[],
+  left: readonly string[],
+): Pick<PresenceChange, 'joined' | 'left'> {
+  const [allJoined, allLeft] = [new Set(previous.joined), new Set(previous.left)];
+  for (const name of joined) if (!allLeft.delete(name)) allJoined.add(name);
+  for (const name of left) if (!allJoined.delete(name)) allLeft.add(name);
+  return { joined: [...allJoined], left: [...allLeft] };
 }

@@ -1,59 +1,59 @@
 import { signal } from '@preact/signals';
 
-// A sign of typing holds for so long, and is given again while it goes on.
-const HOLDS_MS = 6_000;
-const AGAIN_MS = 3_000;
+// A typing signal expires after this time unless it is repeated.
+const EXPIRES_MS = 6_000;
+const REPEAT_MS = 3_000;
 
-/** What a page tells others while someone types in it. */
+/** The signal that a page sends while its user is typing. */
 export interface TypingSignal {
   readonly typing: boolean;
 }
 
-/** Who is typing in a room, as far as they have said so lately; and, told to them now and then, that one is oneself. */
+/** Tracks the users who are typing in a room, and signals that this user is typing. */
 export class Typing {
-  /** Who is, in the order they began. */
+  /** The users who are typing, in the order in which they started. */
   readonly names = signal<readonly string[]>([]);
-  readonly #until = new Map<string, number>();
-  readonly #tell: (told: TypingSignal) => boolean;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  readonly #expiresAt = new Map<string, number>();
+  readonly #send: (signal: TypingSignal) => boolean;
+  #sentAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param tell says whether it could be told. */
-  constructor(tell: (told: TypingSignal) => boolean) {
-    this.#tell = tell;
+  /** @param send sends a signal to the room. Returns false if the room is not joined. */
+  constructor(send: (signal: TypingSignal) => boolean) {
+    this.#send = send;
   }
 
-  heard(from: string, data: unknown): void {
-    if (isTyping(data)) this.#until.set(from, performance.now() + HOLDS_MS);
-    else this.#until.delete(from);
-    this.#show();
+  receive(from: string, data: unknown): void {
+    if (isTyping(data)) this.#expiresAt.set(from, performance.now() + EXPIRES_MS);
+    else this.#expiresAt.delete(from);
+    this.#update();
   }
 
-  /** Someone has said what they typed, or is gone. */
-  stopped(name: string): void {
-    if (this.#until.delete(name)) this.#show();
+  /** Removes a user who sent a message or left. */
+  remove(name: string): void {
+    if (this.#expiresAt.delete(name)) this.#update();
   }
 
-  /** The text of one's own message has changed. @param going whether there is any. */
-  typed(going: boolean): void {
+  /** Handles a change of this user's draft. @param typing whether the draft has text. */
+  draftChanged(typing: boolean): void {
     const now = performance.now();
-    if (going ? now - this.#toldAt < AGAIN_MS : this.#toldAt === Number.NEGATIVE_INFINITY) return;
-    const told = this.#tell({ typing: going });
-    this.#toldAt = going && told ? now : Number.NEGATIVE_INFINITY;
+    if (typing ? now - this.#sentAt < REPEAT_MS : this.#sentAt === Number.NEGATIVE_INFINITY) return;
+    const sent = this.#send({ typing });
+    this.#sentAt = typing && sent ? now : Number.NEGATIVE_INFINITY;
   }
 
-  /** One's own message is sent: others see it, and need not be told. */
-  sent(): void {
-    this.#toldAt = Number.NEGATIVE_INFINITY;
+  /** Handles a message of this user. Others stop showing the user as typing when it arrives. */
+  messageSent(): void {
+    this.#sentAt = Number.NEGATIVE_INFINITY;
   }
 
-  #show(): void {
+  #update(): void {
     clearTimeout(this.#timer);
     const now = performance.now();
-    for (const [name, until] of this.#until) if (until <= now) this.#until.delete(name);
-    const next = Math.min(...this.#until.values());
-    if (Number.isFinite(next)) this.#timer = setTimeout(() => this.#show(), next - now);
-    this.names.value = [...this.#until.keys()];
+    for (const [name, expiresAt] of this.#expiresAt) if (expiresAt <= now) this.#expiresAt.delete(name);
+    const next = Math.min(...this.#expiresAt.values());
+    if (Number.isFinite(next)) this.#timer = setTimeout(() => this.#update(), next - now);
+    this.names.value = [...this.#expiresAt.keys()];
   }
 }
 

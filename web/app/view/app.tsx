@@ -1,34 +1,34 @@
-import { announced } from '../state/announcer.ts';
+import { announcements } from '../state/announcer.ts';
 import type { Chat } from '../state/chat.ts';
 import { Composer } from './composer.tsx';
-import { ConnectionLine } from './connection.tsx';
-import { Head } from './head.tsx';
+import { ConnectionStatus } from './connection.tsx';
 import { Log } from './log.tsx';
-import { Me } from './me.tsx';
 import { People } from './people.tsx';
+import { Profile } from './profile.tsx';
+import { RoomHeader } from './room-header.tsx';
 import { RoomList } from './rooms.tsx';
 import { RoomsButton } from './rooms-button.tsx';
 import { narrow, pane, paneProps } from './screen.ts';
 import { Welcome } from './welcome.tsx';
 import { Wordmark } from './wordmark.tsx';
 
-/** The whole page: the welcome at first, then the rooms, the conversation, and who is there. */
+/** The page: the welcome form, or the rooms, the conversation and the people. */
 export function App({ chat }: { chat: Chat }) {
   if (chat.name.value === '') return <Welcome chat={chat} />;
-  const over = narrow.value && pane.value !== undefined;
+  const covered = narrow.value && pane.value !== undefined;
   return (
     <div class="frame" data-pane={pane.value}>
-      <div class="side" {...paneProps('Rooms and settings')}>
+      <div class="sidebar" {...paneProps('Rooms and settings')}>
         <Wordmark />
         <RoomList chat={chat} />
-        <Me chat={chat} />
+        <Profile chat={chat} />
       </div>
-      <main inert={over}>
+      <main inert={covered}>
         <Conversation chat={chat} />
       </main>
       <People chat={chat} room={chat.current.value} />
-      <div class="spoken" role="status">
-        {announced.value.map(({ id, line }) => (
+      <div class="visually-hidden" role="status">
+        {announcements.value.map(({ id, line }) => (
           <p key={id}>{line}</p>
         ))}
       </div>
@@ -41,10 +41,10 @@ function Conversation({ chat }: { chat: Chat }) {
   if (!room) {
     return (
       <>
-        <ConnectionLine chat={chat} />
+        <ConnectionStatus chat={chat} />
         <div class="empty">
-          <h1>You are in no room</h1>
-          <p>Join one by its name.</p>
+          <h1>You have not joined any rooms</h1>
+          <p>Join a room by name.</p>
           <RoomsButton unread={0} />
         </div>
       </>
@@ -52,8 +52,8 @@ function Conversation({ chat }: { chat: Chat }) {
   }
   return (
     <>
-      <Head chat={chat} room={room} />
-      <ConnectionLine chat={chat} />
+      <RoomHeader chat={chat} room={room} />
+      <ConnectionStatus chat={chat} />
       <Log key={room.name} room={room} live={chat.connection.value.name === 'live'} />
       <Composer key={`to ${room.name}`} chat={chat} room={room} />
     </>

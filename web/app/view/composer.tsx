@@ -2,71 +2,77 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
-import { bytesOver, normal } from '../state/outgoing.ts';
-import { isLongPaste, PasteQuestion } from './paste.tsx';
+import { bytesOver, trimDraft } from '../state/outgoing.ts';
+import { count, typingText, visibleName } from './format.ts';
+import { isLongPaste, PasteDialog } from './paste-dialog.tsx';
 import { narrow, touch } from './screen.ts';
-import { count, typingWords, visible } from './words.ts';
 
-// So near to the longest message it is told how much is left.
-const NEAR = 1_000;
+// Bytes below the limit at which the hint starts to show the rest.
+const NEAR_LIMIT = 1_000;
 
-/** Where a message is typed. Enter sends it, Shift and Enter begin a line; on a touch screen Enter begins one too. */
+/**
+ * The message form. Enter sends a message, Shift+Enter inserts a line break. On a touch screen
+ * Enter inserts a line break too.
+ */
 export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   const input = useRef<HTMLTextAreaElement>(null);
   const pasted = useSignal<string | undefined>(undefined);
   const { outgoing, typing } = room;
   const draft = outgoing.draft.value;
-  const standing = room.standing.value;
+  const membership = room.membership.value;
   const connection = chat.connection.value;
   const over =
     draft === ''
-      ? -NEAR
-      : bytesOver(normal(draft), room.name, connection.name === 'live' ? connection.limits : undefined);
+      ? -NEAR_LIMIT
+      : bytesOver(trimDraft(draft), room.name, connection.name === 'live' ? connection.limits : undefined);
 
   useEffect(() => {
     if (!touch && !narrow.value) input.current?.focus();
   }, []);
-  useEffect(() => grow(input.current), [draft]);
+  useEffect(() => fitHeight(input.current), [draft]);
 
-  const type = (text: string) => {
-    outgoing.type(text);
-    typing.typed(text.trim() !== '');
+  const setDraft = (text: string) => {
+    outgoing.setDraft(text);
+    typing.draftChanged(text.trim() !== '');
   };
   const send = (event: Event) => {
     event.preventDefault();
-    if (over > 0 || !outgoing.send(normal(draft))) return;
-    outgoing.type('');
-    typing.sent();
-    room.toLatest();
-    room.reading.line.value = undefined;
+    if (over > 0 || !outgoing.send(trimDraft(draft))) return;
+    outgoing.setDraft('');
+    typing.messageSent();
+    room.showLatest();
+    room.readState.unreadAfter.value = undefined;
     input.current?.focus();
   };
-  const key = (event: KeyboardEvent) => {
-    if (event.key === 'ArrowUp' && draft === '' && outgoing.takeBack()) event.preventDefault();
-    // An Enter that ends a composition is not for us; Safari sends it after the composition's end, as key 229.
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === 'ArrowUp' && draft === '' && outgoing.editLastFailed()) event.preventDefault();
+    // Ignores the Enter that ends an IME composition. Safari sends it after compositionend, with
+    // keyCode 229.
     if (event.key !== 'Enter' || event.shiftKey || touch || event.isComposing || event.keyCode === 229) return;
     send(event);
   };
-  const paste = (event: ClipboardEvent) => {
+  const onPaste = (event: ClipboardEvent) => {
     const text = event.clipboardData?.getData('text/plain') ?? '';
     if (!isLongPaste(text)) return;
     event.preventDefault();
     pasted.value = text;
   };
-  const insert = () => {
+  const insertPasted = () => {
     const area = input.current;
     if (!area || pasted.value === undefined) return;
     area.setRangeText(pasted.value.replaceAll('\r\n', '\n'), area.selectionStart, area.selectionEnd, 'end');
-    type(area.value);
+    setDraft(area.value);
   };
 
-  if (standing.name === 'refused') return <p class="refused">You are not in this room: {standing.why}.</p>;
+  if (membership.name === 'rejected') {
+    return <p class="join-rejected">You cannot join this room: {membership.reason}.</p>;
+  }
   return (
     <form class="composer" onSubmit={send}>
       <p class="typing" role="status">
-        {typingWords(typing.names.value)}
+        {typingText(typing.names.value)}
       </p>
-      <label class="spoken" for="input">
+      <label class="visually-hidden" for="input">
         Message
       </label>
       <textarea
@@ -75,25 +81,25 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
         rows={1}
         dir="auto"
         value={draft}
-        placeholder={`Message ${visible(room.name)}`}
+        placeholder={`Message ${visibleName(room.name)}`}
         enterkeyhint={touch ? 'enter' : 'send'}
         aria-describedby="hint"
         aria-invalid={over > 0}
-        onInput={({ currentTarget }) => type(currentTarget.value)}
-        onKeyDown={key}
-        onPaste={paste}
+        onInput={({ currentTarget }) => setDraft(currentTarget.value)}
+        onKeyDown={onKeyDown}
+        onPaste={onPaste}
       />
       <button type="submit" class="primary">
         Send
       </button>
       <p id="hint" class="hint" role="status">
-        {room.trouble.value || hintOf(over)}
+        {room.error.value || hintOf(over)}
       </p>
       {pasted.value !== undefined && (
-        <PasteQuestion
+        <PasteDialog
           text={pasted.value}
-          onYes={insert}
-          onNo={() => {
+          onConfirm={insertPasted}
+          onClose={() => {
             pasted.value = undefined;
             input.current?.focus();
           }}
@@ -104,12 +110,12 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
 }
 
 function hintOf(over: number): string {
-  if (over > 0) return `${count(over, 'byte')} too long to send`;
-  return over > -NEAR ? `${count(-over, 'byte')} left` : '';
+  if (over > 0) return `${count(over, 'byte')} over the limit`;
+  return over > -NEAR_LIMIT ? `${count(-over, 'byte')} left` : '';
 }
 
-/** Grows with its text, where the browser does not do so by itself. */
-function grow(area: HTMLTextAreaElement | null): void {
+/** Fits the height to the text, in browsers without `field-sizing`. */
+function fitHeight(area: HTMLTextAreaElement | null): void {
   if (!area || CSS.supports('field-sizing', 'content')) return;
   area.style.height = 'auto';
   area.style.height = `${area.scrollHeight}px`;

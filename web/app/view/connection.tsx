@@ -1,35 +1,35 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
-import { connectionWords } from './words.ts';
+import { connectionText } from './format.ts';
 
-/** Where the connection stands, in words, and what can be done about it. */
-export function ConnectionLine({ chat }: { chat: Chat }) {
+/** The state of the connection, with a button to retry. */
+export function ConnectionStatus({ chat }: { chat: Chat }) {
   const ticks = useSignal(0);
-  const again = useRef(false);
+  const connectedBefore = useRef(false);
   const connection = chat.connection.value;
-  if (connection.name === 'live') again.current = true;
+  if (connection.name === 'live') connectedBefore.current = true;
   useEffect(() => {
     if (connection.name !== 'reconnecting') return;
-    const ticking = setInterval(() => {
+    const timer = setInterval(() => {
       ticks.value++;
     }, 250);
-    return () => clearInterval(ticking);
+    return () => clearInterval(timer);
   }, [connection]);
   void ticks.value;
-  const words = connectionWords(
+  const text = connectionText(
     connection,
-    { again: again.current, cutOff: chat.cutOff.value, waiting: chat.waiting.value },
+    { reconnect: connectedBefore.current, evicted: chat.evicted.value, pending: chat.pendingCount.value },
     performance.now(),
   );
-  const action = { reconnecting: 'Now', offline: 'Try now', refused: 'Try again' }[connection.name as string];
-  // The seconds that are left are not read out.
-  const spoken = words.replace(/ in \d+ s/, '');
+  const action = { reconnecting: 'Try now', offline: 'Try now', refused: 'Try again' }[connection.name as string];
+  // A screen reader would announce each second of the countdown.
+  const spoken = text.replace(/ in \d+ s/, '');
   return (
     <div class="connection" data-state={connection.name}>
       <p>
-        <span aria-hidden="true">{words}</span>
-        <span class="spoken" role="status">
+        <span aria-hidden="true">{text}</span>
+        <span class="visually-hidden" role="status">
           {spoken}
         </span>
       </p>

@@ -1,9 +1,9 @@
 import { Component, createRef } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
 import { rowsOf } from '../state/rows.ts';
-import { Jump } from './jump.tsx';
+import { JumpToLatest } from './jump-to-latest.tsx';
+import { LogStart } from './log-start.tsx';
 import { LogRow } from './row.tsx';
-import { Start } from './start.tsx';
 import { Unsent } from './unsent.tsx';
 
 interface Props {
@@ -11,27 +11,34 @@ interface Props {
   readonly live: boolean;
 }
 
-/** A row and where it ends on the screen. Its end: what stands above its text goes when an earlier message of its author comes. */
+/**
+ * A row and the position of its bottom edge on the screen. The bottom, because a row loses its
+ * author line when an earlier message of the same author is loaded.
+ */
 interface Anchor {
   readonly row: Element;
   readonly bottom: number;
 }
 
-// Within so many pixels of the end one stands at it, and within so many of either end more is fetched.
+// Pixels from the end within which the log counts as scrolled to the end.
 const AT_END = 8;
-const NEAR = 600;
+// Pixels from either end within which more is loaded.
+const LOAD_AHEAD = 600;
 
-/** The conversation: at its end it stays there; who reads back is left in place, whatever comes and goes around. */
+/**
+ * The messages of a room. Stays at the end, or keeps the first visible message in place while the
+ * rows around it change.
+ */
 export class Log extends Component<Props> {
   readonly #log = createRef<HTMLDivElement>();
-  #resized: ResizeObserver | undefined;
-  #placed = false;
+  #resizeObserver: ResizeObserver | undefined;
+  #scrolledToUnread = false;
 
   override render({ room, live }: Props) {
-    // What is fetched next depends on what has come, and on that nothing is on its way.
+    // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
     void [room.revision.value, room.loading.value];
-    const rows = rowsOf(room.timeline.entries, room.me, room.reading.line.value);
-    const empty = rows.every(({ kind }) => kind === 'coming') && room.outgoing.waiting.value.length === 0;
+    const rows = rowsOf(room.timeline.entries, room.user, room.readState.unreadAfter.value);
+    const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
     return (
       <div class="conversation">
         <div
@@ -40,11 +47,11 @@ export class Log extends Component<Props> {
           role="log"
           aria-live="off"
           aria-label={`Conversation in ${room.name}`}
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users scroll it
           tabIndex={0}
-          onScroll={this.#scrolled}
+          onScroll={this.#onScroll}
         >
-          {room.loaded.value && <Start room={room} empty={empty} />}
+          {room.loaded.value && <LogStart room={room} empty={empty} />}
           <ol class="rows">
             {rows.map((row) => (
               <LogRow key={row.key} row={row} room={room} />
@@ -52,29 +59,29 @@ export class Log extends Component<Props> {
           </ol>
           {!room.timeline.detached && <Unsent room={room} live={live} />}
         </div>
-        <Jump room={room} onJump={this.#toLatest} />
+        <JumpToLatest room={room} onJump={this.#jumpToLatest} />
       </div>
     );
   }
 
   override componentDidMount(): void {
     const { room } = this.props;
-    this.#toEnd();
-    this.#place();
-    this.#resized = new ResizeObserver(() => room.reading.atLatest && this.#toEnd());
-    if (this.#log.current) this.#resized.observe(this.#log.current);
+    this.#scrollToEnd();
+    this.#scrollToUnread();
+    this.#resizeObserver = new ResizeObserver(() => room.readState.atLatest && this.#scrollToEnd());
+    if (this.#log.current) this.#resizeObserver.observe(this.#log.current);
   }
 
   override componentWillUnmount(): void {
-    this.#resized?.disconnect();
-    this.props.room.toLatest();
+    this.#resizeObserver?.disconnect();
+    this.props.room.showLatest();
   }
 
   override getSnapshotBeforeUpdate(): Anchor | undefined {
     const log = this.#log.current;
-    if (!log || this.props.room.reading.atLatest) return undefined;
+    if (!log || this.props.room.readState.atLatest) return undefined;
     const edge = log.getBoundingClientRect().top;
-    // The line that begins a day goes when an earlier message of that day comes.
+    // A day separator is replaced when an earlier message of that day is loaded.
     const rows = log.querySelectorAll('.rows > :not(.day)');
     for (const row of rows) {
       const { bottom } = row.getBoundingClientRect();
@@ -86,46 +93,46 @@ export class Log extends Component<Props> {
   override componentDidUpdate(_: Props, __: unknown, anchor: Anchor | undefined): void {
     const log = this.#log.current;
     if (!log) return;
-    if (this.props.room.reading.atLatest) this.#toEnd();
+    if (this.props.room.readState.atLatest) this.#scrollToEnd();
     else if (anchor?.row.isConnected) log.scrollTop += anchor.row.getBoundingClientRect().bottom - anchor.bottom;
-    this.#place();
-    if (this.props.room.trouble.value === '') this.#fetch(log);
+    this.#scrollToUnread();
+    if (this.props.room.error.value === '') this.#loadMore(log);
   }
 
-  /** Once what was said before is there, one starts where one left off. */
-  #place(): void {
+  /** Scrolls to the first unread message, once, when the history is loaded. */
+  #scrollToUnread(): void {
     const { room } = this.props;
-    if (this.#placed || !room.loaded.value) return;
-    this.#placed = true;
+    if (this.#scrolledToUnread || !room.loaded.value) return;
+    this.#scrolledToUnread = true;
     const line = this.#log.current?.querySelector('.unread-line');
     if (!line) return;
     line.scrollIntoView({ block: 'start' });
-    this.#scrolled();
+    this.#onScroll();
   }
 
-  #toEnd(): void {
+  #scrollToEnd(): void {
     const log = this.#log.current;
     if (log) log.scrollTop = log.scrollHeight;
   }
 
-  #toLatest = (): void => {
-    this.props.room.toLatest();
-    this.#toEnd();
+  #jumpToLatest = (): void => {
+    this.props.room.showLatest();
+    this.#scrollToEnd();
     document.getElementById('input')?.focus();
   };
 
-  #scrolled = (): void => {
+  #onScroll = (): void => {
     const log = this.#log.current;
     if (!log) return;
     const { room } = this.props;
-    const left = log.scrollHeight - log.clientHeight - log.scrollTop;
-    room.stand(left < AT_END);
-    this.#fetch(log);
+    const fromEnd = log.scrollHeight - log.clientHeight - log.scrollTop;
+    room.setAtEnd(fromEnd < AT_END);
+    this.#loadMore(log);
   };
 
-  #fetch({ scrollTop, scrollHeight, clientHeight }: HTMLElement): void {
+  #loadMore({ scrollTop, scrollHeight, clientHeight }: HTMLElement): void {
     const { room } = this.props;
-    if (scrollTop < NEAR) void room.loadOlder();
-    if (scrollHeight - clientHeight - scrollTop < NEAR) void room.loadNewer();
+    if (scrollTop < LOAD_AHEAD) void room.loadOlder();
+    if (scrollHeight - clientHeight - scrollTop < LOAD_AHEAD) void room.loadNewer();
   }
 }

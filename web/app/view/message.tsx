@@ -1,25 +1,26 @@
 import type { ComponentChildren } from 'preact';
+import { formatTime, formatTimestamp, visibleName } from './format.ts';
 import { Text } from './text.tsx';
-import { momentOf, timeOf, visible } from './words.ts';
 
 interface Props {
   readonly from: string;
   readonly at: number;
   readonly text: string;
-  /** Whether it is the first of its group, and says who speaks. */
+  /** Whether the message is the first of its group and shows its author. */
   readonly first: boolean;
+  /** Whether the reader sent it. */
   readonly own: boolean;
 }
 
-/** Something that was said. */
+/** A message in the log. */
 export function Message({ from, at, text, first, own }: Props) {
   return (
-    <Bubble from={from} first={first} own={own} time={at}>
+    <Bubble from={from} first={first} own={own} at={at}>
       <Text text={text} />
       {own && (
         <span class="tick" title="Sent">
           <span aria-hidden="true">✓</span>
-          <span class="spoken">Sent</span>
+          <span class="visually-hidden">Sent</span>
         </span>
       )}
     </Bubble>
@@ -30,26 +31,26 @@ interface BubbleProps {
   readonly from: string;
   readonly first: boolean;
   readonly own: boolean;
-  readonly time?: number;
+  readonly at?: number;
   readonly children: ComponentChildren;
 }
 
-/** Who speaks, and when, beside what is said. */
-export function Bubble({ from, first, own, time, children }: BubbleProps) {
-  const name = visible(from);
-  const when = time === undefined ? null : <Time at={time} />;
+/** The avatar, author and time around the content of a message. */
+export function Bubble({ from, first, own, at, children }: BubbleProps) {
+  const name = visibleName(from);
+  const time = at === undefined ? null : <Time at={at} />;
   return (
     <li class={`message${first ? ' first' : ''}${own ? ' own' : ''}`}>
-      {first ? <Avatar name={name} /> : <span class="aside">{when}</span>}
+      {first ? <Avatar name={name} /> : <span class="hover-time">{time}</span>}
       <div class="body">
         {first && (
-          <p class="by">
+          <p class="byline">
             <bdi class="author">{name}</bdi>
             {own && <span class="you">you</span>}
-            {when}
+            {time}
           </p>
         )}
-        <div class="said">{children}</div>
+        <div class="content">{children}</div>
       </div>
     </li>
   );
@@ -57,15 +58,15 @@ export function Bubble({ from, first, own, time, children }: BubbleProps) {
 
 function Time({ at }: { at: number }) {
   return (
-    <time dateTime={new Date(at).toISOString()} title={momentOf(at)}>
-      {timeOf(at)}
+    <time dateTime={new Date(at).toISOString()} title={formatTimestamp(at)}>
+      {formatTime(at)}
     </time>
   );
 }
 
 const HUES = 8;
 
-/** The first letter of a name, in a colour of its own. */
+/** The first letter of a name on a color derived from the name. */
 export function Avatar({ name }: { name: string }) {
   let hash = 0;
   for (const letter of name) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) >>> 0;

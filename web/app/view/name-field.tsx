@@ -1,7 +1,8 @@
 import type { RefObject } from 'preact';
 import { useEffect } from 'preact/hooks';
 
-const MOST_BYTES = 64;
+/** The protocol's limit for a user's name. */
+const MAX_BYTES = 64;
 
 interface Props {
   readonly label: string;
@@ -10,7 +11,7 @@ interface Props {
   readonly focus?: boolean;
 }
 
-/** Where a name is typed: the protocol takes 1 to 64 bytes. */
+/** The field for the user's name. */
 export function NameField({ label, input, value = '', focus = false }: Props) {
   useEffect(() => {
     if (focus) input.current?.focus();
@@ -35,12 +36,12 @@ export function NameField({ label, input, value = '', focus = false }: Props) {
   );
 }
 
-/** @returns the name that was typed; undefined where it is none, which the field then says. */
-export function nameIn(input: HTMLInputElement | null): string | undefined {
+/** Returns the name in the field. Reports an invalid name on the field and returns undefined. */
+export function validName(input: HTMLInputElement | null): string | undefined {
   const name = input?.value.trim() ?? '';
   const bytes = new TextEncoder().encode(name).byteLength;
-  if (bytes > 0 && bytes <= MOST_BYTES) return name;
-  input?.setCustomValidity(bytes === 0 ? 'A name has at least one letter.' : 'This name is too long.');
+  if (bytes > 0 && bytes <= MAX_BYTES) return name;
+  input?.setCustomValidity(bytes === 0 ? 'Enter a name.' : 'This name is too long.');
   input?.reportValidity();
   return undefined;
 }

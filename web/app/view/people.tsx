@@ -1,32 +1,32 @@
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
+import { visibleName } from './format.ts';
 import { Avatar } from './message.tsx';
 import { RoomActions } from './room-actions.tsx';
 import { closePane, narrow, pane, paneProps } from './screen.ts';
-import { visible } from './words.ts';
 
-/** Who is in the room. */
+/** The pane that lists the people in the room. */
 export function People({ chat, room }: { chat: Chat; room: Conversation | undefined }) {
   if (!room || pane.value !== 'people') return null;
   return (
-    <div id="people" class="people" {...paneProps(`People in ${visible(room.name)}`)}>
+    <div id="people" class="people" {...paneProps(`People in ${visibleName(room.name)}`)}>
       <div class="title">
-        <h2>Here now</h2>
+        <h2>Online</h2>
         <button type="button" onClick={closePane}>
           Close
         </button>
       </div>
-      {room.people.value === undefined ? (
-        <p class="quiet">{room.count.value.toLocaleString()} people, too many to name</p>
+      {room.members.value === undefined ? (
+        <p class="muted">{room.memberCount.value.toLocaleString()} people. Large rooms do not list names.</p>
       ) : (
         <ul>
-          {[...new Set(room.people.value)]
+          {[...new Set(room.members.value)]
             .sort((a, b) => a.localeCompare(b))
             .map((name) => (
               <li key={name}>
-                <Avatar name={visible(name)} />
-                <bdi>{visible(name)}</bdi>
-                {name === room.me && <span class="you">you</span>}
+                <Avatar name={visibleName(name)} />
+                <bdi>{visibleName(name)}</bdi>
+                {name === room.user && <span class="you">you</span>}
               </li>
             ))}
         </ul>

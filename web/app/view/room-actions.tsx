@@ -1,55 +1,56 @@
 import { useSignal } from '@preact/signals';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
-import { Ask } from './ask.tsx';
+import { ConfirmDialog } from './confirm-dialog.tsx';
+import { count, visibleName } from './format.ts';
 import { pane } from './screen.ts';
-import { count, visible } from './words.ts';
 
-const TOLD_MS = 2_000;
+/** The time for which the result of copying is visible. */
+const RESULT_MS = 2_000;
 
-/** What can be done with a room: its link is copied, and it is left. */
+/** The buttons to copy a room's link and to leave it. */
 export function RoomActions({ chat, room }: { chat: Chat; room: Conversation }) {
-  const asking = useSignal(false);
-  const copied = useSignal('');
-  const waiting = room.outgoing.waiting.value.length;
+  const confirming = useSignal(false);
+  const copyResult = useSignal('');
+  const pending = room.outgoing.pending.value.length;
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(location.href);
-      copied.value = 'Copied';
+      copyResult.value = 'Copied';
     } catch {
-      copied.value = 'Not allowed'; // nor is there a clipboard for a page that came over plain HTTP
+      copyResult.value = 'Copy failed'; // no permission, or no clipboard API over plain HTTP
     }
     setTimeout(() => {
-      copied.value = '';
-    }, TOLD_MS);
+      copyResult.value = '';
+    }, RESULT_MS);
   };
   const leave = () => {
     pane.value = undefined;
     chat.leave(room);
   };
-  const ask = () => {
-    if (waiting > 0) asking.value = true;
+  const confirmAndLeave = () => {
+    if (pending > 0) confirming.value = true;
     else leave();
   };
   return (
     <div class="actions">
       <button type="button" onClick={copy}>
-        <span role="status">{copied.value || 'Copy link'}</span>
+        <span role="status">{copyResult.value || 'Copy link'}</span>
       </button>
-      <button type="button" onClick={ask}>
+      <button type="button" onClick={confirmAndLeave}>
         Leave
       </button>
-      {asking.value && (
-        <Ask
-          title={`Leave ${visible(room.name)}?`}
-          yes="Leave"
-          onYes={leave}
-          onNo={() => {
-            asking.value = false;
+      {confirming.value && (
+        <ConfirmDialog
+          title={`Leave ${visibleName(room.name)}?`}
+          action="Leave"
+          onConfirm={leave}
+          onClose={() => {
+            confirming.value = false;
           }}
         >
-          {count(waiting, 'message')} of yours would not be sent.
-        </Ask>
+          {count(pending, 'unsent message')} will be discarded.
+        </ConfirmDialog>
       )}
     </div>
   );

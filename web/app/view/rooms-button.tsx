@@ -1,7 +1,11 @@
 import { Badge } from './badge.tsx';
 import { narrow, pane, togglePane } from './screen.ts';
 
-/** Opens the rooms where there is no room beside the conversation. @param unread in rooms that are not shown. */
+/**
+ * The button that opens the room list on a narrow screen.
+ *
+ * @param unread the unread count of the other rooms.
+ */
 export function RoomsButton({ unread }: { unread: number }) {
   if (!narrow.value) return null;
   return (

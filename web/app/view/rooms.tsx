@@ -1,17 +1,17 @@
 import { useSignal } from '@preact/signals';
-import { type Chat, hashOf, nameOfRoom } from '../state/chat.ts';
+import { type Chat, hashOf, parseRoomName } from '../state/chat.ts';
 import { Badge } from './badge.tsx';
+import { visibleName } from './format.ts';
 import { pane } from './screen.ts';
-import { visible } from './words.ts';
 
-/** The rooms one is in, with what is unread in each, and how to come into another. */
+/** The joined rooms with their unread counts, and the form to join another. */
 export function RoomList({ chat }: { chat: Chat }) {
-  const trouble = useSignal('');
+  const error = useSignal('');
   const join = (event: SubmitEvent) => {
     event.preventDefault();
     const input = (event.currentTarget as HTMLFormElement).elements.namedItem('room') as HTMLInputElement;
-    const name = nameOfRoom(input.value);
-    trouble.value = name === undefined && input.value.trim() !== '' ? 'A room has a name of at most 128 bytes.' : '';
+    const name = parseRoomName(input.value);
+    error.value = name === undefined && input.value.trim() !== '' ? 'Room names can have at most 128 bytes.' : '';
     if (name === undefined) return;
     chat.open(name);
     input.value = '';
@@ -26,13 +26,13 @@ export function RoomList({ chat }: { chat: Chat }) {
             <a
               href={hashOf(room.name)}
               aria-current={room === chat.current.value ? 'page' : undefined}
-              data-unread={room.reading.unread.value > 0 || undefined}
+              data-unread={room.readState.unread.value > 0 || undefined}
               onClick={() => {
                 pane.value = undefined;
               }}
             >
-              <bdi>{visible(room.name)}</bdi>
-              <Badge count={room.reading.unread.value} />
+              <bdi>{visibleName(room.name)}</bdi>
+              <Badge count={room.readState.unread.value} />
             </a>
           </li>
         ))}
@@ -47,13 +47,13 @@ export function RoomList({ chat }: { chat: Chat }) {
             dir="auto"
             autocomplete="off"
             autocapitalize="off"
-            placeholder="its name"
-            aria-describedby="join-trouble"
+            placeholder="Room name"
+            aria-describedby="join-error"
           />
           <button type="submit">Join</button>
         </div>
-        <p id="join-trouble" class="trouble" role="status">
-          {trouble.value}
+        <p id="join-error" class="error" role="status">
+          {error.value}
         </p>
       </form>
     </nav>

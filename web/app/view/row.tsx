@@ -2,20 +2,20 @@ import { Component } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
 import type { Row } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
+import { formatDay, missingText, presenceText } from './format.ts';
 import { Message } from './message.tsx';
-import { comingWords, dayOf, missingWords } from './words.ts';
 
 interface Props {
   readonly row: Row;
   readonly room: Conversation;
 }
 
-/** One line of the log. It is drawn again only when it says something else: hundreds of others come and go around it. */
+/** One row of the log. Renders only when its content changes: the rows around it change often. */
 export class LogRow extends Component<Props> {
   override shouldComponentUpdate({ row: next }: Props): boolean {
     const { row } = this.props;
     if (row.kind === 'message' && next.kind === 'message') {
-      return row.said !== next.said || row.first !== next.first || row.own !== next.own;
+      return row.message !== next.message || row.first !== next.first || row.own !== next.own;
     }
     return row.kind !== next.kind || (row.kind !== 'day' && row !== next);
   }
@@ -23,11 +23,11 @@ export class LogRow extends Component<Props> {
   override render({ row, room }: Props) {
     switch (row.kind) {
       case 'message':
-        return <Message {...row.said} first={row.first} own={row.own} />;
+        return <Message {...row.message} first={row.first} own={row.own} />;
       case 'day':
         return (
           <li class="day">
-            <span>{dayOf(row.at)}</span>
+            <span>{formatDay(row.at)}</span>
           </li>
         );
       case 'unread':
@@ -36,23 +36,23 @@ export class LogRow extends Component<Props> {
             <span>New</span>
           </li>
         );
-      case 'coming':
-        return <li class="quiet">{comingWords(row)}</li>;
+      case 'presence':
+        return <li class="muted">{presenceText(row)}</li>;
       case 'note':
-        return <li class="quiet">{row.text}</li>;
+        return <li class="muted">{row.text}</li>;
       case 'missing':
-        return <Gap missing={row} room={room} />;
+        return <MissingRow missing={row} room={room} />;
     }
   }
 }
 
-function Gap({ missing, room }: { missing: Missing; room: Conversation }) {
+function MissingRow({ missing, room }: { missing: Missing; room: Conversation }) {
   return (
     <li class="missing">
-      {missingWords(missing)}
+      {missingText(missing)}
       {!missing.lost && (
         <button type="button" onClick={() => room.fill(missing)}>
-          Load them
+          Load
         </button>
       )}
     </li>

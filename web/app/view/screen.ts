@@ -1,49 +1,53 @@
 import { signal } from '@preact/signals';
 
-/** What a narrow screen shows over the conversation, and a wide one beside it. */
+/** The open pane. A wide screen shows it beside the conversation, a narrow one over it. */
 export const pane = signal<'rooms' | 'people' | undefined>(undefined);
 
 const narrowQuery = matchMedia('(max-width: 47.99rem)');
 
-/** Whether there is room for the conversation only. */
+/** Whether the screen has room for the conversation only. */
 export const narrow = signal(narrowQuery.matches);
 
-/** What a pane is: beside the conversation, or over all else, which has to wait. */
+/** Returns the ARIA attributes of a pane: a modal dialog on a narrow screen, else a landmark. */
 export function paneProps(label: string): {
   'aria-label': string;
   role: 'dialog' | 'complementary';
   'aria-modal'?: true;
 } {
-  const over = narrow.value && pane.value !== undefined;
+  const modal = narrow.value && pane.value !== undefined;
   return {
     'aria-label': label,
-    ...(over ? { role: 'dialog', 'aria-modal': true } : { role: 'complementary' }),
+    ...(modal ? { role: 'dialog', 'aria-modal': true } : { role: 'complementary' }),
   } as const;
 }
 
-/** Whether one types on the screen itself: there Enter begins a line. */
+/** Whether the device has a touch screen. There Enter inserts a line break. */
 export const touch = matchMedia('(pointer: coarse)').matches;
 
-/** Opens a pane, or closes it: on a narrow screen the keyboard goes where one looks. */
-export function togglePane(which: 'rooms' | 'people'): void {
-  if (pane.value === which) {
+/** Opens or closes a pane. On a narrow screen the focus moves into the pane. */
+export function togglePane(name: 'rooms' | 'people'): void {
+  if (pane.value === name) {
     closePane();
     return;
   }
-  pane.value = which;
+  pane.value = name;
   if (!narrow.value) return;
-  const first = `#${which} :is(a, button, input)`;
+  const first = `#${name} :is(a, button, input)`;
   requestAnimationFrame(() => document.querySelector<HTMLElement>(first)?.focus());
 }
 
+/** Closes the open pane. The focus returns to the button that opens it. */
 export function closePane(): void {
   const opener = document.querySelector<HTMLElement>(`[aria-controls="${pane.value}"]`);
   pane.value = undefined;
   requestAnimationFrame(() => opener?.focus());
 }
 
-/** Follows the size of the screen, and of what a soft keyboard leaves of it where the browser does not. */
-export function followScreen(): void {
+/**
+ * Tracks the width of the screen and closes panes on Escape. Sets `--height` to the height of the
+ * visual viewport, for browsers that do not resize the page when a soft keyboard opens.
+ */
+export function watchScreen(): void {
   narrowQuery.addEventListener('change', ({ matches }) => {
     narrow.value = matches;
   });

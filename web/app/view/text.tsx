@@ -1,51 +1,51 @@
 import { useSignal } from '@preact/signals';
 import { partsOf } from '../state/links.ts';
 
-// What is longer is folded until someone wants to read it.
-const LONG = 1_200;
-const LINES = 16;
+// A longer text is collapsed.
+const MAX_LENGTH = 1_200;
+const MAX_LINES = 16;
 
-/** What was said, in its own direction: links lead somewhere, and nothing else in it means anything. */
+/** The text of a message, with links. Nothing else in it is interpreted. */
 export function Text({ text }: { text: string }) {
-  const open = useSignal(false);
-  const short = shortened(text);
-  const shown = open.value || short === undefined ? text : short;
+  const expanded = useSignal(false);
+  const excerpt = excerptOf(text);
+  const visible = expanded.value || excerpt === undefined ? text : excerpt;
   return (
     <>
       <p class="text" dir="auto">
-        {partsOf(shown).map(({ text: words, href }) =>
+        {partsOf(visible).map(({ text: part, href }) =>
           href === undefined ? (
-            words
+            part
           ) : (
             <a href={href} target="_blank" rel="noopener noreferrer nofollow">
-              {words}
+              {part}
             </a>
           ),
         )}
-        {short !== undefined && !open.value && '…'}
+        {excerpt !== undefined && !expanded.value && '…'}
       </p>
-      {short !== undefined && (
+      {excerpt !== undefined && (
         <button
           type="button"
           class="fold"
-          aria-expanded={open.value}
+          aria-expanded={expanded.value}
           onClick={() => {
-            open.value = !open.value;
+            expanded.value = !expanded.value;
           }}
         >
-          {open.value ? 'Show less' : 'Show all'}
+          {expanded.value ? 'Show less' : 'Show more'}
         </button>
       )}
     </>
   );
 }
 
-/** @returns the beginning of a long text; undefined where it is not long. */
-function shortened(text: string): string | undefined {
-  const lines = text.split('\n', LINES + 1);
-  const cut = lines.length > LINES ? lines.slice(0, LINES).join('\n') : text;
-  if (cut.length <= LONG) return cut === text ? undefined : cut;
-  const end = cut.slice(0, LONG);
-  // A character of two halves is not cut in two.
-  return /[\ud800-\udbff]$/.test(end) ? end.slice(0, -1) : end;
+/** Returns the beginning of a long text; undefined for a short one. */
+function excerptOf(text: string): string | undefined {
+  const lines = text.split('\n', MAX_LINES + 1);
+  const head = lines.length > MAX_LINES ? lines.slice(0, MAX_LINES).join('\n') : text;
+  if (head.length <= MAX_LENGTH) return head === text ? undefined : head;
+  const cut = head.slice(0, MAX_LENGTH);
+  // Does not split a surrogate pair.
+  return /[\ud800-\udbff]$/.test(cut) ? cut.slice(0, -1) : cut;
 }

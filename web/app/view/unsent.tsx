@@ -2,19 +2,19 @@ import type { Conversation } from '../state/conversation.ts';
 import { Bubble } from './message.tsx';
 import { Text } from './text.tsx';
 
-/** What someone has said that is not in the room: on its way, waiting for a connection, or refused. */
+/** The user's messages that are not in the log: rejected, in flight, or queued for a connection. */
 export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
-  const { waiting, failed } = room.outgoing;
-  if (waiting.value.length + failed.value.length === 0) return null;
+  const { pending, failed } = room.outgoing;
+  if (pending.value.length + failed.value.length === 0) return null;
   return (
-    <ol class="rows unsent" aria-label="Your messages on their way">
+    <ol class="rows unsent" aria-label="Unsent messages">
       {failed.value.map((message, index) => (
-        <Bubble key={`failed ${index} ${message.text}`} from={room.me} first own>
+        <Bubble key={`failed ${index} ${message.text}`} from={room.user} first own>
           <Text text={message.text} />
           <p class="failed" role="alert">
             Not sent: {message.why}
           </p>
-          <p class="choices">
+          <p class="buttons">
             <button type="button" onClick={() => room.outgoing.retry(message)}>
               Try again
             </button>
@@ -24,10 +24,10 @@ export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
           </p>
         </Bubble>
       ))}
-      {waiting.value.map(({ id, data }, index) => (
-        <Bubble key={id} from={room.me} first={index === 0} own>
+      {pending.value.map(({ id, data }, index) => (
+        <Bubble key={id} from={room.user} first={index === 0} own>
           <Text text={data.text} />
-          <span class={live ? 'fate soon' : 'fate'}>{live ? 'Sending…' : 'Waiting'}</span>
+          <span class={live ? 'send-status delayed' : 'send-status'}>{live ? 'Sending…' : 'Waiting to send'}</span>
         </Bubble>
       ))}
     </ol>

@@ -1,46 +1,46 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
-import { recall } from '../state/memory.ts';
-import { asks, signIn } from '../state/sign-in.ts';
-import { NameField, nameIn } from './name-field.tsx';
+import { requiredCredential, signIn } from '../state/sign-in.ts';
+import { loadStored } from '../state/storage.ts';
+import { NameField, validName } from './name-field.tsx';
 import { Wordmark } from './wordmark.tsx';
 
-/** The first visit: all that is needed is a name, and what the server asks for beside it. */
+/** The first page: asks for a name, a name and password, or a token, as the server requires. */
 export function Welcome({ chat }: { chat: Chat }) {
-  const input = useRef<HTMLInputElement>(null);
-  const secret = useRef<HTMLInputElement>(null);
-  const trouble = useSignal('');
-  const asked = asks.value;
-  const enter = async (event: Event) => {
+  const nameInput = useRef<HTMLInputElement>(null);
+  const secretInput = useRef<HTMLInputElement>(null);
+  const error = useSignal('');
+  const required = requiredCredential.value;
+  const submit = async (event: Event) => {
     event.preventDefault();
-    const name = asked === 'token' ? '' : nameIn(input.current);
+    const name = required === 'token' ? '' : validName(nameInput.current);
     if (name === undefined) return;
     try {
-      chat.enter(asked === 'nothing' ? name : await signIn(name, secret.current?.value ?? ''));
-    } catch (error) {
-      trouble.value = (error as Error).message;
+      chat.connectAs(required === 'nothing' ? name : await signIn(name, secretInput.current?.value ?? ''));
+    } catch (cause) {
+      error.value = (cause as Error).message;
     }
   };
-  if (asked === undefined) return null;
-  const nameAsked = asked === 'nothing' ? 'What should others call you?' : 'Name';
+  if (required === undefined) return null;
+  const nameLabel = required === 'nothing' ? 'Display name' : 'Username';
   return (
     <main class="welcome">
       <Wordmark />
-      <h1>{asked === 'nothing' ? 'Pick a name, and you are in' : 'Sign in'}</h1>
-      <form onSubmit={enter}>
-        {asked !== 'token' && <NameField label={nameAsked} input={input} value={recall().name} focus />}
-        {asked !== 'nothing' && (
+      <h1>{required === 'nothing' ? 'Join the chat' : 'Sign in'}</h1>
+      <form onSubmit={submit}>
+        {required !== 'token' && <NameField label={nameLabel} input={nameInput} value={loadStored().name} focus />}
+        {required !== 'nothing' && (
           <>
-            <label for="secret">{asked === 'token' ? 'Your token' : 'Password'}</label>
-            <input id="secret" ref={secret} type="password" autocomplete="current-password" required />
+            <label for="secret">{required === 'token' ? 'Access token' : 'Password'}</label>
+            <input id="secret" ref={secretInput} type="password" autocomplete="current-password" required />
           </>
         )}
-        <p class="trouble" role="status">
-          {trouble.value || chat.unwelcome.value}
+        <p class="error" role="status">
+          {error.value || chat.signInError.value}
         </p>
         <button type="submit" class="primary">
-          {asked === 'nothing' ? 'Start chatting' : 'Sign in'}
+          {required === 'nothing' ? 'Start chatting' : 'Sign in'}
         </button>
       </form>
     </main>

@@ -1,17 +1,20 @@
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
+import { visibleName } from './format.ts';
 import { RoomActions } from './room-actions.tsx';
 import { RoomsButton } from './rooms-button.tsx';
 import { narrow, pane, togglePane } from './screen.ts';
-import { visible } from './words.ts';
 
-/** Which room this is, who is there, and what can be done with it: on a narrow screen beside the people. */
-export function Head({ chat, room }: { chat: Chat; room: Conversation }) {
+/**
+ * The name of the room, its actions and the number of people. On a narrow screen the actions are in
+ * the people pane.
+ */
+export function RoomHeader({ chat, room }: { chat: Chat; room: Conversation }) {
   return (
-    <header class="head">
-      <RoomsButton unread={chat.unread.value - room.reading.unread.value} />
+    <header class="room-header">
+      <RoomsButton unread={chat.unread.value - room.readState.unread.value} />
       <h1>
-        <bdi>{visible(room.name)}</bdi>
+        <bdi>{visibleName(room.name)}</bdi>
       </h1>
       {!narrow.value && <RoomActions chat={chat} room={room} />}
       <button
@@ -20,7 +23,8 @@ export function Head({ chat, room }: { chat: Chat; room: Conversation }) {
         aria-expanded={pane.value === 'people'}
         onClick={() => togglePane('people')}
       >
-        {room.count.value} <span class="wide">{room.count.value === 1 ? 'person' : 'people'}</span> here
+        {room.memberCount.value} <span class="wide-only">{room.memberCount.value === 1 ? 'person' : 'people'}</span>{' '}
+        online
       </button>
     </header>
   );

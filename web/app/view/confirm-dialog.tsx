@@ -3,21 +3,23 @@ import { useEffect, useRef } from 'preact/hooks';
 
 interface Props {
   readonly title: string;
-  readonly yes: string;
-  readonly onYes: () => void;
-  readonly onNo: () => void;
+  /** The label of the button that confirms. */
+  readonly action: string;
+  readonly onConfirm: () => void;
+  /** Called when the dialog closes, confirmed or cancelled. */
+  readonly onClose: () => void;
   readonly children: ComponentChildren;
 }
 
-/** Asks before something is done. */
-export function Ask({ title, yes, onYes, onNo, children }: Props) {
+/** A modal dialog that asks for confirmation. */
+export function ConfirmDialog({ title, action, onConfirm, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} aria-labelledby="asked" onClose={onNo}>
-      <h2 id="asked">{title}</h2>
+    <dialog ref={dialog} aria-labelledby="dialog-title" onClose={onClose}>
+      <h2 id="dialog-title">{title}</h2>
       <p>{children}</p>
-      <div class="choices">
+      <div class="buttons">
         <button type="button" onClick={() => dialog.current?.close()}>
           Cancel
         </button>
@@ -25,11 +27,11 @@ export function Ask({ title, yes, onYes, onNo, children }: Props) {
           type="button"
           class="primary"
           onClick={() => {
-            onYes();
+            onConfirm();
             dialog.current?.close();
           }}
         >
-          {yes}
+          {action}
         </button>
       </div>
     </dialog>

@@ -1,21 +1,21 @@
 import type { Place } from '../../sdk/index.ts';
 
-/** What a browser remembers, for all its tabs and the next visit. */
-export interface Memory {
+/** State that the browser stores for all tabs and later visits. */
+export interface Stored {
   readonly name: string;
   readonly rooms: readonly string[];
-  /** Up to where each room has been seen. */
+  /** The last message seen, by room. */
   readonly seen: Readonly<Record<string, Place>>;
-  /** Whether notifications were asked for. */
+  /** Whether notifications are on. */
   readonly notify: boolean;
 }
 
 const KEY = 'pumphouse.chat';
-const nothing: Memory = { name: '', rooms: [], seen: {}, notify: false };
+const EMPTY: Stored = { name: '', rooms: [], seen: {}, notify: false };
 
-/** What is remembered: of a store that holds something else, what is usable. */
-export function recall(): Memory {
-  const { name, rooms, seen, notify } = read(localStorageOf, KEY) as Partial<Record<keyof Memory, unknown>>;
+/** Reads the stored state. Invalid fields get their defaults. */
+export function loadStored(): Stored {
+  const { name, rooms, seen, notify } = read(getLocalStorage, KEY) as Partial<Record<keyof Stored, unknown>>;
   return {
     name: typeof name === 'string' ? name : '',
     rooms: Array.isArray(rooms) ? rooms.filter((room) => typeof room === 'string') : [],
@@ -24,43 +24,43 @@ export function recall(): Memory {
   };
 }
 
-/** Changes what is remembered, with what other tabs remembered meanwhile. */
-export function remember(change: (memory: Memory) => Partial<Memory>): void {
-  const memory = recall();
-  write(localStorageOf, KEY, { ...nothing, ...memory, ...change(memory) });
+/** Updates the stored state. `change` receives the current state of all tabs. */
+export function updateStored(change: (stored: Stored) => Partial<Stored>): void {
+  const stored = loadStored();
+  write(getLocalStorage, KEY, { ...EMPTY, ...stored, ...change(stored) });
 }
 
-/** Calls `changed` when another tab has remembered something. */
-export function onRemembered(changed: (memory: Memory) => void): void {
+/** Calls `listener` when another tab changes the stored state. */
+export function onStoredChange(listener: (stored: Stored) => void): void {
   addEventListener('storage', ({ key }) => {
-    if (key === KEY || key === null) changed(recall());
+    if (key === KEY || key === null) listener(loadStored());
   });
 }
 
-/** What someone typed in a room and is not sent: of one tab, and it survives a reload. */
+/** The unsent text of one room, stored per tab. It survives a reload. */
 export interface Unsent {
   readonly draft: string;
-  /** What the server would not take. */
+  /** Messages that the server rejected, with the reason. */
   readonly failed: readonly { readonly text: string; readonly why: string }[];
 }
 
-export function recallUnsent(room: string): Unsent {
-  const { draft, failed } = read(sessionStorageOf, `${KEY} ${room}`) as Partial<Record<keyof Unsent, unknown>>;
+export function loadUnsent(room: string): Unsent {
+  const { draft, failed } = read(getSessionStorage, `${KEY} ${room}`) as Partial<Record<keyof Unsent, unknown>>;
   return {
     draft: typeof draft === 'string' ? draft : '',
     failed: Array.isArray(failed) ? failed.filter(isFailure) : [],
   };
 }
 
-export function rememberUnsent(room: string, unsent: Unsent): void {
+export function saveUnsent(room: string, unsent: Unsent): void {
   const empty = unsent.draft === '' && unsent.failed.length === 0;
-  write(sessionStorageOf, `${KEY} ${room}`, empty ? undefined : unsent);
+  write(getSessionStorage, `${KEY} ${room}`, empty ? undefined : unsent);
 }
 
-const localStorageOf = () => localStorage;
-const sessionStorageOf = () => sessionStorage;
-
-// A browser may forbid its stores, or they may be full: then nothing is remembered, and all else works.
+// Access throws if the browser blocks the storage, and writing throws if it is full. These errors
+// are ignored: the chat works without storage.
+const getLocalStorage = () => localStorage;
+const getSessionStorage = () => sessionStorage;
 
 function read(store: () => Storage, key: string): object {
   try {
@@ -76,7 +76,7 @@ function write(store: () => Storage, key: string, value: object | undefined): vo
     if (value === undefined) store().removeItem(key);
     else store().setItem(key, JSON.stringify(value));
   } catch {
-    // It is not remembered.
+    // The value is not stored.
   }
 }
 

@@ -1,0 +1,97 @@
+import { signal } from '@preact/signals';
+import type { Place } from '../../sdk/index.ts';
+import { oncePerFrame } from './frames.ts';
+import { loadStored, updateStored } from './storage.ts';
+
+/** Tracks which messages of a room have been read, across all tabs. */
+export class ReadState {
+  /** The number of unread messages. */
+  readonly unread = signal(0);
+  /** The last message read before the room was opened; undefined if nothing was unread. */
+  readonly unreadAfter = signal<Place | undefined>(undefined);
+  /** The number of messages that arrived while the log was scrolled up. */
+  readonly newBelow = signal(0);
+  /** Whether the log is scrolled to the newest message. */
+  atLatest = true;
+  /** Whether the room is on the screen. */
+  active = false;
+  readonly #room: string;
+  readonly #reportSeen: (seq: number) => void;
+  readonly #scheduleSave = oncePerFrame(() => this.#save());
+  #seen: Place | undefined;
+  /** The newest message. */
+  #head: Place | undefined;
+  /** Whether the last messages of the history are loaded. Until then nothing counts as seen. */
+  #loaded = false;
+
+  /** @param reportSeen reports the last message seen to the server. */
+  constructor(room: string, reportSeen: (seq: number) => void) {
+    this.#room = room;
+    this.#reportSeen = reportSeen;
+    this.#seen = loadStored().seen[room];
+  }
+
+  /** Handles a join at `head`. On the first visit to a room, its history counts as read. */
+  joined(head: Place): void {
+    if (this.#seen?.epoch !== head.epoch) this.#seen = head;
+    this.setHead(head);
+  }
+
+  /** Handles the end of loading the last messages. */
+  historyLoaded(): void {
+    this.#loaded = true;
+    if (this.active && this.unread.value > 0) this.unreadAfter.value = this.#seen;
+    this.#update();
+  }
+
+  setHead(head: Place | undefined): void {
+    this.#head = head;
+    this.#update();
+  }
+
+  /** Sets whether the room is on the screen. Opening it marks where the unread messages begin. */
+  setActive(active: boolean): void {
+    this.active = active;
+    if (active) this.unreadAfter.value = this.unread.value > 0 ? this.#seen : undefined;
+    this.#update();
+  }
+
+  setAtLatest(atLatest: boolean): void {
+    this.atLatest = atLatest;
+    this.#update();
+  }
+
+  /** Applies the place that another tab has read up to. */
+  seenElsewhere(place: Place): void {
+    if (this.#hasSeen(place)) return;
+    this.#seen = place;
+    this.#countUnread();
+  }
+
+  #update(): void {
+    if (this.active && this.atLatest) {
+      this.newBelow.value = 0;
+      if (this.#head && this.#loaded && !this.#hasSeen(this.#head)) {
+        this.#seen = this.#head;
+        this.#reportSeen(this.#head.seq);
+        this.#scheduleSave();
+      }
+    }
+    this.#countUnread();
+  }
+
+  #hasSeen({ epoch, seq }: Place): boolean {
+    return this.#seen !== undefined && this.#seen.epoch === epoch && this.#seen.seq >= seq;
+  }
+
+  #countUnread(): void {
+    if (!this.#head || !this.#seen) return;
+    const unread = this.#head.epoch === this.#seen.epoch ? this.#head.seq - this.#seen.seq : 0;
+    this.unread.value = Math.max(0, unread);
+  }
+
+  #save(): void {
+    const seen = this.#seen;
+    if (seen) updateStored((stored) => ({ seen: { ...stored.seen, [this.#room]: seen } }));
+  }
+}
