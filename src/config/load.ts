@@ -32,7 +32,10 @@ export function load(sources: Sources): Loaded {
   return check((setting) => pick(setting, sources, path, file), sources.exists);
 }
 
-/** Validates the settings of an embedding program. @throws ConfigError for the first invalid setting. */
+/**
+ * Validates the settings of an embedding program.
+ * @throws ConfigError for the first invalid setting.
+ */
 export function settingsOf(given: Partial<Settings>): Settings {
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw new ConfigError(`unknown option "${name}"${didYouMean(name, names)}`);

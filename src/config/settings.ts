@@ -33,7 +33,10 @@ export interface ListenerSettings {
   readonly port: number;
   /** @default 'auto' */
   readonly wire: WireChoice;
-  /** A folder with an `index.html` or a `chat.html` to serve at `/`. @default undefined: the built-in chat */
+  /**
+   * A folder with an `index.html` or a `chat.html` to serve at `/`.
+   * @default undefined: the built-in chat
+   */
   readonly web: string | undefined;
   /** PEM files; both for HTTPS, neither for HTTP. @default undefined */
   readonly tlsCert: string | undefined;
@@ -53,9 +56,15 @@ export interface Settings extends ListenerSettings {
   readonly keepDays: number;
   /** Size of a room on disk above which its oldest messages are deleted, in MiB. @default 64 */
   readonly keepMegabytes: number;
-  /** Messages a client may fall behind before it is evicted. @default undefined: the limit of its wire */
+  /**
+   * Messages a client may fall behind before it is evicted.
+   * @default undefined: the limit of its wire
+   */
   readonly sendBuffer: number | undefined;
-  /** Rate limit of each client, in messages per second. @default undefined: the limit of its wire */
+  /**
+   * Rate limit of each client, in messages per second.
+   * @default undefined: the limit of its wire
+   */
   readonly publishRate: PublishRate | 'off' | undefined;
   /** @default 'auto' */
   readonly transport: 'auto' | 'uws' | 'ws';
@@ -69,7 +78,10 @@ export interface Settings extends ListenerSettings {
   readonly auth: 'open' | 'otp' | 'jwt';
   /** The users file of `otp`. @default 'pumphouse-users.json' */
   readonly users: string;
-  /** Secret that verifies tokens, at least 32 bytes. `jwt` requires this or `jwtKey`. @default undefined */
+  /**
+   * Secret that verifies tokens, at least 32 bytes. `jwt` requires this or `jwtKey`.
+   * @default undefined
+   */
   readonly jwtSecret: string | undefined;
   /** File with the public key or the JWKS that verifies tokens. @default undefined */
   readonly jwtKey: string | undefined;
@@ -85,7 +97,10 @@ export interface Settings extends ListenerSettings {
   readonly maxConnections: number;
   /** @default undefined: 1000, and no limit for loopback addresses */
   readonly connectionsPerAddress: number | undefined;
-  /** Replaces the listener of `host`, `port`, `wire`, `web`, `tlsCert` and `tlsKey`, unless empty. @default [] */
+  /**
+   * Replaces the listener of `host`, `port`, `wire`, `web`, `tlsCert` and `tlsKey`, unless empty.
+   * @default []
+   */
   readonly listeners: readonly ListenerSettings[];
 }
 
@@ -93,7 +108,9 @@ export interface Settings extends ListenerSettings {
 export interface Setting {
   /** The key in a config file. */
   readonly name: keyof Settings;
-  /** Placeholder of the value in the help. Undefined for settings that only a config file can hold. */
+  /**
+   * Placeholder of the value in the help. Undefined for settings that only a config file can hold.
+   */
   readonly value: string | undefined;
   /** The flag may be repeated. */
   readonly list?: true;

@@ -39,7 +39,10 @@ export class Running {
     return lines.map((line) => JSON.parse(line) as Line);
   }
 
-  /** Waits for a line that contains `message`. @throws when the command ends or 10 seconds pass without it. */
+  /**
+   * Waits for a line that contains `message`.
+   * @throws when the command ends or 10 seconds pass without it.
+   */
   async line(message: string): Promise<Line> {
     for (let i = 0; i < 1000; i++) {
       const match = this.log.find(({ msg }) => String(msg).includes(message));
