@@ -13,34 +13,34 @@ import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
 import { serve } from './server/serve.ts';
 
-/** Something the user asked for cannot be done as asked: one line, exit 2. */
+/** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
 
-// Clients outlive what is young, so that V8 would let its young generation grow with each burst of connections, by more than
-// they take themselves, and give it back only after a long quiet. So it grows only once messages flow, which need the room to
-// die young.
+// Clients outlive the young generation. V8 would grow it with each burst of connections, by more
+// than the clients themselves take, and shrink it only after a long idle period. So it stays small
+// until messages flow: they are garbage soon, and a larger young generation collects them cheaply.
 const YOUNG_GENERATION_STAYS_SMALL = '--semi-space-growth-factor=1';
 const YOUNG_GENERATION_MAY_GROW = '--semi-space-growth-factor=2';
-const FLOWING = 10_000;
+const FLOWING_MESSAGES = 10_000;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
 const program = new Command('pumphouse')
-  .description('A realtime hub: a chat in the browser, messages over a WebSocket for programs.')
+  .description('Self-hosted realtime rooms: a chat in the browser, and a WebSocket server for programs.')
   .version(version)
   .configureOutput({ writeErr: () => {} })
   .exitOverride()
   .addHelpText('after', '\nStart with: pumphouse serve --help');
 
 withSettings(program.command('serve'))
-  .description('Serve the chat page, and the Hub at /ws.')
+  .description('Serve the chat at / and the WebSocket endpoint at /ws.')
   .addHelpText('after', examples())
   .action((flags) => start(settingsFrom(flags).settings));
 
 withSettings(program.command('check-config'))
-  .description('Show the settings that serve would use and where each comes from, or what is wrong with them.')
+  .description('Print each setting that serve would use and its source, or the first invalid one.')
   .action((flags) => show(settingsFrom(flags)));
 
 addBenchCommand(program);
@@ -59,34 +59,34 @@ try {
 }
 
 function withSettings(command: Command): Command {
-  command
-    .allowExcessArguments(false)
-    .option('--config <FILE>', 'read settings from this JSON file (env PUMPHOUSE_CONFIG)');
-  for (const { name, value, list, help, fallback } of table) {
+  command.allowExcessArguments(false).option('--config <FILE>', 'JSON file with settings (env PUMPHOUSE_CONFIG)');
+  for (const { name, value, list, help, fallback, otherwise } of table) {
     if (value === undefined) continue;
-    const standard = fallback === undefined || list ? '' : `default ${fallback}, `;
-    const option = new Option(`--${flagOf(name)} <${value}>`, `${help} (${standard}env ${variableOf(name)})`);
-    command.addOption(list ? option.argParser((one, before?: string) => (before ? `${before},${one}` : one)) : option);
+    const byDefault = list ? undefined : (fallback ?? otherwise);
+    const notes = `${byDefault === undefined ? '' : `default ${byDefault}, `}env ${variableOf(name)}`;
+    const option = new Option(`--${flagOf(name)} <${value}>`, `${help} (${notes})`);
+    if (list) option.argParser((item, previous?: string) => (previous ? `${previous},${item}` : item));
+    command.addOption(option);
   }
   return command;
 }
 
 function examples(): string {
   return `
-Flags win over the environment, that over the config file, that over the defaults. A config file is JSON:
+Flags override environment variables, which override the config file. Example of a config file:
   { "port": 9000, "sendBuffer": 10000, "rooms": { "lobby": { "coalesce": { "maxDelayMs": 5 } } } }
 
 Examples:
   pumphouse serve                                    the chat at http://localhost:8080
-  pumphouse serve --host 0.0.0.0 --port 80           for every network
-  pumphouse serve --publish-rate off                 for programs that send all they can
-  pumphouse serve --web ./public                     a page of your own at /
-  pumphouse serve --tls-cert cert.pem --tls-key key.pem   https and wss; pumphouse gen-cert makes a pair
-  pumphouse serve --auth otp --users users.json      for those alone whom pumphouse user add has added
-  PUMPHOUSE_LOG_LEVEL=debug pumphouse serve          every join and leave in the log
+  pumphouse serve --host 0.0.0.0 --port 80           listen on every network
+  pumphouse serve --publish-rate off                 no rate limit
+  pumphouse serve --web ./public                     your own page at /
+  pumphouse serve --tls-cert cert.pem --tls-key key.pem   https and wss; see pumphouse gen-cert
+  pumphouse serve --auth otp --users users.json      passwords; see pumphouse user add
+  PUMPHOUSE_LOG_LEVEL=debug pumphouse serve          log every join and leave
 
-At /healthz it says whether it takes connections, at /metrics what it does (for Prometheus).
-SIGINT or SIGTERM sends every client away with 1001 and ends it within the drain window.`;
+/healthz reports whether the server accepts connections; /metrics serves metrics for Prometheus.
+SIGINT and SIGTERM close every client with 1001 and end the process within the drain window.`;
 }
 
 function settingsFrom(flags: Record<string, string>): Loaded {
@@ -95,12 +95,12 @@ function settingsFrom(flags: Record<string, string>): Loaded {
 
 function show({ settings, origins }: Loaded): void {
   for (const [name, value] of Object.entries(settings)) {
-    console.log(`${name.padEnd(12)} ${shown(name, value)}  (${origins[name]})`);
+    console.log(`${name.padEnd(12)} ${printable(name, value)}  (${origins[name]})`);
   }
 }
 
-/** A secret is not shown to who looks over a shoulder. */
-function shown(name: string, value: unknown): string {
+/** The value as JSON, secrets hidden. */
+function printable(name: string, value: unknown): string {
   return name === 'jwtSecret' && value !== undefined ? '(set)' : (JSON.stringify(value) ?? '-');
 }
 
@@ -119,7 +119,7 @@ async function start(settings: Settings): Promise<void> {
   let messages = 0;
   const stopCounting = running.hub.events.on('committed', ({ from, to }) => {
     messages += to - from + 1;
-    if (messages < FLOWING) return;
+    if (messages < FLOWING_MESSAGES) return;
     setFlagsFromString(YOUNG_GENERATION_MAY_GROW);
     stopCounting();
   });
@@ -128,10 +128,10 @@ async function start(settings: Settings): Promise<void> {
       await running.renewCertificates();
       log.info('certificates are read again');
     } catch (err) {
-      log.error({ err }, 'certificates cannot be read again: the old ones stay');
+      log.error({ err }, 'certificates cannot be reloaded: the old ones stay in use');
     }
   };
-  // Without certificates it means what it always means: the terminal has gone.
+  // Without certificates SIGHUP keeps its default action: it ends the process.
   if (running.urls.some((url) => url.startsWith('https:'))) process.on('SIGHUP', renew);
   let signals = 0;
   const onSignal = async (signal: NodeJS.Signals) => {
@@ -139,20 +139,20 @@ async function start(settings: Settings): Promise<void> {
     log.info({ signal }, 'shutting down');
     setTimeout(() => process.exit(0), settings.drainWindow * 1000).unref();
     await running.stop();
-    log.info('bye'); // the process ends by itself when the last socket has
+    log.info('stopped'); // the process exits when the last socket closes
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
 }
 
 function cannotServe(error: NodeJS.ErrnoException, { host, port }: Settings): string {
-  const why: Record<string, string> = {
-    EADDRINUSE: `port ${port} on ${host} is taken; choose another with --port`,
-    EACCES: `port ${port} on ${host} is not allowed; choose one above 1023 with --port`,
-    EADDRNOTAVAIL: `${host} is no address of this machine; choose another with --host`,
-    ENOTFOUND: `there is no host ${host}; choose another with --host`,
-    EAI_AGAIN: `there is no host ${host}; choose another with --host`,
+  const messages: Record<string, string> = {
+    EADDRINUSE: `port ${port} on ${host} is in use; choose another with --port`,
+    EACCES: `port ${port} on ${host} requires privileges; choose one above 1023 with --port`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine; choose another with --host`,
+    ENOTFOUND: `host ${host} not found; choose another with --host`,
+    EAI_AGAIN: `host ${host} not found; choose another with --host`,
   };
-  return why[error.code ?? ''] ?? error.message;
+  return messages[error.code ?? ''] ?? error.message;
 }
 
 function fail(line: string): void {

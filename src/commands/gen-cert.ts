@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ConfigError } from '../config/error.ts';
 
-const HERE = ['localhost', '127.0.0.1', '::1'];
+const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 const DAY = 24 * 60 * 60 * 1000;
 
 interface Options {
@@ -14,26 +14,26 @@ interface Options {
   readonly force?: true;
 }
 
-/** `pumphouse gen-cert`: makes a certificate for development, which browsers must be told to trust. */
+/** `pumphouse gen-cert`: creates a self-signed certificate for development. */
 export function addGenCertCommand(program: Command): void {
   program
     .command('gen-cert')
-    .description('Make a certificate for development, signed by itself.')
+    .description('Create a self-signed certificate for development.')
     .allowExcessArguments(false)
-    .option('--host <HOST...>', 'names and addresses that it is for', HERE)
-    .option('--out <DIR>', 'folder for cert.pem and key.pem', '.')
-    .option('--days <N>', 'how long it is good', '365')
-    .option('--force', 'replace what is there')
+    .option('--host <HOST...>', 'host names and addresses of the certificate', LOOPBACK)
+    .option('--out <DIR>', 'folder to write cert.pem and key.pem to', '.')
+    .option('--days <N>', 'validity in days', '365')
+    .option('--force', 'overwrite existing files')
     .action(generate);
 }
 
 async function generate({ host: hosts, out, days, force }: Options): Promise<void> {
   if (!/^[1-9]\d{0,3}$/.test(days)) throw new ConfigError(`--days: "${days}" is not a number of days (1 to 9999)`);
   const [cert, key] = [join(out, 'cert.pem'), join(out, 'key.pem')];
-  const taken = [cert, key].find((file) => existsSync(file));
-  if (taken !== undefined && !force) throw new ConfigError(`${taken} is there already; replace it with --force`);
-  const { generate: create } = await import('selfsigned'); // many modules, for this alone
-  const made = await create([{ name: 'commonName', value: hosts[0] as string }], {
+  const existing = [cert, key].find((file) => existsSync(file));
+  if (existing !== undefined && !force) throw new ConfigError(`${existing} exists; overwrite it with --force`);
+  const { generate: create } = await import('selfsigned'); // loads many modules
+  const pair = await create([{ name: 'commonName', value: hosts[0] as string }], {
     keyType: 'ec',
     curve: 'P-256',
     algorithm: 'sha256',
@@ -46,10 +46,10 @@ async function generate({ host: hosts, out, days, force }: Options): Promise<voi
     ],
   });
   mkdirSync(out, { recursive: true });
-  writeFileSync(key, made.private, { mode: 0o600 });
-  writeFileSync(cert, made.cert);
-  console.log(`${cert} and ${key} are for ${hosts.join(', ')}, for ${days} days`);
-  console.log(`pumphouse serve --tls-cert ${cert} --tls-key ${key}`);
+  writeFileSync(key, pair.private, { mode: 0o600 });
+  writeFileSync(cert, pair.cert);
+  console.log(`created ${cert} and ${key} for ${hosts.join(', ')}, valid for ${days} days`);
+  console.log(`use them with: pumphouse serve --tls-cert ${cert} --tls-key ${key}`);
 }
 
 function altName(host: string) {

@@ -14,23 +14,23 @@ interface Options {
   readonly audience?: string;
 }
 
-/** `pumphouse token`: makes a token to try `--auth jwt` with. */
+/** `pumphouse token`: signs a token for trying out `--auth jwt`. */
 export function addTokenCommand(program: Command): void {
   program
     .command('token <USER>')
-    .description('Make a token to try --auth jwt with.')
+    .description('Sign a token for trying out --auth jwt.')
     .allowExcessArguments(false)
-    .option('--expires <TIME>', 'how long it is good, as in 90s, 15m, 12h or 7d', '1h')
-    .option('--room <NAME...>', 'rooms that it is good for; a name that ends in * stands for all that begin so')
-    .option('--jwt-secret <SECRET>', 'secret to sign it with, HS256 (env PUMPHOUSE_JWT_SECRET)')
-    .option('--key <FILE>', 'private key in PEM to sign it with: RS256, ES256 or EdDSA')
-    .option('--issuer <NAME>', 'who it is from')
-    .option('--audience <NAME>', 'whom it is for')
+    .option('--expires <TIME>', 'validity, such as 90s, 15m, 12h or 7d', '1h')
+    .option('--room <NAME...>', 'rooms that the token allows; a trailing * matches any ending')
+    .option('--jwt-secret <SECRET>', 'secret to sign with, HS256 (env PUMPHOUSE_JWT_SECRET)')
+    .option('--key <FILE>', 'PEM file with the private key to sign with: RS256, ES256 or EdDSA')
+    .option('--issuer <NAME>', 'issuer (iss)')
+    .option('--audience <NAME>', 'audience (aud)')
     .action(async (user: string, options: Options) => console.log(await tokenFor(user, options)));
 }
 
 async function tokenFor(user: string, { expires, room, issuer, audience, ...given }: Options): Promise<string> {
-  if (!/^[1-9]\d{0,8}[smhd]$/.test(expires)) throw new ConfigError(`--expires: "${expires}" is not a time, as in 1h`);
+  if (!/^[1-9]\d{0,8}[smhd]$/.test(expires)) throw new ConfigError(`--expires: "${expires}" is not a time such as 1h`);
   const { key, algorithm } = signingKey(given);
   const token = new SignJWT(room ? { rooms: room.map((name) => ({ name })) } : {})
     .setProtectedHeader({ alg: algorithm })
@@ -47,7 +47,7 @@ function signingKey({
   key: path,
 }: Pick<Options, 'jwtSecret' | 'key'>) {
   if (path !== undefined) return privateKey(path);
-  if (jwtSecret === undefined) throw new ConfigError('a token is signed with one of --jwt-secret and --key');
+  if (jwtSecret === undefined) throw new ConfigError('set one of --jwt-secret and --key to sign the token');
   try {
     secretKey(jwtSecret);
   } catch (error) {
@@ -61,10 +61,10 @@ function privateKey(path: string): { key: KeyObject; algorithm: string } {
   try {
     key = createPrivateKey(readFileSync(path, 'utf8'));
   } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code ?? 'it holds no private key in PEM';
+    const why = (error as NodeJS.ErrnoException).code ?? 'not a private key in PEM';
     throw new ConfigError(`--key: ${path} cannot be used (${why})`);
   }
   const algorithm = algorithmOf(createPublicKey(key));
-  if (algorithm === undefined) throw new ConfigError(`--key: ${path} is no key for RS256, ES256 or EdDSA`);
+  if (algorithm === undefined) throw new ConfigError(`--key: ${path} is not a key for RS256, ES256 or EdDSA`);
   return { key, algorithm };
 }

@@ -3,26 +3,28 @@ import * as v from 'valibot';
 import { ConfigError, didYouMean } from './error.ts';
 import { flagOf, type Setting, type Settings, table, variableOf } from './settings.ts';
 
-/** Where settings come from, strongest first: flags, environment, config file, defaults. */
+/** The sources of settings, in order of precedence: flags, environment, config file, defaults. */
 export interface Sources {
-  /** By the setting's name; `config` names the config file. */
+  /** By setting name; `config` is the path of the config file. */
   readonly flags: Readonly<Record<string, string | undefined>>;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Reads a file as text. May throw. */
+  /** Reads a text file. Throws if it cannot be read. */
   readonly readFile: (path: string) => string;
-  /** Whether there is such a file. */
+  /** Reports whether a file exists. */
   readonly exists: (path: string) => boolean;
 }
 
 export interface Loaded {
   readonly settings: Settings;
-  /** Where each setting's value came from, in words. */
+  /** The source of each value, such as `--port`, by setting name. */
   readonly origins: Readonly<Record<string, string>>;
 }
 
 const CONFIG = 'PUMPHOUSE_CONFIG';
 
-/** Merges and checks the settings. @throws ConfigError with one line for the first that cannot be used. */
+const names = table.map(({ name }) => name as string);
+
+/** Merges and validates the settings. @throws ConfigError for the first invalid setting. */
 export function load(sources: Sources): Loaded {
   checkVariables(sources.env);
   const path = sources.flags['config'] ?? sources.env[CONFIG];
@@ -30,22 +32,24 @@ export function load(sources: Sources): Loaded {
   return check((setting) => pick(setting, sources, path, file), sources.exists);
 }
 
-/** Checks the settings that a program gives. @throws ConfigError with one line for the first that cannot be used. */
+/**
+ * Validates the settings of an embedding program.
+ * @throws ConfigError for the first invalid setting.
+ */
 export function settingsOf(given: Partial<Settings>): Settings {
-  const known = table.map(({ name }) => name as string);
   for (const name of Object.keys(given)) {
-    if (!known.includes(name)) throw new ConfigError(`unknown option "${name}"${didYouMean(name, known)}`);
+    if (!names.includes(name)) throw new ConfigError(`unknown option "${name}"${didYouMean(name, names)}`);
   }
   return check(({ name, fallback }) => ({ value: given[name] ?? fallback, origin: name }), existsSync).settings;
 }
 
-function check(given: (setting: Setting) => { value: unknown; origin: string }, exists: Sources['exists']): Loaded {
+function check(read: (setting: Setting) => { value: unknown; origin: string }, exists: Sources['exists']): Loaded {
   const settings: Record<string, unknown> = {};
   const origins: Record<string, string> = {};
   for (const setting of table) {
-    const { value, origin } = given(setting);
+    const { value, origin } = read(setting);
     const parsed = v.safeParse(setting.schema, value);
-    if (!parsed.success) throw new ConfigError(complaint(origin, value, parsed.issues[0]));
+    if (!parsed.success) throw new ConfigError(describe(origin, value, parsed.issues[0]));
     settings[setting.name] = parsed.output;
     origins[setting.name] = origin;
   }
@@ -53,7 +57,9 @@ function check(given: (setting: Setting) => { value: unknown; origin: string }, 
   checkPage(checked.web, origins['web'], exists);
   for (const { web } of checked.listeners) checkPage(web, origins['listeners'], exists);
   for (const { tlsCert, tlsKey } of [checked, ...checked.listeners]) {
-    if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new ConfigError('tlsCert and tlsKey go together');
+    if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+      throw new ConfigError('tlsCert and tlsKey go together; set both or neither');
+    }
   }
   if (checked.auth === 'jwt' && (checked.jwtSecret === undefined) === (checked.jwtKey === undefined)) {
     throw new ConfigError(`${origins['auth']}: "jwt" needs one of jwtSecret and jwtKey`);
@@ -79,12 +85,12 @@ function pick(
   return { value: fallback, origin: 'default' };
 }
 
-/** A misspelt variable would be a setting silently not made. */
+/** Rejects unknown variables: a misspelled one would be ignored silently. */
 function checkVariables(env: Sources['env']): void {
-  const known = [CONFIG, ...table.filter(({ value }) => value !== undefined).map(({ name }) => variableOf(name))];
+  const variables = [CONFIG, ...table.filter(({ value }) => value !== undefined).map(({ name }) => variableOf(name))];
   for (const variable of Object.keys(env)) {
-    if (!variable.startsWith('PUMPHOUSE_') || known.includes(variable)) continue;
-    throw new ConfigError(`${variable}: no such setting${didYouMean(variable, known)}`);
+    if (!variable.startsWith('PUMPHOUSE_') || variables.includes(variable)) continue;
+    throw new ConfigError(`${variable}: unknown setting${didYouMean(variable, variables)}`);
   }
 }
 
@@ -106,18 +112,18 @@ function readConfig(path: string, { readFile }: Sources): Record<string, unknown
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new ConfigError(`${path}: is not a JSON object of settings`);
   }
-  const known = table.map(({ name }) => name as string);
   for (const name of Object.keys(parsed)) {
-    if (!known.includes(name)) throw new ConfigError(`${path}: unknown setting "${name}"${didYouMean(name, known)}`);
+    if (!names.includes(name)) throw new ConfigError(`${path}: unknown setting "${name}"${didYouMean(name, names)}`);
   }
   return parsed as Record<string, unknown>;
 }
 
-function complaint(origin: string, value: unknown, issue: v.BaseIssue<unknown>): string {
+/** One line with the source, the value and what is expected. */
+function describe(origin: string, value: unknown, issue: v.BaseIssue<unknown>): string {
   const path = issue.path?.map(({ key }) => String(key)).join('.');
-  const wrong = path ? issue.input : value;
-  const shown = wrong === undefined ? 'nothing' : (JSON.stringify(wrong) ?? String(wrong)).slice(0, 100);
+  const invalid = path ? issue.input : value;
+  const text = invalid === undefined ? 'nothing' : (JSON.stringify(invalid) ?? String(invalid)).slice(0, 100);
   const where = path ? `${origin}.${path}` : origin;
-  const own = /^is not /.test(issue.message);
-  return own ? `${where}: ${shown} ${issue.message}` : `${where}: ${issue.message.replaceAll(/\s+/g, ' ')}`;
+  const isOurs = /^is not /.test(issue.message); // valibot's own messages name the value themselves
+  return isOurs ? `${where}: ${text} ${issue.message}` : `${where}: ${issue.message.replaceAll(/\s+/g, ' ')}`;
 }

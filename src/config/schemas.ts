@@ -1,9 +1,11 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
 
-/** Messages that a client may send: `burst` at once, then `perSecond`. */
+/** A token bucket of messages. */
 export interface PublishRate {
+  /** Messages per second that refill the bucket. */
   readonly perSecond: number;
+  /** Messages the bucket holds. @default twice `perSecond` */
   readonly burst: number;
 }
 
@@ -32,7 +34,7 @@ export const integer = (what: string, low: number, high: number) =>
 export const oneOf = <const T extends readonly string[]>(options: T) =>
   v.picklist(options, `is not one of ${options.join(', ')}`);
 
-const RATE = 'is not "off", a number of messages a second, or that and a burst, as in 20:40';
+const RATE = 'is not "off", a number of messages per second, or RATE:BURST such as 20:40';
 export const publishRate = v.pipe(
   v.union(
     [
@@ -56,7 +58,7 @@ export const publishRate = v.pipe(
 
 export const rooms = v.pipe(
   v.unknown(),
-  v.check((value) => !Array.isArray(value), 'is not an object of rooms by name'),
+  v.check((value) => !Array.isArray(value), 'is not an object with room names as keys'),
   v.record(
     v.string(),
     v.strictObject({
@@ -71,6 +73,7 @@ export const rooms = v.pipe(
   ),
 );
 
+/** A list of strings, also as one string separated by commas. */
 const list = (what: string) =>
   v.pipe(
     v.union(
@@ -78,30 +81,30 @@ const list = (what: string) =>
         v.array(v.pipe(v.string(), v.nonEmpty())),
         v.pipe(
           v.string(),
-          v.transform((given) => given.split(',').map((one) => one.trim())),
+          v.transform((joined) => joined.split(',').map((item) => item.trim())),
         ),
       ],
       `is not ${what}`,
     ),
-    v.check((all) => !all.includes(''), `is not ${what}`),
+    v.check((items) => !items.includes(''), `is not ${what}`),
   );
 
-const ORIGINS = 'is not a list of origins, as in https://chat.example or https://*.chat.example';
+const ORIGINS = 'is not a list of origins such as https://chat.example or https://*.chat.example';
 export const origins = v.pipe(
   list(ORIGINS.slice('is not '.length)),
-  v.check((all) => all.every((one) => /^https?:\/\/(\*\.)?[^/*\s]+$/i.test(one)), ORIGINS),
+  v.check((items) => items.every((item) => /^https?:\/\/(\*\.)?[^/*\s]+$/i.test(item)), ORIGINS),
 );
 
-const PROXIES = 'is not a list of addresses or networks, as in 10.0.0.0/8';
+const PROXIES = 'is not a list of addresses or networks such as 10.0.0.0/8';
 export const proxies = v.pipe(
   list(PROXIES.slice('is not '.length)),
-  v.check((all) => all.every(isNetwork), PROXIES),
+  v.check((items) => items.every(isNetwork), PROXIES),
 );
 
 function isNetwork(text: string): boolean {
-  const [address = '', bits, ...more] = text.split('/');
-  const widest = isIP(address) === 6 ? 128 : 32;
-  return isIP(address) > 0 && more.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= widest));
+  const [address = '', bits, ...rest] = text.split('/');
+  const maxBits = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= maxBits));
 }
 
 const LISTENERS = 'is not a list of listeners';
@@ -117,7 +120,7 @@ export const listeners = v.pipe(
     }),
     LISTENERS,
   ),
-  v.transform((all) => all.map((one) => ({ web: undefined, tlsCert: undefined, tlsKey: undefined, ...one }))),
+  v.transform((items) => items.map((item) => ({ web: undefined, tlsCert: undefined, tlsKey: undefined, ...item }))),
 );
 
 export const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));

@@ -12,88 +12,126 @@ import {
   wireNames,
 } from './schemas.ts';
 
-/** What a config file says of one room. */
+/** The settings of one room, by the config file. */
 interface RoomSettings {
-  readonly coalesce?: { readonly maxDelayMs: number; readonly maxBytes: number };
-  /** What becomes of members that read too slowly. */
+  /** Batching. @default undefined: each turn's messages are sent at once */
+  readonly coalesce?: {
+    /** Longest delay, in milliseconds. */
+    readonly maxDelayMs: number;
+    /** Batch size in bytes that is sent without further delay. @default 65536 */
+    readonly maxBytes: number;
+  };
+  /** Policy for members that fall behind by more than `sendBuffer`. @default 'evict' */
   readonly slow?: 'evict' | 'skip' | 'latest';
 }
 
-/** One place where a server listens, and what it is there. */
+/** One address that the server listens on, and what it serves there. */
 export interface ListenerSettings {
+  /** @default '127.0.0.1' */
   readonly host: string;
+  /** 0 takes a free port. @default 8080 */
   readonly port: number;
+  /** @default 'auto' */
   readonly wire: WireChoice;
-  /** A folder whose `index.html` is served at `/` instead of the chat. */
+  /**
+   * A folder with an `index.html` or a `chat.html` to serve at `/`.
+   * @default undefined: the built-in chat
+   */
   readonly web: string | undefined;
-  /** Files in PEM; both, or neither for plain HTTP. */
+  /** PEM files; both for HTTPS, neither for HTTP. @default undefined */
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
 }
 
-/** `auto`: as far as a request tells. */
+/** `auto` selects the wire from the request. */
 type WireChoice = 'auto' | (typeof wireNames)[number];
 
-/** Everything that `pumphouse serve` can be told. */
+/** The settings of `pumphouse serve`. */
 export interface Settings extends ListenerSettings {
+  /** @default 'lmdb' */
   readonly engine: 'lmdb' | 'memory';
-  /** Where the engine lmdb keeps the rooms. */
+  /** Folder of the engine `lmdb`. @default 'pumphouse-data' */
   readonly data: string;
-  /** What is kept of each room, in days and in MiB. */
+  /** Age at which messages on disk are deleted, in days. @default 7 */
   readonly keepDays: number;
+  /** Size of a room on disk above which its oldest messages are deleted, in MiB. @default 64 */
   readonly keepMegabytes: number;
-  /** Records that a client may stand behind before it is evicted; as many as its wire allows where undefined. */
+  /**
+   * Messages a client may fall behind before it is evicted.
+   * @default undefined: the limit of its wire
+   */
   readonly sendBuffer: number | undefined;
-  /** The wire's own where undefined. */
+  /**
+   * Rate limit of each client, in messages per second.
+   * @default undefined: the limit of its wire
+   */
   readonly publishRate: PublishRate | 'off' | undefined;
+  /** @default 'auto' */
   readonly transport: 'auto' | 'uws' | 'ws';
-  /** Seconds that the end may take. */
+  /** Longest duration of a graceful shutdown, in seconds. @default 10 */
   readonly drainWindow: number;
+  /** @default 'info' */
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
-  /** By the room's name. */
+  /** By room name. @default {} */
   readonly rooms: Readonly<Record<string, RoomSettings>>;
-  /** Who may come in: everyone, who has signed in with a password, who has a token. */
+  /** How clients authenticate: not at all, with a password, with a token. @default 'open' */
   readonly auth: 'open' | 'otp' | 'jwt';
-  /** The users file. */
+  /** The users file of `otp`. @default 'pumphouse-users.json' */
   readonly users: string;
-  /** What tokens are signed with: a shared secret, or a file with a public key or a JWKS. */
+  /**
+   * Secret that verifies tokens, at least 32 bytes. `jwt` requires this or `jwtKey`.
+   * @default undefined
+   */
   readonly jwtSecret: string | undefined;
+  /** File with the public key or the JWKS that verifies tokens. @default undefined */
   readonly jwtKey: string | undefined;
-  /** Who tokens must be from, and for whom. */
+  /** Required `iss` of tokens. @default undefined: any */
   readonly jwtIssuer: string | undefined;
+  /** Required `aud` of tokens. @default undefined: any */
   readonly jwtAudience: string | undefined;
-  /** Whose pages may connect, beside this host's own. */
+  /** Origins of pages that may connect, besides the server's own. @default [] */
   readonly origin: readonly string[];
-  /** Proxies whose word on the client's address counts. */
+  /** Addresses and networks of proxies whose X-Forwarded-For is trusted. @default [] */
   readonly trustProxy: readonly string[];
+  /** @default 100000 */
   readonly maxConnections: number;
-  /** Undefined: 1,000, but for those from this machine. */
+  /** @default undefined: 1000, and no limit for loopback addresses */
   readonly connectionsPerAddress: number | undefined;
-  /** In place of the one that host, port, wire and web describe, unless it is empty. */
+  /**
+   * Replaces the listener of `host`, `port`, `wire`, `web`, `tlsCert` and `tlsKey`, unless empty.
+   * @default []
+   */
   readonly listeners: readonly ListenerSettings[];
 }
 
-/** One setting: its name in a config file; flag and environment variable follow from it. */
+/** One setting. The flag and the environment variable derive from its name. */
 export interface Setting {
+  /** The key in a config file. */
   readonly name: keyof Settings;
-  /** What its value is called in the help; undefined for one that only a config file can give. */
+  /**
+   * Placeholder of the value in the help. Undefined for settings that only a config file can hold.
+   */
   readonly value: string | undefined;
-  /** Whether it may be given more than once. */
+  /** The flag may be repeated. */
   readonly list?: true;
+  /** Unit of the value, where it has one. */
+  readonly unit?: string;
   readonly help: string;
   readonly schema: v.GenericSchema<unknown, unknown>;
-  /** As it would be written on the command line. */
+  /** The default, as written on the command line. */
   readonly fallback: unknown;
+  /** Describes the default where `fallback` is undefined but something applies. */
+  readonly otherwise?: string;
 }
 
-/** The table that flags, environment, file, help and documentation all follow. */
+/** The source of flags, environment variables, config keys, help and `docs/settings.md`. */
 export const table: readonly Setting[] = [
   {
     name: 'host',
     value: 'HOST',
     fallback: '127.0.0.1',
     schema: text('a host'),
-    help: 'address to listen on; 0.0.0.0 for every network',
+    help: 'address to listen on; 0.0.0.0 listens on every network',
   },
   {
     name: 'port',
@@ -107,70 +145,73 @@ export const table: readonly Setting[] = [
     value: 'NAME',
     fallback: 'auto',
     schema: oneOf(['auto', ...wireNames]),
-    help: `dialect where a request does not tell: ${wireNames.join(', ')}, or auto`,
+    help: `protocol of clients whose request does not select one: auto, ${wireNames.join(', ')}`,
   },
   {
     name: 'web',
     value: 'DIR',
     fallback: undefined,
+    otherwise: 'the built-in chat',
     schema: v.optional(text('a folder')),
-    help: 'serve the page in this folder instead of the chat',
+    help: 'folder of the page to serve at /',
   },
   {
     name: 'tlsCert',
     value: 'FILE',
     fallback: undefined,
     schema: v.optional(text('a file')),
-    help: 'certificate and its chain in PEM, for https and wss; read again at SIGHUP',
+    help: 'PEM file with the certificate and its chain, for https and wss; reloaded on SIGHUP',
   },
   {
     name: 'tlsKey',
     value: 'FILE',
     fallback: undefined,
     schema: v.optional(text('a file')),
-    help: 'its key in PEM',
+    help: 'PEM file with the key of the certificate',
   },
   {
     name: 'auth',
     value: 'MODE',
     fallback: 'open',
     schema: oneOf(['open', 'otp', 'jwt']),
-    help: 'who may come in: open, everyone; otp, who signs in at /login; jwt, who has a token',
+    help: 'how clients authenticate: open, not at all; otp, with a password at /login; jwt, with a token',
   },
   {
     name: 'users',
     value: 'FILE',
     fallback: 'pumphouse-users.json',
     schema: text('a file'),
-    help: 'users and their passwords, for otp; see pumphouse user',
+    help: 'file of users and password hashes, for otp; see pumphouse user',
   },
   {
     name: 'jwtSecret',
     value: 'SECRET',
     fallback: undefined,
     schema: v.optional(v.pipe(text('a secret'), v.minBytes(32, 'is not a secret of 32 bytes or more'))),
-    help: 'secret that tokens are signed with (HS256)',
+    help: 'secret that verifies tokens (HS256), at least 32 bytes',
   },
   {
     name: 'jwtKey',
     value: 'FILE',
     fallback: undefined,
     schema: v.optional(text('a file')),
-    help: 'public key (RS256, ES256, EdDSA) or JWKS that tokens are signed with',
+    help: 'file with the public key (RS256, ES256, EdDSA) or the JWKS that verifies tokens',
   },
   {
     name: 'jwtIssuer',
     value: 'NAME',
     fallback: undefined,
+    otherwise: 'any',
     schema: v.optional(text('a name')),
-    help: 'who tokens must be from',
+    help: 'required issuer (iss) of tokens',
   },
   {
     name: 'jwtAudience',
     value: 'NAME',
     fallback: undefined,
+    otherwise: 'any',
     schema: v.optional(text('a name')),
-    help: 'whom tokens must be for',
+    help: 'required audience (aud) of tokens',
   },
   {
     name: 'origin',
@@ -178,7 +219,7 @@ export const table: readonly Setting[] = [
     list: true,
     fallback: [],
     schema: origins,
-    help: 'pages that may connect beside those of this host, as in https://*.chat.example; may be repeated',
+    help: 'origin whose pages may connect, besides this host, such as https://*.chat.example; may be repeated',
   },
   {
     name: 'trustProxy',
@@ -186,28 +227,31 @@ export const table: readonly Setting[] = [
     list: true,
     fallback: [],
     schema: proxies,
-    help: 'proxy whose X-Forwarded-For counts: an address or a network; may be repeated',
+    help: 'address or network of a proxy whose X-Forwarded-For is trusted; may be repeated',
   },
   {
     name: 'maxConnections',
     value: 'N',
+    unit: 'connections',
     fallback: 100_000,
     schema: integer('a number of connections', 1, 10_000_000),
-    help: 'more than these are refused with 503',
+    help: 'limit of connections; more are rejected with 503',
   },
   {
     name: 'connectionsPerAddress',
     value: 'N',
+    unit: 'connections',
     fallback: undefined,
+    otherwise: '1000; loopback unlimited',
     schema: v.optional(integer('a number of connections', 1, 10_000_000)),
-    help: 'more than these from one address are refused with 429; by default 1000, but any number from this machine',
+    help: 'limit of connections from one address; more are rejected with 429',
   },
   {
     name: 'engine',
     value: 'NAME',
     fallback: 'lmdb',
     schema: oneOf(['lmdb', 'memory']),
-    help: 'what keeps the rooms: lmdb, on disk, or memory',
+    help: 'storage of rooms: lmdb, on disk, or memory',
   },
   {
     name: 'data',
@@ -219,74 +263,81 @@ export const table: readonly Setting[] = [
   {
     name: 'keepDays',
     value: 'DAYS',
+    unit: 'days',
     fallback: 7,
     schema: integer('a number of days', 1, 36_500),
-    help: 'messages that are older go, on disk',
+    help: 'age at which messages on disk are deleted',
   },
   {
     name: 'keepMegabytes',
     value: 'N',
+    unit: 'MiB',
     fallback: 64,
     schema: integer('a number of MiB', 1, 1_000_000),
-    help: 'more of each room than this goes, on disk',
+    help: 'size of a room on disk above which its oldest messages are deleted',
   },
   {
     name: 'sendBuffer',
     value: 'N',
+    unit: 'messages',
     fallback: undefined,
+    otherwise: '4096; at /subscribe 16 or 20',
     schema: v.optional(integer('a number of messages', 1, 1_000_000)),
-    help: 'messages a client may fall behind before it is closed; by default 4096, on /subscribe 16 or 20',
+    help: 'messages a client may fall behind before it is closed',
   },
   {
     name: 'publishRate',
     value: 'RATE',
+    unit: 'messages per second',
     fallback: undefined,
+    otherwise: '20:40; at /publish 10:8',
     schema: v.optional(publishRate),
-    help: 'messages a second each client may send, as N or N:BURST, or off; by default 20:40, at /publish 10:8',
+    help: 'rate limit of each client, as RATE or RATE:BURST; off disables it',
   },
   {
     name: 'transport',
     value: 'NAME',
     fallback: 'auto',
     schema: oneOf(['auto', 'uws', 'ws']),
-    help: 'uws, ws, or auto: uws where its binary loads',
+    help: 'uws, ws, or auto: uWebSockets.js where its binary loads, else ws',
   },
   {
     name: 'drainWindow',
     value: 'SECONDS',
+    unit: 'seconds',
     fallback: 10,
     schema: integer('a number of seconds', 0, 600),
-    help: 'longest that the end may take',
+    help: 'longest duration of a graceful shutdown',
   },
   {
     name: 'logLevel',
     value: 'LEVEL',
     fallback: 'info',
     schema: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
-    help: 'fatal, error, warn, info, debug, trace or silent',
+    help: 'least severe level to log: fatal, error, warn, info, debug, trace or silent',
   },
   {
     name: 'rooms',
     value: undefined,
     fallback: {},
     schema: rooms,
-    help: 'by name: { "coalesce": { "maxDelayMs": 5 }, "slow": "skip" }',
+    help: 'batching and slow-consumer policy of rooms, by name',
   },
   {
     name: 'listeners',
     value: undefined,
     fallback: [],
     schema: listeners,
-    help: 'in place of one: [{ "host": "127.0.0.1", "port": 8080, "wire": "auto", "web": "./public" }]',
+    help: 'several addresses to listen on, in place of host, port, wire, web, tlsCert and tlsKey',
   },
 ];
 
-/** `sendBuffer` as a flag: `send-buffer`. */
+/** The flag of a setting: `sendBuffer` becomes `send-buffer`. */
 export function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** `sendBuffer` as an environment variable: `PUMPHOUSE_SEND_BUFFER`. */
+/** The environment variable of a setting: `sendBuffer` becomes `PUMPHOUSE_SEND_BUFFER`. */
 export function variableOf(name: string): string {
   return `PUMPHOUSE_${flagOf(name).replaceAll('-', '_').toUpperCase()}`;
 }

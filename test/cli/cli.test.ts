@@ -15,26 +15,27 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.concurrent('the command', () => {
-  test('without arguments shows what it can do', async () => {
+describe.concurrent('pumphouse', () => {
+  test('prints its commands without arguments', async () => {
     const { code, stdout } = await run([]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/serve .*check-config /s);
   });
 
-  test('tells of every setting with its default and its variable', async () => {
+  test('documents every setting with its default and its environment variable', async () => {
     const { code, stdout } = await run(['serve', '--help']);
     expect(code).toBe(0);
     const words = stdout.replaceAll(/\s+/g, ' ');
-    for (const { name, value, list, fallback } of table) {
+    for (const { name, value, list, fallback, otherwise } of table) {
       if (value === undefined) continue;
       expect(words).toContain(`env ${variableOf(name)})`);
-      if (fallback !== undefined && !list) expect(words).toContain(`(default ${fallback}, env ${variableOf(name)})`);
+      const byDefault = fallback ?? otherwise;
+      if (byDefault !== undefined && !list) expect(words).toContain(`(default ${byDefault}, env ${variableOf(name)})`);
     }
     expect(stdout).toContain('Examples:');
   });
 
-  test('tells its version', async () => {
+  test('prints its version', async () => {
     expect(await run(['--version'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   });
 
@@ -47,42 +48,42 @@ describe.concurrent('the command', () => {
     [['serve', '--config', '/no/such.json'], '/no/such.json: cannot be read (ENOENT)'],
     [['serve', '--web', '/no/such'], '--web: "/no/such" has no index.html'],
     [['check-config', '--log-level', 'loud'], /^--log-level: "loud" is not one of fatal, /],
-  ] as const)('%j is one line and exit 2', async ([args, line]) => {
+  ] as const)('%j prints one line and exits with 2', async ([args, line]) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toMatch(/^pumphouse: [^\n]+\n$/);
     expect(stderr.slice('pumphouse: '.length, -1)).toMatch(line);
     expect([code, stdout]).toEqual([2, '']);
   });
 
-  test('a setting that the environment or the file misspells is one line and exit 2', async () => {
+  test('prints one line and exits with 2 for a misspelled variable or key', async () => {
     const [variable, file] = await Promise.all([
       run(['serve'], { PUMPHOUSE_PROT: '1' }),
       run(['serve'], { PUMPHOUSE_CONFIG: join(folder, 'bad.json') }),
     ]);
-    expect(variable.stderr).toBe('pumphouse: PUMPHOUSE_PROT: no such setting; did you mean "PUMPHOUSE_PORT"?\n');
+    expect(variable.stderr).toBe('pumphouse: PUMPHOUSE_PROT: unknown setting; did you mean "PUMPHOUSE_PORT"?\n');
     expect(file.stderr).toMatch(/^pumphouse: .*bad\.json: unknown setting "prot"; did you mean "port"\?\n$/);
     expect([variable.code, file.code]).toEqual([2, 2]);
   });
 
-  test.for(['uws', 'ws'])('a taken port is one line and exit 2, on %s', async (transport, context) => {
+  test.for(['uws', 'ws'])('prints one line and exits with 2 for a port in use, on %s', async (transport, context) => {
     const { transports } = await import('../integration/server.ts');
-    context.skip(!transports.includes(transport as 'uws'), 'its binary does not load here');
+    context.skip(!transports.includes(transport as 'uws'), 'the binary does not load on this platform');
     const holder = createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const { port } = holder.address() as { port: number };
     const { code, stderr } = await run(['serve', '--port', `${port}`, '--transport', transport, '--engine', 'memory']);
     holder.close();
-    expect(stderr).toBe(`pumphouse: port ${port} on 127.0.0.1 is taken; choose another with --port\n`);
+    expect(stderr).toBe(`pumphouse: port ${port} on 127.0.0.1 is in use; choose another with --port\n`);
     expect(code).toBe(2);
   });
 
-  test('a host that is not of this machine is one line and exit 2', async () => {
+  test('prints one line and exits with 2 for a host of another machine', async () => {
     const { code, stderr } = await run(['serve', '--port', '0', '--host', '203.0.113.1', '--engine', 'memory']);
-    expect(stderr).toBe('pumphouse: 203.0.113.1 is no address of this machine; choose another with --host\n');
+    expect(stderr).toBe('pumphouse: 203.0.113.1 is not an address of this machine; choose another with --host\n');
     expect(code).toBe(2);
   });
 
-  test('check-config shows what is in force and where it comes from', async () => {
+  test('check-config prints each setting and its source', async () => {
     const { code, stdout, stderr } = await run(['check-config', '--config', join(folder, 'good.json'), '--port', '1'], {
       PUMPHOUSE_LOG_LEVEL: 'warn',
     });

@@ -8,10 +8,10 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** A line of the log. */
+/** A parsed line of the log. */
 export type Line = Record<string, unknown>;
 
-/** The command, running. */
+/** A running command. */
 export class Running {
   readonly process: ChildProcess;
   readonly ended: Promise<Ran>;
@@ -33,36 +33,39 @@ export class Running {
     this.ended = once(child, 'close').then(([code]) => ({ code, stdout: this.#stdout, stderr: this.#stderr }));
   }
 
-  /** The lines it has logged so far, as JSON. */
+  /** The lines logged so far. */
   get log(): Line[] {
     const lines = this.#stdout.split('\n').slice(0, -1);
     return lines.map((line) => JSON.parse(line) as Line);
   }
 
-  /** Waits for a line with this in it. @throws when the command ends or ten seconds pass without it. */
+  /**
+   * Waits for a line that contains `message`.
+   * @throws when the command ends or 10 seconds pass without it.
+   */
   async line(message: string): Promise<Line> {
     for (let i = 0; i < 1000; i++) {
-      const found = this.log.find(({ msg }) => String(msg).includes(message));
-      if (found) return found;
+      const match = this.log.find(({ msg }) => String(msg).includes(message));
+      if (match) return match;
       if (this.process.exitCode !== null) break;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     throw new Error(`no "${message}" in the log:\n${this.#stdout}${this.#stderr}`);
   }
 
-  /** Ends it with this signal and waits until it has ended. */
+  /** Sends the signal and waits for the exit. */
   end(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ran> {
     this.process.kill(signal);
     return this.ended;
   }
 }
 
-/** Runs the command to its end. */
+/** Runs the command until it exits. */
 export function run(args: readonly string[], env?: Record<string, string>): Promise<Ran> {
   return new Running(args, env).ended;
 }
 
-/** Starts a server on a free port and waits until it listens. */
+/** Starts a server on a free port, and waits until it listens. */
 export async function serving(args: readonly string[] = [], env?: Record<string, string>) {
   const running = new Running(['serve', '--port', '0', '--engine', 'memory', ...args], env);
   const { msg } = await running.line('serves http');

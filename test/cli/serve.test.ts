@@ -21,47 +21,47 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
   };
 
   test.each<NodeJS.Signals>(['SIGINT', 'SIGTERM'])(
-    '%s delivers what it took, sends everyone away with 1001, and ends with 0',
+    '%s delivers accepted messages, closes clients with 1001, and exits with 0',
     async (signal) => {
       const { running, port } = await start(...OFF);
       const [ada, bob] = [await peer(port), await peer(port)];
       for (let i = 0; i < 500; i++) ada.socket.send(`message ${i}`);
-      await until('the first is heard', () => bob.messages().length > 0);
+      await until('the first message arrives', () => bob.messages().length > 0);
       const { code } = await running.end(signal);
       expect(await Promise.all([ada.closed, bob.closed])).toEqual(
         [1001, 1001].map((code) => ({ code, reason: closes.goingAway.reason })),
       );
       expect(code).toBe(0);
       expect(bob.messages()).toEqual(bob.messages().map((_, i) => `message ${i}`));
-      expect(running.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['shutting down', 'closed', 'bye']));
+      expect(running.log.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['shutting down', 'closed', 'stopped']));
     },
   );
 
-  test('a client that takes nothing holds up the end no longer than the drain window', async () => {
+  test('a client that stops reading delays the shutdown by at most the drain window', async () => {
     const { running, port } = await start(...OFF, '--drain-window', '1', '--log-level', 'debug');
     await sluggard(port);
     const ada = await peer(port);
     while (!running.log.some(({ msg }) => msg === 'lagging')) {
-      const heard = ada.messages().length;
+      const received = ada.messages().length;
       for (let i = 0; i < 2_000; i++) ada.socket.send('x'.repeat(500));
-      await until('ada has heard it all', () => ada.messages().length >= heard + 2_000);
+      await until('ada has received every message', () => ada.messages().length >= received + 2_000);
     }
-    const asked = Date.now();
+    const stoppedAt = Date.now();
     const { code } = await running.end();
     expect(code).toBe(0);
-    expect(Date.now() - asked).toBeLessThan(3_000);
+    expect(Date.now() - stoppedAt).toBeLessThan(3_000);
     expect((await ada.closed).code).toBe(1001);
   });
 
-  test('a close has one code: in its frame, in the log and in the metric', async () => {
+  test('reports the same close code in the frame, the log and the metric', async () => {
     const { running, port, url } = await start('--publish-rate', '1:2');
-    const [long, eager, polite] = [await peer(port), await peer(port), await peer(port)];
-    long.socket.send('x'.repeat(513));
-    for (let i = 0; i < 3; i++) eager.socket.send('me');
+    const [oversized, flooding, polite] = [await peer(port), await peer(port), await peer(port)];
+    oversized.socket.send('x'.repeat(513));
+    for (let i = 0; i < 3; i++) flooding.socket.send('me');
     polite.socket.close(1000, 'bye');
-    const seen = (await Promise.all([long.closed, eager.closed, polite.closed])).map(({ code }) => code);
-    expect(seen).toEqual([1009, closes.rateExceeded.code, 1000]);
-    await until('all are in the log', () => running.log.filter(({ msg }) => msg === 'closed').length === 3);
+    const codes = (await Promise.all([oversized.closed, flooding.closed, polite.closed])).map(({ code }) => code);
+    expect(codes).toEqual([1009, closes.rateExceeded.code, 1000]);
+    await until('every close is logged', () => running.log.filter(({ msg }) => msg === 'closed').length === 3);
     const logged = running.log.filter(({ msg }) => msg === 'closed');
     expect(logged.map(({ code, by }) => `${code} ${by}`).sort()).toEqual(['1000 peer', '1009 server', '4003 server']);
     const metrics = await (await fetch(`${url}/metrics`)).text();
@@ -74,7 +74,7 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     }
   });
 
-  test('is well until its end begins, serves the page, and refuses what is not a handshake', async () => {
+  test('reports its health, serves the page, and rejects requests that are not handshakes', async () => {
     const { url } = await start();
     const [health, page, plain, foreign] = await Promise.all([
       fetch(`${url}/healthz`),
@@ -86,7 +86,7 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     expect(await page.text()).toContain('<title>Pumphouse</title>');
   });
 
-  test('a page from elsewhere cannot speak to it', async () => {
+  test('rejects handshakes from foreign origins', async () => {
     const { port } = await start();
     const { WebSocket } = await import('ws');
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { origin: 'http://evil.example' });
@@ -95,9 +95,9 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     response.destroy();
   });
 
-  test('a second signal ends it at once', async () => {
+  test('exits at once on a second signal', async () => {
     const { running, port } = await start('--drain-window', '60');
-    const tcp = await sluggard(port); // it never answers the close frame
+    const tcp = await sluggard(port); // never answers the close frame
     running.process.kill('SIGTERM');
     await running.line('shutting down');
     const { code } = await running.end('SIGTERM');
@@ -106,15 +106,15 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
   });
 });
 
-test('the log is JSON where nobody looks: transport, wire, engine and address', async () => {
+test('logs JSON without a terminal: transport, wire, engine and address', async () => {
   const { running } = await serving();
   const line = await running.line('serves');
   expect(line).toMatchObject({ level: 30, transport: expect.any(String), wire: 'auto', engine: 'memory' });
   expect((await running.end()).code).toBe(0);
 });
 
-test('the log is for people on a terminal', async (context) => {
-  context.skip(!existsSync('/usr/bin/script'), 'no terminal to be had: /usr/bin/script is missing');
+test('logs readable lines on a terminal', async (context) => {
+  context.skip(!existsSync('/usr/bin/script'), 'no terminal available: /usr/bin/script is missing');
   const command = `timeout -s INT 15 ${process.execPath} --import tsx src/cli.ts serve --port 0 --engine memory`;
   const child = spawn('script', ['-qec', command, '/dev/null']);
   let stdout = '';
@@ -127,7 +127,7 @@ test('the log is for people on a terminal', async (context) => {
   expect(stdout).not.toContain('{"level"');
 });
 
-test('rooms coalesce as the config file says', async () => {
+test('batches messages of a room as configured in the file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-'));
   const config = join(folder, 'c.json');
   writeFileSync(config, '{ "publishRate": "off", "rooms": { "lobby": { "coalesce": { "maxDelayMs": 200 } } } }');
@@ -135,9 +135,9 @@ test('rooms coalesce as the config file says', async () => {
   const ada = await peer(port);
   for (let i = 0; i < 10; i++) {
     ada.socket.send(`${i}`);
-    await new Promise((resolve) => setTimeout(resolve, 5)); // each in a turn of its own
+    await new Promise((resolve) => setTimeout(resolve, 5)); // each in its own turn of the Hub
   }
-  await until('all came', () => ada.messages().length === 10);
+  await until('every message arrives', () => ada.messages().length === 10);
   expect(ada.frames.length).toBeLessThan(4);
   await running.end();
   rmSync(folder, { recursive: true });

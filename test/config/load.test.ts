@@ -4,17 +4,17 @@ import { ConfigError, didYouMean } from '../../src/config/error.ts';
 import { load, type Sources } from '../../src/config/load.ts';
 import { flagOf, table, variableOf } from '../../src/config/settings.ts';
 
-/** Loads from these sources; `file` is the text of the config file c.json. */
+/** Loads settings; `file` is the text of the config file c.json. */
 function loadFrom({ flags = {}, env = {}, file }: { flags?: Sources['flags']; env?: Sources['env']; file?: string }) {
-  const named = file === undefined ? flags : { config: 'c.json', ...flags };
+  const allFlags = file === undefined ? flags : { config: 'c.json', ...flags };
   const readFile = () => {
     if (file === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
     return file;
   };
-  return load({ flags: named, env, readFile, exists: (path) => path === 'site/index.html' });
+  return load({ flags: allFlags, env, readFile, exists: (path) => path === 'site/index.html' });
 }
 
-function complaint(sources: Parameters<typeof loadFrom>[0]): string {
+function errorFrom(sources: Parameters<typeof loadFrom>[0]): string {
   try {
     loadFrom(sources);
   } catch (error) {
@@ -22,10 +22,10 @@ function complaint(sources: Parameters<typeof loadFrom>[0]): string {
     expect((error as Error).message).not.toContain('\n');
     return (error as Error).message;
   }
-  throw new Error('it was taken');
+  throw new Error('the settings are valid');
 }
 
-test('without sources every setting has its default', () => {
+test('uses the default of every setting without sources', () => {
   const { settings, origins } = loadFrom({});
   expect(settings).toEqual({
     host: '127.0.0.1',
@@ -59,7 +59,7 @@ test('without sources every setting has its default', () => {
   expect(new Set(Object.values(origins))).toEqual(new Set(['default']));
 });
 
-test('flags win over the environment, that over the file, that over the default', () => {
+test('prefers flags over the environment, the environment over the file, the file over defaults', () => {
   const flags = { port: '1' };
   const env = { PUMPHOUSE_PORT: '2', PUMPHOUSE_SEND_BUFFER: '22' };
   const file = '{ "port": 3, "sendBuffer": 33, "host": "::" }';
@@ -73,7 +73,7 @@ test('flags win over the environment, that over the file, that over the default'
   });
 });
 
-test('the config file may be named by the environment', () => {
+test('reads the config file that PUMPHOUSE_CONFIG names', () => {
   const sources = { flags: {}, env: { PUMPHOUSE_CONFIG: 'x.json' }, readFile: () => '{"port":5}', exists: () => true };
   expect(load(sources).settings.port).toBe(5);
 });
@@ -82,22 +82,22 @@ test.each([
   ['off', 'off'],
   ['5', { perSecond: 5, burst: 10 }],
   ['5:100', { perSecond: 5, burst: 100 }],
-])('a publish rate of %s is %j', (text, rate) => {
+])('parses the publish rate %s as %j', (text, rate) => {
   expect(loadFrom({ flags: { publishRate: text } }).settings.publishRate).toEqual(rate);
 });
 
-test('rooms are given in the file, and coalesce up to a frame unless told', () => {
+test('reads rooms from the file, and batches up to 64 KiB by default', () => {
   const file = '{ "rooms": { "lobby": { "coalesce": { "maxDelayMs": 5 } } } }';
   expect(loadFrom({ file }).settings.rooms).toEqual({ lobby: { coalesce: { maxDelayMs: 5, maxBytes: 65_536 } } });
   const slow = '{ "rooms": { "lobby": { "slow": "skip" } } }';
   expect(loadFrom({ file: slow }).settings.rooms).toEqual({ lobby: { slow: 'skip' } });
 });
 
-test('a folder with a page in it is taken', () => {
+test('accepts a web folder with an index.html', () => {
   expect(loadFrom({ flags: { web: 'site' } }).settings.web).toBe('site');
 });
 
-describe('one line says where the value came from, what it was and what it should be', () => {
+describe('reports the source, the value and what is expected in one line', () => {
   const port = 'is not a port (0 to 65535)';
   test.each([
     [{ flags: { port: 'http' } }, `--port: "http" ${port}`],
@@ -120,15 +120,15 @@ describe('one line says where the value came from, what it was and what it shoul
     ],
     [
       { flags: { publishRate: '0' } },
-      '--publish-rate: "0" is not "off", a number of messages a second, or that and a burst, as in 20:40',
+      '--publish-rate: "0" is not "off", a number of messages per second, or RATE:BURST such as 20:40',
     ],
     [
       { flags: { publishRate: '5:' } },
-      '--publish-rate: "5:" is not "off", a number of messages a second, or that and a burst, as in 20:40',
+      '--publish-rate: "5:" is not "off", a number of messages per second, or RATE:BURST such as 20:40',
     ],
     [{ flags: { web: 'nowhere' } }, '--web: "nowhere" has no index.html'],
     [{ env: { PUMPHOUSE_WEB: '' } }, 'PUMPHOUSE_WEB: "" is not a folder'],
-    [{ env: { PUMPHOUSE_PROT: '1' } }, 'PUMPHOUSE_PROT: no such setting; did you mean "PUMPHOUSE_PORT"?'],
+    [{ env: { PUMPHOUSE_PROT: '1' } }, 'PUMPHOUSE_PROT: unknown setting; did you mean "PUMPHOUSE_PORT"?'],
     [{ flags: { config: 'gone.json' } }, 'gone.json: cannot be read (ENOENT)'],
     [{ file: '' }, /^c\.json: is not JSON: /],
     [{ file: '{"port": 1,}' }, /^c\.json: is not JSON: /],
@@ -143,11 +143,11 @@ describe('one line says where the value came from, what it was and what it shoul
     [{ file: '{"rooms": {"a": {"colour": 1}}}' }, /^c\.json: rooms\.a\.colour: /],
     [{ file: '{"rooms": []}' }, /^c\.json: rooms: /],
   ])('%j', (sources, line) => {
-    expect(complaint(sources)).toMatch(line);
+    expect(errorFrom(sources)).toMatch(line);
   });
 });
 
-test('whatever the sources hold, they are taken or refused with a line', () => {
+test('accepts any sources or rejects them with one line', () => {
   const value = fc.oneof(fc.string(), fc.constantFrom('0', '1', 'off', 'auto', '8080'));
   const names = table.map(({ name }) => name as string);
   fc.assert(
@@ -167,13 +167,13 @@ test('whatever the sources hold, they are taken or refused with a line', () => {
   );
 });
 
-test('names are written the way of each source', () => {
+test('derives flags and environment variables from names', () => {
   expect([flagOf('sendBuffer'), variableOf('sendBuffer')]).toEqual(['send-buffer', 'PUMPHOUSE_SEND_BUFFER']);
 });
 
-test('a slip of the finger is guessed, a strange word is not', () => {
-  const known = ['port', 'host', 'sendBuffer'];
-  expect(didYouMean('prot', known)).toBe('; did you mean "port"?');
-  expect(didYouMean('sendbufer', known)).toBe('; did you mean "sendBuffer"?');
-  expect(didYouMean('colour', known)).toBe('');
+test('suggests a name for a typo, and none for an unrelated word', () => {
+  const candidates = ['port', 'host', 'sendBuffer'];
+  expect(didYouMean('prot', candidates)).toBe('; did you mean "port"?');
+  expect(didYouMean('sendbufer', candidates)).toBe('; did you mean "sendBuffer"?');
+  expect(didYouMean('colour', candidates)).toBe('');
 });

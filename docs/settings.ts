@@ -1,0 +1,96 @@
+// Writes docs/settings.md from the table of settings: npm run docs:settings
+import { writeFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { flagOf, type Setting, table, variableOf } from '../src/config/settings.ts';
+
+export const PAGE = 'docs/settings.md';
+
+/** The text of the page. */
+export function settingsPage(): string {
+  const options = table.filter(({ value }) => value !== undefined);
+  const fileOnly = table.filter(({ value }) => value === undefined);
+  return `# Settings
+
+<!-- Written by npm run docs:settings from src/config/settings.ts. -->
+
+Flags override environment variables, which override the config file, which overrides the defaults.
+Invalid values print one line and exit with 2.
+
+    pumphouse serve --help         # every flag
+    pumphouse check-config         # each setting and its source
+    pumphouse serve --config FILE  # settings from a JSON file, also PUMPHOUSE_CONFIG
+
+${markdownTable(['flag', 'environment variable', 'config key', 'default', 'unit', 'meaning'], options.map(optionRow))}
+
+Repeatable flags are lists: arrays in a config file, and separated by commas in the environment.
+The options of \`createServer\` have the names and values of the config keys. Its default engine is
+\`memory\`, and it logs to \`log\` in place of \`logLevel\`.
+
+## Settings of the config file
+
+These have no flag and no environment variable.
+
+${markdownTable(
+  ['config key', 'default', 'meaning'],
+  fileOnly.map((setting) => [code(setting.name), defaultOf(setting), cell(setting.help)]),
+)}
+
+\`\`\`json
+{
+  "port": 9000,
+  "rooms": {
+    "lobby": { "coalesce": { "maxDelayMs": 5, "maxBytes": 65536 } },
+    "prices": { "slow": "latest" }
+  }
+}
+\`\`\`
+
+- \`coalesce\` batches the messages of a busy room into larger frames. A message waits at most
+  \`maxDelayMs\` (0 to 1000 milliseconds), and a batch of \`maxBytes\` (1 to 65536 bytes, default 65536)
+  is sent at once. Without it each turn of the Hub sends its messages.
+- \`slow\` is the policy for members that fall behind by more than the send buffer. \`evict\` (default)
+  closes them, \`skip\` moves them to the newest message and announces the gap, \`latest\` sends them
+  only the newest message and announces the gap.
+
+\`\`\`json
+{
+  "listeners": [
+    { "port": 8080 },
+    { "host": "0.0.0.0", "port": 8443, "tlsCert": "cert.pem", "tlsKey": "key.pem" },
+    { "port": 8081, "wire": "events" }
+  ]
+}
+\`\`\`
+
+All listeners share the rooms of one server. Each has a \`port\`, and optionally \`host\`, \`wire\`,
+\`web\`, \`tlsCert\` and \`tlsKey\`, with the defaults of the table above.
+`;
+}
+
+function optionRow(setting: Setting): string[] {
+  const { name, value, unit = '', help } = setting;
+  return [code(`--${flagOf(name)} ${value}`), code(variableOf(name)), code(name), defaultOf(setting), unit, cell(help)];
+}
+
+function defaultOf({ fallback, otherwise = '', list }: Setting): string {
+  if (list) return 'none';
+  return fallback === undefined ? otherwise : code(typeof fallback === 'object' ? JSON.stringify(fallback) : fallback);
+}
+
+function code(text: unknown): string {
+  return `\`${text}\``;
+}
+
+function cell(text: string): string {
+  return text.replaceAll('*', '\\*').replaceAll('|', '\\|');
+}
+
+/** A table in the layout of the formatter: each column as wide as its widest cell. */
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((text, column) => text.padEnd(widths[column] as number)).join(' | ')} |`;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(PAGE, settingsPage());

@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { createServer } from 'pumphouse';
+import { expect, test } from 'vitest';
+
+const readme = readFileSync('README.md', 'utf8');
+
+/** The cells of the table row that starts with `title`. */
+function row(title: string): string[] {
+  const line = readme.split('\n').find((text) => text.startsWith(`| ${title} `)) ?? '';
+  return line.split('|').slice(2, -1);
+}
+
+test.each(['CPU per delivery', 'memory per connection'])('the comparison repeats the measured %s', (title) => {
+  const [pumphouse = '', socketIo = '', , ws = ''] = row(title);
+  const [onWs = '', onUws = ''] = socketIo.split(';');
+  for (const [server, text] of [
+    ['**pumphouse**', pumphouse],
+    ['socket.io', onWs],
+    ['socket.io on uws', onUws],
+    ['ws', ws],
+  ] as const) {
+    const figure = /[\d.]+( KiB)?/.exec(text)?.[0];
+    expect(row(server).map((cell) => cell.trim())).toContain(figure);
+  }
+});
+
+test('the client in six lines runs', async () => {
+  const [, code = ''] = /```js\n(.*?)```/s.exec(readme) ?? [];
+  expect(code.trim().split('\n')).toHaveLength(6);
+  const server = await createServer({ port: 0, drainWindow: 0 });
+  const file = `.cache/readme-${process.pid}.ts`;
+  mkdirSync('.cache', { recursive: true });
+  writeFileSync(file, code.replace('http://localhost:8080', server.url));
+  const client = spawn(process.execPath, ['--import', 'tsx', file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: client.stdout })) {
+      if (lines.push(line) === 2) break;
+    }
+    expect(lines.toSorted()).toEqual(['1 ada hello', 'stored as 1']);
+  } finally {
+    client.kill();
+    await server.stop();
+    rmSync(file);
+  }
+});
