@@ -3,6 +3,7 @@ import { type Conditions, conditions, conditionsLine } from './conditions.ts';
 import { runningAt } from './contestant.ts';
 import { watchForInterrupts } from './interrupt.ts';
 import { type BenchOptions, parseOptions } from './options.ts';
+import { runWithProgress } from './progress.ts';
 import { pumphouse } from './pumphouse.ts';
 import { quick } from './quick.ts';
 import { gistOf } from './report/rates.ts';
@@ -11,12 +12,11 @@ import { table } from './report/table.ts';
 import { report } from './report/text.ts';
 import { readResults, writeReport } from './report/write.ts';
 import { type Run, runAll, trialsOf } from './run.ts';
-import { watch } from './watch.ts';
 
 const UNSOUND = 1;
 const USAGE = 2;
 
-// Who reads no further, as `| head` does, ends it.
+// The reader of a pipe may close it early, as `| head` does.
 process.stdout.on('error', () => process.exit());
 watchForInterrupts();
 
@@ -34,31 +34,35 @@ async function main(options: BenchOptions): Promise<void> {
     console.log(await writeReport(folder, readResults(from)));
     return;
   }
-  const where = conditions();
+  const machine = conditions();
   const contestants = [url ? runningAt(url) : pumphouse('pumphouse', transport)];
-  const { runs, missing, broken } = options.quick
-    ? await quick(transport, watch)
-    : { runs: await runAll({ trials: trialsOf(jobs, contestants), repeat }, watch), missing: [], broken: [] };
-  const results = { conditions: where, runs, missing };
+  const { runs, missing, failures } = options.quick
+    ? await quick(transport, runWithProgress)
+    : {
+        runs: await runAll({ trials: trialsOf(jobs, contestants), repeat }, runWithProgress),
+        missing: [],
+        failures: [],
+      };
+  const results = { conditions: machine, runs, missing };
   if (json) console.log(JSON.stringify(results));
-  else print(runs, where);
+  else print(runs, machine);
   if (folder !== undefined) process.stderr.write(`${await writeReport(folder, results)}\n`);
-  for (const line of [...missing, ...broken]) process.stderr.write(`bench: ${line}\n`);
-  const sound = options.quick ? broken.length === 0 : runs.every((run) => run.sound);
-  process.exitCode = sound ? 0 : UNSOUND;
+  for (const line of [...missing, ...failures]) process.stderr.write(`bench: ${line}\n`);
+  const passed = options.quick ? failures.length === 0 : runs.every((run) => run.sound);
+  process.exitCode = passed ? 0 : UNSOUND;
 }
 
-function print(runs: readonly Run[], where: Conditions): void {
+function print(runs: readonly Run[], machine: Conditions): void {
   const [first] = runs;
   if (first && runs.length === 1) console.log(report(first));
   else {
     console.log(table(runs));
-    const told = runs.flatMap(({ scenario, notices }) =>
+    const gists = runs.flatMap(({ scenario, notices }) =>
       notices.map((notice) => `${scenario ?? 'load'}: ${gistOf(notice)}`),
     );
-    for (const line of new Set(told)) console.log(`\n${line}`);
+    for (const line of new Set(gists)) console.log(`\n${line}`);
   }
-  console.log(`\n${conditionsLine(where)}`);
+  console.log(`\n${conditionsLine(machine)}`);
 }
 
 function fail(line: string, code: number): void {

@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, release, type } from 'node:os';
 
-/** What a figure means nothing without. */
+/** The machine and the version that figures belong to. */
 export interface Conditions {
   readonly cpu: string;
   readonly cores: number;
   readonly node: string;
   readonly kernel: string;
-  /** Of the checkout, with a `+` where something in it is changed; undefined where it is none. */
+  /**
+   * The commit of the checkout, with a `+` if it has local changes; undefined outside a checkout.
+   */
   readonly commit: string | undefined;
   readonly date: string;
 }

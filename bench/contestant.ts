@@ -1,23 +1,25 @@
-import type { DialectName } from './dialects/index.ts';
-import type { Surroundings } from './load.ts';
-import type { Scenario } from './scenarios/index.ts';
+import type { ServerControl } from './load.ts';
+import type { Scenario } from './scenarios.ts';
+import type { WireName } from './wires/index.ts';
 
-/** A server that can be measured. */
+/** A server to measure. */
 export interface Contestant {
   readonly name: string;
-  /** How it is talked to; undefined where the scenario may choose. */
-  readonly wire: DialectName | undefined;
-  /** Starts it in a process of its own, set up for the scenario as far as it can be. */
-  start(scenario: Scenario | undefined): Promise<Started>;
+  /** The wire of its clients; undefined if the scenario chooses. */
+  readonly wire: WireName | undefined;
+  /**
+   * Starts the server in its own process, configured for the scenario as far as it supports that.
+   */
+  start(scenario: Scenario | undefined): Promise<RunningServer>;
 }
 
-/** A server that runs. */
-export interface Started extends Surroundings {
+/** A server that accepts connections. */
+export interface RunningServer extends ServerControl {
   readonly url: URL;
   stop(): Promise<void>;
 }
 
-/** One that runs already, and goes on to. */
+/** Measures a server that is already running. It keeps running afterwards. */
 export function runningAt(url: URL): Contestant {
   return { name: url.host, wire: undefined, start: async () => ({ url, stop: async () => {} }) };
 }

@@ -1,16 +1,20 @@
-const ends = new Set<() => Promise<void>>();
+const cleanups = new Set<() => Promise<void>>();
 
-/** What must be ended when this is interrupted: a server would outlive it. @returns a function that says it has been. */
-export function onInterrupt(end: () => Promise<void>): () => void {
-  ends.add(end);
-  return () => void ends.delete(end);
+/**
+ * Registers a cleanup to run on SIGINT and SIGTERM, such as ending a server process.
+ *
+ * @returns a function that removes it.
+ */
+export function onInterrupt(cleanup: () => Promise<void>): () => void {
+  cleanups.add(cleanup);
+  return () => void cleanups.delete(cleanup);
 }
 
-/** Ends what was started, and then this, when someone interrupts it. */
+/** On SIGINT or SIGTERM, runs all cleanups and exits with 128 plus the number of the signal. */
 export function watchForInterrupts(): void {
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
     process.once(signal, async () => {
-      await Promise.allSettled([...ends].map((end) => end()));
+      await Promise.allSettled([...cleanups].map((cleanup) => cleanup()));
       process.exit(code);
     });
   }

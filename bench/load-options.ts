@@ -1,39 +1,56 @@
-import type { DialectName } from './dialects/index.ts';
+import type { WireName } from './wires/index.ts';
 
-/** What to load a server with. */
+/** How to load a server. */
 export interface LoadOptions {
   readonly url: string;
-  readonly wire: DialectName;
+  /** @default 'gorilla' */
+  readonly wire: WireName;
+  /** @default 1000 */
   readonly clients: number;
-  /** How many of the clients send. */
+  /** How many of the clients send. @default 100 */
   readonly senders: number;
-  /** Clients of a room; undefined where all are in one. */
+  /** Clients per room. @default undefined, which puts all clients in one room */
   readonly roomSize: number | undefined;
-  /** Messages that each sender keeps on their way; ignored with a rate. */
+  /**
+   * Closed loop: messages that each sender keeps in flight. Ignored if `rate` is set.
+   *
+   * @default 1
+   */
   readonly window: number;
-  /** Messages a second of all senders together, sent whatever comes back; undefined for the closed loop. */
+  /**
+   * Open loop: messages per second of all senders together.
+   *
+   * @default undefined, which is a closed loop
+   */
   readonly rate: number | undefined;
-  /** Length of a message. */
+  /** Length of a message, in bytes. @default 64 */
   readonly bytes: number;
+  /** How long to measure, in seconds. @default 5 */
   readonly seconds: number;
+  /** Seconds of load before measuring. @default 1 */
   readonly warmUp: number;
-  /** How many of the clients check every message. */
+  /** How many of the clients check every message. @default 10 */
   readonly audit: number;
-  /** Seconds without any delivery after which what has not come counts as lost. */
+  /** Seconds without any delivery after which missing messages count as lost. @default 10 */
   readonly patience: number;
-  /** Further clients that never read. */
+  /** Additional clients that never read. @default 0 */
   readonly slow: number;
-  /** Further clients that come and go: how many come in a second. */
+  /** Additional clients that connect per second, and leave again. @default 0 */
   readonly churn: number;
-  /** Connections that are opened at once. */
+  /** How many connections to open concurrently. @default 200 */
   readonly atOnce: number;
-  /** Messages that are said before anyone comes, and that all who come must get. */
+  /** Messages stored before any client connects. Every client must receive them. @default 0 */
   readonly backlog: number;
-  /** Chooses who audits, who sends next in an open loop, and when who churns leaves. */
+  /**
+   * Determines which clients audit, which sends next in an open loop, and when churning clients
+   * leave.
+   *
+   * @default 1
+   */
   readonly seed: number;
-  /** Processes that the clients are shared out to. */
+  /** Generator processes that share the clients. @default 1 */
   readonly generators: number;
 }
 
-/** What a server is loaded with, whichever it is. */
+/** The options of a load that do not depend on the server. */
 export type LoadSettings = Omit<LoadOptions, 'url'>;

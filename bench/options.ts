@@ -1,37 +1,40 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type DialectName, dialects } from './dialects/index.ts';
-import { SHORTEST } from './generator/message.ts';
+import { MIN_BYTES } from './generator/message.ts';
 import type { LoadSettings } from './load-options.ts';
-import { type Scenario, scenarios } from './scenarios/index.ts';
+import { type Scenario, scenarios } from './scenarios.ts';
+import { type WireName, wires } from './wires/index.ts';
 
-/** What the command line asks for. */
+/** The parsed command line. */
 export interface BenchOptions {
-  /** What to run, one after the other: at least one. */
+  /** The jobs to run, in order. Not empty. */
   readonly jobs: readonly Job[];
-  /** How often. */
+  /** How often to run each job. @default 1 */
   readonly repeat: number;
-  /** Undefined: a server of its own for each run. */
+  /** A server that is already running. @default undefined, which starts a server for each run */
   readonly url: URL | undefined;
+  /** The transport of the server that the benchmark starts. @default 'auto' */
   readonly transport: 'auto' | 'uws' | 'ws';
+  /** Whether to print one JSON object. @default false */
   readonly json: boolean;
-  /** A folder for the report. */
+  /** The folder to write the report to. @default undefined, which writes none */
   readonly report: string | undefined;
-  /** A file with results, to make the report from in place of running anything. */
+  /** A file of earlier results to make the report from. Nothing is run. @default undefined */
   readonly from: string | undefined;
+  /** Whether to run the one-minute check. @default false */
   readonly quick: boolean;
 }
 
-/** A load, and the scenario that it is of; undefined where the command line alone describes it. */
+/** A load, and its scenario; undefined if only the command line describes the load. */
 export interface Job {
   readonly scenario: Scenario | undefined;
   readonly load: LoadSettings;
 }
 
-// What a sender's number has digits for.
-const MOST_CLIENTS = 1_000_000;
-const MOST_PROCESSES = 64;
+// Four digits in base 36 identify a sender.
+const MAX_CLIENTS = 1_000_000;
+const MAX_GENERATORS = 64;
 
-const standard: LoadSettings = {
+const defaults: LoadSettings = {
   wire: 'gorilla',
   clients: 1000,
   senders: 100,
@@ -68,116 +71,122 @@ function webSocketUrl(text: string): URL {
   throw new InvalidArgumentError('It must be a ws:// or wss:// address, such as ws://localhost:8080/ws.');
 }
 
-/** Adds the options that describe a load. */
-function withLoad(command: Command): Command {
-  const { clients, senders, window, bytes, seconds, warmUp, audit, patience, slow, churn, atOnce, seed } = standard;
+/** Adds the options of a load to the command. */
+function withLoadOptions(command: Command): Command {
+  const { clients, senders, window, bytes, seconds, warmUp, audit, patience, slow, churn, atOnce, seed } = defaults;
   return command
-    .option('--clients <N>', 'clients that connect', number(1, MOST_CLIENTS), clients)
-    .option('--senders <N>', 'how many of them send', number(0, MOST_CLIENTS), senders)
-    .option('--window <N>', 'messages that each sender keeps on their way', number(1, 100_000), window)
-    .option(
-      '--rate <N>',
-      'open loop: messages a second of all senders, whatever comes back',
-      number(0.1, 10_000_000, false),
-    )
-    .option('--bytes <N>', 'length of a message', number(SHORTEST, 1_000_000), bytes)
+    .option('--clients <N>', 'clients to connect', number(1, MAX_CLIENTS), clients)
+    .option('--senders <N>', 'how many of the clients send', number(0, MAX_CLIENTS), senders)
+    .option('--window <N>', 'closed loop: messages in flight per sender', number(1, 100_000), window)
+    .option('--rate <N>', 'open loop: messages per second of all senders together', number(0.1, 10_000_000, false))
+    .option('--bytes <N>', 'length of a message', number(MIN_BYTES, 1_000_000), bytes)
     .option('--seconds <N>', 'how long to measure', number(0.1, 86_400, false), seconds)
-    .option('--warm-up <N>', 'seconds before it measures', number(0, 3600, false), warmUp)
-    .option('--audit <N>', 'how many of the clients check every message', number(0, MOST_CLIENTS), audit)
+    .option('--warm-up <N>', 'seconds of load before measuring', number(0, 3600, false), warmUp)
+    .option('--audit <N>', 'how many of the clients check every message', number(0, MAX_CLIENTS), audit)
     .option(
       '--patience <N>',
-      'seconds of silence after which what has not come is lost',
+      'seconds without a delivery after which missing messages count as lost',
       number(0.1, 3600, false),
       patience,
     )
-    .option('--slow <N>', 'further clients that never read', number(0, MOST_CLIENTS), slow)
-    .option('--churn <N>', 'further clients that come in a second, and go again', number(0, 100_000), churn)
-    .option('--room-size <N>', 'clients of a room (wire v1); without it all are in one', number(1, MOST_CLIENTS))
-    .option('--at-once <N>', 'connections that are opened at once', number(1, 100_000), atOnce)
-    .option('--seed <N>', 'chooses who audits, who sends next, who leaves when', number(0, 2 ** 31 - 1), seed)
-    .option('--generators <N>', 'processes that the clients are shared out to', number(1, MOST_PROCESSES), 1)
+    .option('--slow <N>', 'additional clients that never read', number(0, MAX_CLIENTS), slow)
+    .option('--churn <N>', 'additional clients that connect per second and leave again', number(0, 100_000), churn)
+    .option('--room-size <N>', 'clients per room, wire v1 only (default: one room for all)', number(1, MAX_CLIENTS))
+    .option('--at-once <N>', 'connections to open concurrently', number(1, 100_000), atOnce)
+    .option('--seed <N>', 'seed for auditors, the order of senders, and churn', number(0, 2 ** 31 - 1), seed)
+    .option('--generators <N>', 'generator processes that share the clients', number(1, MAX_GENERATORS), 1)
     .addOption(
-      new Option('--wire <NAME>', 'how the server is talked to').choices(Object.keys(dialects)).default(standard.wire),
+      new Option('--wire <NAME>', 'protocol of the clients').choices(Object.keys(wires)).default(defaults.wire),
     );
 }
 
 /**
- * Reads the command line.
+ * Parses the command line.
  *
- * @throws CommanderError for one that cannot be used; with exit code 0 after `--help`.
+ * @throws CommanderError if it is invalid, and with exit code 0 after `--help`.
  */
 export function parseOptions(args: readonly string[]): BenchOptions {
-  const command = withLoad(new Command('pumphouse bench'))
+  const command = withLoadOptions(new Command('pumphouse bench'))
     .description(
-      'Loads a server with WebSocket clients and checks what they hear. Without --url it starts one as a process of its own.',
+      'Loads a server with WebSocket clients and checks every message they receive. Without --url, starts a server first.',
     )
     .argument('[scenario...]', `what to measure: ${scenarios.map(({ name }) => name).join(', ')}, or all`)
-    .option('--url <URL>', 'a server that runs already', webSocketUrl)
+    .option('--url <URL>', 'measure a server that is already running', webSocketUrl)
     .addOption(
-      new Option('--transport <NAME>', 'of the server it starts').choices(['auto', 'uws', 'ws']).default('auto'),
+      new Option('--transport <NAME>', 'transport of the server that is started')
+        .choices(['auto', 'uws', 'ws'])
+        .default('auto'),
     )
-    .option('--repeat <N>', 'run each so often, in alternation, and tell the median', number(1, 1000), 1)
+    .option('--repeat <N>', 'runs of each scenario, interleaved; reports the median', number(1, 1000), 1)
     .option('--json', 'print one JSON object', false)
-    .option('--report <DIR>', 'write a page with plots, and the JSON it is made from')
-    .option('--from <FILE>', 'make the report from the JSON of an earlier one, and run nothing')
-    .option('--quick', 'a minute: is it sound, and as fast as it should be beside others?', false)
+    .option('--report <DIR>', 'write an HTML page with plots, and the JSON results')
+    .option('--from <FILE>', 'make the report from earlier JSON results, without running anything')
+    .option('--quick', 'one-minute check of correctness and relative speed', false)
     .addHelpText('after', HELP)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
   const parsed = command.parse(args, { from: 'user' });
-  const { url, transport, json, repeat, report, from, quick, ...asked } = parsed.opts<
+  const { url, transport, json, repeat, report, from, quick, ...settings } = parsed.opts<
     LoadSettings & Omit<BenchOptions, 'jobs'>
   >();
-  const isGiven = (name: string) => parsed.getOptionValueSource(name) === 'cli';
-  const given = Object.fromEntries(Object.entries(asked).filter(([name]) => isGiven(name)));
-  const refuse = (why: string): never => command.error(`error: ${why}`);
-  const jobs = chosen(parsed.args, refuse).map((scenario) => jobOf(scenario, given, refuse));
-  if (from !== undefined && report === undefined) refuse('--from needs --report');
+  const isExplicit = (name: string) => parsed.getOptionValueSource(name) === 'cli';
+  const overrides = Object.fromEntries(Object.entries(settings).filter(([name]) => isExplicit(name)));
+  const reject = (reason: string): never => command.error(`error: ${reason}`);
+  const jobs = scenariosNamed(parsed.args, reject).map((scenario) => jobOf(scenario, overrides, reject));
+  if (from !== undefined && report === undefined) reject('--from needs --report');
   return { jobs, repeat, url, transport, json, report, from, quick };
 }
 
-/** A load of a scenario. @param given what is to be different. @throws what `refuse` throws for one that cannot be. */
+/**
+ * Combines the defaults, a scenario and overrides into a load.
+ *
+ * @param overrides settings that take precedence over the scenario's. @throws what `reject` throws
+ * if the load is invalid.
+ */
 export function jobOf(
   scenario: Scenario | undefined,
-  given: Partial<LoadSettings> = {},
-  refuse: (why: string) => never = (why) => {
-    throw new Error(why);
+  overrides: Partial<LoadSettings> = {},
+  reject: (reason: string) => never = (reason) => {
+    throw new Error(reason);
   },
 ): Job {
-  const load = { ...standard, ...scenario?.load, ...given };
-  const { longest, rooms, name } = dialects[load.wire as DialectName];
-  if (load.senders > load.clients) refuse('there are more --senders than --clients');
-  if (load.generators > load.clients) refuse('there are more --generators than --clients');
-  if (load.bytes > longest) refuse(`--bytes must be at most ${longest} with the wire ${name}`);
-  if (!rooms && load.roomSize !== undefined) refuse(`there is one room with the wire ${name}: --room-size needs v1`);
-  if (!rooms && load.backlog > 0) refuse(`the wire ${name} knows no past: ${scenario?.name} needs v1`);
+  const load = { ...defaults, ...scenario?.load, ...overrides };
+  const { maxBytes, rooms, name } = wires[load.wire as WireName];
+  if (load.senders > load.clients) reject('there are more --senders than --clients');
+  if (load.generators > load.clients) reject('there are more --generators than --clients');
+  if (load.bytes > maxBytes) reject(`--bytes must be at most ${maxBytes} with the wire ${name}`);
+  if (!rooms && load.roomSize !== undefined) reject(`the wire ${name} has one room: --room-size needs v1`);
+  if (!rooms && load.backlog > 0) reject(`the wire ${name} cannot replay messages: ${scenario?.name} needs v1`);
   return { scenario, load: { ...load, audit: Math.min(load.audit, load.clients) } };
 }
 
-function chosen(names: readonly string[], refuse: (why: string) => never): readonly (Scenario | undefined)[] {
+function scenariosNamed(
+  names: readonly string[],
+  reject: (reason: string) => never,
+): readonly (Scenario | undefined)[] {
   if (names.length === 0) return [undefined];
   if (names.includes('all')) return scenarios;
   return names.map(
-    (name) => scenarios.find((scenario) => scenario.name === name) ?? refuse(`there is no scenario ${name}`),
+    (name) => scenarios.find((scenario) => scenario.name === name) ?? reject(`there is no scenario ${name}`),
   );
 }
 
 const HELP = `
-Every message comes back to all clients of its room, its sender included: a delivery is one message heard by one client.
-A loss, a repeat or a swap makes it exit 1; an option that cannot be used, 2.
+A message is delivered to all clients of its room, including its sender. A delivery is one message received by one client.
+Exits with 1 if a message is lost, repeated or reordered, and with 2 if an option is invalid.
 
 Scenarios:
 ${scenarios.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}
 
 Examples:
   pumphouse bench all                                        every scenario, and a table
-  pumphouse bench chat durable --repeat 5                    two of them, five times in alternation
+  pumphouse bench chat durable --repeat 5                    two scenarios, five interleaved runs of each
   pumphouse bench all --repeat 3 --report out                a page with plots in out/index.html
-  pumphouse bench --quick                                    is all well? in a minute
+  pumphouse bench --quick                                    one-minute check
   pumphouse bench                                            1,000 clients, 100 of them sending
-  pumphouse bench --clients 1000 --senders 100 --window 10   as much as it takes
-  pumphouse bench --clients 100 --rate 1000                  an open loop: how long a message takes
-  pumphouse bench --wire v1 --room-size 10                   in rooms of 10
-  pumphouse bench --url ws://localhost:8080/ws chat          a server that runs already
+  pumphouse bench --clients 1000 --senders 100 --window 10   saturation
+  pumphouse bench --clients 100 --rate 1000                  open loop: latency at a fixed rate
+  pumphouse bench --wire v1 --room-size 10                   rooms of 10 clients
+  pumphouse bench --url ws://localhost:8080/ws chat          a server that is already running
 
-In a checkout: npm run bench -- and the same.`;
+In a checkout: npm run bench -- followed by the same arguments.`;

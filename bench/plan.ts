@@ -1,57 +1,63 @@
 import type { LoadSettings } from './load-options.ts';
 
 /**
- * How many messages of a client are to be heard that the server closed: those on their way may have arrived, or not. No
- * number is less than it, and none is more.
+ * The number of messages of a client that the server closed: those in flight may have arrived or
+ * not. As NaN, it compares as neither less nor more than any count.
  */
 export const UNKNOWN = Number.NaN;
 
-/** Who of all clients is where. Clients are numbered from 0; those of a room follow each other, and its first ones send. */
+/**
+ * Assigns clients to rooms, generators and roles. Clients are numbered from 0; those of a room are
+ * consecutive, senders first.
+ */
 export class Plan {
   readonly rooms: number;
-  readonly #size: number;
+  readonly #roomSize: number;
   readonly #options: LoadSettings;
-  readonly #audited: ReadonlySet<number>;
+  readonly #auditors: ReadonlySet<number>;
 
   constructor(options: LoadSettings) {
     this.#options = options;
-    this.#size = options.roomSize ?? options.clients;
-    this.rooms = Math.ceil(options.clients / this.#size);
-    this.#audited = chosen(options);
+    this.#roomSize = options.roomSize ?? options.clients;
+    this.rooms = Math.ceil(options.clients / this.#roomSize);
+    this.#auditors = chooseAuditors(options);
   }
 
   roomOf(client: number): number {
-    return Math.floor(client / this.#size);
+    return Math.floor(client / this.#roomSize);
   }
 
-  /** A room that stands alone has the name of the one that a server has in any case. */
+  /** A single room is the default room of the server. */
   roomName(room: number): string {
     return this.rooms === 1 ? 'lobby' : `room-${room}`;
   }
 
   clientsOf(room: number): { from: number; count: number } {
-    const from = room * this.#size;
-    return { from, count: Math.min(this.#size, this.#options.clients - from) };
+    const from = room * this.#roomSize;
+    return { from, count: Math.min(this.#roomSize, this.#options.clients - from) };
   }
 
   sends(client: number): boolean {
     const room = this.roomOf(client);
     const { senders } = this.#options;
-    const ofRoom = Math.floor(senders / this.rooms) + (room < senders % this.rooms ? 1 : 0);
-    return client - room * this.#size < ofRoom;
+    const sendersOfRoom = Math.floor(senders / this.rooms) + (room < senders % this.rooms ? 1 : 0);
+    return client - room * this.#roomSize < sendersOfRoom;
   }
 
   audits(client: number): boolean {
-    return this.#audited.has(client);
+    return this.#auditors.has(client);
   }
 
-  /** The clients of one of the generators. */
+  /** @returns the clients of one generator. */
   share(generator: number): number[] {
     const { clients, generators } = this.#options;
     return Array.from({ length: clients }, (_, client) => client).filter((client) => client % generators === generator);
   }
 
-  /** @param sent how many messages each client sent. @returns how many that makes in each room; `UNKNOWN` where one is. */
+  /**
+   * @param sent the number of messages of each client.
+   * @returns the number of each room; `UNKNOWN` if one of its clients is.
+   */
   sentByRoom(sent: readonly number[]): number[] {
     const rooms = new Array<number>(this.rooms).fill(0);
     for (const [client, count] of sent.entries()) (rooms[this.roomOf(client)] as number) += count;
@@ -59,13 +65,18 @@ export class Plan {
   }
 }
 
-/** Spread over all of them, so that some send and some only listen; the seed says which. */
-function chosen({ clients, audit, seed }: LoadSettings): Set<number> {
+/**
+ * Chooses evenly spaced clients from an offset that depends on the seed, so that senders and
+ * listeners are among them.
+ */
+function chooseAuditors({ clients, audit, seed }: LoadSettings): Set<number> {
   const offset = Math.floor(random(seed)() * clients);
   return new Set(Array.from({ length: audit }, (_, i) => (Math.floor((i * clients) / audit) + offset) % clients));
 }
 
-/** A generator of numbers from 0 up to 1, the same ones for the same seed (Mulberry32). */
+/**
+ * @returns a pseudorandom generator (Mulberry32) of numbers in [0, 1), deterministic for a seed.
+ */
 export function random(seed: number): () => number {
   let state = seed;
   return () => {

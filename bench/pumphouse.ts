@@ -1,17 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Contestant, Started } from './contestant.ts';
-import type { DialectName } from './dialects/index.ts';
-import type { Scenario } from './scenarios/index.ts';
+import type { Contestant, RunningServer } from './contestant.ts';
+import type { Scenario } from './scenarios.ts';
 import { startServer } from './server.ts';
+import type { WireName } from './wires/index.ts';
 
-/** Pumphouse itself, with no limit on what a client may publish, and its data in a folder that goes with it. */
-export function pumphouse(name = 'pumphouse', transport = 'auto', wire?: DialectName): Contestant {
+/** Pumphouse without a publish rate limit. Its data folder is temporary. */
+export function pumphouse(name = 'pumphouse', transport = 'auto', wire?: WireName): Contestant {
   return { name, wire, start: (scenario) => start(transport, scenario) };
 }
 
-async function start(transport: string, scenario: Scenario | undefined): Promise<Started> {
+async function start(transport: string, scenario: Scenario | undefined): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-bench-'));
   const config = join(folder, 'config.json');
   writeFileSync(config, JSON.stringify({ rooms: scenario?.rooms ?? {} }));

@@ -1,8 +1,8 @@
-import { addTo, type Faults, none, type Violation } from './generator/audit.ts';
+import { addTo, type Faults, noFaults, type Violation } from './generator/audit.ts';
 import type { Findings, Snapshot, Timings } from './generator/generator.ts';
 import { Histogram } from './generator/histogram.ts';
 
-/** Milliseconds. */
+/** Percentiles of durations, in milliseconds. */
 export interface Percentiles {
   readonly p50: number;
   readonly p99: number;
@@ -10,46 +10,62 @@ export interface Percentiles {
   readonly max: number;
 }
 
-/** What came out. Rates are of the measured seconds; closes and faults of the whole run. */
+/**
+ * The result of a load. Counts of deliveries cover the measured seconds; closes and faults cover
+ * the whole run.
+ */
 export interface LoadResult {
   readonly seconds: number;
-  /** How long it took until all clients were connected, and how long each of them waited. */
+  /** Seconds until all clients were connected. */
   readonly connectingSeconds: number;
+  /** How long each client took to connect. */
   readonly connecting: Percentiles;
-  /** Seconds until all had what was said before they came; undefined where nothing was. */
+  /** Seconds until all clients had received the backlog; undefined without one. */
   readonly recoverySeconds: number | undefined;
   readonly deliveries: number;
   readonly messages: number;
-  /** Undefined where the server does not tell. */
+  /** Undefined if the usage of the server is not available. */
   readonly server:
-    | { readonly cpuSeconds: number; readonly memory: Memory; readonly stall: number | undefined }
+    | {
+        readonly cpuSeconds: number;
+        readonly memory: Memory;
+        /** The longest stall of the event loop, in seconds; only measured with a backlog. */
+        readonly stall: number | undefined;
+      }
     | undefined;
-  /** The generators' CPU seconds, and what share of the time the busiest one's loop was busy. */
+  /**
+   * CPU seconds of all generators, and the highest share of time that one of their event loops was
+   * busy.
+   */
   readonly generator: { readonly cpuSeconds: number; readonly busy: number };
   readonly roundTrip: Percentiles;
-  /** Pairs of a percentage, and the milliseconds that so many round trips took at most. */
+  /** The distribution of round trips: pairs of a percentile and its value. */
   readonly roundTrips: readonly (readonly [percent: number, milliseconds: number])[];
-  /** How many clients the server closed with each code: those that read, those that never did, and those that come and go. */
+  /** How many reading clients the server closed, by code. */
   readonly closes: Readonly<Record<string, number>>;
+  /** How many of the clients that never read the server closed, by code. */
   readonly slowCloses: Readonly<Record<string, number>>;
+  /** How many of the churning clients the server closed or rejected, by code. */
   readonly churnCloses: Readonly<Record<string, number>>;
-  /** How many came and went. */
+  /** The number of churning clients. */
   readonly came: number;
   readonly audit: Faults & { readonly clients: number; readonly messages: number; readonly first: string | undefined };
-  /** Messages that never came back to the client that sent them, though it stayed. */
+  /** Messages never delivered to their sender although it stayed connected. */
   readonly unreturned: number;
 }
 
-/** Bytes of the server's memory: without clients, with all connected, and the most that was seen afterwards. */
+/**
+ * Resident memory of the server in bytes: without clients, with all connected, and at its maximum.
+ */
 interface Memory {
   readonly before: number;
   readonly connected: number;
   readonly most: number;
 }
 
-const CURVE = [1, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100];
+const PERCENTILES = [1, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100];
 
-/** Each generator's own clock and counts, put together. */
+/** Combines the snapshots of all generators. Each has its own clock, so seconds are averaged. */
 export function measured(starts: readonly Snapshot[], ends: readonly Snapshot[]) {
   const spans = ends.flatMap((end, i) => {
     const start = starts[i];
@@ -68,22 +84,25 @@ export function measured(starts: readonly Snapshot[], ends: readonly Snapshot[])
   };
 }
 
-/** Each generator's findings, put together: those that heard everything must have heard it in one order, wherever they are. */
+/**
+ * Combines the findings of all generators. Auditors of a room that received everything must agree
+ * on one order, even across generators.
+ */
 export function judged(findings: readonly Findings[]) {
-  const faults = none();
+  const faults = noFaults();
   const orders = new Map<number, number>();
   const violations: Violation[] = [];
   for (const found of findings) {
     addTo(faults, found.faults);
     if (found.first) violations.push(found.first);
-    for (const [room, order] of found.orders) {
+    for (const [room, order] of found.orderHashes) {
       const other = orders.get(room);
       if (other === undefined) orders.set(room, order);
       else if (other !== order) {
         faults.swapped++;
         violations.push({
           at: Date.now(),
-          what: `two clients of room ${room} heard the same messages in another order`,
+          what: `two clients of room ${room} received the same messages in different orders`,
         });
       }
     }
@@ -94,12 +113,12 @@ export function judged(findings: readonly Findings[]) {
   return {
     roundTrip: percentiles(roundTrips),
     roundTrips:
-      roundTrips.count === 0 ? [] : CURVE.map((percent) => [percent, roundTrips.percentile(percent)] as const),
+      roundTrips.count === 0 ? [] : PERCENTILES.map((percent) => [percent, roundTrips.percentile(percent)] as const),
     connecting: percentiles(merged(findings.map(({ connecting }) => connecting))),
-    closes: counted(findings.map(({ closes }) => closes)),
-    slowCloses: counted(findings.map(({ slowCloses }) => slowCloses)),
-    churnCloses: counted(findings.map(({ churnCloses }) => churnCloses)),
-    came: sum(({ came }) => came),
+    closes: sumByCode(findings.map(({ closes }) => closes)),
+    slowCloses: sumByCode(findings.map(({ slowCloses }) => slowCloses)),
+    churnCloses: sumByCode(findings.map(({ churnCloses }) => churnCloses)),
+    came: sum(({ visits }) => visits),
     audit: {
       ...faults,
       clients: sum(({ auditors }) => auditors),
@@ -120,8 +139,8 @@ function percentiles(of: Histogram): Percentiles {
   return { p50: of.percentile(50), p99: of.percentile(99), p999: of.percentile(99.9), max: of.max };
 }
 
-function counted(codes: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+function sumByCode(closes: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const all: Record<string, number> = {};
-  for (const [code, count] of codes.flatMap((each) => Object.entries(each))) all[code] = (all[code] ?? 0) + count;
+  for (const [code, count] of closes.flatMap((each) => Object.entries(each))) all[code] = (all[code] ?? 0) + count;
   return all;
 }

@@ -1,17 +1,17 @@
-import type { Contestant, Started } from './contestant.ts';
-import { dialects } from './dialects/index.ts';
+import type { Contestant, RunningServer } from './contestant.ts';
 import { onInterrupt } from './interrupt.ts';
 import { Load } from './load.ts';
 import type { LoadSettings } from './load-options.ts';
 import type { Job } from './options.ts';
 import { notices, type Rates, ratesOf, sound } from './report/rates.ts';
 import type { LoadResult } from './result.ts';
+import { wires } from './wires/index.ts';
 
-/** One run of one load, and what came out. */
+/** One run of one load, with its result. */
 export interface Run {
-  /** The name of what was measured. */
+  /** The name of the contestant. */
   readonly server: string;
-  /** Undefined for a load that the command line alone describes. */
+  /** Undefined if only the command line described the load. */
   readonly scenario: string | undefined;
   readonly load: LoadSettings;
   readonly result: LoadResult;
@@ -20,66 +20,67 @@ export interface Run {
   readonly sound: boolean;
 }
 
-/** What is to be run: each of the trials, `repeat` times. */
+/** Trials, each to be run `repeat` times. */
 export interface Schedule {
   readonly trials: readonly Trial[];
   readonly repeat: number;
-  /** Told of a run that could not be had; without it that ends them all. */
-  readonly failed?: (trial: Trial, why: Error) => void;
+  /** Called for a run that fails. Without it, a failure ends the schedule. */
+  readonly failed?: (trial: Trial, reason: Error) => void;
 }
 
-/** A load for a server. */
+/** A load for one server. */
 export interface Trial {
   readonly job: Job;
   readonly contestant: Contestant;
 }
 
-/** Each job on each server that can be asked that in the way in which it is talked to. */
+/** Pairs each job with each server whose wire supports it. */
 export function trialsOf(jobs: readonly Job[], contestants: readonly Contestant[]): Trial[] {
   const all = jobs.flatMap((job) => contestants.map((contestant) => ({ job, contestant })));
   return all.filter(({ job: { load }, contestant: { wire } }) => {
     if (wire === undefined) return true;
     const needsRooms = load.backlog > 0 || load.roomSize !== undefined;
-    return load.bytes <= dialects[wire].longest && (!needsRooms || dialects[wire].rooms);
+    return load.bytes <= wires[wire].maxBytes && (!needsRooms || wires[wire].rooms);
   });
 }
 
-/** Sees that a load is run to its end: it may show how it goes. */
-export type Watch = (load: Load, doing: () => Doing) => Promise<LoadResult>;
+/** Runs a load to its end. It may report progress meanwhile. */
+export type LoadRunner = (load: Load, status: () => RunStatus) => Promise<LoadResult>;
 
-/** What is being run. */
-export interface Doing {
+/** The run in progress and its position in the schedule. */
+export interface RunStatus {
   readonly server: string;
   readonly job: Job;
-  /** How many runs are done, of how many. */
+  /** Completed runs, of all. */
   readonly done: number;
   readonly of: number;
-  /** Milliseconds since the first began, and how many of them those that are done took. */
+  /** Milliseconds since the first run began. */
   readonly elapsed: number;
+  /** Milliseconds from the start of the first run to that of the current one. */
   readonly since: number;
 }
 
 /**
- * Runs all that was asked for, in alternation: of what the machine does meanwhile each gets its share. Every other round goes
- * the other way, so that nobody always comes after the same one.
+ * Runs all trials, interleaved so that changes of the machine's speed affect all of them alike.
+ * Every other round is in reverse order, so that no trial always follows the same one.
  */
-export async function runAll({ trials, repeat, failed }: Schedule, watch: Watch): Promise<Run[]> {
+export async function runAll({ trials, repeat, failed }: Schedule, runLoad: LoadRunner): Promise<Run[]> {
   const runs: Run[] = [];
   const began = performance.now();
   let done = 0;
   for (let round = 0; round < repeat; round++) {
     for (const trial of round % 2 === 0 ? trials : trials.toReversed()) {
       const { job, contestant } = trial;
-      const doing = {
+      const started = {
         server: contestant.name,
         job,
         done,
         of: trials.length * repeat,
         since: performance.now() - began,
       };
-      const now = () => ({ ...doing, elapsed: performance.now() - began });
+      const status = () => ({ ...started, elapsed: performance.now() - began });
       try {
-        runs.push(await runOnce(trial, (load) => watch(load, now)));
+        runs.push(await runOnce(trial, (load) => runLoad(load, status)));
       } catch (error) {
         if (!failed) throw error;
         failed(trial, error as Error);
@@ -90,23 +91,23 @@ export async function runAll({ trials, repeat, failed }: Schedule, watch: Watch)
   return runs;
 }
 
-async function runOnce({ job, contestant }: Trial, watch: (load: Load) => Promise<LoadResult>): Promise<Run> {
-  const { scenario, load: asked } = job;
-  const load = { ...asked, wire: contestant.wire ?? asked.wire };
-  const started = await contestant.start(scenario);
-  const ended = onInterrupt(() => started.stop());
+async function runOnce({ job, contestant }: Trial, runLoad: (load: Load) => Promise<LoadResult>): Promise<Run> {
+  const { scenario } = job;
+  const load = { ...job.load, wire: contestant.wire ?? job.load.wire };
+  const server = await contestant.start(scenario);
+  const unregister = onInterrupt(() => server.stop());
   try {
-    const result = await watch(new Load({ ...load, url: addressOf(started, load).href }, started));
+    const result = await runLoad(new Load({ ...load, url: addressOf(server, load).href }, server));
     const rates = ratesOf(result, load.clients + load.slow);
-    const told = { result, rates, notices: notices(result, rates), sound: sound(result) };
-    return { server: contestant.name, scenario: scenario?.name, load, ...told };
+    const outcome = { result, rates, notices: notices(result, rates), sound: sound(result) };
+    return { server: contestant.name, scenario: scenario?.name, load, ...outcome };
   } finally {
-    await started.stop();
-    ended();
+    await server.stop();
+    unregister();
   }
 }
 
-/** An address without a path means the one where such a server is talked to. */
-function addressOf({ url }: Started, { wire }: LoadSettings): URL {
-  return url.pathname === '/' ? new URL(dialects[wire].path, url) : url;
+/** Adds the default path of the wire to an address without one. */
+function addressOf({ url }: RunningServer, { wire }: LoadSettings): URL {
+  return url.pathname === '/' ? new URL(wires[wire].path, url) : url;
 }

@@ -3,66 +3,79 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-// It runs as its sources are, or as they were built.
+// From the sources, or from the build.
 const SOURCES = import.meta.url.endsWith('.ts');
 const root = fileURLToPath(new URL(SOURCES ? '..' : '../..', import.meta.url));
 const COMMAND: readonly string[] = SOURCES ? ['--import', 'tsx', 'src/cli.ts'] : ['dist/cli.js'];
 
-/** A server in a process of its own, as a user starts it. */
+/** A server in its own process, started as a user starts it. */
 export interface Server {
   readonly port: number;
   readonly pid: number | undefined;
   readonly url: string;
-  /** Ends it and waits until it is gone. */
+  /** Sends a signal and waits for the process to exit. @default SIGTERM */
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
 /**
- * Starts `pumphouse serve` and waits until it says that it is well.
+ * Starts `pumphouse serve` and waits until it is healthy. Rejects if the process exits first.
  *
- * @param flags of `serve`, beside host and port. @param port a free one unless given. @param command what Node runs.
+ * @param flags flags of `serve`, in addition to host and port. @param port the port to listen on; a
+ * free one by default.
+ * @param command the arguments of Node.
  */
 export async function startServer(
   flags: readonly string[] = [],
   port?: number,
   command: readonly string[] = COMMAND,
 ): Promise<Server> {
-  const at = port ?? (await freePort());
-  const all = ['--host', '127.0.0.1', '--port', String(at), '--log-level', 'warn', '--engine', 'memory', ...flags];
-  const server = spawn(process.execPath, [...command, 'serve', ...all], {
+  const listenPort = port ?? (await freePort());
+  const args = [
+    '--host',
+    '127.0.0.1',
+    '--port',
+    String(listenPort),
+    '--log-level',
+    'warn',
+    '--engine',
+    'memory',
+    ...flags,
+  ];
+  const server = spawn(process.execPath, [...command, 'serve', ...args], {
     cwd: root,
-    // Its log must not get between the lines of a report.
+    // The server's log must not mix with the report on stdout.
     stdio: ['ignore', process.stderr, process.stderr],
   });
-  const url = `http://127.0.0.1:${at}`;
+  const url = `http://127.0.0.1:${listenPort}`;
   const running = () => server.exitCode === null && server.signalCode === null;
   while (!(await healthy(url))) {
-    if (!running()) throw new Error(`the server ended with ${server.exitCode ?? server.signalCode} before it was up`);
+    if (!running())
+      throw new Error(`the server exited with ${server.exitCode ?? server.signalCode} before it was healthy`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   const kill = async (signal: NodeJS.Signals = 'SIGTERM') => {
     if (!running()) return;
-    const gone = once(server, 'exit');
+    const exited = once(server, 'exit');
     server.kill(signal);
-    await gone;
+    await exited;
   };
-  return { port: at, pid: server.pid, url, kill };
+  return { port: listenPort, pid: server.pid, url, kill };
 }
 
 async function healthy(url: string): Promise<boolean> {
   return fetch(`${url}/healthz`).then(
-    (answer) => answer.ok,
+    (response) => response.ok,
     () => false,
   );
 }
 
-/** @returns a port that nobody has. */
+/** @returns a free port of the loopback interface. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const address = probe.address();
   probe.close();
   await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  if (address === null || typeof address === 'string') throw new Error('the system assigned no port');
   return address.port;
 }

@@ -1,46 +1,55 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** What a server process has used so far. */
+/** The resources that a server process has used so far. */
 export interface Usage {
   readonly cpuSeconds: number;
   readonly memoryBytes: number;
 }
 
-/** A server that is measured. */
+/** The server to measure. */
 export interface Target {
   readonly url: string;
-  /** Where it is known: the system then tells what the process uses. */
+  /** The local process of the server, if known. */
   readonly pid?: number;
 }
 
-/** What a server uses, by the system's account, or its own at `/metrics`. @returns undefined where neither tells. */
+/**
+ * Reads a server's usage from the system if its process is known, otherwise from the server's
+ * `/metrics`.
+ *
+ * @returns undefined if neither reports it.
+ */
 export async function usageOf({ url, pid }: Target): Promise<Usage | undefined> {
-  const seen = pid === undefined ? undefined : seenBySystem(pid);
-  if (seen) return seen;
+  const usage = pid === undefined ? undefined : usageOfProcess(pid);
+  if (usage) return usage;
   const readings = await readingsOf(url);
   const cpuSeconds = readings?.get('process_cpu_seconds_total');
   const memoryBytes = readings?.get('process_resident_memory_bytes');
   return cpuSeconds === undefined || memoryBytes === undefined ? undefined : { cpuSeconds, memoryBytes };
 }
 
-/** All that a server's `/metrics` say without labels, by name. @returns undefined where it has none. */
+/**
+ * Reads the metrics without labels from `/metrics`.
+ *
+ * @returns the values by name; undefined without such a page.
+ */
 export async function readingsOf(url: string): Promise<Map<string, number> | undefined> {
   try {
-    const answer = await fetch(new URL('/metrics', url));
-    if (!answer.ok) return undefined;
-    const lines = (await answer.text()).matchAll(/^(\w+) (\S+)$/gm);
+    const response = await fetch(new URL('/metrics', url));
+    if (!response.ok) return undefined;
+    const lines = (await response.text()).matchAll(/^(\w+) (\S+)$/gm);
     return new Map([...lines].map(([, name = '', value]) => [name, Number(value)]));
   } catch {
     return undefined;
   }
 }
 
-/** What Linux says of a process: proc(5). */
-function seenBySystem(pid: number): Usage | undefined {
+/** Reads Linux' proc(5). @returns undefined on other systems. */
+function usageOfProcess(pid: number): Usage | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold anything; the state comes third, the times in ticks fourteenth and fifteenth.
+    // The name in parentheses may contain spaces. After it, utime and stime are fields 12 and 13.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const ticks = Number(fields[11]) + Number(fields[12]);
     const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];

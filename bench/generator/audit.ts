@@ -1,33 +1,33 @@
-import type { MessageName } from './message.ts';
+import type { MessageId } from './message.ts';
 
-/** What may be wrong with what a client heard. */
+/** Counts of what went wrong in the messages that clients received. */
 export interface Faults {
-  /** Sent, and not heard. */
+  /** Sent but not received. */
   lost: number;
-  /** Heard more than once. */
+  /** Received more than once. */
   repeated: number;
-  /** Heard, but after a later one, or in another order than another client. */
+  /** Received after a later message, or in a different order than by another client. */
   swapped: number;
-  /** Nobody sent it. */
+  /** Received but not sent by any client. */
   unknown: number;
 }
 
-/** The first thing that was wrong with what a client heard. */
+/** The first fault that a client noticed. */
 export interface Violation {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since the Unix epoch. */
   readonly at: number;
   readonly what: string;
 }
 
-/** Some clients that follow each other: those of one room. */
+/** Consecutive clients: those of one room. */
 export interface Range {
   readonly from: number;
   readonly count: number;
 }
 
-export const none = (): Faults => ({ lost: 0, repeated: 0, swapped: 0, unknown: 0 });
+export const noFaults = (): Faults => ({ lost: 0, repeated: 0, swapped: 0, unknown: 0 });
 
-export const isNone = (faults: Faults): boolean => Object.values(faults).every((count) => count === 0);
+export const isFaultless = (faults: Faults): boolean => Object.values(faults).every((count) => count === 0);
 
 export function addTo(total: Faults, { lost, repeated, swapped, unknown }: Faults): void {
   total.lost += lost;
@@ -36,80 +36,94 @@ export function addTo(total: Faults, { lost, repeated, swapped, unknown }: Fault
   total.unknown += unknown;
 }
 
-// More holes than this are counted, but not told apart from what comes late.
-const HOLES = 100_000;
-const NOT_YET = -1;
+// Beyond this many gaps, a late message counts as repeated instead of swapped.
+const MAX_GAPS = 100_000;
+const NOT_STARTED = -1;
 
-/** Checks what one client hears: every message of every sender of its room, once, and in the order they were sent. */
+/**
+ * Checks the messages that one client receives: every message of every sender of its room, once and
+ * in order.
+ */
 export class Audit {
-  heard = 0;
-  /** Of all it heard, in the order it heard it. */
-  order = 0;
+  received = 0;
+  /**
+   * A hash of all messages in the order received. Clients that received the same order have the
+   * same hash.
+   */
+  orderHash = 0;
   first: Violation | undefined;
   readonly #client: number;
   readonly #senders: Range;
-  /** Of each sender the number of the message that comes next. */
+  /** The number of the next message, by sender. */
   readonly #next: Int32Array;
-  readonly #holes = new Set<number>();
-  readonly #faults = none();
+  /** Messages that were skipped and may still arrive late. */
+  readonly #gaps = new Set<number>();
+  readonly #faults = noFaults();
 
-  /** @param late whether it came when others were sending already: then what it heard first of each is where that begins. */
+  /**
+   * @param late whether senders are already active: the first message received of each sender is
+   * then the expected one.
+   */
   constructor(client: number, senders: Range, late = false) {
     this.#client = client;
     this.#senders = senders;
-    this.#next = new Int32Array(senders.count).fill(late ? NOT_YET : 0);
+    this.#next = new Int32Array(senders.count).fill(late ? NOT_STARTED : 0);
   }
 
-  /** Takes a message, or something else that it heard. */
-  hear(message: MessageName | undefined, words: string): void {
+  /** Records a received message, or the text of one that no client of the load sent. */
+  record(message: MessageId | undefined, text: string): void {
     if (message) this.#message(message);
-    else this.#stranger(words);
+    else this.#unknown(text);
   }
 
-  /** @param sent how many messages each client sent; undefined where what was sent last need not be there. @returns what was wrong in the end. */
+  /**
+   * @param sent the number of messages that each client sent; undefined if the last ones need not
+   * have arrived.
+   * @returns all faults.
+   */
   finish(sent: readonly number[] | undefined): Faults {
     const faults = { ...this.#faults };
     this.#next.forEach((next, index) => {
       const count = sent?.[this.#senders.from + index] ?? next;
-      if (next === NOT_YET) return;
+      if (next === NOT_STARTED) return;
       const sender = this.#senders.from + index;
       if (next < count) {
         faults.lost += count - next;
-        this.#violation(`never heard message ${next} of client ${sender}`);
+        this.#violation(`never received message ${next} of client ${sender}`);
       } else if (next > count) {
         faults.unknown += next - count;
-        this.#violation(`heard message ${count} of client ${sender}, which sent none so far`);
+        this.#violation(`received message ${count} of client ${sender}, which has not sent it`);
       }
     });
     return faults;
   }
 
-  #message({ sender, seq }: MessageName): void {
+  #message({ sender, seq }: MessageId): void {
     const index = sender - this.#senders.from;
-    const due = this.#next[index];
-    if (due === undefined) {
-      this.#stranger(`message ${seq} of client ${sender}, which is not in its room`);
+    const expected = this.#next[index];
+    if (expected === undefined) {
+      this.#unknown(`message ${seq} of client ${sender}, which is not in its room`);
       return;
     }
-    this.heard++;
-    this.order = Math.imul(this.order ^ (sender * 8191 + seq), 16_777_619);
-    if (seq === due || due === NOT_YET) this.#next[index] = seq + 1;
-    else if (seq > due) {
-      this.#violation(`heard message ${seq} of client ${sender} where ${due} was due`);
-      this.#faults.lost += seq - due;
-      for (let hole = due; hole < seq && this.#holes.size < HOLES; hole++) this.#holes.add(keyOf(sender, hole));
+    this.received++;
+    this.orderHash = Math.imul(this.orderHash ^ (sender * 8191 + seq), 16_777_619);
+    if (seq === expected || expected === NOT_STARTED) this.#next[index] = seq + 1;
+    else if (seq > expected) {
+      this.#violation(`received message ${seq} of client ${sender} instead of ${expected}`);
+      this.#faults.lost += seq - expected;
+      for (let gap = expected; gap < seq && this.#gaps.size < MAX_GAPS; gap++) this.#gaps.add(keyOf(sender, gap));
       this.#next[index] = seq + 1;
-    } else if (this.#holes.delete(keyOf(sender, seq))) {
+    } else if (this.#gaps.delete(keyOf(sender, seq))) {
       this.#faults.lost--;
       this.#faults.swapped++;
     } else {
-      this.#violation(`heard message ${seq} of client ${sender} again`);
+      this.#violation(`received message ${seq} of client ${sender} again`);
       this.#faults.repeated++;
     }
   }
 
-  #stranger(words: string): void {
-    this.#violation(`heard what nobody sent: ${words.slice(0, 200)}`);
+  #unknown(text: string): void {
+    this.#violation(`received an unknown message: ${text.slice(0, 200)}`);
     this.#faults.unknown++;
   }
 

@@ -2,43 +2,46 @@ import type { Audit } from './audit.ts';
 import { Pace } from './pace.ts';
 import type { Peer } from './peer.ts';
 
-// How long a visitor stays, in milliseconds: anything in between.
-const SHORTEST_STAY = 100;
-const LONGEST_STAY = 1900;
+// A visitor stays for a random time between these, in milliseconds.
+const MIN_STAY_MS = 100;
+const MAX_STAY_MS = 1900;
 
-/** Clients that come and go while others talk: half of them say goodbye, half are just gone. */
+/**
+ * Clients that connect and leave during the load. Half of them send a close frame, half just
+ * disconnect.
+ */
 export class Churn {
-  came = 0;
-  /** Of all who came: what they checked. */
+  visits = 0;
+  /** The audits of all visitors. */
   readonly audits: Audit[] = [];
-  /** How many the server closed, or did not let in, with each code. */
+  /** How many visitors the server closed, by code, or did not accept. */
   readonly closes: Record<string, number> = {};
   readonly #perSecond: number;
   readonly #random: () => number;
-  readonly #visitor: () => Peer;
-  readonly #here = new Map<Peer, ReturnType<typeof setTimeout>>();
+  readonly #createVisitor: () => Peer;
+  readonly #present = new Map<Peer, ReturnType<typeof setTimeout>>();
   #pace: Pace | undefined;
 
-  /** @param perSecond how many come in a second. */
-  constructor(perSecond: number, random: () => number, visitor: () => Peer) {
+  /** @param perSecond how many visitors connect per second. */
+  constructor(perSecond: number, random: () => number, createVisitor: () => Peer) {
     this.#perSecond = perSecond;
     this.#random = random;
-    this.#visitor = visitor;
+    this.#createVisitor = createVisitor;
   }
 
   start(): void {
-    if (this.#perSecond > 0) this.#pace = new Pace(this.#perSecond, () => void this.#come());
+    if (this.#perSecond > 0) this.#pace = new Pace(this.#perSecond, () => void this.#visit());
   }
 
-  /** Sends all away who are here. */
+  /** Ends all visits. */
   stop(): void {
     this.#pace?.stop();
-    for (const peer of this.#here.keys()) this.#leave(peer);
+    for (const peer of this.#present.keys()) this.#leave(peer);
   }
 
-  async #come(): Promise<void> {
-    const peer = this.#visitor();
-    this.came++;
+  async #visit(): Promise<void> {
+    const peer = this.#createVisitor();
+    this.visits++;
     if (peer.audit) this.audits.push(peer.audit);
     try {
       await peer.open();
@@ -46,18 +49,18 @@ export class Churn {
       this.closes['refused'] = (this.closes['refused'] ?? 0) + 1;
       return;
     }
-    const stay = SHORTEST_STAY + this.#random() * (LONGEST_STAY - SHORTEST_STAY);
-    this.#here.set(
+    const stay = MIN_STAY_MS + this.#random() * (MAX_STAY_MS - MIN_STAY_MS);
+    this.#present.set(
       peer,
       setTimeout(() => this.#leave(peer), stay),
     );
   }
 
   #leave(peer: Peer): void {
-    clearTimeout(this.#here.get(peer));
-    this.#here.delete(peer);
-    if (peer.code !== undefined) this.closes[peer.code] = (this.closes[peer.code] ?? 0) + 1;
+    clearTimeout(this.#present.get(peer));
+    this.#present.delete(peer);
+    if (peer.closeCode !== undefined) this.closes[peer.closeCode] = (this.closes[peer.closeCode] ?? 0) + 1;
     else if (this.#random() < 0.5) void peer.close();
-    else peer.cut();
+    else peer.disconnect();
   }
 }

@@ -4,37 +4,40 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectSecurely } from 'node:tls';
 import { closeFrame, FrameReader, pongFrame, textFrame } from './frames.ts';
 
-/** What a connection tells. A payload lives only during the call. */
+/** Receives the events of a connection. A payload is valid only during the call. */
 export interface ConnectionListener {
-  /** What this throws ends the connection. */
+  /** Called for each message. An error that it throws ends the connection. */
   message(payload: Buffer | undefined, length: number): void;
-  /** Once. 1005: an empty close frame; 1006: none; 1002: it ended the connection itself, for what it heard. */
+  /**
+   * Called once. The code is that of the close frame, 1005 for an empty one, 1006 without one, and
+   * 1002 if the client ended the connection because of a protocol error.
+   */
   closed(code: number): void;
 }
 
-const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'; // RFC 6455, 1.3
-const LONGEST_ANSWER = 16_384;
-const HANDSHAKE_MS = 20_000;
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'; // RFC 6455, section 1.3
+const MAX_RESPONSE_BYTES = 16_384;
+const HANDSHAKE_TIMEOUT_MS = 20_000;
 
-/** The code that a client would close with that hears what no WebSocket may say: RFC 6455, 7.4.1. */
+/** The close code of a protocol error: RFC 6455, section 7.4.1. */
 const PROTOCOL_ERROR = 1002;
 
-const told = new Set<string>();
+const warnings = new Set<string>();
 
-/** Once, however many clients find the same. */
-function tell(what: string): void {
-  if (!told.has(what)) process.stderr.write(`bench: ${what}\n`);
-  told.add(what);
+/** Prints a warning once, however many clients raise it. */
+function warnOnce(warning: string): void {
+  if (!warnings.has(warning)) process.stderr.write(`bench: ${warning}\n`);
+  warnings.add(warning);
 }
 
-// All connections read into one buffer, one after the other: what it holds is used up before the next one reads.
+// All connections read into one buffer: its contents are consumed before the next read.
 const shared = Buffer.allocUnsafe(256 * 1024);
 
-/** @param read takes what comes, which may be overwritten afterwards. */
+/** @param read receives bytes, which may be overwritten afterwards. */
 function dial(url: URL, read: (bytes: Buffer) => void): Socket {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (url.protocol === 'https:') {
-    // Through TLS each read has a buffer of its own anyway.
+    // TLS allocates a buffer for each read anyway.
     const servername = isIP(host) ? '' : host;
     return connectSecurely({ host, port: Number(url.port || 443), servername })
       .setNoDelay()
@@ -47,16 +50,16 @@ function dial(url: URL, read: (bytes: Buffer) => void): Socket {
   return connect({ host, port: Number(url.port || 80), noDelay: true, onread: { buffer: shared, callback } });
 }
 
-/** One of the load's WebSocket connections. */
+/** A WebSocket connection of a load. */
 export class Connection {
   readonly #tcp: Socket;
   readonly #reader: FrameReader;
   readonly #listener: ConnectionListener;
-  /** The answer to the handshake, until it is whole. */
-  #answer: Buffer | undefined = Buffer.alloc(0);
+  /** The response to the handshake until it is complete. */
+  #response: Buffer | undefined = Buffer.alloc(0);
   #accept = '';
   #protocol: string | undefined;
-  #shaken: ((error?: Error) => void) | undefined;
+  #settleHandshake: ((error?: Error) => void) | undefined;
   #closed = false;
 
   private constructor(url: URL, listener: ConnectionListener) {
@@ -71,23 +74,23 @@ export class Connection {
       },
     });
     this.#tcp = dial(url, (bytes) => this.#read(bytes));
-    this.#tcp.on('error', (error) => this.#shaken?.(error));
+    this.#tcp.on('error', (error) => this.#settleHandshake?.(error));
     this.#tcp.on('close', () => this.#end(1006));
   }
 
-  /** Opens a connection. Rejects with one clear line where there is none to be had. */
+  /** Opens a connection. Rejects with the address and the reason if that fails. */
   static async open(url: URL, protocol: string | undefined, listener: ConnectionListener): Promise<Connection> {
     const connection = new Connection(url, listener);
     await connection.#handshake(url, protocol);
     return connection;
   }
 
-  /** Whether messages are handed over; otherwise only their length. It begins so. */
-  set whole(whole: boolean) {
-    this.#reader.whole = whole;
+  /** Whether to pass on payloads; otherwise only their length. @default true */
+  set keepPayloads(keep: boolean) {
+    this.#reader.keepPayloads = keep;
   }
 
-  /** Sends some messages in one write. */
+  /** Sends messages in one write. */
   send(messages: readonly string[]): void {
     if (!this.#closed)
       this.#tcp.write(
@@ -95,7 +98,7 @@ export class Connection {
       );
   }
 
-  /** Stops to read, until `resume`. */
+  /** Stops reading until `resume`. */
   pause(): void {
     this.#tcp.pause();
   }
@@ -104,25 +107,28 @@ export class Connection {
     this.#tcp.resume();
   }
 
-  /** Ends it without a goodbye. */
-  cut(): void {
+  /** Disconnects without a close frame. */
+  disconnect(): void {
     this.#closed = true;
     this.#tcp.destroy();
   }
 
-  /** Says goodbye and waits until the connection is gone. */
+  /** Sends a close frame and waits until the connection has ended. */
   async close(): Promise<void> {
     if (this.#tcp.destroyed) return;
-    const gone = once(this.#tcp, 'close');
+    const ended = once(this.#tcp, 'close');
     this.#closed = true;
     this.#tcp.end(closeFrame(1000));
     setTimeout(() => this.#tcp.destroy(), 2_000).unref();
-    await gone;
+    await ended;
   }
 
   async #handshake(url: URL, protocol: string | undefined): Promise<void> {
     const key = randomBytes(16).toString('base64');
-    const timeout = setTimeout(() => this.#shaken?.(new Error('it does not answer')), HANDSHAKE_MS);
+    const timeout = setTimeout(
+      () => this.#settleHandshake?.(new Error(`no response within ${HANDSHAKE_TIMEOUT_MS / 1000} s`)),
+      HANDSHAKE_TIMEOUT_MS,
+    );
     const lines = [
       `GET ${url.pathname}${url.search} HTTP/1.1`,
       `Host: ${url.host}`,
@@ -135,7 +141,7 @@ export class Connection {
     this.#protocol = protocol;
     try {
       await new Promise<void>((resolve, reject) => {
-        this.#shaken = (error) => (error ? reject(error) : resolve());
+        this.#settleHandshake = (error) => (error ? reject(error) : resolve());
         this.#tcp.write(`${lines.join('\r\n')}\r\n\r\n`);
         this.#accept = createHash('sha1').update(`${key}${GUID}`).digest('base64');
       });
@@ -143,45 +149,47 @@ export class Connection {
       this.#tcp.destroy();
       throw new Error(`cannot connect to ${url.href}: ${(error as Error).message}`);
     } finally {
-      this.#shaken = undefined;
+      this.#settleHandshake = undefined;
       clearTimeout(timeout);
     }
   }
 
   #read(bytes: Buffer): void {
     if (this.#closed) return;
-    const rest = this.#answer ? this.#readAnswer(this.#answer, bytes) : bytes;
+    const rest = this.#response ? this.#readResponse(this.#response, bytes) : bytes;
     try {
       this.#reader.read(rest);
     } catch (error) {
-      tell((error as Error).message);
+      warnOnce((error as Error).message);
       this.#tcp.destroy();
       this.#end(PROTOCOL_ERROR);
     }
   }
 
-  /** @returns what follows the answer to the handshake. */
-  #readAnswer(had: Buffer, bytes: Buffer): Buffer {
-    const answer = Buffer.concat([had, bytes]);
-    const end = answer.indexOf('\r\n\r\n');
-    this.#answer = answer;
-    if (end < 0 && answer.length < LONGEST_ANSWER) return Buffer.alloc(0);
-    const head = answer.subarray(0, Math.max(end, 0)).toString('latin1');
+  /** @returns the bytes after the response. */
+  #readResponse(buffered: Buffer, bytes: Buffer): Buffer {
+    const response = Buffer.concat([buffered, bytes]);
+    const end = response.indexOf('\r\n\r\n');
+    this.#response = response;
+    if (end < 0 && response.length < MAX_RESPONSE_BYTES) return Buffer.alloc(0);
+    const head = response.subarray(0, Math.max(end, 0)).toString('latin1');
     const status = head.split('\r\n')[0];
-    if (!head.startsWith('HTTP/1.1 101 ')) this.#shaken?.(new Error(`it answers ${status || 'no HTTP'}`));
-    else if (!head.includes(this.#accept)) this.#shaken?.(new Error('its handshake is not right'));
-    else if (this.#protocol !== undefined && !head.includes(this.#protocol)) {
-      this.#shaken?.(new Error(`it does not speak ${this.#protocol}`));
+    if (!head.startsWith('HTTP/1.1 101 ')) {
+      this.#settleHandshake?.(new Error(`the server responded with ${status || 'something other than HTTP'}`));
+    } else if (!head.includes(this.#accept)) {
+      this.#settleHandshake?.(new Error('the server sent a wrong Sec-WebSocket-Accept'));
+    } else if (this.#protocol !== undefined && !head.includes(this.#protocol)) {
+      this.#settleHandshake?.(new Error(`the server does not support the subprotocol ${this.#protocol}`));
     } else {
-      this.#answer = undefined;
-      this.#shaken?.();
-      return answer.subarray(end + 4);
+      this.#response = undefined;
+      this.#settleHandshake?.();
+      return response.subarray(end + 4);
     }
     return Buffer.alloc(0);
   }
 
   #end(code: number): void {
-    this.#shaken?.(new Error('it hung up'));
+    this.#settleHandshake?.(new Error('the server closed the connection'));
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.closed(code);

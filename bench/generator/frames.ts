@@ -5,76 +5,84 @@ const PING = 9;
 const FIN = 0x80;
 const MASK = 0x80;
 
-/** What a reader finds in a server's bytes. Payloads live only during the call. */
+/** Receives the frames of a stream. Payloads are valid only during the call. */
 export interface FrameListener {
-  /** A text or binary frame: its payload, or its length alone where that is all that was asked for. */
+  /** Called for a text or binary message. @param payload undefined unless `keepPayloads` is set. */
   message(payload: Buffer | undefined, length: number): void;
   ping(payload: Buffer): void;
   close(payload: Buffer): void;
 }
 
 /**
- * Reads a server's frames off a byte stream (RFC 6455, 5.2), however it is cut. It is the load's own because a library makes
- * several objects a frame, and a generator that is slower than the server measures itself.
+ * Reads a server's frames from a byte stream (RFC 6455, section 5.2) in chunks of any size. A
+ * WebSocket library would allocate several objects per frame, and a generator slower than the
+ * server would measure itself.
  */
 export class FrameReader {
-  /** Whether messages are handed over; otherwise only their length. */
-  whole = true;
+  /** Whether to pass on payloads; otherwise only their length. @default true */
+  keepPayloads = true;
   readonly #listener: FrameListener;
-  /** Of a header that is cut. */
+  /** The start of an incomplete header. */
   #header = Buffer.alloc(0);
   #opcode = 0;
   #length = 0;
-  /** Of the payload that is being read; `#parts` holds what was there of it. */
-  #left = 0;
+  /** Bytes that the current payload still lacks; `#parts` holds those received. */
+  #missing = 0;
   #parts: Buffer[] = [];
-  /** Of a message that comes in several frames: whether more follow, and what was in those before. */
-  #more = false;
-  #before = 0;
+  /** Whether the current message continues in another frame. */
+  #fragmented = false;
+  /** The length and the payloads of its earlier frames. */
+  #fragmentLength = 0;
   #fragments: Buffer[] = [];
 
   constructor(listener: FrameListener) {
     this.#listener = listener;
   }
 
-  /** Takes the next bytes, which may be overwritten afterwards. @throws Error for what a server must not send. */
+  /**
+   * Reads the next bytes, which may be overwritten afterwards.
+   *
+   * @throws Error if they violate the protocol.
+   */
   read(bytes: Buffer): void {
     for (let rest = bytes; rest.length > 0; ) {
-      rest = this.#left > 0 ? this.#payload(rest) : this.#start(rest);
+      rest = this.#missing > 0 ? this.#payload(rest) : this.#start(rest);
     }
   }
 
-  /** @returns what follows the header. */
+  /** @returns the bytes after the header. */
   #start(bytes: Buffer): Buffer {
-    const had = this.#header.length;
-    const header = had > 0 ? Buffer.concat([this.#header, bytes]) : bytes;
+    const buffered = this.#header.length;
+    const header = buffered > 0 ? Buffer.concat([this.#header, bytes]) : bytes;
     const size = headerSize(header);
     if (header.length < size) {
       this.#header = Buffer.from(header);
       return header.subarray(header.length);
     }
-    this.#header = NOTHING;
+    this.#header = EMPTY;
     const first = header.readUInt8(0);
     this.#opcode = first & 15;
-    if ((first & 0x70) !== 0) throw new Error('the server sent an extension');
+    if ((first & 0x70) !== 0) throw new Error('the server sent a frame with reserved bits set');
     if ((header.readUInt8(1) & MASK) !== 0) throw new Error('the server sent a masked frame');
     if (this.#opcode < CLOSE) {
-      if ((this.#opcode === CONTINUATION) !== this.#more) throw new Error('the server sent fragments out of order');
-      this.#more = (first & FIN) === 0;
+      if ((this.#opcode === CONTINUATION) !== this.#fragmented) {
+        throw new Error('the server sent fragments out of order');
+      }
+      this.#fragmented = (first & FIN) === 0;
     }
     this.#length = payloadLength(header, size);
-    this.#left = this.#length;
-    if (this.#length === 0) this.#emit(NOTHING);
-    return bytes.subarray(size - had);
+    this.#missing = this.#length;
+    if (this.#length === 0) this.#emit(EMPTY);
+    return bytes.subarray(size - buffered);
   }
 
-  /** @returns what follows the payload. */
+  /** @returns the bytes after the payload. */
   #payload(bytes: Buffer): Buffer {
-    const part = bytes.subarray(0, this.#left);
-    this.#left -= part.length;
-    if (!this.whole && this.#opcode < CLOSE) {
-      if (this.#left === 0) this.#fragment(undefined);
-    } else if (this.#left > 0) this.#parts.push(Buffer.from(part));
+    const part = bytes.subarray(0, this.#missing);
+    this.#missing -= part.length;
+    if (!this.keepPayloads && this.#opcode < CLOSE) {
+      if (this.#missing === 0) this.#fragment(undefined);
+    } else if (this.#missing > 0) this.#parts.push(Buffer.from(part));
     else if (this.#parts.length === 0) this.#emit(part);
     else {
       const payload = Buffer.concat([...this.#parts, part]);
@@ -85,34 +93,34 @@ export class FrameReader {
   }
 
   #emit(payload: Buffer): void {
-    if (this.#opcode < CLOSE) this.#fragment(this.whole ? payload : undefined);
+    if (this.#opcode < CLOSE) this.#fragment(this.keepPayloads ? payload : undefined);
     else if (this.#opcode === PING) this.#listener.ping(payload);
     else if (this.#opcode === CLOSE) this.#listener.close(payload);
   }
 
-  /** Takes a message, or the next part of one. */
+  /** Handles a complete message, or the next fragment of one. */
   #fragment(payload: Buffer | undefined): void {
-    if (!this.#more && this.#before === 0) {
+    if (!this.#fragmented && this.#fragmentLength === 0) {
       this.#listener.message(payload, this.#length);
       return;
     }
-    this.#before += this.#length;
+    this.#fragmentLength += this.#length;
     if (payload) this.#fragments.push(Buffer.from(payload));
-    if (this.#more) return;
-    const [length, whole] = [this.#before, Buffer.concat(this.#fragments)];
-    this.#before = 0;
+    if (this.#fragmented) return;
+    const [length, payloads] = [this.#fragmentLength, Buffer.concat(this.#fragments)];
+    this.#fragmentLength = 0;
     this.#fragments = [];
-    this.#listener.message(this.whole ? whole : undefined, length);
+    this.#listener.message(this.keepPayloads ? payloads : undefined, length);
   }
 }
 
-const NOTHING = Buffer.alloc(0);
+const EMPTY = Buffer.alloc(0);
 
-/** How long the header is, as far as its first bytes tell. */
+/** @returns the length of the header, as far as the bytes received determine it. */
 function headerSize(bytes: Buffer): number {
   if (bytes.length < 2) return 2;
-  const short = bytes.readUInt8(1) & 127;
-  return short === 127 ? 10 : short === 126 ? 4 : 2;
+  const length = bytes.readUInt8(1) & 127;
+  return length === 127 ? 10 : length === 126 ? 4 : 2;
 }
 
 function payloadLength(header: Buffer, size: number): number {
@@ -120,7 +128,10 @@ function payloadLength(header: Buffer, size: number): number {
   return size === 4 ? header.readUInt16BE(2) : header.readUInt8(1) & 127;
 }
 
-/** A client's frame. Its mask is zero, which leaves the payload as it is, and costs a server what any mask does. */
+/**
+ * Builds a client frame. Its mask is zero: the payload stays unchanged, and the server's cost is
+ * that of any mask.
+ */
 function clientFrame(opcode: number, payload: Uint8Array): Buffer {
   const { length } = payload;
   const size = length < 126 ? 2 : length < 65_536 ? 4 : 10;

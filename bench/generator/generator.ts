@@ -1,8 +1,8 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
-import { type Dialect, dialects, type Place } from '../dialects/index.ts';
 import type { LoadOptions } from '../load-options.ts';
 import { Plan, random, UNKNOWN } from '../plan.ts';
-import { Audit, addTo, type Faults, isNone, none, type Violation } from './audit.ts';
+import { type Place, type Wire, wires } from '../wires/index.ts';
+import { Audit, addTo, type Faults, isFaultless, noFaults, type Violation } from './audit.ts';
 import { Churn } from './churn.ts';
 import { fill } from './fill.ts';
 import { type Counts, Histogram } from './histogram.ts';
@@ -10,7 +10,7 @@ import { Pace } from './pace.ts';
 import { Peer, type Tally } from './peer.ts';
 import { Sender } from './sender.ts';
 
-/** What a generator has done up to a moment of its own clock. */
+/** The counters of a generator at a time of its own clock. */
 export interface Snapshot {
   /** Milliseconds. */
   readonly at: number;
@@ -18,26 +18,26 @@ export interface Snapshot {
   readonly messages: number;
   /** CPU seconds of its process. */
   readonly cpuSeconds: number;
-  /** The share of the time its loop was busy, since the last snapshot. */
+  /** The share of time that its event loop was busy since the last snapshot. */
   readonly busy: number;
 }
 
-/** How its part of a load goes. */
+/** The current state of a generator. */
 export interface State {
   readonly connected: number;
   readonly deliveries: number;
-  /** Milliseconds. */
+  /** Of the round trips, in milliseconds. */
   readonly p99: number;
 }
 
-/** Durations, as they travel. */
+/** A histogram in a form that can be sent between processes. */
 export interface Timings {
   readonly counts: Counts;
   /** Milliseconds. */
   readonly max: number;
 }
 
-/** What its clients heard, in the end. */
+/** The outcome for the clients of one generator. */
 export interface Findings {
   readonly roundTrips: Timings;
   readonly connecting: Timings;
@@ -45,21 +45,21 @@ export interface Findings {
   readonly first: Violation | undefined;
   readonly auditors: number;
   readonly audited: number;
-  /** Of each audited client that heard everything: its room, and a digest of the order. */
-  readonly orders: readonly (readonly [room: number, order: number])[];
-  /** How many clients the server closed with each code: those that read, those that never did, and those that come and go. */
+  /** The room and the order hash of each auditor without faults. */
+  readonly orderHashes: readonly (readonly [room: number, hash: number])[];
+  /** How many clients the server closed, by code: reading, slow and churning ones. */
   readonly closes: Readonly<Record<string, number>>;
   readonly slowCloses: Readonly<Record<string, number>>;
   readonly churnCloses: Readonly<Record<string, number>>;
-  readonly came: number;
+  readonly visits: number;
   readonly unreturned: number;
 }
 
-/** Some of a load's clients. All of its methods can be called from another process. */
+/** Runs a share of the clients of a load. All methods can be called from another process. */
 export class Generator {
   readonly #options: LoadOptions;
   readonly #plan: Plan;
-  readonly #dialect: Dialect;
+  readonly #wire: Wire;
   readonly #clients: readonly number[];
   readonly #share: number;
   readonly #url: URL;
@@ -74,35 +74,39 @@ export class Generator {
   #pace: Pace | undefined;
   #busy: EventLoopUtilization | undefined;
 
-  /** @param share which of the load's generators it is. */
+  /** @param share the index of this generator in the load. */
   constructor(options: LoadOptions, share: number) {
     this.#options = options;
     this.#share = share;
     this.#plan = new Plan(options);
-    this.#dialect = dialects[options.wire];
+    this.#wire = wires[options.wire];
     this.#url = new URL(options.url);
     this.#clients = this.#plan.share(share);
     const perSecond = options.churn / options.generators;
     this.#churn = new Churn(perSecond, random(options.seed + share), () => this.#visitor());
   }
 
-  /** Says what is to be there before anyone comes. @returns where that begins. */
+  /** Sends the backlog. @returns the place before its first message. */
   async fill(): Promise<Place> {
     const { backlog, bytes } = this.#options;
-    return fill(this.#url, this.#dialect, { room: this.#plan.roomName(0), count: backlog, bytes });
+    return fill(this.#url, this.#wire, { room: this.#plan.roomName(0), count: backlog, bytes });
   }
 
-  /** Connects its clients. Rejects with one clear line when one of them cannot. @param since from where on they want to hear. */
+  /**
+   * Connects all clients. Rejects if one of them fails.
+   *
+   * @param since the place from which they resume.
+   */
   async connect(since: Place | undefined): Promise<void> {
     const { slow, atOnce, generators } = this.#options;
     this.#since = since;
     for (const client of this.#clients) this.#peers.set(client, this.#peer(client));
-    const slowOnes = Math.floor(slow / generators) + (this.#share < slow % generators ? 1 : 0);
-    for (let i = 0; i < slowOnes; i++) this.#slow.push(this.#reader({ deliveries: 0, window: 0 }, undefined));
-    const waiting = [...this.#peers.values(), ...this.#slow].values();
+    const slowClients = Math.floor(slow / generators) + (this.#share < slow % generators ? 1 : 0);
+    for (let i = 0; i < slowClients; i++) this.#slow.push(this.#reader({ deliveries: 0, window: 0 }, undefined));
+    const queue = [...this.#peers.values(), ...this.#slow].values();
     let failed: unknown;
-    const connecting = async () => {
-      for (const peer of waiting) {
+    const connectNext = async () => {
+      for (const peer of queue) {
         const start = performance.now();
         await peer.open().catch((error) => (failed ??= error));
         this.#connecting.record(performance.now() - start);
@@ -110,12 +114,12 @@ export class Generator {
         if (failed) return;
       }
     };
-    await Promise.all(Array.from({ length: Math.ceil(atOnce / generators) }, connecting));
+    await Promise.all(Array.from({ length: Math.ceil(atOnce / generators) }, connectNext));
     if (failed) throw failed;
     for (const peer of this.#slow) peer.pause();
   }
 
-  /** Lets the senders send, and others come and go. */
+  /** Starts the senders and the churn. */
   start(): void {
     const { rate, window, generators, seed } = this.#options;
     const senders = this.#senders();
@@ -130,7 +134,7 @@ export class Generator {
     this.#pace = new Pace(rate / generators, (due) => senders[Math.floor(next() * senders.length)]?.send(1, due));
   }
 
-  /** Forgets the round trips so far. */
+  /** Discards the round trips so far. */
   reset(): void {
     this.#roundTrips.reset();
   }
@@ -155,64 +159,72 @@ export class Generator {
     return { connected: this.#connected, deliveries, p99: this.#roundTrips.percentile(99) };
   }
 
-  /** Sends no more. @returns how many messages each of its clients has sent: pairs of a client and a count. */
+  /**
+   * Stops the senders and the churn.
+   *
+   * @returns the number of messages that each sender has sent, by client.
+   */
   stop(): [number, number][] {
     this.#tally.window = 0;
     this.#pace?.stop();
     this.#churn.stop();
     for (const peer of this.#slow) peer.resume();
-    return [...this.#peers].flatMap(([client, { sender, code }]) =>
-      sender ? [[client, code === undefined ? sender.sent : UNKNOWN]] : [],
+    return [...this.#peers].flatMap(([client, { sender, closeCode }]) =>
+      sender ? [[client, closeCode === undefined ? sender.sent : UNKNOWN]] : [],
     );
   }
 
-  /** Whether all that was sent has come to all who are there. @param sent how many messages in each room. */
-  arrived(sent: readonly number[]): boolean {
-    for (const [client, { sender, code, heard }] of this.#peers) {
-      if (code !== undefined) continue;
-      const all = heard >= (sent[this.#plan.roomOf(client)] ?? 0);
+  /**
+   * Whether every connected client has received all messages.
+   *
+   * @param sent the number of messages of each room.
+   */
+  hasReceivedAll(sent: readonly number[]): boolean {
+    for (const [client, { sender, closeCode, received }] of this.#peers) {
+      if (closeCode !== undefined) continue;
+      const all = received >= (sent[this.#plan.roomOf(client)] ?? 0);
       if (!all || (sender && sender.inFlight > 0)) return false;
     }
     return true;
   }
 
-  /** Whether those that never read have read up to their close frames. */
-  slowAreGone(): boolean {
-    return this.#slow.every(({ code }) => code !== undefined);
+  /** Whether the slow clients, which now read, have reached their close frames. */
+  slowAreClosed(): boolean {
+    return this.#slow.every(({ closeCode }) => closeCode !== undefined);
   }
 
-  /** @param sent how many messages each client sent. @returns what its clients heard. */
+  /** @param sent the number of messages that each client sent. */
   findings(sent: readonly number[]): Findings {
-    const faults = none();
+    const faults = noFaults();
     const byRoom = this.#plan.sentByRoom(sent);
-    const orders: [number, number][] = [];
+    const orderHashes: [number, number][] = [];
     let first: Violation | undefined;
     let audited = 0;
     let auditors = 0;
     let unreturned = 0;
-    const judge = (audit: Audit, whole: boolean) => {
-      const found = audit.finish(whole ? sent : undefined);
+    const finish = (audit: Audit, stayed: boolean) => {
+      const found = audit.finish(stayed ? sent : undefined);
       addTo(faults, found);
-      audited += audit.heard;
+      audited += audit.received;
       auditors++;
       if (audit.first && audit.first.at < (first?.at ?? Number.POSITIVE_INFINITY)) first = audit.first;
-      return isNone(found);
+      return isFaultless(found);
     };
-    for (const [client, { audit, code, heard, sender }] of this.#peers) {
+    for (const [client, { audit, closeCode, received, sender }] of this.#peers) {
       const room = this.#plan.roomOf(client);
-      const stayed = code === undefined;
+      const stayed = closeCode === undefined;
       if (stayed && sender) unreturned += sender.inFlight + sender.missed;
       if (audit) {
-        if (judge(audit, stayed) && stayed) orders.push([room, audit.order]);
+        if (finish(audit, stayed) && stayed) orderHashes.push([room, audit.orderHash]);
       } else if (stayed) {
-        const due = byRoom[room] as number;
-        if (heard < due) faults.lost += due - heard;
-        else if (heard > due) faults.repeated += heard - due;
+        const expected = byRoom[room] as number;
+        if (received < expected) faults.lost += expected - received;
+        else if (received > expected) faults.repeated += received - expected;
         else continue;
-        first ??= { at: Date.now(), what: `client ${client} heard ${heard} messages where ${due} were sent` };
+        first ??= { at: Date.now(), what: `client ${client} received ${received} messages, expected ${expected}` };
       }
     }
-    for (const audit of this.#churn.audits) judge(audit, false);
+    for (const audit of this.#churn.audits) finish(audit, false);
     const timings = (histogram: Histogram): Timings => ({ counts: histogram.counts(), max: histogram.max });
     return {
       roundTrips: timings(this.#roundTrips),
@@ -221,16 +233,16 @@ export class Generator {
       first,
       auditors,
       audited,
-      orders,
+      orderHashes,
       closes: codesOf(this.#peers.values()),
       slowCloses: codesOf(this.#slow),
       churnCloses: this.#churn.closes,
-      came: this.#churn.came,
+      visits: this.#churn.visits,
       unreturned,
     };
   }
 
-  /** Says goodbye. */
+  /** Closes all connections. */
   async close(): Promise<void> {
     this.stop();
     await Promise.all([...this.#peers.values(), ...this.#slow].map((peer) => peer.close()));
@@ -239,15 +251,15 @@ export class Generator {
   #peer(client: number): Peer {
     const room = this.#plan.roomOf(client);
     const name = this.#plan.roomName(room);
-    const wrap = (text: string) => this.#dialect.message(text, name);
+    const encode = (text: string) => this.#wire.encode(text, name);
     const sender = this.#plan.sends(client)
-      ? new Sender(client, this.#options.bytes, wrap, (ms) => this.#roundTrips.record(ms))
+      ? new Sender(client, this.#options.bytes, encode, (ms) => this.#roundTrips.record(ms))
       : undefined;
     const audit = this.#plan.audits(client) ? new Audit(client, this.#plan.clientsOf(room)) : undefined;
     return new Peer(this.#destination(this.#since), this.#tally, name, sender, audit);
   }
 
-  /** A client that comes late and leaves early, of the first room: it checks what it hears meanwhile. */
+  /** Creates a churning client of the first room, which audits what it receives while connected. */
   #visitor(): Peer {
     const { clients, audit } = this.#options;
     return this.#reader(this.#tally, audit > 0 ? new Audit(clients, this.#plan.clientsOf(0), true) : undefined);
@@ -258,7 +270,7 @@ export class Generator {
   }
 
   #destination(since: Place | undefined) {
-    return { url: this.#url, dialect: this.#dialect, bytes: this.#options.bytes, since };
+    return { url: this.#url, wire: this.#wire, bytes: this.#options.bytes, since };
   }
 
   #senders(): Peer[] {
@@ -268,6 +280,6 @@ export class Generator {
 
 function codesOf(peers: Iterable<Peer>): Record<string, number> {
   const codes: Record<string, number> = {};
-  for (const { code } of peers) if (code !== undefined) codes[code] = (codes[code] ?? 0) + 1;
+  for (const { closeCode } of peers) if (closeCode !== undefined) codes[closeCode] = (codes[closeCode] ?? 0) + 1;
   return codes;
 }

@@ -1,76 +1,79 @@
-// Exact below this, and in steps of less than a hundredth above it.
+// Values below EXACT have a bucket each. Above it, each octave has STEPS buckets, which bounds the
+// error to 0.8 %.
 const EXACT = 256;
 const STEPS = EXACT / 2;
 const OCTAVES = 24;
-const LARGEST = EXACT * 2 ** OCTAVES - 1;
+const MAX_MICROS = EXACT * 2 ** OCTAVES - 1;
 
-/** The counts of a histogram, as it travels between processes: pairs of a place and its count. */
-export type Counts = readonly (readonly [place: number, count: number])[];
+/** The nonzero buckets of a histogram, in a form that can be sent between processes. */
+export type Counts = readonly (readonly [bucket: number, count: number])[];
 
 /**
- * How often each duration was seen, in whole microseconds up to 71 minutes, within 0.8 % of it. Node's own does not travel
- * between processes, and tells percentiles alone.
+ * A histogram of durations up to 71 minutes in microseconds. The relative error is at most 0.8 %.
+ * Unlike Node's, it can be sent between processes and merged.
  */
 export class Histogram {
   count = 0;
-  #largest = 0;
+  #max = 0;
   readonly #counts = new Float64Array(EXACT + OCTAVES * STEPS);
 
-  /** @param milliseconds since something was due. */
   record(milliseconds: number): void {
-    const micros = Math.min(LARGEST, Math.max(0, Math.round(milliseconds * 1000)));
-    this.#add(placeOf(micros), 1);
-    if (micros > this.#largest) this.#largest = micros;
+    const micros = Math.min(MAX_MICROS, Math.max(0, Math.round(milliseconds * 1000)));
+    this.#add(bucketOf(micros), 1);
+    if (micros > this.#max) this.#max = micros;
   }
 
   reset(): void {
     this.count = 0;
-    this.#largest = 0;
+    this.#max = 0;
     this.#counts.fill(0);
   }
 
   counts(): Counts {
-    return [...this.#counts].flatMap((count, place) => (count > 0 ? [[place, count] as const] : []));
+    return [...this.#counts].flatMap((count, bucket) => (count > 0 ? [[bucket, count] as const] : []));
   }
 
-  /** Adds what another one has counted. */
-  merge(counts: Counts, largest: number): void {
-    for (const [place, count] of counts) this.#add(place, count);
-    this.#largest = Math.max(this.#largest, largest * 1000);
+  /** Adds the counts of another histogram. @param max its maximum, in milliseconds. */
+  merge(counts: Counts, max: number): void {
+    for (const [bucket, count] of counts) this.#add(bucket, count);
+    this.#max = Math.max(this.#max, max * 1000);
   }
 
-  /** Milliseconds; 0 where nothing was recorded. */
+  /** The largest value in milliseconds; 0 if the histogram is empty. */
   get max(): number {
-    return this.#largest / 1000;
+    return this.#max / 1000;
   }
 
-  /** @param percent from 0 to 100. @returns milliseconds that so many were not above of; 0 where nothing was recorded. */
+  /**
+   * @param percent from 0 to 100.
+   * @returns the percentile in milliseconds; 0 if the histogram is empty.
+   */
   percentile(percent: number): number {
-    let left = Math.ceil((this.count * percent) / 100);
-    if (left === 0) return 0;
-    for (let place = 0; place < this.#counts.length; place++) {
-      left -= this.#counts[place] as number;
-      if (left <= 0) return Math.min(highest(place), this.#largest) / 1000;
+    let remaining = Math.ceil((this.count * percent) / 100);
+    if (remaining === 0) return 0;
+    for (let bucket = 0; bucket < this.#counts.length; bucket++) {
+      remaining -= this.#counts[bucket] as number;
+      if (remaining <= 0) return Math.min(upperBound(bucket), this.#max) / 1000;
     }
     return this.max;
   }
 
-  #add(place: number, count: number): void {
+  #add(bucket: number, count: number): void {
     this.count += count;
-    this.#counts[place] = (this.#counts[place] as number) + count;
+    this.#counts[bucket] = (this.#counts[bucket] as number) + count;
   }
 }
 
-function placeOf(micros: number): number {
+function bucketOf(micros: number): number {
   if (micros < EXACT) return micros;
   const octave = 31 - Math.clz32(micros) - 7;
   return EXACT + (octave - 1) * STEPS + (Math.floor(micros / 2 ** octave) - STEPS);
 }
 
-/** The largest number that is counted at a place. */
-function highest(place: number): number {
-  if (place < EXACT) return place;
-  const octave = Math.floor((place - EXACT) / STEPS) + 1;
-  const step = ((place - EXACT) % STEPS) + STEPS;
+/** @returns the largest value of a bucket, in microseconds. */
+function upperBound(bucket: number): number {
+  if (bucket < EXACT) return bucket;
+  const octave = Math.floor((bucket - EXACT) / STEPS) + 1;
+  const step = ((bucket - EXACT) % STEPS) + STEPS;
   return (step + 1) * 2 ** octave - 1;
 }

@@ -1,41 +1,43 @@
 /**
- * The load's messages: `SSSS.NNNNNNNN xxx…`, the sender in base 36, the number of its message, and as many x as the length
- * asks for. All have one length, so that they are counted without being looked at.
+ * The shortest message of a load, in bytes. A message is `SSSS.NNNNNNNN xxx…`: the sender in base
+ * 36, the number of the message, and padding. All messages of a load have the same length, so that
+ * frames are counted without being parsed.
  */
-export const SHORTEST = 16;
+export const MIN_BYTES = 16;
 
-const SENDER = 4;
-const DIGITS = 8;
-const HEAD = SENDER + 1 + DIGITS + 1;
+const SENDER_DIGITS = 4;
+const SEQ_DIGITS = 8;
+const HEADER_BYTES = SENDER_DIGITS + 1 + SEQ_DIGITS + 1;
 
-/** The `seq`th message of the client `sender`. */
-export interface MessageName {
+/** Identifies message number `seq` of the client `sender`. */
+export interface MessageId {
   readonly sender: number;
   readonly seq: number;
 }
 
-/** How a sender's messages begin; nothing else in any message reads like it. */
+/** @returns the start of a sender's messages, which occurs nowhere else in a message. */
 export function prefixOf(sender: number): string {
-  return `${sender.toString(36).padStart(SENDER, '0')}.`;
+  return `${sender.toString(36).padStart(SENDER_DIGITS, '0')}.`;
 }
 
 export function messageOf(sender: number, seq: number, bytes: number): string {
-  return `${prefixOf(sender)}${String(seq).padStart(DIGITS, '0')} `.padEnd(bytes, 'x');
+  return `${prefixOf(sender)}${String(seq).padStart(SEQ_DIGITS, '0')} `.padEnd(bytes, 'x');
 }
 
-/** Which message starts at `at`; undefined for one that is not the load's. */
-export function readMessage(frame: Buffer, at: number, bytes: number): MessageName | undefined {
-  if (at + bytes > frame.length || frame[at + SENDER] !== DOT || frame[at + HEAD - 1] !== SPACE) return undefined;
-  for (let i = at + HEAD; i < at + bytes; i++) if (frame[i] !== X) return undefined;
-  const sender = Number.parseInt(frame.toString('latin1', at, at + SENDER), 36);
+/** Parses the message at offset `at`. @returns undefined if it is not a message of the load. */
+export function readMessage(frame: Buffer, at: number, bytes: number): MessageId | undefined {
+  if (at + bytes > frame.length || frame[at + SENDER_DIGITS] !== DOT || frame[at + HEADER_BYTES - 1] !== SPACE)
+    return undefined;
+  for (let i = at + HEADER_BYTES; i < at + bytes; i++) if (frame[i] !== X) return undefined;
+  const sender = Number.parseInt(frame.toString('latin1', at, at + SENDER_DIGITS), 36);
   const seq = seqAt(frame, at);
   return Number.isNaN(sender) || Number.isNaN(seq) ? undefined : { sender, seq };
 }
 
-/** The number of the message that starts at `at`. */
+/** @returns the number of the message at offset `at`; NaN if it is invalid. */
 export function seqAt(frame: Buffer, at: number): number {
   let seq = 0;
-  for (let i = at + SENDER + 1; i < at + HEAD - 1; i++) {
+  for (let i = at + SENDER_DIGITS + 1; i < at + HEADER_BYTES - 1; i++) {
     const digit = (frame[i] as number) - ZERO;
     if (digit < 0 || digit > 9) return Number.NaN;
     seq = seq * 10 + digit;
@@ -43,7 +45,7 @@ export function seqAt(frame: Buffer, at: number): number {
   return seq;
 }
 
-/** Where the line that `at` is in ends. */
+/** @returns the offset at which the line that contains `at` ends. */
 export function lineEnd(frame: Buffer, at: number): number {
   const end = frame.indexOf(NEWLINE, at);
   return end < 0 ? frame.length : end;

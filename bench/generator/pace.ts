@@ -1,11 +1,12 @@
 /**
- * An open loop: things are due at fixed times, whatever becomes of those before. One that is late keeps the time it was due
- * at, so that waiting shows in its round trip.
+ * An open loop: calls a function at a fixed rate, regardless of the outcome of earlier calls. A
+ * call that is late receives the time at which it was due, so that any delay becomes part of the
+ * measured round trip.
  */
 export class Pace {
   readonly #timer: ReturnType<typeof setInterval>;
 
-  /** @param rate a second. @param act is called for each, with the time it is due at. */
+  /** @param rate calls per second. @param act receives the time at which each call is due. */
   constructor(rate: number, act: (due: number) => void) {
     const start = performance.now();
     let done = 0;

@@ -1,95 +1,104 @@
-import type { Dialect, Ear, Place } from '../dialects/index.ts';
+import type { Decoder, Place, Wire } from '../wires/index.ts';
 import type { Audit } from './audit.ts';
 import { Connection, type ConnectionListener } from './connection.ts';
 import type { Sender } from './sender.ts';
 
-/** What all peers of one load count together. */
+/** Counters that all peers of a generator share. */
 export interface Tally {
   deliveries: number;
-  /** Messages that each sender keeps on their way; 0 when it sends no more by itself. */
+  /**
+   * The number of messages that each sender keeps in flight; 0 if senders do not refill their
+   * window.
+   */
   window: number;
 }
 
-/** Where a peer connects to, and what it says there. */
+/** Where and how a peer connects. */
 export interface Destination {
   readonly url: URL;
-  readonly dialect: Dialect;
+  readonly wire: Wire;
   /** The length of each message. */
   readonly bytes: number;
   readonly since: Place | undefined;
 }
 
-const GREETING_MS = 20_000;
+const JOIN_TIMEOUT_MS = 20_000;
 
-/** One of the load's clients: it counts what it hears, and perhaps sends, or checks all that it hears. */
+/** One client of the load. Counts the messages it receives, and may also send or audit. */
 export class Peer implements ConnectionListener {
   readonly room: string;
   readonly sender: Sender | undefined;
   readonly audit: Audit | undefined;
-  /** Messages that it heard. */
-  heard = 0;
-  /** The code that the server closed it with. */
-  code: number | undefined;
-  readonly #to: Destination;
-  readonly #ear: Ear;
+  /** The number of messages received. */
+  received = 0;
+  /** The code with which the server closed the connection. */
+  closeCode: number | undefined;
+  readonly #destination: Destination;
+  readonly #decoder: Decoder;
   readonly #tally: Tally;
   #connection: Connection | undefined;
-  /** While it waits to be in its room. */
-  #greeted: ((refused?: Error) => void) | undefined;
+  /** Settles the pending join. */
+  #settleJoin: ((error?: Error) => void) | undefined;
 
-  constructor(to: Destination, tally: Tally, room: string, sender: Sender | undefined, audit: Audit | undefined) {
-    this.#to = to;
+  constructor(
+    destination: Destination,
+    tally: Tally,
+    room: string,
+    sender: Sender | undefined,
+    audit: Audit | undefined,
+  ) {
+    this.#destination = destination;
     this.#tally = tally;
-    this.#ear = to.dialect.ear(to.bytes);
+    this.#decoder = destination.wire.decoder(destination.bytes);
     this.room = room;
     this.sender = sender;
     this.audit = audit;
   }
 
-  /** Resolves when it is in its room. Rejects with one clear line when it cannot come there. */
+  /** Connects and joins the room. Rejects if either fails. */
   async open(): Promise<void> {
-    const { url, dialect, since } = this.#to;
-    const opening = dialect.opening(this.room, since);
-    const greeted = opening.length === 0 ? undefined : this.#greeting(url);
-    greeted?.catch(() => {}); // who cannot connect is not greeted either
+    const { url, wire, since } = this.#destination;
+    const joinFrames = wire.join(this.room, since);
+    const joined = joinFrames.length === 0 ? undefined : this.#waitForJoin(url);
+    joined?.catch(() => {}); // if connecting fails, nothing awaits the join
     try {
-      this.#connection = await Connection.open(url, dialect.protocol, this);
-      if (opening.length > 0) this.#connection.send(opening);
-      await greeted;
+      this.#connection = await Connection.open(url, wire.protocol, this);
+      if (joinFrames.length > 0) this.#connection.send(joinFrames);
+      await joined;
     } finally {
-      this.#greeted = undefined;
+      this.#settleJoin = undefined;
     }
-    this.#connection.whole = this.#ear.whole || this.sender !== undefined || this.audit !== undefined;
+    this.#connection.keepPayloads = this.#decoder.needsPayload || this.sender !== undefined || this.audit !== undefined;
   }
 
   message(payload: Buffer | undefined, length: number): void {
-    if (this.#greeted && !this.#greet(payload as Buffer)) return;
-    const count = this.#ear.count(payload, length);
-    this.heard += count;
+    if (this.#settleJoin && !this.#tryJoin(payload as Buffer)) return;
+    const count = this.#decoder.count(payload, length);
+    this.received += count;
     this.#tally.deliveries += count;
-    const answer = this.#ear.answer?.(length);
-    if (answer !== undefined) this.#connection?.send([answer]);
+    const reply = this.#decoder.reply?.(length);
+    if (reply !== undefined) this.#connection?.send([reply]);
     if (!payload) return;
-    if (this.audit) this.#ear.read(payload, (message, words) => this.audit?.hear(message, words));
+    if (this.audit) this.#decoder.decode(payload, (message, text) => this.audit?.record(message, text));
     if (!this.sender || count === 0) return;
-    this.sender.heard(payload, performance.now());
+    this.sender.receive(payload, performance.now());
     this.refill();
   }
 
   closed(code: number): void {
-    this.code = code;
-    this.#greeted?.(new Error(`it closed the connection with ${code}`));
+    this.closeCode = code;
+    this.#settleJoin?.(new Error(`the server closed the connection with ${code}`));
   }
 
-  /** Sends what its window has room for. */
+  /** Sends until the window is full. */
   refill(): void {
-    const room = this.#tally.window - (this.sender?.inFlight ?? 0);
-    if (room > 0) this.send(room, performance.now());
+    const available = this.#tally.window - (this.sender?.inFlight ?? 0);
+    if (available > 0) this.send(available, performance.now());
   }
 
-  /** @param due the time from which the round trip counts. */
+  /** @param due the time from which to measure the round trips. */
   send(count: number, due: number): void {
-    if (this.#connection && this.code === undefined) this.sender?.send(this.#connection, count, due);
+    if (this.#connection && this.closeCode === undefined) this.sender?.send(this.#connection, count, due);
   }
 
   pause(): void {
@@ -100,36 +109,39 @@ export class Peer implements ConnectionListener {
     this.#connection?.resume();
   }
 
-  /** Goes away without a word. */
-  cut(): void {
-    this.#connection?.cut();
+  /** Disconnects without a close frame. */
+  disconnect(): void {
+    this.#connection?.disconnect();
   }
 
   async close(): Promise<void> {
     await this.#connection?.close();
   }
 
-  #greeting(url: URL): Promise<void> {
+  #waitForJoin(url: URL): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timeout = setTimeout(() => this.#greeted?.(new Error('it does not let it in')), GREETING_MS);
+      const timeout = setTimeout(
+        () => this.#settleJoin?.(new Error(`no response within ${JOIN_TIMEOUT_MS / 1000} s`)),
+        JOIN_TIMEOUT_MS,
+      );
       timeout.unref();
-      this.#greeted = (refused) => {
+      this.#settleJoin = (error) => {
         clearTimeout(timeout);
-        this.#greeted = undefined;
-        if (refused) reject(new Error(`cannot join at ${url.href}: ${refused.message}`));
+        this.#settleJoin = undefined;
+        if (error) reject(new Error(`cannot join at ${url.href}: ${error.message}`));
         else resolve();
       };
     });
   }
 
-  /** @returns whether it is in its room now. */
-  #greet(payload: Buffer): boolean {
+  /** @returns whether the client has joined its room. */
+  #tryJoin(payload: Buffer): boolean {
     try {
-      if (!this.#ear.greet(payload)) return false;
-      this.#greeted?.();
+      if (!this.#decoder.joined(payload)) return false;
+      this.#settleJoin?.();
       return true;
     } catch (error) {
-      this.#greeted?.(error as Error);
+      this.#settleJoin?.(error as Error);
       return false;
     }
   }

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { LoadOptions } from '../load-options.ts';
 import type { Generator } from './generator.ts';
 
-/** A method of a generator that is called from another process. */
+/** A call of a generator's method from another process. */
 export interface Call {
   readonly id: number;
   readonly method: keyof Generator;
@@ -16,13 +16,15 @@ export interface Answer {
   readonly error?: string;
 }
 
-// It runs as its sources are, or as they were built.
+// From the sources, or from the build.
 const SOURCES = import.meta.url.endsWith('.ts');
 const ENTRY = fileURLToPath(new URL(SOURCES ? './process.ts' : './process.js', import.meta.url));
 
-/** A generator, wherever it is. */
+const ENDED = 'a generator process exited unexpectedly';
+
+/** A generator in this process or another one. */
 export interface GeneratorLink {
-  /** Calls a method there. Rejects with what it throws, and when the generator ends meanwhile. */
+  /** Calls a method. Rejects if it throws or the generator ends first. */
   call<M extends keyof Generator>(
     method: M,
     ...args: Parameters<Generator[M]>
@@ -30,11 +32,11 @@ export interface GeneratorLink {
   end(): void;
 }
 
-/** A generator in a process of its own. */
+/** A generator in its own process. */
 export class RemoteGenerator implements GeneratorLink {
   readonly #process: ChildProcess;
-  readonly #waiting = new Map<number, (answer: Answer) => void>();
-  #calls = 0;
+  readonly #pending = new Map<number, (answer: Answer) => void>();
+  #nextId = 0;
 
   constructor(options: LoadOptions, share: number) {
     this.#process = fork(ENTRY, [JSON.stringify(options), String(share)], {
@@ -43,12 +45,12 @@ export class RemoteGenerator implements GeneratorLink {
       stdio: ['ignore', process.stderr, process.stderr, 'ipc'],
     });
     this.#process.on('message', (answer: Answer) => {
-      this.#waiting.get(answer.id)?.(answer);
-      this.#waiting.delete(answer.id);
+      this.#pending.get(answer.id)?.(answer);
+      this.#pending.delete(answer.id);
     });
     this.#process.on('exit', () => {
-      for (const [id, answered] of this.#waiting) answered({ id, error: 'a generator has ended' });
-      this.#waiting.clear();
+      for (const [id, settle] of this.#pending) settle({ id, error: ENDED });
+      this.#pending.clear();
     });
   }
 
@@ -56,19 +58,19 @@ export class RemoteGenerator implements GeneratorLink {
     method: M,
     ...args: Parameters<Generator[M]>
   ): Promise<Awaited<ReturnType<Generator[M]>>> {
-    const id = this.#calls++;
+    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, ({ result, error }) => {
+      this.#pending.set(id, ({ result, error }) => {
         if (error === undefined) resolve(result as Awaited<ReturnType<Generator[M]>>);
         else reject(new Error(error));
       });
-      this.#process.send({ id, method, args } satisfies Call, (failed) => {
-        if (failed && this.#waiting.delete(id)) reject(new Error('a generator has ended'));
+      this.#process.send({ id, method, args } satisfies Call, (error) => {
+        if (error && this.#pending.delete(id)) reject(new Error(ENDED));
       });
     });
   }
 
-  /** Ends its process. */
+  /** Kills the process. */
   end(): void {
     this.#process.kill('SIGKILL');
   }

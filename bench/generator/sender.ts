@@ -1,62 +1,65 @@
 import type { Connection } from './connection.ts';
 import { messageOf, prefixOf, seqAt } from './message.ts';
 
-/** Takes a round trip, in milliseconds. */
+/** Receives a round trip, in milliseconds. */
 export type OnRoundTrip = (milliseconds: number) => void;
 
-/** Sends one client's messages and times their way back. */
+/** Sends the messages of one client and measures their round trips. */
 export class Sender {
   sent = 0;
-  /** Its own messages up to here have come back, but for those that it missed. */
+  /** All messages below this number have come back or are missing. */
   confirmed = 0;
   missed = 0;
   readonly #client: number;
   readonly #bytes: number;
   readonly #prefix: string;
-  readonly #wrap: (text: string) => string;
+  readonly #encode: (text: string) => string;
   readonly #onRoundTrip: OnRoundTrip;
-  /** When each message that is on its way was due. */
-  #times: number[] = [];
+  /** When each message in flight was due, from index `#first` on. */
+  #dueTimes: number[] = [];
   #first = 0;
 
-  /** @param wrap makes of a text what a client says to have it delivered. */
-  constructor(client: number, bytes: number, wrap: (text: string) => string, onRoundTrip: OnRoundTrip) {
+  /** @param encode wraps a text in a frame of the wire. */
+  constructor(client: number, bytes: number, encode: (text: string) => string, onRoundTrip: OnRoundTrip) {
     this.#client = client;
     this.#bytes = bytes;
     this.#prefix = prefixOf(client);
-    this.#wrap = wrap;
+    this.#encode = encode;
     this.#onRoundTrip = onRoundTrip;
   }
 
-  /** Messages on their way. */
+  /** The number of messages in flight. */
   get inFlight(): number {
     return this.sent - this.confirmed;
   }
 
-  /** Sends `count` messages. @param due the time from which their round trip counts. */
+  /** Sends `count` messages. @param due the time from which to measure their round trips. */
   send(connection: Connection, count: number, due: number): void {
     const messages: string[] = [];
     for (let i = 0; i < count; i++) {
-      messages.push(this.#wrap(messageOf(this.#client, this.sent++, this.#bytes)));
-      this.#times.push(due);
+      messages.push(this.#encode(messageOf(this.#client, this.sent++, this.#bytes)));
+      this.#dueTimes.push(due);
     }
     connection.send(messages);
   }
 
-  /** Looks for its own messages in a frame. Those that it finds missing will not come: they are waited for no longer. */
-  heard(frame: Buffer, now: number): void {
+  /**
+   * Finds this client's messages in a frame. A skipped message counts as missed and is no longer
+   * waited for.
+   */
+  receive(frame: Buffer, now: number): void {
     for (let at = frame.indexOf(this.#prefix, 0, 'latin1'); at >= 0; ) {
       const seq = seqAt(frame, at);
       if (seq >= this.confirmed && seq < this.sent) {
         this.missed += seq - this.confirmed;
         this.#first += seq - this.confirmed;
-        this.#onRoundTrip(now - (this.#times[this.#first++] as number));
+        this.#onRoundTrip(now - (this.#dueTimes[this.#first++] as number));
         this.confirmed = seq + 1;
       }
       at = frame.indexOf(this.#prefix, at + this.#bytes, 'latin1');
     }
     if (this.#first < 1024) return;
-    this.#times = this.#times.slice(this.#first);
+    this.#dueTimes = this.#dueTimes.slice(this.#first);
     this.#first = 0;
   }
 }

@@ -1,9 +1,10 @@
-// The least that a chat for everyone can cost: a WebSocket server in one thread, on epoll, that reads what has come from all
-// clients, puts it together, and writes it to each of them with one system call. It has no rooms, no limits and no safety: it
-// is what a real server is measured against.
+// The theoretical floor of a one-room chat: a single-threaded WebSocket server on epoll. In each
+// round it reads from all ready clients, joins their messages, and writes the result to each client
+// with one system call. It has no rooms, no limits and no safety checks. Real servers are compared
+// with it.
 //
-//   limit PORT            what came in one round is one frame, with newlines between the messages
-//   limit PORT --frames   each message is a frame of its own; those of a round share the system call
+//   limit PORT            one frame per round, with newlines between its messages
+//   limit PORT --frames   one frame per message; the frames of a round share a system call
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,34 +19,34 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 20, EVENTS = 1024, INPUT = 1 << 16, ROUND = 1 << 26, HEADER = 10, CLOSE = 8 };
+enum { MAX_FDS = 1 << 20, EVENTS = 1024, MAX_REQUEST = 1 << 16, MAX_ROUND = 1 << 26, MAX_HEADER = 10, CLOSE = 8 };
 
 struct client {
-  bool open;             // the handshake is done
-  int place;             // in `everyone`
-  char *input;           // what came and is not a whole frame, or not a whole request
-  size_t have, room;
-  char *rest;            // what it has not taken yet
-  size_t owed;
+  bool open;               // whether the handshake is complete
+  int index;               // in `open_fds`
+  char *input;             // an incomplete frame or request
+  size_t length, capacity; // of `input`
+  char *pending;           // bytes that the socket has not accepted yet
+  size_t pending_length;
 };
 
-static struct client *clients[MOST]; // by file descriptor
-static int everyone[MOST], count;
-static char round_[ROUND];           // behind room for the header of one frame
-static size_t filled;
+static struct client *clients[MAX_FDS]; // by file descriptor
+static int open_fds[MAX_FDS], open_count;
+static char round_[MAX_ROUND];          // the messages of this round, after space for one header
+static size_t round_length;
 static bool frames;
-static int poll_;
+static int epoll_fd;
 
-static void watch(int fd, int how, uint32_t events) {
+static void watch(int fd, int operation, uint32_t events) {
   struct epoll_event event = {.events = events, .data.fd = fd};
-  epoll_ctl(poll_, how, fd, &event);
+  epoll_ctl(epoll_fd, operation, fd, &event);
 }
 
-// ── The handshake needs a SHA-1 (RFC 3174) in base64 ────────────────────────────────────────────────────────────────
+// ── The handshake: SHA-1 (RFC 3174) and base64 ───────────────────────────────────────────────────
 
 static uint32_t rotate(uint32_t word, int by) { return word << by | word >> (32 - by); }
 
-/** Of a text of less than 119 bytes: two blocks at most. */
+/** Hashes a text of less than 119 bytes, which fits in two blocks. */
 static void sha1(const char *text, size_t length, uint8_t digest[20]) {
   uint8_t blocks[128] = {0};
   size_t size = length < 56 ? 64 : 128;
@@ -83,48 +84,48 @@ static void base64(const uint8_t bytes[21], char text[29]) {
   text[28] = 0;
 }
 
-/** @return whether the request was one for a WebSocket. */
-static bool shake(int fd, const char *request) {
+/** Answers a WebSocket handshake. @return whether the request was valid. */
+static bool handshake(int fd, const char *request) {
   const char *header = strcasestr(request, "sec-websocket-key:");
-  char key[25] = {0}, text[64], accept[29], answer[256];
+  char key[25] = {0}, text[64], accept[29], response[256];
   if (!header || sscanf(header + 18, " %24s", key) != 1) return false;
   uint8_t digest[21] = {0};
   int length = snprintf(text, sizeof text, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
   sha1(text, (size_t)length, digest);
   base64(digest, accept);
-  length = snprintf(answer, sizeof answer,
+  length = snprintf(response, sizeof response,
                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                     "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
-  return send(fd, answer, (size_t)length, 0) == length;
+  return send(fd, response, (size_t)length, 0) == length;
 }
 
-// ── Clients ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Clients ──────────────────────────────────────────────────────────────────────────────────────
 
-static void leave(int fd) {
+static void drop(int fd) {
   struct client *client = clients[fd];
   if (client->open) {
-    everyone[client->place] = everyone[--count];
-    clients[everyone[client->place]]->place = client->place;
+    open_fds[client->index] = open_fds[--open_count];
+    clients[open_fds[client->index]]->index = client->index;
   }
   clients[fd] = NULL;
   free(client->input);
-  free(client->rest);
+  free(client->pending);
   free(client);
   close(fd);
 }
 
-static void welcome(int listener) {
+static void accept_clients(int listener) {
   for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (fd >= MOST || !(clients[fd] = calloc(1, sizeof(struct client)))) close(fd);
+    if (fd >= MAX_FDS || !(clients[fd] = calloc(1, sizeof(struct client)))) close(fd);
     else watch(fd, EPOLL_CTL_ADD, EPOLLIN);
   }
 }
 
-/** The header of a server's text frame, so that it ends at `end`. @return where it begins. */
+/** Writes the header of a text frame so that it ends at `end`. @return its start. */
 static char *header(char *end, size_t length) {
-  size_t size = length < 126 ? 2 : length < 65536 ? 4 : HEADER;
+  size_t size = length < 126 ? 2 : length < 65536 ? 4 : MAX_HEADER;
   uint8_t *at = (uint8_t *)end - size;
   at[0] = 0x81;
   at[1] = size == 2 ? (uint8_t)length : size == 4 ? 126 : 127;
@@ -132,29 +133,29 @@ static char *header(char *end, size_t length) {
   return (char *)at;
 }
 
-/** Adds a message to the round, without its mask. */
-static void add(const char *payload, size_t length, const char mask[4]) {
-  if (HEADER + filled + HEADER + length > ROUND) return;
-  char *to = round_ + HEADER + filled;
+/** Unmasks a message and adds it to the round. */
+static void add_message(const char *payload, size_t length, const char mask[4]) {
+  if (MAX_HEADER + round_length + MAX_HEADER + length > MAX_ROUND) return;
+  char *to = round_ + MAX_HEADER + round_length;
   if (frames) {
-    size_t size = length < 126 ? 2 : length < 65536 ? 4 : HEADER;
+    size_t size = length < 126 ? 2 : length < 65536 ? 4 : MAX_HEADER;
     header(to + size, length);
     to += size;
-    filled += size;
-  } else if (filled > 0) {
+    round_length += size;
+  } else if (round_length > 0) {
     *to++ = '\n';
-    filled++;
+    round_length++;
   }
   for (size_t i = 0; i < length; i++) to[i] = payload[i] ^ mask[i & 3];
-  filled += length;
+  round_length += length;
 }
 
-/** Takes the whole frames at the start of what came. @return how many bytes they are; -1 when the client says goodbye. */
-static ssize_t take(const char *bytes, size_t have) {
+/** Handles all complete frames. @return the number of bytes they occupy; -1 after a close frame. */
+static ssize_t parse(const char *bytes, size_t available) {
   size_t at = 0;
   for (;;) {
     const uint8_t *frame = (const uint8_t *)bytes + at;
-    size_t left = have - at, size = 6;
+    size_t left = available - at, size = 6;
     if (left < size) return (ssize_t)at;
     size_t length = frame[1] & 127;
     size_t extended = length == 126 ? 2 : length == 127 ? 8 : 0;
@@ -165,65 +166,65 @@ static ssize_t take(const char *bytes, size_t have) {
     if (left < size + length) return (ssize_t)at;
     int opcode = frame[0] & 15;
     if (opcode == CLOSE) return -1;
-    if (opcode < CLOSE) add((const char *)frame + size, length, (const char *)frame + size - 4);
+    if (opcode < CLOSE) add_message((const char *)frame + size, length, (const char *)frame + size - 4);
     at += size + length;
   }
 }
 
-/** Reads what came from a client. @return whether it stays. */
-static bool hear(int fd) {
+/** Reads from a client. @return whether the connection stays open. */
+static bool receive(int fd) {
   struct client *client = clients[fd];
-  if (client->have == client->room) {
-    client->room += client->room ? client->room : 4096;
-    client->input = realloc(client->input, client->room + 1);
+  if (client->length == client->capacity) {
+    client->capacity += client->capacity ? client->capacity : 4096;
+    client->input = realloc(client->input, client->capacity + 1);
     if (!client->input) abort();
   }
-  ssize_t got = recv(fd, client->input + client->have, client->room - client->have, 0);
-  if (got <= 0) return got < 0 && errno == EAGAIN;
-  client->have += (size_t)got;
+  ssize_t received = recv(fd, client->input + client->length, client->capacity - client->length, 0);
+  if (received <= 0) return received < 0 && errno == EAGAIN;
+  client->length += (size_t)received;
   if (!client->open) {
-    client->input[client->have] = 0;
-    if (!strstr(client->input, "\r\n\r\n")) return client->have < INPUT;
-    if (!shake(fd, client->input)) return false;
+    client->input[client->length] = 0;
+    if (!strstr(client->input, "\r\n\r\n")) return client->length < MAX_REQUEST;
+    if (!handshake(fd, client->input)) return false;
     client->open = true;
-    client->have = 0;
-    client->place = count;
-    everyone[count++] = fd;
+    client->length = 0;
+    client->index = open_count;
+    open_fds[open_count++] = fd;
     return true;
   }
-  ssize_t taken = take(client->input, client->have);
-  if (taken < 0) return false;
-  client->have -= (size_t)taken;
-  memmove(client->input, client->input + taken, client->have);
+  ssize_t parsed = parse(client->input, client->length);
+  if (parsed < 0) return false;
+  client->length -= (size_t)parsed;
+  memmove(client->input, client->input + parsed, client->length);
   return true;
 }
 
-/** Writes on what a client has not taken. */
-static void go_on(int fd) {
+/** Writes pending bytes. */
+static void flush(int fd) {
   struct client *client = clients[fd];
-  ssize_t went = send(fd, client->rest, client->owed, 0);
-  if (went <= 0) return;
-  client->owed -= (size_t)went;
-  memmove(client->rest, client->rest + went, client->owed);
-  if (client->owed > 0) return;
-  free(client->rest);
-  client->rest = NULL;
+  ssize_t sent = send(fd, client->pending, client->pending_length, 0);
+  if (sent <= 0) return;
+  client->pending_length -= (size_t)sent;
+  memmove(client->pending, client->pending + sent, client->pending_length);
+  if (client->pending_length > 0) return;
+  free(client->pending);
+  client->pending = NULL;
   watch(fd, EPOLL_CTL_MOD, EPOLLIN);
 }
 
-static void tell(int fd, const char *bytes, size_t length) {
+static void deliver(int fd, const char *bytes, size_t length) {
   struct client *client = clients[fd];
-  size_t went = 0;
-  if (client->owed == 0) {
+  size_t written = 0;
+  if (client->pending_length == 0) {
     ssize_t sent = send(fd, bytes, length, 0);
-    if (sent > 0) went = (size_t)sent;
-    if (went == length) return;
+    if (sent > 0) written = (size_t)sent;
+    if (written == length) return;
     watch(fd, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
   }
-  client->rest = realloc(client->rest, client->owed + length - went);
-  if (!client->rest) abort();
-  memcpy(client->rest + client->owed, bytes + went, length - went);
-  client->owed += length - went;
+  client->pending = realloc(client->pending, client->pending_length + length - written);
+  if (!client->pending) abort();
+  memcpy(client->pending + client->pending_length, bytes + written, length - written);
+  client->pending_length += length - written;
 }
 
 int main(int argc, char **argv) {
@@ -241,27 +242,27 @@ int main(int argc, char **argv) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096)) return perror("limit"), 1;
-  poll_ = epoll_create1(0);
+  epoll_fd = epoll_create1(0);
   watch(listener, EPOLL_CTL_ADD, EPOLLIN);
 
   static struct epoll_event events[EVENTS];
   for (;;) {
-    int ready = epoll_wait(poll_, events, EVENTS, -1);
-    filled = 0;
+    int ready = epoll_wait(epoll_fd, events, EVENTS, -1);
+    round_length = 0;
     for (int i = 0; i < ready; i++) {
       int fd = events[i].data.fd;
-      if (fd == listener) welcome(fd);
-      else if (events[i].events & EPOLLIN && !hear(fd)) leave(fd);
-      else if (events[i].events & EPOLLOUT) go_on(fd);
-      else if (!(events[i].events & EPOLLIN)) leave(fd);
+      if (fd == listener) accept_clients(fd);
+      else if (events[i].events & EPOLLIN && !receive(fd)) drop(fd);
+      else if (events[i].events & EPOLLOUT) flush(fd);
+      else if (!(events[i].events & EPOLLIN)) drop(fd);
     }
-    if (filled == 0) continue;
-    char *bytes = round_ + HEADER;
-    size_t length = filled;
+    if (round_length == 0) continue;
+    char *bytes = round_ + MAX_HEADER;
+    size_t length = round_length;
     if (!frames) {
-      bytes = header(bytes, filled);
-      length += (size_t)(round_ + HEADER - bytes);
+      bytes = header(bytes, round_length);
+      length += (size_t)(round_ + MAX_HEADER - bytes);
     }
-    for (int i = 0; i < count; i++) tell(everyone[i], bytes, length);
+    for (int i = 0; i < open_count; i++) deliver(open_fds[i], bytes, length);
   }
 }

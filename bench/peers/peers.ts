@@ -4,24 +4,27 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Contestant } from '../contestant.ts';
-import type { DialectName } from '../dialects/index.ts';
+import type { WireName } from '../wires/index.ts';
 import { startProgram } from './program.ts';
 
-/** A server that others have written, or the limit: each the way its own documentation would write this chat. */
+/**
+ * Another server, running a chat written as its own documentation does it, or the theoretical
+ * floor.
+ */
 export interface Peer {
   readonly contestant: Contestant;
-  /** Sees that everything is there that it needs. @throws Error that says what is not. */
+  /** Installs or builds the server. @throws Error with the reason if that is not possible. */
   prepare(): void;
 }
 
-// In a checkout, whether this runs as it was written or as it was built.
+// The folder in the checkout, from the sources or from the build.
 const BUILT = import.meta.url.endsWith('.js');
 const BENCH = fileURLToPath(new URL(BUILT ? '../../../bench/' : '..', import.meta.url));
 const FOLDER = join(BENCH, 'peers');
 const PROGRAMS = join(FOLDER, 'build');
 const GO_PACKAGES = ['golang-go', 'golang-github-gorilla-websocket-dev'];
 
-const inNode = (name: string, file: string, wire: DialectName = 'gorilla'): Peer => ({
+const inNode = (name: string, file: string, wire: WireName = 'gorilla'): Peer => ({
   contestant: contestant(name, wire, () => [process.execPath, join(FOLDER, 'servers', file)]),
   prepare: install,
 });
@@ -29,21 +32,21 @@ const inNode = (name: string, file: string, wire: DialectName = 'gorilla'): Peer
 const buildLimit = () =>
   build('limit', join(BENCH, 'limit', 'limit.c'), (from, to) => run('cc', ['-O2', '-o', to, from]));
 
-/** The least that the job can cost, in C. */
+/** The theoretical floor: a minimal server in C. */
 export const limit: Peer = {
   contestant: contestant('limit', 'gorilla', (port) => [join(PROGRAMS, 'limit'), String(port)]),
   prepare: buildLimit,
 };
 
-/** The same with a frame for each message, for who must take them in. */
-export const limitInFrames: Peer = {
+/** The floor with one frame per message, which costs the receiver more. */
+export const limitWithFrames: Peer = {
   contestant: contestant('limit in frames', 'gorilla', (port) => [join(PROGRAMS, 'limit'), String(port), '--frames']),
   prepare: buildLimit,
 };
 
-export const ws: Peer = { ...inNode('ws', 'ws.mjs'), prepare: checkout };
+export const ws: Peer = { ...inNode('ws', 'ws.mjs'), prepare: requireCheckout };
 
-/** All of them; `ws` is there with the server's own dependencies. */
+/** All servers to compare with. `ws` needs no installation: Pumphouse depends on it. */
 export const peers: readonly Peer[] = [
   ws,
   inNode('socket.io', 'socket-io.mjs', 'socket.io'),
@@ -63,24 +66,24 @@ export const peers: readonly Peer[] = [
   limit,
 ];
 
-function contestant(name: string, wire: DialectName, command: (port: number) => readonly string[]): Contestant {
+function contestant(name: string, wire: WireName, command: (port: number) => readonly string[]): Contestant {
   return { name, wire, start: () => startProgram(command) };
 }
 
-/** They are no part of the package. */
-function checkout(): void {
-  if (!existsSync(FOLDER)) throw new Error('it is there in a checkout only');
+/** The package does not contain the other servers. */
+function requireCheckout(): void {
+  if (!existsSync(FOLDER)) throw new Error('it requires a checkout of the repository');
 }
 
-/** Into its own folder, once. */
+/** Installs the dependencies into bench/peers unless they are up to date. */
 function install(): void {
-  checkout();
-  const [wanted, installed] = [join(FOLDER, 'package.json'), join(FOLDER, 'node_modules', '.package-lock.json')];
-  if (existsSync(installed) && statSync(installed).mtimeMs > statSync(wanted).mtimeMs) return;
+  requireCheckout();
+  const [manifest, installed] = [join(FOLDER, 'package.json'), join(FOLDER, 'node_modules', '.package-lock.json')];
+  if (existsSync(installed) && statSync(installed).mtimeMs > statSync(manifest).mtimeMs) return;
   run('npm', ['install', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], FOLDER);
 }
 
-/** Its package would put its binary in place by a script of its own; this finds it where npm left it. */
+/** Finds the binary of Bun, whose package would otherwise link it in an install script. */
 function bun(): string {
   const require = createRequire(join(FOLDER, 'package.json'));
   const { platform, arch } = process;
@@ -90,18 +93,20 @@ function bun(): string {
 }
 
 function build(name: string, from: string, compile: (from: string, to: string) => void): void {
-  checkout();
+  requireCheckout();
   const to = join(PROGRAMS, name);
   if (existsSync(to) && statSync(to).mtimeMs > statSync(from).mtimeMs) return;
   mkdirSync(PROGRAMS, { recursive: true });
   compile(from, to);
 }
 
-/** With Debian's compiler and library, which are installed where that can be done. */
+/** Builds with Debian's compiler and library, and installs them if running as root. */
 function buildGo(from: string, to: string): void {
   const library = '/usr/share/gocode/src/github.com/gorilla/websocket';
   if (!existsSync(library) || !has('go')) {
-    if (process.getuid?.() !== 0 || !has('apt-get')) throw new Error(`it needs Debian's ${GO_PACKAGES.join(' and ')}`);
+    if (process.getuid?.() !== 0 || !has('apt-get')) {
+      throw new Error(`it needs the Debian packages ${GO_PACKAGES.join(' and ')}`);
+    }
     run('apt-get', ['install', '-y', '--no-install-recommends', ...GO_PACKAGES]);
   }
   const env = { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode' };
@@ -118,6 +123,6 @@ function has(program: string): boolean {
 }
 
 function run(program: string, args: readonly string[], cwd?: string): void {
-  if (!has(program)) throw new Error(`there is no ${program} here`);
+  if (!has(program)) throw new Error(`${program} is not installed`);
   execFileSync(program, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] });
 }

@@ -1,4 +1,4 @@
-// How figures are put together, and written for people.
+// Formats and groups figures.
 
 export const whole = (value: number) => Math.round(value).toLocaleString('en-US');
 export const percent = (share: number) => `${Math.round(share * 100)} %`;
@@ -7,13 +7,13 @@ export const mebi = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 export const time = (ms: number) =>
   ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 100 ? `${ms.toFixed(1)} ms` : `${whole(ms)} ms`;
 
-/** What belongs together, in the order in which each was first there. */
-export function grouped<T>(all: readonly T[], keyOf: (one: T) => string): T[][] {
+/** Groups items by a key, in the order in which each key first occurs. */
+export function grouped<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
   const groups = new Map<string, T[]>();
-  for (const one of all) {
-    const group = groups.get(keyOf(one));
-    if (group) group.push(one);
-    else groups.set(keyOf(one), [one]);
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
   }
   return [...groups.values()];
 }

@@ -3,12 +3,12 @@ import type { Run } from '../run.ts';
 import { grouped, kibi, percent, time, whole } from './figures.ts';
 import type { Plot } from './plots.ts';
 import { gistOf } from './rates.ts';
-import { AGAIN, noiseOf, type Results } from './results.ts';
+import { CONTROL, type Figure, noiseOf, type Results } from './results.ts';
 import { spreadOf } from './spread.ts';
 import { palette } from './svg.ts';
 
-/** A plot, and its picture. */
-export interface Drawn {
+/** A plot with its SVG. */
+export interface DrawnPlot {
   readonly plot: Plot;
   readonly svg: string;
 }
@@ -30,13 +30,13 @@ table{border-collapse:collapse;font-size:.875rem;width:100%;font-variant-numeric
 th,td{padding:.3rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{font-weight:600;color:var(--faint)}
 th:first-child,td:first-child{text-align:left}
-tr.ours td:first-child{font-weight:600}
+tr.pumphouse td:first-child{font-weight:600}
 .bad{color:#d9480f}
 @media(prefers-color-scheme:dark){.bad{color:#ff922b}}
 `;
 
-/** One page that needs nothing else. */
-export function page(results: Results, drawn: readonly Drawn[]): string {
+/** Renders a self-contained HTML page. */
+export function page(results: Results, drawn: readonly DrawnPlot[]): string {
   const { conditions, runs, missing } = results;
   const repeat = Math.max(...grouped(runs, keyOf).map((group) => group.length));
   const figures = drawn.map(
@@ -45,20 +45,20 @@ export function page(results: Results, drawn: readonly Drawn[]): string {
   );
   const tables = grouped(runs, ({ scenario = 'load' }) => scenario).map(scenarioTable);
   const notices = grouped(
-    runs.flatMap((run) => run.notices.map((notice) => ({ gist: gistOf(notice), of: nameOf(run) }))),
+    runs.flatMap((run) => run.notices.map((notice) => ({ gist: gistOf(notice), source: nameOf(run) }))),
     ({ gist }) => gist,
-  ).map((same) => `${same[0]?.gist} (${[...new Set(same.map(({ of }) => of))].join(', ')})`);
+  ).map((same) => `${same[0]?.gist} (${[...new Set(same.map(({ source }) => source))].join(', ')})`);
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Pumphouse: a benchmark</title><style>${STYLE}</style></head>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Pumphouse benchmark</title><style>${STYLE}</style></head>
 <body><main>
-<h1>What it carries</h1>
+<h1>Results</h1>
 <p class="faint">${escaped(conditionsLine(conditions))}</p>
-<p>Every client's messages are counted, and some clients check each one: a server that lost, repeated or swapped anything is marked. Figures are medians of ${repeat} ${repeat === 1 ? 'run' : 'runs, taken in turns'}; beside them stands how far the runs were apart. ${escaped(noiseLine(runs))}</p>
+<p>The messages of every client are counted, and auditing clients check each message. A server that loses, repeats or reorders messages is marked. Figures are medians of ${repeat} ${repeat === 1 ? 'run' : 'interleaved runs'}; the spread is the range of the runs relative to the median. ${escaped(noiseLine(runs))}</p>
 ${figures.join('\n')}
 <h2>All figures</h2>
 ${tables.join('\n')}
-${list('What must be said about them', notices)}
-${list('What could not be run', missing)}
+${list('Notes', notices)}
+${list('Not run', missing)}
 </main></body></html>
 `;
 }
@@ -70,28 +70,28 @@ const nameOf = ({ server, scenario = 'load' }: Run) => `${server} at ${scenario}
 function noiseLine(runs: readonly Run[]): string {
   const noise = noiseOf(runs);
   if (noise === undefined) return '';
-  return `The same server, run twice under two names, differs from itself by up to ${percent(noise)} in deliveries per CPU second: smaller differences between others mean nothing.`;
+  return `The same server, measured under two names, differs from itself by up to ${percent(noise)} in deliveries per CPU second: smaller differences are noise.`;
 }
 
 function scenarioTable(runs: readonly Run[]): string {
   const [first] = runs;
   const { clients = 0, senders = 0, window = 0, rate } = first?.load ?? {};
-  const pace = rate === undefined ? `${whole(window)} on their way each` : `${whole(rate)} messages a second`;
-  const load = senders > 0 ? `${whole(senders)} send, ${pace}` : 'none sends';
+  const pace = rate === undefined ? `${whole(window)} in flight each` : `${whole(rate)} messages per second`;
+  const load = senders > 0 ? `${whole(senders)} senders, ${pace}` : 'no senders';
   const rows = grouped(runs, ({ server }) => server).map(row);
   return `<h3>${escaped(first?.scenario ?? 'load')} <small class="faint">${whole(clients)} clients, ${load}</small></h3>
-<div class="scroll"><table><thead><tr><th></th><th>deliveries/s</th><th>spread</th><th>per CPU s</th><th>p50</th><th>p99</th><th>p99.9</th><th>memory</th><th>a connection</th><th>closed</th><th>audit</th></tr></thead>
+<div class="scroll"><table><thead><tr><th></th><th>deliveries/s</th><th>spread</th><th>per CPU s</th><th>p50</th><th>p99</th><th>p99.9</th><th>memory</th><th>per connection</th><th>closed</th><th>audit</th></tr></thead>
 <tbody>${rows.join('')}</tbody></table></div>`;
 }
 
 function row(runs: readonly Run[]): string {
   const [first] = runs;
-  const median = (of: (run: Run) => number | undefined, write: (value: number) => string) => {
+  const median = (of: Figure, write: (value: number) => string) => {
     const spread = spreadOf(runs.map(of));
     return spread ? write(spread.median) : '–';
   };
   const deliveries = spreadOf(runs.map(({ rates }) => rates.deliveriesPerSecond || undefined));
-  const apart = deliveries && runs.length > 1 ? percent((deliveries.most - deliveries.least) / deliveries.median) : '–';
+  const range = deliveries && runs.length > 1 ? percent((deliveries.max - deliveries.min) / deliveries.median) : '–';
   const closed = runs.reduce(
     (sum, { result }) => sum + Object.values(result.closes).reduce((all, count) => all + count, 0),
     0,
@@ -99,7 +99,7 @@ function row(runs: readonly Run[]): string {
   const unsound = runs.filter(({ sound }) => !sound).length;
   const cells = [
     deliveries ? whole(deliveries.median) : '–',
-    apart,
+    range,
     median(({ rates }) => rates.deliveriesPerCpuSecond, whole),
     median(({ result }) => result.roundTrip.p50 || undefined, time),
     median(({ result }) => result.roundTrip.p99 || undefined, time),
@@ -113,8 +113,8 @@ function row(runs: readonly Run[]): string {
     unsound > 0 ? `<span class="bad">unsound in ${unsound} of ${runs.length}</span>` : 'sound',
   ];
   const name = first?.server ?? '';
-  const ours = name.startsWith('pumphouse') && name !== AGAIN;
-  return `<tr${ours ? ' class="ours"' : ''}><td>${escaped(name)}</td>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+  const highlighted = name.startsWith('pumphouse') && name !== CONTROL;
+  return `<tr${highlighted ? ' class="pumphouse"' : ''}><td>${escaped(name)}</td>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 }
 
 function list(title: string, lines: readonly string[]): string {

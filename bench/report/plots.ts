@@ -1,14 +1,14 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Run } from '../run.ts';
 import { grouped } from './figures.ts';
-import { AGAIN } from './results.ts';
+import { CONTROL, type Figure } from './results.ts';
 import { spreadOf } from './spread.ts';
 
-/** A picture of some of the figures. */
+/** A plot of some figures. */
 export interface Plot {
   readonly name: string;
   readonly title: string;
-  /** What it shows, and how to read it. */
+  /** A description of the plot and how to read it. */
   readonly about: string;
   readonly spec: TopLevelSpec;
 }
@@ -18,7 +18,7 @@ type Row = Record<string, string | number>;
 const WIDTH = 640;
 const HEIGHT = 320;
 
-// As custom properties they follow the page's colours, dark or light.
+// Custom properties adapt to the light or dark mode of the page.
 const INK = 'var(--ink)';
 const FAINT = 'var(--faint)';
 const LINE = 'var(--line)';
@@ -41,9 +41,9 @@ const config: TopLevelSpec['config'] = {
   view: { stroke: null },
 };
 
-/** All pictures that these runs have figures for. */
+/** @returns the plots for which the runs have figures. */
 export function plotsOf(all: readonly Run[]): Plot[] {
-  const runs = all.filter(({ server }) => server !== AGAIN);
+  const runs = all.filter(({ server }) => server !== CONTROL);
   const servers = [...new Set(runs.map(({ server }) => server))];
   const colour = {
     field: 'server',
@@ -56,20 +56,20 @@ export function plotsOf(all: readonly Run[]): Plot[] {
     latency(runs, colour),
     bars(runs, {
       name: 'cost',
-      title: 'What a delivery costs',
+      title: 'CPU time per delivery',
       about:
-        "Microseconds of the server's CPU for a message that one client hears: 10 senders, 1,000 clients. Less is better.",
+        'CPU time of the server per message delivered to one client, with 10 senders and 1,000 clients. Lower is better.',
       scenario: 'fan-out-1000',
-      unit: 'µs of CPU a delivery',
+      unit: 'µs of CPU per delivery',
       of: ({ rates }) => rates.microsPerDelivery,
       format: '.2~f',
     }),
     bars(runs, {
       name: 'memory',
-      title: 'What a connection costs',
-      about: "How much the server's memory grew for each of the idle connections, all in. Less is better.",
+      title: 'Memory per connection',
+      about: "Growth of the server's resident memory per idle connection. Lower is better.",
       scenario: 'idle',
-      unit: 'KiB a connection',
+      unit: 'KiB per connection',
       of: ({ rates }) => rates.bytesPerConnection && rates.bytesPerConnection / 1024,
       format: '.1~f',
     }),
@@ -78,8 +78,8 @@ export function plotsOf(all: readonly Run[]): Plot[] {
   return plots.filter((plot) => plot !== undefined);
 }
 
-/** The medians of a figure: of each server in each scenario. */
-function medians(runs: readonly Run[], of: (run: Run) => number | undefined): { run: Run; value: number }[] {
+/** @returns the median of a figure for each server in each scenario. */
+function medians(runs: readonly Run[], of: Figure): { run: Run; value: number }[] {
   return grouped(runs, ({ server, scenario }) => JSON.stringify([server, scenario])).flatMap((group) => {
     const spread = spreadOf(group.map(of));
     const [run] = group;
@@ -97,7 +97,7 @@ function throughput(runs: readonly Run[], color: object): Plot | undefined {
     name: 'throughput',
     title: 'Throughput against clients',
     about:
-      '10 senders, each with a message of 64 bytes on its way, and more and more clients that hear them. More is better.',
+      '10 senders, each with one message of 64 bytes in flight, and an increasing number of clients. Higher is better.',
     spec: {
       config,
       width: WIDTH,
@@ -120,7 +120,7 @@ function throughput(runs: readonly Run[], color: object): Plot | undefined {
           field: 'deliveries',
           type: 'quantitative',
           scale: { type: 'log', nice: false },
-          axis: { title: 'deliveries a second', format: '.2~s', tickCount: 6 },
+          axis: { title: 'deliveries per second', format: '.2~s', tickCount: 6 },
         },
         color: { ...color, legend: { title: null } },
       },
@@ -136,7 +136,7 @@ function latency(runs: readonly Run[], color: object): Plot | undefined {
     .flatMap((percent) =>
       medians(open, ({ result }) => result.roundTrips.find(([at]) => at === percent)?.[1]).map(({ run, value }) => ({
         server: run.server,
-        // How many of all are slower: one in so many.
+        // One in this many round trips is slower.
         slower: 100 / (100 - percent),
         ms: value,
       })),
@@ -146,9 +146,9 @@ function latency(runs: readonly Run[], color: object): Plot | undefined {
     "{'2': 'p50', '10': 'p90', '100': 'p99', '1000': 'p99.9', '10000': 'p99.99'}[format(datum.value, 'd')]";
   return {
     name: 'latency',
-    title: 'How long a message takes',
+    title: 'Round trip at 1,000 messages per second',
     about:
-      'The round trip of 1,000 messages a second to 100 clients, by percentile, counted from when each was due to be sent: what waits in the sender counts too. Less is better.',
+      'Percentiles of the round trip at 1,000 messages per second to 100 clients. Time counts from when a message was due, so it includes any delay in the sender. Lower is better.',
     spec: {
       config,
       width: WIDTH,
@@ -166,7 +166,7 @@ function latency(runs: readonly Run[], color: object): Plot | undefined {
           field: 'ms',
           type: 'quantitative',
           scale: { type: 'log', nice: false },
-          axis: { title: 'milliseconds', format: '~g', tickCount: 6 },
+          axis: { title: 'round trip, ms', format: '~g', tickCount: 6 },
         },
         color: { ...color, legend: { title: null } },
       },
@@ -180,13 +180,13 @@ interface Bars {
   readonly about: string;
   readonly scenario: string;
   readonly unit: string;
-  readonly of: (run: Run) => number | undefined;
+  readonly of: Figure;
   readonly format: string;
 }
 
 function bars(runs: readonly Run[], { name, title, about, scenario, unit, of, format }: Bars): Plot | undefined {
-  const asked = runs.filter((run) => run.scenario === scenario);
-  const values: Row[] = medians(asked, of).map(({ run, value }) => ({ server: run.server, value }));
+  const selected = runs.filter((run) => run.scenario === scenario);
+  const values: Row[] = medians(selected, of).map(({ run, value }) => ({ server: run.server, value }));
   if (values.length === 0) return undefined;
   const y = {
     field: 'server',
@@ -222,20 +222,20 @@ function bars(runs: readonly Run[], { name, title, about, scenario, unit, of, fo
 }
 
 function coalescing(runs: readonly Run[]): Plot | undefined {
-  const waiting = runs.filter(({ scenario }) => scenario?.startsWith('coalescing-'));
-  const cost = medians(waiting, ({ rates }) => rates.microsPerDelivery);
-  const slow = medians(waiting, ({ result }) => result.roundTrip.p99 || undefined);
+  const coalesced = runs.filter(({ scenario }) => scenario?.startsWith('coalescing-'));
+  const cost = medians(coalesced, ({ rates }) => rates.microsPerDelivery);
+  const p99s = medians(coalesced, ({ result }) => result.roundTrip.p99 || undefined);
   const values: Row[] = cost.flatMap(({ run, value }) => {
-    const p99 = slow.find((other) => other.run === run)?.value;
+    const p99 = p99s.find((other) => other.run === run)?.value;
     const delay = run.scenario?.slice('coalescing-'.length) ?? '';
     return p99 === undefined ? [] : [{ delay: `${delay} ms`, order: Number(delay), cost: value, p99 }];
   });
   if (values.length < 2) return undefined;
   return {
     name: 'coalescing',
-    title: 'What waiting gains, and what it costs',
+    title: 'Coalescing delay: CPU time against latency',
     about:
-      'A room may wait some milliseconds for more messages, and send them together: 2,000 messages a second to 1,000 clients. Further down is cheaper, further left is quicker.',
+      'A room may delay messages by some milliseconds to send several in one frame: 2,000 messages per second to 1,000 clients. Lower costs less CPU time; further left is faster.',
     spec: {
       config,
       width: WIDTH,
@@ -245,10 +245,10 @@ function coalescing(runs: readonly Run[]): Plot | undefined {
         x: {
           field: 'p99',
           type: 'quantitative',
-          axis: { title: 'p99 of the round trip, milliseconds', grid: false },
+          axis: { title: 'p99 of the round trip, ms', grid: false },
           scale: { zero: true },
         },
-        y: { field: 'cost', type: 'quantitative', axis: { title: 'µs of CPU a delivery' }, scale: { zero: true } },
+        y: { field: 'cost', type: 'quantitative', axis: { title: 'µs of CPU per delivery' }, scale: { zero: true } },
         order: { field: 'order', type: 'quantitative' },
       },
       layer: [

@@ -1,26 +1,26 @@
 import type { LoadResult } from '../result.ts';
 import { percent, whole } from './figures.ts';
 
-/** Figures that follow from a result. */
+/** Figures derived from a result. */
 export interface Rates {
   readonly deliveriesPerSecond: number;
   readonly messagesPerSecond: number;
-  /** Deliveries per second of the server's CPU; undefined where it does not tell. */
+  /** Deliveries per second of the server's CPU; undefined if its usage is not available. */
   readonly deliveriesPerCpuSecond: number | undefined;
-  /** Share of a core that the server used. */
+  /** The share of a core that the server used. */
   readonly serverBusy: number | undefined;
-  /** Bytes of the server's memory for each connection. */
+  /** Growth of the server's memory in bytes per connection. */
   readonly bytesPerConnection: number | undefined;
-  /** Microseconds of the server's CPU for a delivery. */
+  /** Microseconds of the server's CPU per delivery. */
   readonly microsPerDelivery: number | undefined;
-  /** How fast clients were taken in. */
+  /** Connections accepted per second. */
   readonly connectionsPerSecond: number;
 }
 
-// Above this share of the time a loop has no reserve: what it measures is itself.
+// An event loop that is busy for more than this share of time has no reserve and measures itself.
 const SATURATED = 0.95;
 
-/** @param connections all clients, those that never read included. */
+/** @param connections the number of clients, including slow ones. */
 export function ratesOf(
   { deliveries, messages, seconds, connectingSeconds, server }: LoadResult,
   connections: number,
@@ -37,36 +37,38 @@ export function ratesOf(
   };
 }
 
-/** Whether what was heard is what was sent. */
+/** Whether every message was received once and in order. */
 export function sound({ audit, unreturned }: LoadResult): boolean {
   return audit.lost + audit.repeated + audit.swapped + audit.unknown + unreturned === 0;
 }
 
-/** What must be said about a result before anyone quotes it. */
+/** @returns the caveats of a result: faults, closed clients, and a saturated generator. */
 export function notices(result: LoadResult, { serverBusy }: Rates): string[] {
   const { audit, unreturned, generator, closes, deliveries } = result;
-  const said: string[] = [];
+  const lines: string[] = [];
   const faults = ([name, count]: [string, number]) => (count > 0 ? [`${whole(count)} ${name}`] : []);
   const { lost, repeated, swapped, unknown } = audit;
-  const wrong = Object.entries({ lost, repeated, swapped, 'that nobody sent': unknown }).flatMap(faults);
-  if (wrong.length > 0)
-    said.push(`NOT SOUND: of what the clients should hear ${wrong.join(', ')}. First: ${audit.first}.`);
-  if (unreturned > 0) said.push(`NOT SOUND: ${whole(unreturned)} messages never came back to their sender.`);
+  const counts = Object.entries({ lost, repeated, swapped, unknown }).flatMap(faults);
+  if (counts.length > 0) {
+    lines.push(`NOT SOUND: faults in the received messages: ${counts.join(', ')}. First: ${audit.first}.`);
+  }
+  if (unreturned > 0) lines.push(`NOT SOUND: ${whole(unreturned)} messages were never delivered to their sender.`);
   const closed = Object.values(closes).reduce((sum, count) => sum + count, 0);
-  if (closed > 0)
-    said.push(`The server closed ${whole(closed)} clients: what they would have heard is not in the figures.`);
-  if (generator.busy >= SATURATED && deliveries > 0) said.push(bottleneck(serverBusy));
-  return said;
+  if (closed > 0) {
+    lines.push(`The server closed ${whole(closed)} clients: the figures do not include later deliveries to them.`);
+  }
+  if (generator.busy >= SATURATED && deliveries > 0) lines.push(bottleneck(serverBusy));
+  return lines;
 }
 
 function bottleneck(serverBusy: number | undefined): string {
   const delay = "Round trips include the generator's own delay.";
   if (serverBusy !== undefined && serverBusy >= SATURATED) {
-    return `The generator had as little time left as the server: both were busy all the time. ${delay}`;
+    return `Generator and server were both saturated. ${delay}`;
   }
   const server = serverBusy === undefined ? '' : ` (the server used ${percent(serverBusy)} of a core)`;
-  return `The generator was the bottleneck: it had no time left${server}. ${delay}`;
+  return `The generator was the bottleneck${server}. ${delay}`;
 }
 
-/** A notice without the figure in which it differs from run to run. */
+/** Removes from a notice the figure that varies between runs. */
 export const gistOf = (notice: string) => notice.replace(/ \(the server used [^)]*\)/, '');

@@ -1,88 +1,203 @@
-// Writes what the README says of the figures, from the results that are committed: npm run bench:readme
+// Writes the README's figures from the committed results: npm run bench:readme
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
-import { scenarios } from '../scenarios/index.ts';
+import { scenarios } from '../scenarios.ts';
 import { grouped, kibi, mebi, percent, time, whole } from './figures.ts';
 import { plotsOf } from './plots.ts';
-import { AGAIN, noiseOf, type Results } from './results.ts';
+import { CONTROL, type Figure, noiseOf, PUMPHOUSE, type Results } from './results.ts';
 import { spreadOf } from './spread.ts';
 import { draw } from './svg.ts';
 import { readResults } from './write.ts';
 
-/** Pumphouse beside others, and in every scenario by itself. */
+/** The results of Pumphouse beside other servers, and of every scenario on Pumphouse alone. */
 export const COMPARISON = 'bench/results/comparison.json';
 export const SCENARIOS = 'bench/results/scenarios.json';
 const PLOTS = 'bench/results';
-const SHOWN = ['throughput', 'cost'];
 const README = 'README.md';
 const BEGIN = '<!-- figures: npm run bench:readme writes them from bench/results -->';
 const END = '<!-- end of figures -->';
+const PROSE_WIDTH = 100;
+/** The theoretical floor, which is not a server to be ahead of. */
+const FLOOR = 'limit';
 
-type Figure = (run: Run) => number | undefined;
+/** A column of a table of servers. */
+interface Column {
+  readonly title: string;
+  readonly scenario: string;
+  readonly figure: Figure;
+  readonly write: (value: number) => string;
+  /** How to compare servers by this figure; undefined if it is for information only. */
+  readonly comparison?: { readonly name: string; readonly better: 'higher' | 'lower' };
+}
 
-/** What stands between the marks. */
-export function figures(comparison: Results, own: Results): string {
-  return `${BEGIN}
+const cost = {
+  figure: ({ rates }: Run) => rates.microsPerDelivery,
+  write: (micros: number) => `${micros.toFixed(2)} µs`,
+};
 
-Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load, messages of 64 bytes, medians of ${repeats(comparison)} runs in turns,
-every client's messages counted and some clients' checked one by one. A delivery is one message heard by one client. ${noiseLine(comparison)}
+const ordinary: readonly Column[] = [
+  {
+    title: 'deliveries/s',
+    scenario: 'open-loop',
+    figure: ({ rates }) => rates.deliveriesPerSecond || undefined,
+    write: whole,
+  },
+  {
+    title: 'p50',
+    scenario: 'open-loop',
+    figure: ({ result }) => result.roundTrip.p50 || undefined,
+    write: time,
+    comparison: { name: 'p50 at the ordinary load', better: 'lower' },
+  },
+  {
+    title: 'p99',
+    scenario: 'open-loop',
+    figure: ({ result }) => result.roundTrip.p99 || undefined,
+    write: time,
+    comparison: { name: 'p99 at the ordinary load', better: 'lower' },
+  },
+  { title: 'server CPU', scenario: 'open-loop', figure: ({ rates }) => rates.serverBusy, write: percent },
+  {
+    title: 'CPU per delivery',
+    scenario: 'open-loop',
+    ...cost,
+    comparison: { name: 'CPU time per delivery at the ordinary load', better: 'lower' },
+  },
+];
 
-${SHOWN.map((name) => `![${titleOf(comparison, name)}](${PLOTS}/${name}.svg)`).join('\n\n')}
+const saturation: readonly Column[] = [
+  {
+    title: 'chat: deliveries/s',
+    scenario: 'chat',
+    figure: ({ rates }) => rates.deliveriesPerSecond || undefined,
+    write: whole,
+    comparison: { name: 'deliveries per second at saturation', better: 'higher' },
+  },
+  {
+    title: 'fan-out-1000: CPU per delivery',
+    scenario: 'fan-out-1000',
+    ...cost,
+    comparison: { name: 'CPU time per delivery to 1,000 clients', better: 'lower' },
+  },
+  {
+    title: 'idle: memory per connection',
+    scenario: 'idle',
+    figure: ({ rates }) => rates.bytesPerConnection,
+    write: kibi,
+    comparison: { name: 'memory per connection', better: 'lower' },
+  },
+];
 
-${table(
-  [
-    '',
-    'chat: deliveries/s',
-    '1,000 clients: µs of CPU a delivery',
-    'p99 at 1,000 messages/s',
-    'memory a connection',
-    'closed',
-  ],
-  grouped(
-    comparison.runs.filter(({ server }) => server !== AGAIN),
+/** @returns the text between the marks of the README, including the marks. */
+export function figures(comparison: Results, alone: Results): string {
+  const servers = grouped(
+    comparison.runs.filter(({ server }) => server !== CONTROL),
     ({ server }) => server,
-  ).map(beside),
-)}
-
-Every scenario by itself (\`npm run bench -- all\`):
-
-${table(
-  ['scenario', 'deliveries/s', 'p50', 'p99', 'memory at most', ''],
-  grouped(own.runs, ({ scenario }) => scenario ?? '').map(alone),
-)}
-
-${END}`;
-}
-
-function beside(runs: readonly Run[]): string[] {
-  const of = (scenario: string, figure: Figure, write: (value: number) => string) => {
-    const asked = runs.filter((run) => run.scenario === scenario);
-    const spread = spreadOf(asked.map(figure));
-    return spread ? write(spread.median) : '–';
-  };
-  const name = runs[0]?.server ?? '';
-  const unsound = runs.filter(({ sound }) => !sound).length;
-  const closed = runs.reduce((sum, run) => sum + closedIn(run), 0);
+  );
+  const image = (name: string) => `![${titleOf(comparison, name)}](${PLOTS}/${name}.svg)`;
   return [
-    name === 'pumphouse' ? '**pumphouse**' : name,
-    of('chat', ({ rates }) => rates.deliveriesPerSecond || undefined, whole),
-    of(
-      'fan-out-1000',
-      ({ rates }) => rates.microsPerDelivery,
-      (value) => value.toFixed(2),
+    BEGIN,
+    wrapped(
+      `Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load generator, messages of 64 bytes, medians of ${repeats(comparison)} interleaved runs. Every client's messages are counted, and some clients check each one. A delivery is one message received by one client. \`${FLOOR}\` is the theoretical floor, a minimal server in C. ${noiseLine(comparison)}`,
     ),
-    of('open-loop', ({ result }) => result.roundTrip.p99 || undefined, time),
-    of('idle', ({ rates }) => rates.bytesPerConnection, kibi),
-    [closed > 0 ? `${whole(closed)} clients` : 'none', ...(unsound > 0 ? [`unsound in ${unsound} runs`] : [])].join(
-      ', ',
+    '### Ordinary load',
+    wrapped(
+      'A room of 100 clients receives 1,000 messages per second, sent at fixed times (`open-loop`). A round trip counts from when the message was due, so that it includes any delay in the sender. Server CPU is a share of one core.',
     ),
-  ];
+    image('latency'),
+    table(
+      ['', ...ordinary.map(({ title }) => title)],
+      servers.map((runs) => [labelOf(runs), ...ordinary.map((column) => cellOf(runs, column))]),
+    ),
+    '### Saturation',
+    wrapped(
+      'Senders always have messages in flight: 100 of 1,000 clients with 10 messages each (`chat`), or 10 of 1,000 with one each (`fan-out-1000`). Memory is that of an idle connection. The last column counts the clients that a server closed, and runs in which it lost, repeated or reordered messages.',
+    ),
+    image('throughput'),
+    image('cost'),
+    table(
+      ['', ...saturation.map(({ title }) => title), 'closed'],
+      servers.map((runs) => [labelOf(runs), ...saturation.map((column) => cellOf(runs, column)), closedCell(runs)]),
+    ),
+    '### Where other servers are ahead',
+    aheadOf(comparison.runs),
+    '### All scenarios',
+    'Pumphouse alone (`npm run bench -- all`):',
+    table(
+      ['scenario', 'deliveries/s', 'p50', 'p99', 'peak memory', ''],
+      grouped(alone.runs, ({ scenario }) => scenario ?? '').map(scenarioRow),
+    ),
+    END,
+  ].join('\n\n');
 }
 
-function alone(runs: readonly Run[]): string[] {
-  const median = (figure: Figure, write: (value: number) => string) => {
+/**
+ * Lists where other servers are ahead of Pumphouse by more than the noise of the figure. Runs with
+ * faults or closed clients do not count, since a server that does less work is faster.
+ */
+export function aheadOf(runs: readonly Run[]): string {
+  const lines: string[] = [];
+  const notAhead: string[] = [];
+  const valid = runs.filter((run) => run.sound && closedIn(run) === 0);
+  for (const { scenario, figure, write, comparison } of [...ordinary, ...saturation]) {
+    if (!comparison) continue;
+    const noise = noiseOf(runs, figure) ?? 0;
+    const medians = grouped(
+      valid.filter((run) => run.scenario === scenario),
+      ({ server }) => server,
+    ).map((group) => ({ server: group[0]?.server ?? '', median: spreadOf(group.map(figure))?.median }));
+    const reference = medians.find(({ server }) => server === PUMPHOUSE)?.median;
+    if (reference === undefined) continue;
+    const ahead = medians.flatMap(({ server, median }) => {
+      if (median === undefined || server.startsWith(PUMPHOUSE) || server === FLOOR) return [];
+      const lead = comparison.better === 'lower' ? 1 - median / reference : median / reference - 1;
+      return lead > noise ? [{ server, median, lead }] : [];
+    });
+    if (ahead.length === 0) notAhead.push(`${comparison.name} (noise ${percent(noise)})`);
+    else {
+      const names = ahead
+        .sort((a, b) => b.lead - a.lead)
+        .map(({ server, median, lead }) => `${server} with ${write(median)} (${percent(lead)} ${comparison.better})`);
+      lines.push(
+        `- ${comparison.name}, ${write(reference)} on Pumphouse (noise ${percent(noise)}): ${listOf(names, 'and')}.`,
+      );
+    }
+  }
+  const intro =
+    lines.length > 0
+      ? 'Other servers are ahead of Pumphouse in these figures. Differences below the noise, the largest difference between two measurements of Pumphouse itself, are left out.'
+      : '';
+  const rest = notAhead.length > 0 ? `No server is ahead by more than the noise in ${listOf(notAhead, 'or')}.` : '';
+  return [wrapped(intro), lines.map((line) => wrapped(line, '  ')).join('\n'), wrapped(rest)]
+    .filter((part) => part !== '')
+    .join('\n\n');
+}
+
+function labelOf(runs: readonly Run[]): string {
+  const name = runs[0]?.server ?? '';
+  return name === PUMPHOUSE ? `**${name}**` : name;
+}
+
+function cellOf(runs: readonly Run[], { scenario, figure, write }: Column): string {
+  const spread = spreadOf(runs.filter((run) => run.scenario === scenario).map(figure));
+  return spread ? write(spread.median) : '–';
+}
+
+function closedCell(runs: readonly Run[]): string {
+  const closed = runs.reduce((sum, run) => sum + closedIn(run), 0);
+  const unsound = runs.filter(({ sound }) => !sound).length;
+  return [
+    closed > 0 ? `${whole(closed)} clients` : 'none',
+    ...(unsound > 0 ? [`unsound in ${unsound} runs`] : []),
+  ].join(', ');
+}
+
+type Median = (figure: Figure, write: (value: number) => string) => string;
+
+function scenarioRow(runs: readonly Run[]): string[] {
+  const median: Median = (figure, write) => {
     const spread = spreadOf(runs.map(figure));
     return spread ? write(spread.median) : '–';
   };
@@ -93,23 +208,23 @@ function alone(runs: readonly Run[]): string[] {
     median(({ result }) => result.roundTrip.p50 || undefined, time),
     median(({ result }) => result.roundTrip.p99 || undefined, time),
     median(({ result }) => result.server?.memory.most, mebi),
-    aside(name, median),
+    descriptionOf(name, median),
   ];
 }
 
-/** What a scenario is about, and the figure that it alone has. */
-function aside(name: string, median: (figure: Figure, write: (value: number) => string) => string): string {
+/** @returns what a scenario measures, with the figure that only this scenario has. */
+function descriptionOf(name: string, median: Median): string {
   const about = scenarios.find((scenario) => scenario.name === name)?.about ?? '';
-  const own: Record<string, () => string> = {
-    idle: () => `${median(({ rates }) => rates.bytesPerConnection, kibi)} each`,
-    storm: () => `${median(({ rates }) => rates.connectionsPerSecond, whole)} a second`,
+  const special: Record<string, () => string> = {
+    idle: () => `**${median(({ rates }) => rates.bytesPerConnection, kibi)} each**`,
+    storm: () => `**${median(({ rates }) => rates.connectionsPerSecond, whole)} per second**`,
     recover: () =>
-      `all after ${median(
+      `**${median(
         ({ result }) => result.recoverySeconds,
         (seconds) => `${seconds.toFixed(1)} s`,
-      )}`,
+      )} for all**`,
   };
-  return [about, own[name]?.()].filter(Boolean).join(': ');
+  return [about, special[name]?.()].filter(Boolean).join(': ');
 }
 
 const closedIn = ({ result }: Run) => Object.values(result.closes).reduce((sum, count) => sum + count, 0);
@@ -119,14 +234,33 @@ const repeats = ({ runs }: Results) =>
 
 function noiseLine({ runs }: Results): string {
   const noise = noiseOf(runs);
-  return noise === undefined
-    ? ''
-    : `The same server twice differs from itself by up to ${percent(noise)}: less between others means nothing.`;
+  if (noise === undefined) return '';
+  return `Measured twice, the same server differs from itself by up to ${percent(noise)} in deliveries per CPU second; smaller differences are noise.`;
 }
 
 const titleOf = ({ runs }: Results, name: string) => plotsOf(runs).find((plot) => plot.name === name)?.title ?? name;
 
-/** A table as the formatter would have it: figures at the right, each column as wide as its widest cell. */
+function listOf(items: readonly string[], conjunction: 'and' | 'or'): string {
+  const last = items.at(-1) ?? '';
+  return items.length < 2 ? last : `${items.slice(0, -1).join(', ')} ${conjunction} ${last}`;
+}
+
+/** Wraps prose. @param indent starts every line but the first. */
+function wrapped(text: string, indent = ''): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line.length + 1 + word.length > PROSE_WIDTH && line !== '') {
+      lines.push(line);
+      line = indent + word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line].join('\n').trim();
+}
+
+/**
+ * Formats a Markdown table: figures aligned to the right, each column as wide as its widest cell.
+ */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const left = (column: number) => column === 0 || head[column] === '';
   const widths = head.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column]?.length ?? 0)));
@@ -137,20 +271,20 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 
-/** The README with other figures in it. */
+/** Replaces the figures in the README. @throws Error if it lacks the marks. */
 export function withFigures(readme: string, text: string): string {
   const [from, to] = [readme.indexOf(BEGIN), readme.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`${README} has no place for figures`);
+  if (from < 0 || to < from) throw new Error(`${README} lacks the marks "${BEGIN}" and "${END}"`);
   return readme.slice(0, from) + text + readme.slice(to + END.length);
 }
 
 async function main(): Promise<void> {
-  const [comparison, own] = [readResults(COMPARISON), readResults(SCENARIOS)];
+  const [comparison, alone] = [readResults(COMPARISON), readResults(SCENARIOS)];
   const plots = plotsOf(comparison.runs);
   const drawn = await draw(plots.map(({ spec }) => spec));
   mkdirSync(PLOTS, { recursive: true });
   for (const [i, { name }] of plots.entries()) writeFileSync(`${PLOTS}/${name}.svg`, drawn[i] as string);
-  writeFileSync(README, withFigures(readFileSync(README, 'utf8'), figures(comparison, own)));
+  writeFileSync(README, withFigures(readFileSync(README, 'utf8'), figures(comparison, alone)));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

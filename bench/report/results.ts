@@ -3,26 +3,40 @@ import type { Run } from '../run.ts';
 import { grouped } from './figures.ts';
 import { spreadOf } from './spread.ts';
 
-/** What a benchmark leaves: everything that it tells is made from this. */
+/** The results of a benchmark. Every table, page and plot is derived from them. */
 export interface Results {
   readonly conditions: Conditions;
   readonly runs: readonly Run[];
-  /** What could not be run, and why. */
+  /** Servers and trials that could not be run, with the reason. */
   readonly missing: readonly string[];
 }
 
-/** The same server once more, under another name: how far it is from itself is what a difference between others must exceed. */
-export const AGAIN = 'pumphouse again';
-const FIRST = 'pumphouse';
+/** A figure of a run; undefined if the run does not have it. */
+export type Figure = (run: Run) => number | undefined;
 
-/** How far apart the medians of the same server are, at most: a share; undefined where it was not run twice. */
-export function noiseOf(runs: readonly Run[]): number | undefined {
-  const cost = ({ rates }: Run) => rates.deliveriesPerCpuSecond;
-  const ratios = grouped(runs, ({ scenario = '' }) => scenario).flatMap((group) => {
-    const [one, other] = [FIRST, AGAIN].map((name) =>
-      spreadOf(group.filter(({ server }) => server === name).map(cost)),
+export const PUMPHOUSE = 'pumphouse';
+/**
+ * The control: the same server measured under a second name. Its difference from the first is the
+ * noise.
+ */
+export const CONTROL = 'pumphouse again';
+
+/**
+ * Measures the noise of a figure: the largest relative difference between the medians of Pumphouse
+ * and its control in any scenario.
+ *
+ * @param figure deliveries per CPU second by default. @returns a share; undefined if there was no
+ * control.
+ */
+export function noiseOf(
+  runs: readonly Run[],
+  figure: Figure = ({ rates }) => rates.deliveriesPerCpuSecond,
+): number | undefined {
+  const differences = grouped(runs, ({ scenario = '' }) => scenario).flatMap((group) => {
+    const [subject, control] = [PUMPHOUSE, CONTROL].map((name) =>
+      spreadOf(group.filter(({ server }) => server === name).map(figure)),
     );
-    return one && other ? [Math.abs(other.median / one.median - 1)] : [];
+    return subject && control ? [Math.abs(control.median / subject.median - 1)] : [];
   });
-  return ratios.length > 0 ? Math.max(...ratios) : undefined;
+  return differences.length > 0 ? Math.max(...differences) : undefined;
 }

@@ -42,18 +42,21 @@ const DARK = {
 const properties = ({ ink, faint, line, series }: typeof LIGHT) =>
   [`--ink:${ink};--faint:${faint};--line:${line}`, ...series.map((colour, i) => `--series-${i}:${colour}`)].join(';');
 
-/** The colours of a picture, light or dark as its reader likes. */
+/** The colours of a plot as CSS custom properties, for light and dark mode. */
 export const palette = `:root,svg{${properties(LIGHT)}}@media(prefers-color-scheme:dark){:root,svg{${properties(DARK)}}}`;
 
-/** Rejects with what to install where nothing can be drawn: it is not part of what a server needs. */
+/** Rejects if vega, which is not a dependency of the server, is not installed. */
 export async function canDraw(): Promise<void> {
   await library();
 }
 
-/** Draws pictures, each as one SVG that needs nothing else. They may stand on one page: what they name is named once. */
+/**
+ * Draws each plot as a self-contained SVG. Ids are unique across plots, so that one page may
+ * contain all of them.
+ */
 export async function draw(specs: readonly TopLevelSpec[]): Promise<string[]> {
   const { parse, View, compile, resetSVGDefIds } = await library();
-  resetSVGDefIds(); // so that the same figures make the same pictures
+  resetSVGDefIds(); // makes the output deterministic
   const drawn: string[] = [];
   for (const spec of specs) {
     const view = new View(parse(compile(spec).spec), { renderer: 'none' });
@@ -69,6 +72,6 @@ async function library() {
     const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
     return { ...vega, compile };
   } catch {
-    throw new Error('the plots of a report are drawn by vega: npm install vega@6 vega-lite@6');
+    throw new Error('a report needs vega to draw its plots: npm install vega@6 vega-lite@6');
   }
 }

@@ -1,14 +1,15 @@
 import type { Run } from '../run.ts';
 import { grouped, time, whole } from './figures.ts';
+import type { Figure } from './results.ts';
 import { type Spread, spreadOf } from './spread.ts';
 
-const BAR = 24;
+const BAR_WIDTH = 24;
 const MIB = 2 ** 20;
 
-/** One figure of the table. */
+/** One column of figures. */
 interface Column {
   readonly title: string;
-  readonly of: (run: Run) => number | undefined;
+  readonly of: Figure;
   readonly write: (value: number) => string;
 }
 
@@ -24,7 +25,7 @@ const columns: readonly Column[] = [
 
 const sumOf = (codes: Readonly<Record<string, number>>) => Object.values(codes).reduce((sum, count) => sum + count, 0);
 
-/** A line of the table: what was run on what. */
+/** One row: a scenario on a server. */
 interface Row {
   readonly name: string;
   readonly server: string;
@@ -33,8 +34,8 @@ interface Row {
 }
 
 /**
- * A table of several runs: of each scenario on each server the medians, how far its deliveries were spread, and whether it was
- * sound each time. The bars compare what shares a scenario, where there are several servers.
+ * Formats a table with one row per scenario and server: medians, the spread of the deliveries, and
+ * the verdict of the audit. With several servers, the bars compare those of one scenario.
  */
 export function table(runs: readonly Run[]): string {
   const servers = new Set(runs.map(({ server }) => server)).size;
@@ -43,10 +44,10 @@ export function table(runs: readonly Run[]): string {
   rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   const head = ['', ...(servers > 1 ? [''] : []), ...columns.map(({ title }) => title), 'spread', 'audit', ''];
   const lines = rows.map((row) => {
-    const beside = servers > 1 ? rows.filter(({ name }) => name === row.name) : rows;
-    const most = Math.max(...beside.map(({ deliveries }) => deliveries));
+    const compared = servers > 1 ? rows.filter(({ name }) => name === row.name) : rows;
+    const max = Math.max(...compared.map(({ deliveries }) => deliveries));
     const names = servers > 1 ? [row.name, row.server] : [row.name];
-    return [...names, ...row.cells, barOf(row.deliveries / most)];
+    return [...names, ...row.cells, barOf(row.deliveries / max)];
   });
   return aligned([head, ...lines], servers > 1 ? 2 : 1);
 }
@@ -60,22 +61,22 @@ function rowOf(runs: readonly Run[]): Row {
   const deliveries = spreadOf(runs.map(({ rates }) => rates.deliveriesPerSecond || undefined));
   const unsound = runs.filter(({ sound }) => !sound).length;
   const verdict = unsound > 0 ? `UNSOUND in ${unsound} of ${runs.length}` : 'sound';
-  const cells = [...figures, widthOf(deliveries, runs.length), verdict];
+  const cells = [...figures, rangeOf(deliveries, runs.length), verdict];
   return { name: scenario, server, cells, deliveries: deliveries?.median ?? 0 };
 }
 
-/** How far the runs were apart, as a share of the median. */
-function widthOf(spread: Spread | undefined, runs: number): string {
+/** Formats the range of several runs relative to their median. */
+function rangeOf(spread: Spread | undefined, runs: number): string {
   if (!spread || runs < 2) return '–';
   const share = (value: number) => `${Math.round((value / spread.median - 1) * 100)} %`;
-  return `${share(spread.least)} … +${share(spread.most)}`;
+  return `${share(spread.min)} … +${share(spread.max)}`;
 }
 
 function barOf(share: number): string {
-  return '█'.repeat(Math.round((Number.isFinite(share) ? share : 0) * BAR));
+  return '█'.repeat(Math.round((Number.isFinite(share) ? share : 0) * BAR_WIDTH));
 }
 
-/** @param names how many columns at the left are names. */
+/** @param names the number of leading columns that hold names. */
 function aligned(rows: readonly (readonly string[])[], names: number): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return rows
@@ -86,7 +87,7 @@ function aligned(rows: readonly (readonly string[])[], names: number): string {
     .join('\n');
 }
 
-/** Figures stand at the right, words and bars at the left. */
+/** Aligns figures to the right, words and bars to the left. */
 function padded(cell: string, width = 0): string {
   return /^[█A-Za-z]/.test(cell) && !/\d/.test(cell) ? cell.padEnd(width) : cell.padStart(width);
 }

@@ -1,34 +1,34 @@
 import type { Progress } from '../load.ts';
-import type { Doing, Run } from '../run.ts';
+import type { Run, RunStatus } from '../run.ts';
 import { kibi, mebi, percent, time, whole } from './figures.ts';
 
-/** One run, for people. */
+/** Formats one run. */
 export function report({ load, result, rates, notices, sound }: Run): string {
   const { clients, senders, window, rate, bytes, slow, audit, churn } = load;
   const { roundTrip, connecting, server, closes, slowCloses, churnCloses, generator } = result;
-  const pace = rate === undefined ? `${whole(window)} on their way each` : `${whole(rate)} messages a second together`;
-  const sending = senders > 0 ? `${whole(senders)} of them sending, ${pace}, ${whole(bytes)} bytes` : 'none sending';
+  const pace = rate === undefined ? `${whole(window)} in flight each` : `${whole(rate)} messages per second together`;
+  const sending = senders > 0 ? `${whole(senders)} of them sending, ${pace}, ${whole(bytes)} bytes` : 'no senders';
   const rooms = load.roomSize === undefined ? '' : `, in rooms of ${whole(load.roomSize)}`;
-  const more = slow > 0 ? `; ${whole(slow)} more never read` : '';
+  const more = slow > 0 ? `; ${whole(slow)} more that never read` : '';
   const rows: [string, string][] = [
     ['load', `${whole(clients)} clients${rooms}, ${sending}${more}`],
     ['measured', `${result.seconds.toFixed(1)} s`],
     [
       'connected',
-      `${whole(rates.connectionsPerSecond)} a second: p50 ${time(connecting.p50)}, p99 ${time(connecting.p99)}`,
+      `${whole(rates.connectionsPerSecond)} per second: p50 ${time(connecting.p50)}, p99 ${time(connecting.p99)}`,
     ],
   ];
   if (result.recoverySeconds !== undefined) {
     rows.push([
       'recovered',
-      `all had all ${whole(load.backlog)} messages after ${result.recoverySeconds.toFixed(2)} s`,
+      `all clients received ${whole(load.backlog)} messages within ${result.recoverySeconds.toFixed(2)} s`,
     ]);
   }
   if (senders > 0) {
     const { deliveriesPerSecond, messagesPerSecond } = rates;
     rows.push([
       'deliveries',
-      `${whole(deliveriesPerSecond)} a second, of ${whole(messagesPerSecond)} messages a second`,
+      `${whole(deliveriesPerSecond)} per second, from ${whole(messagesPerSecond)} messages per second`,
     ]);
   }
   if (rates.deliveriesPerCpuSecond !== undefined && rates.serverBusy !== undefined) {
@@ -39,46 +39,48 @@ export function report({ load, result, rates, notices, sound }: Run): string {
   }
   if (roundTrip.max > 0) {
     const { p50, p99, p999, max } = roundTrip;
-    rows.push(['round trip', `p50 ${time(p50)}, p99 ${time(p99)}, p99.9 ${time(p999)}, at most ${time(max)}`]);
+    rows.push(['round trip', `p50 ${time(p50)}, p99 ${time(p99)}, p99.9 ${time(p999)}, max ${time(max)}`]);
   }
   if (server && rates.bytesPerConnection !== undefined) {
     const { before, connected, most } = server.memory;
-    const each = `${kibi(rates.bytesPerConnection)} a connection`;
-    rows.push([
-      'server memory',
-      `${mebi(before)} before, ${mebi(connected)} connected (${each}), ${mebi(most)} at most`,
-    ]);
+    const each = `${kibi(rates.bytesPerConnection)} per connection`;
+    rows.push(['server memory', `${mebi(before)} before, ${mebi(connected)} connected (${each}), ${mebi(most)} peak`]);
   }
-  if (server?.stall !== undefined) rows.push(['longest stall', `${time(server.stall * 1000)} of the server's loop`]);
+  if (server?.stall !== undefined) {
+    rows.push(['longest stall', `${time(server.stall * 1000)} of the server's event loop`]);
+  }
   rows.push([
     'generator',
-    `${percent(generator.busy)} busy, with ${percent(generator.cpuSeconds / result.seconds)} of a core`,
+    `${percent(generator.busy)} busy, using ${percent(generator.cpuSeconds / result.seconds)} of a core`,
   ]);
-  if (churn > 0) rows.push(['came and went', `${whole(result.came)}, closed by the server: ${codes(churnCloses)}`]);
+  if (churn > 0) rows.push(['churn', `${whole(result.came)} clients, closed by the server: ${codes(churnCloses)}`]);
   rows.push(['closed', codes(closes)]);
   if (slow > 0) rows.push(['closed, slow', codes(slowCloses)]);
   if (audit > 0 && result.audit.messages > 0) {
     const verdict = sound ? 'each once and in order' : 'see below';
     rows.push([
       'audit',
-      `${whole(result.audit.clients)} clients heard ${whole(result.audit.messages)} messages: ${verdict}`,
+      `${whole(result.audit.clients)} clients checked ${whole(result.audit.messages)} messages: ${verdict}`,
     ]);
   }
   const table = rows.map(([name, text]) => `${name.padEnd(15)} ${text}`);
   return [...table, ...notices.map((line) => `\n${line}`)].join('\n');
 }
 
-/** One line of how it goes. @param perSecond deliveries in the last second. */
-export function progressLine({ phase, connected, p99 }: Progress, perSecond: number, doing: Doing): string {
-  const { server, job, done, of } = doing;
-  const what = `[${done + 1}/${of}] ${job.scenario?.name ?? 'load'} on ${server}`;
-  const left = `${clock(secondsLeft(doing))} left`;
-  if (phase === 'connecting') return `${what}: connecting: ${whole(connected)}, ${left}`;
-  return `${what}: ${phase}: ${whole(perSecond)} deliveries a second, p99 ${time(p99)}, ${left}`;
+/** Formats the progress line. @param perSecond deliveries in the last second. */
+export function progressLine({ phase, connected, p99 }: Progress, perSecond: number, status: RunStatus): string {
+  const { server, job, done, of } = status;
+  const prefix = `[${done + 1}/${of}] ${job.scenario?.name ?? 'load'} on ${server}`;
+  const left = `${clock(secondsLeft(status))} left`;
+  if (phase === 'connecting') return `${prefix}: connecting: ${whole(connected)}, ${left}`;
+  return `${prefix}: ${phase}: ${whole(perSecond)} deliveries per second, p99 ${time(p99)}, ${left}`;
 }
 
-/** By what the runs so far took; before that, by what one measures. */
-function secondsLeft({ job: { load }, done, of, elapsed, since }: Doing): number {
+/**
+ * Estimates from the average of the completed runs, or from the settings of the load before the
+ * first one completes.
+ */
+function secondsLeft({ job: { load }, done, of, elapsed, since }: RunStatus): number {
   const each = done > 0 ? since / 1000 / done : load.warmUp + load.seconds + 2;
   return Math.max(0, each * of - elapsed / 1000);
 }

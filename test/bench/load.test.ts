@@ -22,11 +22,11 @@ afterEach(() => {
   server?.close();
 });
 
-/** What a server does with the `count`th delivery, to the `client`th client. */
+/** How a server handles delivery number `count`, to client number `client`. */
 type Delivery = (send: () => void, client: number, count: number, socket: WebSocket) => void;
 
-/** A chat server that may do it wrong. */
-async function faulty(deliver: Delivery): Promise<string> {
+/** Starts a chat server with the given, possibly faulty, delivery. */
+async function chatServer(deliver: Delivery): Promise<string> {
   const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   server = wss;
   let count = 0;
@@ -41,12 +41,15 @@ async function faulty(deliver: Delivery): Promise<string> {
   return `http://127.0.0.1:${(wss.address() as AddressInfo).port}/ws`;
 }
 
-/** A load whose generator is in the process of the test: most need no other, which takes its time to start. */
-function loading(options: LoadOptions): Load {
+/**
+ * @returns a load with its generator in this process, which starts faster than a process per
+ * generator.
+ */
+function loadInProcess(options: LoadOptions): Load {
   const generator = (share: number): GeneratorLink => {
-    const here = new Generator(options, share);
+    const local = new Generator(options, share);
     return {
-      call: async (method, ...args) => (here[method] as (...args: unknown[]) => unknown)(...args) as never,
+      call: async (method, ...args) => (local[method] as (...args: unknown[]) => unknown)(...args) as never,
       end() {},
     };
   };
@@ -65,13 +68,13 @@ const options: LoadSettings = {
   patience: 0.5,
 };
 
-test('a server that delivers everything is found sound, and what it delivered is counted', async () => {
+test('counts all deliveries of a correct server and finds no fault', async () => {
   let deliveries = 0;
-  const url = await faulty((send) => {
+  const url = await chatServer((send) => {
     deliveries++;
     send();
   });
-  const result = await loading({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, url }).run();
   expect(sound(result)).toBe(true);
   expect(result.audit.messages).toBe(deliveries);
   expect(result.deliveries).toBeGreaterThan(100);
@@ -81,9 +84,9 @@ test('a server that delivers everything is found sound, and what it delivered is
   expect(result.roundTrip.p50).toBeLessThanOrEqual(result.roundTrip.p99);
 });
 
-test('an open loop sends at its rate, however long a message takes', async () => {
-  const url = await faulty((send) => void setTimeout(send, 100));
-  const result = await loading({ ...options, url, rate: 200, seconds: 0.5, warmUp: 0.2 }).run();
+test('sends at the rate of an open loop whatever the latency', async () => {
+  const url = await chatServer((send) => void setTimeout(send, 100));
+  const result = await loadInProcess({ ...options, url, rate: 200, seconds: 0.5, warmUp: 0.2 }).run();
   expect(sound(result)).toBe(true);
   expect(result.messages / result.seconds).toBeGreaterThan(150);
   expect(result.messages / result.seconds).toBeLessThan(250);
@@ -104,15 +107,15 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
     'unknown',
     (send, _client, count, socket) => {
       send();
-      if (count === 100) socket.send('a word from elsewhere');
+      if (count === 100) socket.send('a foreign message');
     },
   ],
-])('a server with messages that are %s is caught', async (fault, deliver) => {
-  const url = await faulty(deliver);
-  const result = await loading({ ...options, url }).run();
+])('detects messages that are %s', async (fault, deliver) => {
+  const url = await chatServer(deliver);
+  const result = await loadInProcess({ ...options, url }).run();
   expect(sound(result)).toBe(false);
   expect(result.audit[fault]).toBeGreaterThan(0);
-  expect(notices(result, ratesOf(result, 6))[0]).toMatch(/^NOT SOUND: .* First: client \d heard/);
+  expect(notices(result, ratesOf(result, 6))[0]).toMatch(/^NOT SOUND: .* First: client \d received/);
 });
 
 test.each<[keyof LoadResult['audit'], Delivery]>([
@@ -124,113 +127,113 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
       if (client === 5 && count > 60 && count < 67) send();
     },
   ],
-])(
-  'of a client that nobody audits it is known how many messages it heard: one that is %s is caught',
-  async (fault, deliver) => {
-    const url = await faulty(deliver);
-    const result = await loading({ ...options, audit: 0, url }).run();
-    expect(sound(result)).toBe(false);
-    expect(result.audit).toMatchObject({ clients: 0, [fault]: 1 });
-    expect(result.audit.first).toMatch(/^client \d heard .* messages where .* were sent$/);
-  },
-);
+])('detects by count a message that is %s on a client without audit', async (fault, deliver) => {
+  const url = await chatServer(deliver);
+  const result = await loadInProcess({ ...options, audit: 0, url }).run();
+  expect(sound(result)).toBe(false);
+  expect(result.audit).toMatchObject({ clients: 0, [fault]: 1 });
+  expect(result.audit.first).toMatch(/^client \d received .* messages, expected .*$/);
+});
 
-test('several generators are one load: what they send and hear is judged together', async () => {
-  const url = await faulty((send) => send());
+test('judges the messages of several generators as one load', async () => {
+  const url = await chatServer((send) => send());
   const result = await new Load({ ...options, generators: 3, url }).run();
   expect(sound(result)).toBe(true);
   expect(result.audit.clients).toBe(6);
   expect(result.roundTrip.p50).toBeGreaterThan(0);
   server?.close();
-  // Each client hears each sender's messages in order, but those of two senders the other way round than the others do.
-  const held = new Map<number, () => void>();
-  const turned = await faulty((send, client, count) => {
-    const before = held.get(client);
-    if (client === 5 && count > 60 && count < 67) held.set(client, send);
+  // Client 5 receives each sender's messages in order, but those of two senders in the opposite
+  // order of other clients.
+  const delayed = new Map<number, () => void>();
+  const reordering = await chatServer((send, client, count) => {
+    const earlier = delayed.get(client);
+    if (client === 5 && count > 60 && count < 67) delayed.set(client, send);
     else {
       send();
-      before?.();
-      held.delete(client);
+      earlier?.();
+      delayed.delete(client);
     }
   });
-  const unlike = await new Load({ ...options, window: 1, generators: 3, url: turned }).run();
-  expect(unlike.audit.swapped).toBeGreaterThan(0);
+  const reordered = await new Load({ ...options, window: 1, generators: 3, url: reordering }).run();
+  expect(reordered.audit.swapped).toBeGreaterThan(0);
 });
 
-test('a message that does not come back to its sender is noticed without an audit, and the others go on', async () => {
-  const url = await faulty((send, client, count) => (client === 0 && count < 60 ? undefined : send()));
-  const result = await loading({ ...options, url, audit: 0 }).run();
+test('detects without an audit a message that does not come back to its sender, and continues', async () => {
+  const url = await chatServer((send, client, count) => (client === 0 && count < 60 ? undefined : send()));
+  const result = await loadInProcess({ ...options, url, audit: 0 }).run();
   expect(result.unreturned).toBeGreaterThan(0);
   expect(sound(result)).toBe(false);
   expect(result.deliveries).toBeGreaterThan(100);
 });
 
-test('clients that the server closes are told by code, and have lost nothing', async () => {
-  const url = await faulty((send, client, count, socket) => {
+test('counts clients closed by the server by code, without counting losses', async () => {
+  const url = await chatServer((send, client, count, socket) => {
     send();
     if (client === 5 && count > 60) socket.close(4000);
   });
-  const result = await loading({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, url }).run();
   expect(result.closes).toEqual({ 4000: 1 });
   expect(sound(result)).toBe(true);
   expect(notices(result, ratesOf(result, 6))).toContainEqual(expect.stringContaining('closed 1 clients'));
 });
 
-test('a generator without time left says that it was the bottleneck', async () => {
-  const url = await faulty((send) => send());
-  const result = await loading({ ...options, url }).run();
-  const with_ = (busy: number) => ({ ...result, generator: { cpuSeconds: 1, busy } });
+test('reports a saturated generator as the bottleneck', async () => {
+  const url = await chatServer((send) => send());
+  const result = await loadInProcess({ ...options, url }).run();
+  const withBusy = (busy: number) => ({ ...result, generator: { cpuSeconds: 1, busy } });
   const rates = ratesOf(result, 6);
-  expect(notices(with_(0.5), { ...rates, serverBusy: 0.99 })).toEqual([]);
-  expect(notices(with_(0.99), { ...rates, serverBusy: 0.5 })[0]).toMatch(/^The generator was the bottleneck.*50 %/);
-  expect(notices(with_(0.99), { ...rates, serverBusy: 0.99 })[0]).toContain('both were busy');
+  expect(notices(withBusy(0.5), { ...rates, serverBusy: 0.99 })).toEqual([]);
+  expect(notices(withBusy(0.99), { ...rates, serverBusy: 0.5 })[0]).toMatch(/^The generator was the bottleneck.*50 %/);
+  expect(notices(withBusy(0.99), { ...rates, serverBusy: 0.99 })[0]).toContain('both saturated');
 });
 
-test('what a client had on its way when the server closed it may be lost: it was not promised', async () => {
-  const url = await faulty((send, _client, count, socket) => {
+test('does not count as lost the messages in flight of a client that the server closes', async () => {
+  const url = await chatServer((send, _client, count, socket) => {
     if (count < 60) send();
     else if (count < 66) socket.close(4000);
   });
-  const result = await loading({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, url }).run();
   expect(result.closes).toEqual({ 4000: 6 });
   expect(sound(result)).toBe(true);
 });
 
-test('who comes and goes is counted, and checks what it hears meanwhile', async () => {
-  const url = await faulty((send) => send());
-  const result = await loading({ ...options, churn: 50, seconds: 0.5, url }).run();
+test('counts churning clients, which audit what they receive', async () => {
+  const url = await chatServer((send) => send());
+  const result = await loadInProcess({ ...options, churn: 50, seconds: 0.5, url }).run();
   expect(result.came).toBeGreaterThan(15);
   expect(result.audit.clients).toBe(6 + result.came);
   expect(sound(result)).toBe(true);
   expect(result.churnCloses).toEqual({});
 });
 
-/** What a server does with the messages of one turn that it is about to tell a client. */
-type Plant = (messages: string[], at: number) => void;
+/** Injects a fault into the messages of one turn. */
+type Inject = (messages: string[], at: number) => void;
 
-// One message in so many.
-const RARE = 100_000;
+/** The number of messages from one fault to the next. */
+const FAULT_INTERVAL = 100_000;
 
-/** A fast server that does it wrong with one message in 100,000, for one client or for all of them. */
-async function planted(plant: Plant, everyone: boolean): Promise<{ url: string; faults: () => number }> {
+/**
+ * Starts a fast server with a fault in one of 100,000 messages, for one client or for all of them.
+ */
+async function rarelyFaultyServer(inject: Inject, allClients: boolean): Promise<{ url: string; faults: () => number }> {
   const wss = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
   server = wss;
   let turn: string[] = [];
-  let told = 0;
+  let flushed = 0;
   let faults = 0;
   let next = 1000 + Math.floor(Math.random() * 10_000);
   const flush = () => {
-    const [said, first] = [turn, told];
+    const [messages, first] = [turn, flushed];
     turn = [];
-    told += said.length;
-    const wrong = [...said];
-    if (next < told - 1 && next >= first) {
-      plant(wrong, next - first);
-      next += RARE;
+    flushed += messages.length;
+    const altered = [...messages];
+    if (next < flushed - 1 && next >= first) {
+      inject(altered, next - first);
+      next += FAULT_INTERVAL;
       faults++;
-    } else if (next < told) next = told; // the last of a turn has none after it to change places with
+    } else if (next < flushed) next = flushed; // the last message of a turn has no successor to swap with
     let client = 0;
-    for (const socket of wss.clients) socket.send((everyone || client++ === 2 ? wrong : said).join('\n'));
+    for (const socket of wss.clients) socket.send((allClients || client++ === 2 ? altered : messages).join('\n'));
   };
   wss.on('connection', (socket) => {
     socket.on('message', (message) => {
@@ -241,28 +244,25 @@ async function planted(plant: Plant, everyone: boolean): Promise<{ url: string; 
   return { url: `http://127.0.0.1:${(wss.address() as AddressInfo).port}/ws`, faults: () => faults };
 }
 
-test.each<[keyof LoadResult['audit'], Plant]>([
+test.each<[keyof LoadResult['audit'], Inject]>([
   ['lost', (messages, at) => void messages.splice(at, 1)],
   ['repeated', (messages, at) => void messages.splice(at, 0, messages[at] as string)],
   ['swapped', (messages, at) => void messages.splice(at, 2, messages[at + 1] as string, messages[at] as string)],
-])(
-  'one message in 100,000 that is %s is caught each time, for everyone or for one client of many',
-  async (fault, plant) => {
-    for (const everyone of [true, false]) {
-      const { url, faults } = await planted(plant, everyone);
-      const many = { clients: 6, senders: 3, audit: 6, window: 400, seconds: 0.4, warmUp: 0.1 };
-      const result = await loading({ ...options, ...many, url }).run();
-      expect(faults()).toBeGreaterThan(0);
-      expect(sound(result)).toBe(false);
-      const { lost, repeated, swapped, unknown } = result.audit;
-      const told = fault === 'swapped' ? swapped : { lost, repeated }[fault as 'lost' | 'repeated'];
-      expect(told + result.unreturned).toBeGreaterThan(0);
-      expect(unknown).toBe(0);
-      server?.close();
-      for (const socket of server?.clients ?? []) socket.terminate();
-    }
-  },
-);
+])('detects one message in 100,000 that is %s, for all clients or for one of them', async (fault, inject) => {
+  for (const allClients of [true, false]) {
+    const { url, faults } = await rarelyFaultyServer(inject, allClients);
+    const many = { clients: 6, senders: 3, audit: 6, window: 400, seconds: 0.4, warmUp: 0.1 };
+    const result = await loadInProcess({ ...options, ...many, url }).run();
+    expect(faults()).toBeGreaterThan(0);
+    expect(sound(result)).toBe(false);
+    const { lost, repeated, swapped, unknown } = result.audit;
+    const detected = fault === 'swapped' ? swapped : { lost, repeated }[fault as 'lost' | 'repeated'];
+    expect(detected + result.unreturned).toBeGreaterThan(0);
+    expect(unknown).toBe(0);
+    server?.close();
+    for (const socket of server?.clients ?? []) socket.terminate();
+  }
+});
 
 const bench = (...args: string[]) =>
   new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
@@ -271,7 +271,7 @@ const bench = (...args: string[]) =>
     });
   });
 
-test('the command starts a server, loads it, finds it sound, and ends it', async () => {
+test('starts a server, loads it, finds no fault, and stops it', async () => {
   const small = [
     '--clients',
     '30',
@@ -302,7 +302,7 @@ test('the command starts a server, loads it, finds it sound, and ends it', async
   expect(runs[0].rates.bytesPerConnection).toBeTypeOf('number');
 });
 
-test.runIf(process.platform === 'linux')('who interrupts it is left with no server and no process', async () => {
+test.runIf(process.platform === 'linux')('leaves no server and no process after an interrupt', async () => {
   const bench = spawn(process.execPath, [
     'dist/cli.js',
     'bench',
@@ -316,17 +316,17 @@ test.runIf(process.platform === 'linux')('who interrupts it is left with no serv
   const children = (pid: number) =>
     readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
   let started: number[] = [];
-  await until('it loads its server', () => {
+  await until('the load has started', () => {
     const [program = 0] = children(bench.pid as number);
     started = program ? [program, ...children(program)] : [];
-    return started.length >= 3; // itself, a server, a generator
+    return started.length >= 3; // bench, a server, a generator
   });
   bench.kill('SIGTERM');
   expect((await once(bench, 'exit'))[0]).toBe(143);
-  await until('all are gone', () => !started.some((pid) => existsSync(`/proc/${pid}`)));
+  await until('all processes have exited', () => !started.some((pid) => existsSync(`/proc/${pid}`)));
 });
 
-test('several scenarios, several times each, are one table; each has a server of its own', async () => {
+test('prints one table for several scenarios and runs, each on its own server', async () => {
   const small = ['--clients', '30', '--senders', '5', '--seconds', '0.3', '--warm-up', '0.1', '--repeat', '2'];
   const { code, stdout } = await bench('durable', 'coalescing-20', ...small);
   expect(code).toBe(0);
@@ -335,7 +335,7 @@ test('several scenarios, several times each, are one table; each has a server of
   expect(stdout).toMatch(/cores of .*, Node v/);
 }, 60_000);
 
-test('a server behind TLS is loaded like any other', async () => {
+test('loads a server behind TLS', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-bench-'));
   try {
     expect((await run(['gen-cert', '--out', folder])).code).toBe(0);
@@ -358,8 +358,10 @@ test('a server behind TLS is loaded like any other', async () => {
   }
 });
 
-test('a loss makes the command exit 1, and the report says so', async () => {
-  const url = await faulty((send, client, count) => (client === 5 && count > 60 && count < 67 ? undefined : send()));
+test('exits with 1 after a loss and reports it', async () => {
+  const url = await chatServer((send, client, count) =>
+    client === 5 && count > 60 && count < 67 ? undefined : send(),
+  );
   const few = ['--clients', '6', '--senders', '3', '--seconds', '0.2', '--warm-up', '0', '--patience', '0.5'];
   const { code, stdout } = await bench('--url', url, ...few);
   expect(stdout).toContain('NOT SOUND');
@@ -367,10 +369,10 @@ test('a loss makes the command exit 1, and the report says so', async () => {
   expect(code).toBe(1);
 }, 30_000);
 
-test('nobody there is one line and exit 1; an option that cannot be used, exit 2', async () => {
-  const [nobody, unusable] = await Promise.all([bench('--url', 'ws://127.0.0.1:1'), bench('--clients', 'x')]);
-  expect(nobody).toMatchObject({ code: 1, stdout: '' });
-  expect(nobody.stderr).toMatch(/^bench: cannot connect to .*ECONNREFUSED.*\n$/);
-  expect(unusable).toMatchObject({ code: 2, stdout: '' });
-  expect(unusable.stderr).toMatch(/^bench: option '--clients <N>' argument 'x' is invalid.*\n$/);
+test('prints one line and exits with 1 without a server, and with 2 for an invalid option', async () => {
+  const [unreachable, invalid] = await Promise.all([bench('--url', 'ws://127.0.0.1:1'), bench('--clients', 'x')]);
+  expect(unreachable).toMatchObject({ code: 1, stdout: '' });
+  expect(unreachable.stderr).toMatch(/^bench: cannot connect to .*ECONNREFUSED.*\n$/);
+  expect(invalid).toMatchObject({ code: 2, stdout: '' });
+  expect(invalid.stderr).toMatch(/^bench: option '--clients <N>' argument 'x' is invalid.*\n$/);
 });

@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { expect, test } from 'vitest';
 import { parseOptions } from '../../bench/options.ts';
 
-test('without options there is a load worth measuring', () => {
+test('has a default load', () => {
   expect(parseOptions([]).jobs[0]?.load).toMatchObject({
     clients: 1000,
     senders: 100,
@@ -34,25 +34,25 @@ test.each([
   [['--transport', 'tcp'], 'auto, uws, ws'],
   [['--nonsense'], "unknown option '--nonsense'"],
   [['more'], 'there is no scenario more'],
-])('%j is refused in one line that says what would do', (args, words) => {
-  let refused: unknown;
+])('rejects %j in one line that names the valid values', (args, reason) => {
+  let rejection: unknown;
   try {
     parseOptions(args);
   } catch (error) {
-    refused = error;
+    rejection = error;
   }
-  expect(refused).toBeInstanceOf(CommanderError);
-  expect((refused as CommanderError).message).toContain(words);
-  expect((refused as CommanderError).message.trim()).not.toContain('\n');
-  expect((refused as CommanderError).exitCode).not.toBe(0);
+  expect(rejection).toBeInstanceOf(CommanderError);
+  expect((rejection as CommanderError).message).toContain(reason);
+  expect((rejection as CommanderError).message.trim()).not.toContain('\n');
+  expect((rejection as CommanderError).exitCode).not.toBe(0);
 });
 
-test('an address is that of a WebSocket', () => {
+test('accepts the address of a WebSocket server', () => {
   expect(parseOptions(['--url', 'ws://localhost:9000']).url?.href).toBe('http://localhost:9000/');
   expect(parseOptions(['--url', 'ws://localhost:9000/room']).url?.href).toBe('http://localhost:9000/room');
   expect(parseOptions(['--url', 'wss://example.org']).url?.href).toBe('https://example.org/');
 });
 
-test('no more clients audit than there are', () => {
+test('limits auditors to the number of clients', () => {
   expect(parseOptions(['--clients', '3', '--senders', '1']).jobs[0]?.load.audit).toBe(3);
 });

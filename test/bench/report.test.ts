@@ -7,8 +7,10 @@ import { expect, test } from 'vitest';
 import type { Conditions } from '../../bench/conditions.ts';
 import { tooSlow } from '../../bench/quick.ts';
 import { plotsOf } from '../../bench/report/plots.ts';
-import { AGAIN, noiseOf, type Results } from '../../bench/report/results.ts';
+import { aheadOf } from '../../bench/report/readme.ts';
+import { CONTROL, noiseOf, type Results } from '../../bench/report/results.ts';
 import { readResults, writeReport } from '../../bench/report/write.ts';
+import type { Run } from '../../bench/run.ts';
 import { run } from './runs.ts';
 
 const conditions: Conditions = {
@@ -19,16 +21,16 @@ const conditions: Conditions = {
   commit: 'abc',
   date: '2026-01-01',
 };
-const both = ['pumphouse', 'other & <b>'];
-const runs = both.flatMap((server, i) => [
+const servers = ['pumphouse', 'other & <b>'];
+const runs = servers.flatMap((server, i) => [
   ...[100, 1000, 5000].map((clients) => run(`fan-out-${clients}`, { server, clients, deliveries: clients * (i + 1) })),
   run('open-loop', { server }),
   run('idle', { server, clients: 1024 }),
   ...[0, 20].map((delay) => run(`coalescing-${delay}`, { server: 'pumphouse', deliveries: 1000 * (delay + 1) })),
 ]);
-const results: Results = { conditions, runs, missing: ['bun is left out: there is none'] };
+const results: Results = { conditions, runs, missing: ['bun is left out: it is not installed'] };
 
-test('from the JSON alone comes one page with all plots, and each plot as a file of its own', async () => {
+test('writes a page with all plots from JSON results, and each plot as a file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
   try {
     const first = readFileSync(await writeReport(folder, results), 'utf8');
@@ -44,59 +46,73 @@ test('from the JSON alone comes one page with all plots, and each plot as a file
       expect(svg).not.toMatch(/NaN|undefined/);
     }
     expect(html.match(/<svg /g)).toHaveLength(5);
-    expect(html).not.toMatch(/<script|<link|src=|@import|url\((?!#)/); // it needs nothing else
+    expect(html).not.toMatch(/<script|<link|src=|@import|url\((?!#)/); // it is self-contained
     expect(html).not.toContain('<b>');
-    for (const words of ['a CPU of the test', 'commit abc', 'other &amp; &lt;b&gt;', 'bun is left out', '1.0 KiB']) {
-      expect(html).toContain(words);
+    for (const text of ['a CPU of the test', 'commit abc', 'other &amp; &lt;b&gt;', 'bun is left out', '1.0 KiB']) {
+      expect(html).toContain(text);
     }
   } finally {
     rmSync(folder, { recursive: true });
   }
 });
 
-test('what was not measured has no plot', () => {
+test('draws no plot without its figures', () => {
   expect(plotsOf([run('chat')])).toEqual([]);
-  expect(plotsOf([run('fan-out-100', { clients: 100 })])).toEqual([]); // one place is no line
+  expect(plotsOf([run('fan-out-100', { clients: 100 })])).toEqual([]); // a single point is not a line
   expect(plotsOf([run('idle')]).map(({ name }) => name)).toEqual(['memory']);
 });
 
-test('a server that loses is marked, and so are clients that it closed', async () => {
+test('marks a server that loses messages and the number of clients that it closed', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
   try {
-    const bad = run('chat', { sound: false, notices: ['NOT SOUND: of what the clients should hear 1 lost.'] });
+    const bad = run('chat', { sound: false, notices: ['NOT SOUND: faults in the received messages: 1 lost.'] });
     const closed = { ...run('idle'), result: { ...run('idle').result, closes: { 1006: 12 } } };
     const html = readFileSync(await writeReport(folder, { conditions, runs: [bad, closed], missing: [] }), 'utf8');
     expect(html).toContain('<span class="bad">unsound in 1 of 1</span>');
     expect(html).toContain('<span class="bad">12</span>');
-    expect(html).toContain('NOT SOUND: of what the clients should hear 1 lost. (pumphouse at chat)');
+    expect(html).toContain('NOT SOUND: faults in the received messages: 1 lost. (pumphouse at chat)');
   } finally {
     rmSync(folder, { recursive: true });
   }
 });
 
-test('how far a server is from itself is told: the most of all scenarios', () => {
+test('measures noise as the largest difference of the control in any scenario', () => {
   const twice = (scenario: string, other: number) => [
     run(scenario),
-    run(scenario, { server: AGAIN, deliveries: other }),
+    run(scenario, { server: CONTROL, deliveries: other }),
   ];
   expect(noiseOf([...twice('one', 1100), ...twice('two', 800)])).toBeCloseTo(0.2);
   expect(noiseOf([run('one')])).toBeUndefined();
 });
 
-test('a quick look is broken by a server that is far slower than it should be beside others, and not by noise', () => {
-  const beside = (own: number, limit: number, again: number) => [
-    run('chat', { deliveries: own }),
+test('lists the figures in which other servers are ahead by more than the noise', () => {
+  const cost = (server: string, deliveries: number) => run('fan-out-1000', { server, deliveries });
+  const noisy = [cost('pumphouse', 1000), cost(CONTROL, 800)];
+  const oneLine = (runs: readonly Run[]) => aheadOf(runs).replaceAll(/\s+/g, ' ');
+  expect(oneLine([...noisy, cost('quick', 2000), cost('similar', 1100), cost('limit', 4000)])).toContain(
+    '- CPU time per delivery to 1,000 clients, 1000.00 µs on Pumphouse (noise 25 %): quick with 500.00 µs (50 % lower).',
+  );
+  expect(oneLine([...noisy, cost('similar', 1100), { ...cost('lossy', 9000), sound: false }])).toBe(
+    'No server is ahead by more than the noise in CPU time per delivery to 1,000 clients (noise 25 %).',
+  );
+});
+
+test('fails the quick check if Pumphouse is far slower than expected, but not because of noise', () => {
+  const runsWith = (pumphouse: number, limit: number, control: number) => [
+    run('chat', { deliveries: pumphouse }),
     run('chat', { deliveries: limit, server: 'limit' }),
     run('fan-out-100', { deliveries: 1000 }),
-    run('fan-out-100', { deliveries: again, server: AGAIN }),
+    run('fan-out-100', { deliveries: control, server: CONTROL }),
   ];
-  expect(tooSlow(beside(800, 1000, 700))).toEqual([]);
-  expect(tooSlow(beside(300, 1000, 1000))).toEqual([expect.stringContaining('chat: it carries 0.30 times what limit')]);
-  expect(tooSlow(beside(1000, 1000, 2100))).toEqual([expect.stringContaining(AGAIN)]);
+  expect(tooSlow(runsWith(800, 1000, 700))).toEqual([]);
+  expect(tooSlow(runsWith(300, 1000, 1000))).toEqual([
+    expect.stringContaining('chat: deliveries per CPU second are 0.30 times those of limit'),
+  ]);
+  expect(tooSlow(runsWith(1000, 1000, 2100))).toEqual([expect.stringContaining(CONTROL)]);
   expect(tooSlow([])).toEqual([]);
 });
 
-test('--from makes the page again; what is no result is one line', async () => {
+test('recreates the page with --from, and rejects a file without results in one line', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
   const bench = (args: string[]) => promisify(execFile)(process.execPath, args);
   try {

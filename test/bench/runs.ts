@@ -3,8 +3,8 @@ import { ratesOf } from '../../bench/report/rates.ts';
 import type { LoadResult } from '../../bench/result.ts';
 import type { Run } from '../../bench/run.ts';
 
-/** What a run may be told to have found, beside what all have. */
-export interface Told {
+/** The figures in which a synthetic run differs from the others. */
+export interface Overrides {
   readonly server?: string;
   readonly deliveries?: number;
   readonly sound?: boolean;
@@ -12,10 +12,10 @@ export interface Told {
   readonly notices?: readonly string[];
 }
 
-/** A run that never was: two seconds in which the server used one of its CPU. */
+/** @returns a synthetic run of 2 s in which the server used 1 s of CPU time. */
 export function run(
   scenario: string,
-  { server = 'pumphouse', deliveries = 1000, sound = true, clients = 100, notices = [] }: Told = {},
+  { server = 'pumphouse', deliveries = 1000, sound = true, clients = 100, notices = [] }: Overrides = {},
 ): Run {
   const result: LoadResult = {
     seconds: 2,

@@ -3,24 +3,24 @@ import { expect, test } from 'vitest';
 import { parseOptions } from '../../bench/options.ts';
 import { spreadOf } from '../../bench/report/spread.ts';
 import { table } from '../../bench/report/table.ts';
-import { scenarios } from '../../bench/scenarios/index.ts';
+import { scenarios } from '../../bench/scenarios.ts';
 import { run } from './runs.ts';
 
-test('the median of several runs is one in the middle, between the least and the most', () => {
+test('reports the median and the range of several runs', () => {
   const figures = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e9 }), { minLength: 1 });
   fc.assert(
     fc.property(figures, (values) => {
-      const { median, least, most } = spreadOf(values) ?? { median: Number.NaN, least: 0, most: 0 };
-      expect([least, most]).toEqual([Math.min(...values), Math.max(...values)]);
+      const { median, min, max } = spreadOf(values) ?? { median: Number.NaN, min: 0, max: 0 };
+      expect([min, max]).toEqual([Math.min(...values), Math.max(...values)]);
       const [below, above] = [values.filter((v) => v < median).length, values.filter((v) => v > median).length];
       expect(Math.max(below, above)).toBeLessThanOrEqual(values.length / 2);
     }),
   );
-  expect(spreadOf([undefined, 4, 2])).toEqual({ median: 3, least: 2, most: 4 });
+  expect(spreadOf([undefined, 4, 2])).toEqual({ median: 3, min: 2, max: 4 });
   expect(spreadOf([undefined])).toBeUndefined();
 });
 
-test('a scenario says what it loads with, and the command line has the last word', () => {
+test('takes the load of a scenario, overridden by the command line', () => {
   const { jobs } = parseOptions(['slow-readers', 'idle', '--clients', '20', '--senders', '2', '--seconds', '1']);
   expect(jobs.map(({ scenario }) => scenario?.name)).toEqual(['slow-readers', 'idle']);
   expect(jobs[0]?.load).toMatchObject({ clients: 20, senders: 2, window: 10, slow: 50, seconds: 1, warmUp: 1 });
@@ -33,11 +33,11 @@ test.each([
   [['nonsense'], /there is no scenario nonsense/],
   [['chat', '--clients', '5'], /more --senders than --clients/],
   [['--repeat', '0'], /'--repeat <N>'/],
-])('%j cannot be used', (args, why) => {
-  expect(() => parseOptions(args)).toThrow(why);
+])('rejects %j', (args, reason) => {
+  expect(() => parseOptions(args)).toThrow(reason);
 });
 
-test('a table has a line a scenario, with medians, how far the runs were apart, and what was not sound', () => {
+test('prints a row per scenario with medians, the spread and the verdict', () => {
   const text = table([
     run('one', { deliveries: 2000 }),
     run('two', { deliveries: 400 }),
@@ -64,7 +64,7 @@ test('a table has a line a scenario, with medians, how far the runs were apart, 
   expect(cells(two).slice(-2)).toEqual(['sound', '█'.repeat(5)]);
 });
 
-test('with several servers each line names its own, those of a scenario stand together, and the bars compare them', () => {
+test('groups the servers of a scenario and compares them by bars', () => {
   const text = table([
     run('one', { deliveries: 1000, server: 'pumphouse' }),
     run('two', { deliveries: 40, server: 'pumphouse' }),

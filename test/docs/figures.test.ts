@@ -5,14 +5,14 @@ import { COMPARISON, figures, SCENARIOS, withFigures } from '../../bench/report/
 import { draw } from '../../bench/report/svg.ts';
 import { readResults } from '../../bench/report/write.ts';
 
-const [comparison, own] = [readResults(COMPARISON), readResults(SCENARIOS)];
+const [comparison, alone] = [readResults(COMPARISON), readResults(SCENARIOS)];
 
-test('the figures of the README are those of the committed results', () => {
+test('the README contains the figures of the committed results', () => {
   const readme = readFileSync('README.md', 'utf8');
-  expect(withFigures(readme, figures(comparison, own)) === readme).toBe(true);
+  expect(withFigures(readme, figures(comparison, alone)) === readme).toBe(true);
 });
 
-test('so are its plots', async () => {
+test('the committed plots are those of the committed results', async () => {
   const plots = plotsOf(comparison.runs);
   const drawn = await draw(plots.map(({ spec }) => spec));
   for (const [i, { name }] of plots.entries()) {
@@ -20,8 +20,8 @@ test('so are its plots', async () => {
   }
 });
 
-test('the committed results say where they come from, and what of Pumphouse is in them is sound', () => {
-  for (const { conditions, runs } of [comparison, own]) {
+test('the committed results name their conditions, and those of Pumphouse are sound', () => {
+  for (const { conditions, runs } of [comparison, alone]) {
     expect(conditions).toMatchObject({
       cpu: expect.any(String),
       commit: expect.any(String),

@@ -1,10 +1,10 @@
-// A chat for everyone on Bun, with the topics of its server.
+// A one-room chat on Bun's own server and its topics.
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: Number(process.env.PORT),
   fetch(request, server) {
     if (server.upgrade(request)) return;
-    return new Response('There is a WebSocket here.', { status: 426 });
+    return new Response('Upgrade to WebSocket required.', { status: 426 });
   },
   websocket: {
     open: (socket) => void socket.subscribe('chat'),

@@ -1,5 +1,6 @@
-// A chat for everyone in Go on gorilla/websocket, built as its chat example is: one goroutine owns the clients, each of which
-// has a goroutine that reads, one that writes, and a channel of 256 messages between; who falls further behind is closed.
+// A one-room chat in Go on gorilla/websocket, with the structure of its chat example. One goroutine
+// owns the clients. Each client has a goroutine that reads, one that writes, and a channel of 256
+// messages; a client that falls further behind is closed.
 package main
 
 import (
@@ -97,7 +98,7 @@ func (h *hub) writePump(c *client) {
 				return
 			}
 			w.Write(message)
-			for waiting := len(c.send); waiting > 0; waiting-- {
+			for queued := len(c.send); queued > 0; queued-- {
 				w.Write([]byte{'\n'})
 				w.Write(<-c.send)
 			}

@@ -1,4 +1,4 @@
-// The same on uWebSockets.js, as Socket.IO's documentation attaches it.
+// A one-room chat on Socket.IO over uWebSockets.js, attached as Socket.IO's documentation does.
 
 import { App } from 'uWebSockets.js';
 import { Server } from 'socket.io';

@@ -1,4 +1,4 @@
-// A chat for everyone on Socket.IO, as its tutorial emits to all sockets.
+// A one-room chat on Socket.IO, which emits to all sockets as its tutorial does.
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 

@@ -1,4 +1,5 @@
-// A chat for everyone on uWebSockets.js alone: all are subscribed to one topic, to which what comes is published.
+// A one-room chat on uWebSockets.js alone: all sockets subscribe to one topic, and each message is
+// published to it.
 import { App } from 'uWebSockets.js';
 
 const app = App();

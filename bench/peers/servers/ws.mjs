@@ -1,4 +1,4 @@
-// A chat for everyone on ws, as its README sends to all clients.
+// A one-room chat on ws, which broadcasts as its README does.
 import { WebSocket, WebSocketServer } from 'ws';
 
 const wss = new WebSocketServer({ host: '127.0.0.1', port: Number(process.env.PORT) });

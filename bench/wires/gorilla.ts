@@ -1,21 +1,21 @@
 import { lineEnd, readMessage } from '../generator/message.ts';
-import type { Dialect } from './dialect.ts';
+import type { Wire } from './wire.ts';
 
-/** Plain text in one room: a frame is a message, or several with a newline between them. */
-export const gorilla: Dialect = {
+/** Plain text in one room. A frame holds one message, or several separated by newlines. */
+export const gorilla: Wire = {
   name: 'gorilla',
   path: '/ws',
   protocol: undefined,
   rooms: false,
-  longest: 512,
-  opening: () => [],
-  message: (text) => text,
-  ear: (bytes) => ({
-    whole: false,
-    greet: () => true,
-    /** All messages have one length: their number follows from the frame's. */
+  maxBytes: 512,
+  join: () => [],
+  encode: (text) => text,
+  decoder: (bytes) => ({
+    needsPayload: false,
+    joined: () => true,
+    /** All messages have the same length, so the length of the frame determines their number. */
     count: (_payload, length) => Math.ceil((length + 1) / (bytes + 1)),
-    read(frame, found) {
+    decode(frame, found) {
       for (let at = 0; at <= frame.length; ) {
         const message = readMessage(frame, at, bytes);
         const end = lineEnd(frame, message ? at + bytes : at);
