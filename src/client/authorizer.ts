@@ -10,7 +10,10 @@ interface Allowed {
   readonly kind: 'allowed';
 }
 
-/** `forbidden` is final; `unavailable` means that no decision could be made, so the client may retry. */
+/**
+ * `forbidden` is final; `unavailable` means that no decision could be made, so the client may
+ * retry.
+ */
 export interface Denied {
   readonly kind: 'denied';
   readonly code: 'forbidden' | 'unavailable';
@@ -20,7 +23,10 @@ export interface Denied {
 
 export const ALLOWED: Decision = { kind: 'allowed' };
 
-/** Decides what clients may do. An absent method allows everything. Methods never throw, and their promises resolve. */
+/**
+ * Decides what clients may do. An absent method allows everything. Methods never throw, and their
+ * promises resolve.
+ */
 export interface Authorizer {
   join?(client: Subscriber, room: string): NowOrLater<Decision>;
   send?(client: Subscriber, publication: Publication): NowOrLater<Decision>;

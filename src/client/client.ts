@@ -9,17 +9,21 @@ import type { Connection, Keepalive } from './keepalive.ts';
 import { type Reader, ReadPump, type ReadPumpContext } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
-/** What all clients of one Hub share. */
+/** The context that all clients of one Hub share. */
 export interface ClientContext extends ReadPumpContext {
   readonly keepalive: Keepalive;
 }
 
-/** `opening` until it is in its rooms, `ready`, `closing` once the server has sent a close frame, `closed`. */
+/**
+ * `opening` until it is in its rooms, `ready`, `closing` once the server has sent a close frame,
+ * `closed`.
+ */
 export type ClientState = 'opening' | 'ready' | 'closing' | 'closed';
 
 /**
- * Client is a middleman between one connection and the Hub. Its read pump takes messages from the socket to the Hub, its
- * write pump takes frames from the Hub to the socket. No one else touches the socket.
+ * Client is a middleman between one connection and the Hub. Its read pump takes messages from the
+ * socket to the Hub, its write pump takes frames from the Hub to the socket. No one else touches
+ * the socket.
  */
 export class Client implements Reader, SocketListener, Connection {
   readonly id: string;
@@ -36,14 +40,17 @@ export class Client implements Reader, SocketListener, Connection {
   /** How many of its first rooms it has joined. */
   #joined = 0;
   #socket: Socket | undefined;
-  /** What the server closed with. */
+  /** The close frame that the server sent. */
   #closedWith: Close | undefined;
   #pingedAt: number;
   #pongBy: number;
   #lag = 0;
   #term: Term | undefined;
 
-  /** @param id of the connection, or of the session that outlives it. It is the scope of its messages' ids. */
+  /**
+   * @param id of the connection, or of the session that outlives it. It is the scope of its
+   * messages' ids.
+   */
   constructor(id: string, wire: Wire, context: ClientContext, identity: Identity = {}) {
     this.id = id;
     this.user = identity.user ?? id;
@@ -70,7 +77,10 @@ export class Client implements Reader, SocketListener, Connection {
     return this.#address;
   }
 
-  /** Round trip of the last ping, in milliseconds. Its pong waited behind everything queued for this client. */
+  /**
+   * Round trip of the last ping, in milliseconds. Its pong waited behind everything queued for this
+   * client.
+   */
   get lag(): number {
     return this.#lag;
   }
@@ -124,7 +134,10 @@ export class Client implements Reader, SocketListener, Connection {
     this.#context.hub.events.emit('disconnected', { ...connection, close, by });
   }
 
-  /** Closes the connection. The close frame, the log and the metric all show what this wire makes of `close`. */
+  /**
+   * Closes the connection. The close frame, the log and the metric all show what this wire makes of
+   * `close`.
+   */
   end(close: Close): void {
     if (this.closed) return;
     this.#leave();

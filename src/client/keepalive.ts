@@ -9,8 +9,8 @@ export interface Connection {
 }
 
 /**
- * One timer for all clients, instead of one each. A ping carries the time of its tick, so clients that are pinged in one
- * tick share its bytes.
+ * One timer for all clients, instead of one each. A ping carries the time of its tick, so clients
+ * that are pinged in one tick share its bytes.
  */
 export class Keepalive {
   readonly #clock: Clock;
@@ -40,7 +40,10 @@ export class Keepalive {
     this.#clients.delete(client);
   }
 
-  /** Returns when a ping with this payload was sent, by the clock; NaN for a payload that is not ours. */
+  /**
+   * Returns when a ping with this payload was sent, by the clock; NaN for a payload that is not
+   * ours.
+   */
   sentAt(payload: Uint8Array): number {
     if (payload.byteLength !== 8) return Number.NaN;
     return new DataView(payload.buffer, payload.byteOffset, 8).getFloat64(0);

@@ -62,7 +62,7 @@ export class TokenBucket {
   }
 }
 
-/** What `SharedLimits` limits. */
+/** The rates of `SharedLimits`. */
 export interface SharedRates {
   /** For all connections of one address together. */
   readonly address: Rate;
@@ -77,7 +77,11 @@ export class SharedLimits {
   readonly #isExempt: (address: string) => boolean;
   readonly #keyOf: (address: string) => string;
 
-  /** @param isExempt reports addresses without a limit. @param keyOf maps an address to its network. */
+  /**
+   * @param isExempt reports addresses without a limit.
+   *
+   * @param keyOf maps an address to its network.
+   */
   constructor(
     { address, user }: SharedRates,
     clock: Clock,

@@ -8,7 +8,7 @@ import { ALLOWED, type Authorizer, CommandQueue, closeFor, type Decision, type D
 import { allOf, type NowOrLater } from './now-or-later.ts';
 import { type RateLimit, TokenBucket } from './rate-limit.ts';
 
-/** What all read pumps share. */
+/** The context that all read pumps share. */
 export interface ReadPumpContext {
   readonly hub: Hub;
   readonly clock: Clock;
@@ -23,7 +23,10 @@ export interface ReadPumpContext {
 /** The client of a read pump. */
 export interface Reader extends Subscriber {
   readonly address: string;
-  /** Sends a notice without waiting for a turn of the Hub. Does nothing where the wire cannot express it. */
+  /**
+   * Sends a notice without waiting for a turn of the Hub. Does nothing where the wire cannot
+   * express it.
+   */
   reply(notice: Notice): void;
   end(close: Close): void;
   /** Verifies a new token, and replies with the result. */
@@ -43,9 +46,10 @@ type Join = Extract<Command, { kind: 'join' }>;
 type Request = Extract<Command, { kind: 'join' | 'leave' | 'signal' | 'history' | 'ack' | 'ping' | 'auth' }>;
 
 /**
- * ReadPump pumps messages from the socket to the Hub: it checks their size, decodes them, checks membership, permission and
- * rate, and posts them. It never throws, whatever the bytes. A refused command is answered with an error where the wire has
- * errors, and closes the client where it has none.
+ * ReadPump pumps messages from the socket to the Hub: it checks their size, decodes them, checks
+ * membership, permission and rate, and posts them. It never throws, whatever the bytes. A refused
+ * command is answered with an error where the wire has errors, and closes the client where it has
+ * none.
  */
 export class ReadPump {
   readonly #client: Reader;
@@ -53,7 +57,10 @@ export class ReadPump {
   readonly #context: ReadPumpContext;
   readonly #messages: TokenBucket | undefined;
   readonly #requests: TokenBucket | undefined;
-  /** The rooms that the client has asked to join and not left; undefined where the wire decides on them. */
+  /**
+   * The rooms that the client has asked to join and not left; undefined where the wire decides on
+   * them.
+   */
   readonly #rooms: Set<string> | undefined;
   /** The client's current room, in wires whose clients are in one room at a time. */
   #room = '';
@@ -90,7 +97,11 @@ export class ReadPump {
     });
   }
 
-  /** Reads a frame. The bytes are valid only during the call. @returns why the client must be closed, or undefined. */
+  /**
+   * Reads a frame. The bytes are valid only during the call.
+   *
+   * @returns why the client must be closed, or undefined.
+   */
   message(data: Uint8Array, binary: boolean): Close | undefined {
     if (data.byteLength > this.#wire.maxMessageSize) return closes.messageTooBig;
     for (const command of this.#wire.decode(data, binary)) {
@@ -223,7 +234,11 @@ export class ReadPump {
     return this.#refuse(denied.code, closeFor(denied), subject, denied.message);
   }
 
-  /** @param close for a client whose wire has no errors. @returns why the client must be closed, or undefined. */
+  /**
+   * @param close for a client whose wire has no errors.
+   *
+   * @returns why the client must be closed, or undefined.
+   */
   #refuse(
     code: ErrorCode,
     close: Close,
@@ -237,7 +252,7 @@ export class ReadPump {
   }
 }
 
-/** What an error is about. */
+/** The subject of an error. */
 interface Subject {
   readonly id?: string;
   readonly room?: string;

@@ -2,7 +2,8 @@ import { type Encoder, type Frame, MAX_FRAME_BYTES, type Pump } from '../hub/sub
 import type { Clock } from '../hub/time.ts';
 import { DROPPED, QUEUED, SENT, type SendStatus, type Socket } from '../transport/transport.ts';
 
-// Notices that may wait for a socket that accepts no data. A client that lets more pile up is a slow consumer.
+// Notices that may wait for a socket that accepts no data. A client that lets more pile up is a
+// slow consumer.
 const MAX_WAITING_LINES = 256;
 
 // Longest UTF-16 code unit in UTF-8.
@@ -12,8 +13,9 @@ const MAX_BYTES_PER_UNIT = 3;
 const MAX_CORKED_BYTES = 16 * 1024;
 
 /**
- * WritePump pumps frames from the Hub to the socket, and is the socket's one writer. When the socket does not accept a
- * frame at once, the pump is parked until that socket has drained: no record is sent past a hole.
+ * WritePump pumps frames from the Hub to the socket, and is the socket's one writer. When the
+ * socket does not accept a frame at once, the pump is parked until that socket has drained: no
+ * record is sent past a hole.
  */
 export class WritePump implements Pump {
   readonly encoder: Encoder;
@@ -83,7 +85,10 @@ export class WritePump implements Pump {
     return this.#writable;
   }
 
-  /** Returns how long the socket has accepted nothing, in milliseconds at `now`. Call it at every tick. */
+  /**
+   * Returns how long the socket has accepted nothing, in milliseconds at `now`. Call it at every
+   * tick.
+   */
   stalledFor(now: number): number {
     if (this.#writable || this.#socket === undefined) return 0;
     const { bufferedAmount } = this.#socket;

@@ -1,10 +1,17 @@
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { plainText } from './responses.ts';
 
-/** Origins that may connect beside this host's own: `https://chat.example`, or `https://*.chat.example` for its subdomains. */
+/**
+ * Origins that may connect beside this host's own: `https://chat.example`, or
+ * `https://*.chat.example` for its subdomains.
+ */
 export type Origins = readonly string[];
 
-/** Checks that a request comes from a page of this host or of an allowed origin. @returns the rejection, or undefined. */
+/**
+ * Checks that a request comes from a page of this host or of an allowed origin.
+ *
+ * @returns the rejection, or undefined.
+ */
 export function checkOrigin(request: HttpRequest, origins: Origins): HttpResponse | undefined {
   return isSameOrigin(request) || isAllowed(request, origins) ? undefined : plainText(403, 'Forbidden');
 }
@@ -15,7 +22,9 @@ function isSameOrigin(request: HttpRequest): boolean {
   return URL.canParse(origin) && new URL(origin).host.toLowerCase() === hostOf(origin, request.header('host'));
 }
 
-/** Patterns are written as an Origin is: scheme, host, and the port unless it is the scheme's own. */
+/**
+ * Patterns are written as an Origin is: scheme, host, and the port unless it is the scheme's own.
+ */
 function isAllowed(request: HttpRequest, origins: Origins): boolean {
   const origin = request.header('origin').toLowerCase();
   return origins.some((pattern) => {
@@ -25,7 +34,10 @@ function isAllowed(request: HttpRequest, origins: Origins): boolean {
   });
 }
 
-/** Returns the Host header as the URL parser writes it, so that an explicit default port equals an implied one. */
+/**
+ * Returns the Host header as the URL parser writes it, so that an explicit default port equals an
+ * implied one.
+ */
 function hostOf(origin: string, host: string): string | undefined {
   const url = `${new URL(origin).protocol}//${host}`;
   return URL.canParse(url) ? new URL(url).host.toLowerCase() : undefined;

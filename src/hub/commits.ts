@@ -9,7 +9,7 @@ import type { Rooms } from './rooms.ts';
 import type { HubSettings } from './settings.ts';
 import type { Clock } from './time.ts';
 
-/** What an engine has decided about the oldest undecided drafts of a room. */
+/** An engine's decision on the oldest undecided drafts of a room. */
 type Outcome =
   | { readonly kind: 'committed'; readonly room: string; readonly records: readonly LogRecord[] }
   | { readonly kind: 'failed'; readonly room: string; readonly drafts: number };
@@ -26,13 +26,16 @@ interface Undecided {
 export interface CommitListener {
   /** A clean room has records to flush. */
   dirtied(room: Room): void;
-  /** The oldest `drafts` undecided drafts of the room are decided, and their records are in its log. */
+  /**
+   * The oldest `drafts` undecided drafts of the room are decided, and their records are in its log.
+   */
   decided(room: Room, drafts: number): void;
 }
 
 /**
- * Commits drafts: through the engine into the rooms' logs, one batch a room and turn. Acknowledges each draft with one `sent`
- * or one error. A retry gets the first message's `seq`, and is not stored again. The sole owner of undecided drafts.
+ * Commits drafts: through the engine into the rooms' logs, one batch a room and turn. Acknowledges
+ * each draft with one `sent` or one error. A retry gets the first message's `seq`, and is not
+ * stored again. The sole owner of undecided drafts.
  */
 export class Commits {
   readonly #engine: Engine;
@@ -51,7 +54,7 @@ export class Commits {
   /** Drafts that the engine has and has not decided, over all rooms. */
   #inFlight = 0;
   #onOutcome: (() => void) | undefined;
-  /** What this turn may still append: as much as a turn takes, beside what it drafts itself. */
+  /** Budget of this turn for appending records: that of a turn, plus its own drafts. */
   #recordsLeft = 0;
   #bytesLeft = 0;
 
@@ -114,8 +117,8 @@ export class Commits {
   }
 
   /**
-   * Starts a turn. A slow engine may decide many turns' drafts at once: appended in one turn, they would leave every member
-   * far behind.
+   * Starts a turn. A slow engine may decide many turns' drafts at once: appended in one turn, they
+   * would leave every member far behind.
    */
   beginTurn(): void {
     this.#recordsLeft = this.#turn.commands;

@@ -13,8 +13,9 @@ export const IN_FLIGHT = -1;
 const FAILED = -2;
 
 /**
- * The ids of a room's recent messages, by sender, so that a retry is recognized. Two generations replace one another: an
- * id is remembered for at least one whole window, and no entry needs a timer.
+ * The ids of a room's recent messages, by sender, so that a retry is recognized. Two generations
+ * replace one another: an id is remembered for at least one whole window, and no entry needs a
+ * timer.
  */
 export class Dedupe {
   readonly #limits: DedupeLimits;

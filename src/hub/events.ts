@@ -1,7 +1,8 @@
 import mittModule, { type Emitter, type Handler } from 'mitt';
 import type { Close } from '../protocol/close-codes.ts';
 
-// Under nodenext mitt's default import is typed as its module, though at run time it is the function.
+// Under nodenext mitt's default import is typed as its module, though at run time it is the
+// function.
 const mitt = mittModule as unknown as typeof mittModule.default;
 
 /** Lifecycle events of the Hub and its clients. Rare by design: none is emitted once a delivery. */
@@ -20,7 +21,10 @@ export type HubEvents = {
   lagging: { client: string; room: string; records: number };
   /** A lagging member has caught up. */
   drained: { client: string; room: string };
-  /** A slow consumer was closed, `records` behind the head. `seq` is the last record that its socket accepted. */
+  /**
+   * A slow consumer was closed, `records` behind the head. `seq` is the last record that its socket
+   * accepted.
+   */
   evicted: { client: string; room: string; epoch: string; seq: number; records: number; why: string };
   /** A client's application has shown the messages up to `seq`. */
   shown: { client: string; user: string; room: string; seq: number };
@@ -37,7 +41,10 @@ export interface Events {
   emit<T extends keyof HubEvents>(type: T, event: HubEvents[T]): void;
 }
 
-/** Events on mitt. A handler that throws would silence those after it, so errors are caught and emitted as `failed`. */
+/**
+ * Events on mitt. A handler that throws would silence those after it, so errors are caught and
+ * emitted as `failed`.
+ */
 export function createEvents(): Events {
   const emitter: Emitter<HubEvents> = mitt<HubEvents>();
   return {

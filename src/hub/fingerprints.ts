@@ -1,6 +1,6 @@
 /**
- * A 64-bit hash of a sender and an id. The seeds are random, so that no sender can construct a collision; one by chance is
- * less likely than a memory error.
+ * A 64-bit hash of a sender and an id. The seeds are random, so that no sender can construct a
+ * collision; one by chance is less likely than a memory error.
  */
 export interface Fingerprint {
   high: number;
@@ -9,7 +9,10 @@ export interface Fingerprint {
 
 const [HIGH_SEED, LOW_SEED] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
 
-/** Writes the fingerprint of `sender` and `id` to `to`, which the caller reuses: nothing is allocated. */
+/**
+ * Writes the fingerprint of `sender` and `id` to `to`, which the caller reuses: nothing is
+ * allocated.
+ */
 export function fingerprint(sender: string, id: string, to: Fingerprint): void {
   to.high = HIGH_SEED ^ sender.length; // the lengths separate ('ab', 'c') from ('a', 'bc')
   to.low = LOW_SEED ^ id.length;
@@ -44,8 +47,9 @@ function scatter(bits: number): number {
 const INITIAL_SLOTS = 16;
 
 /**
- * A map from fingerprints to numbers in one buffer, which the garbage collector need not walk. A slot has 16 bytes: the
- * fingerprint and the number, which is 0 in a free slot. The map is at most half full.
+ * A map from fingerprints to numbers in one buffer, which the garbage collector need not walk. A
+ * slot has 16 bytes: the fingerprint and the number, which is 0 in a free slot. The map is at most
+ * half full.
  */
 export class FingerprintMap {
   #bits = new Int32Array(INITIAL_SLOTS * 4);

@@ -34,11 +34,13 @@ type Request =
 type Posts = { register: Registration; unregister: Departure; broadcast: Draft; request: Request };
 
 /**
- * Hub maintains the rooms and broadcasts messages to their members. It is an actor: others post to its mailboxes, and
- * `run` alone touches the rooms, one turn at a time, in the order of arrival over all mailboxes.
+ * Hub maintains the rooms and broadcasts messages to their members. It is an actor: others post to
+ * its mailboxes, and `run` alone touches the rooms, one turn at a time, in the order of arrival
+ * over all mailboxes.
  *
- * Three mailboxes change the rooms: `register`, `unregister` and `broadcast`. The fourth, `request`, has a bound of its
- * own, so that a flood of history reads or signals refuses no join, leave or message.
+ * Three mailboxes change the rooms: `register`, `unregister` and `broadcast`. The fourth,
+ * `request`, has a bound of its own, so that a flood of history reads or signals refuses no join,
+ * leave or message.
  */
 export class Hub {
   readonly events: Events;
@@ -99,7 +101,8 @@ export class Hub {
   /**
    * Leaves a room or, without `room`, all of them.
    *
-   * @returns false when the mailbox is full. Leaving all rooms never fails: a subscriber does it once, when it closes.
+   * @returns false when the mailbox is full. Leaving all rooms never fails: a subscriber does it
+   *   once, when it closes.
    */
   unregister(subscriber: Subscriber, room?: string): boolean {
     if (room !== undefined) return this.#post('unregister', { subscriber, room });
@@ -108,12 +111,20 @@ export class Hub {
     return true;
   }
 
-  /** Sends a message to a room. @returns false when the mailbox is full: the sender should retry later. */
+  /**
+   * Sends a message to a room.
+   *
+   * @returns false when the mailbox is full: the sender should retry later.
+   */
   broadcast(draft: Draft): boolean {
     return this.#post('broadcast', draft);
   }
 
-  /** Sends a message that is not kept to the members of a room. @returns false when the mailbox is full. */
+  /**
+   * Sends a message that is not kept to the members of a room.
+   *
+   * @returns false when the mailbox is full.
+   */
   signal(signal: Signal): boolean {
     return this.#post('request', { kind: 'signal', signal });
   }
@@ -123,12 +134,19 @@ export class Hub {
     return this.#post('request', { kind: 'history', ...request });
   }
 
-  /** The subscriber's application has shown a room's messages up to `seq`. @returns false when the mailbox is full. */
+  /**
+   * The subscriber's application has shown a room's messages up to `seq`.
+   *
+   * @returns false when the mailbox is full.
+   */
   acknowledge(subscriber: Subscriber, room: string, seq: number): boolean {
     return this.#post('request', { kind: 'acknowledge', subscriber, room, seq });
   }
 
-  /** The subscriber's socket accepts data again. Counts once however often it is called before the next turn. */
+  /**
+   * The subscriber's socket accepts data again. Counts once however often it is called before the
+   * next turn.
+   */
   drained(subscriber: Subscriber): void {
     this.#slowConsumers.add(subscriber);
     this.#wake();
@@ -155,7 +173,10 @@ export class Hub {
     return this.#mailboxes.boxes[mailbox].size;
   }
 
-  /** Runs turns until every post is processed and delivered, held records included. For an orderly shutdown. */
+  /**
+   * Runs turns until every post is processed and delivered, held records included. For an orderly
+   * shutdown.
+   */
   async settle(): Promise<void> {
     this.#coalesces = false;
     do {

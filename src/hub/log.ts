@@ -31,8 +31,8 @@ export interface LogLimits {
 const INITIAL_SLOTS = 16;
 
 /**
- * The hot window of one room's log: the records `first`…`head`, contiguous by `seq`. `trim` drops the oldest records
- * past the limits. An empty log has `first === head + 1`.
+ * The hot window of one room's log: the records `first`…`head`, contiguous by `seq`. `trim` drops
+ * the oldest records past the limits. An empty log has `first === head + 1`.
  */
 export class Log implements Records {
   readonly #limits: LogLimits;

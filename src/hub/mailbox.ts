@@ -3,8 +3,8 @@ const INITIAL_SLOTS = 16;
 const KEPT_SLOTS = 4096;
 
 /**
- * A bounded queue in which each item keeps the ticket it arrived with, so that several mailboxes can be read in one
- * arrival order. Its memory grows as it fills and is released when it empties.
+ * A bounded queue in which each item keeps the ticket it arrived with, so that several mailboxes
+ * can be read in one arrival order. Its memory grows as it fills and is released when it empties.
  */
 export class Mailbox<T> {
   readonly capacity: number;

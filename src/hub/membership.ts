@@ -8,7 +8,10 @@ import type { Rooms } from './rooms.ts';
 import type { SlowConsumers } from './slow-consumers.ts';
 import type { Subscriber } from './subscriber.ts';
 
-/** A request to join a room: at its head, after the place `since`, or with its last `history` records. */
+/**
+ * A request to join a room: at its head, after the place `since`, or with its last `history`
+ * records.
+ */
 export interface Registration {
   readonly subscriber: Subscriber;
   readonly room: string;
@@ -68,7 +71,10 @@ export class Membership {
     this.#events = events;
   }
 
-  /** Joins a room. Messages sent before the join are in the log first, so the new member does not get them. */
+  /**
+   * Joins a room. Messages sent before the join are in the log first, so the new member does not
+   * get them.
+   */
   join({ subscriber, room: name, since, history }: Registration): void {
     if (subscriber.closed) return;
     const room = this.#rooms.get(name);
@@ -82,7 +88,10 @@ export class Membership {
     subscriber.joined(name, start.recovered);
   }
 
-  /** Leaves a room, or all. Messages sent before the leave are delivered first, so the member still gets them. */
+  /**
+   * Leaves a room, or all. Messages sent before the leave are delivered first, so the member still
+   * gets them.
+   */
   leave({ subscriber, room: name }: Departure): void {
     for (const member of [...this.#rooms.membershipsOf(subscriber)]) {
       if (name === undefined || member.room.name === name) this.#leave(member);

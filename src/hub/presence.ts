@@ -4,7 +4,7 @@ import type { HubSettings } from './settings.ts';
 import type { Notice, Signal, Subscriber } from './subscriber.ts';
 import type { Clock, Scheduler } from './time.ts';
 
-/** What has happened in a room since its members were last notified. */
+/** The changes in a room since its members were last notified. */
 interface RoomPresence {
   joined: string[];
   left: string[];
@@ -14,13 +14,14 @@ interface RoomPresence {
   named: boolean;
 }
 
-// A change goes to every member. So the members of a larger room are notified less often: n members at most once in n
-// milliseconds, up to this.
+// A change goes to every member. So the members of a larger room are notified less often: n members
+// at most once in n milliseconds, up to this.
 const MAX_INTERVAL_MS = 5_000;
 
 /**
- * Notifies a room's members of joins and leaves: all changes since the last time in one notice, encoded once a wire. Rooms
- * of many members get the count alone. A member whose socket accepts no data gets the whole list once it does again.
+ * Notifies a room's members of joins and leaves: all changes since the last time in one notice,
+ * encoded once a wire. Rooms of many members get the count alone. A member whose socket accepts no
+ * data gets the whole list once it does again.
  */
 export class Presence {
   readonly #notices: Notices;
@@ -52,8 +53,9 @@ export class Presence {
   }
 
   /**
-   * Returns how many members a room has, and their names unless it is too large. The names are those that the other members
-   * have been given, so that the next change is as true for a new member as for them.
+   * Returns how many members a room has, and their names unless it is too large. The names are
+   * those that the other members have been given, so that the next change is as true for a new
+   * member as for them.
    */
   of(room: Room): { count: number; members?: string[] } {
     const count = room.members;
@@ -152,7 +154,10 @@ function usersIn({ groups }: Room): string[] {
   return groups.flatMap(({ members }) => members.map(({ subscriber }) => subscriber.user));
 }
 
-/** Returns `names` without `others`, each removed as often as it occurs there: two members may share a name. */
+/**
+ * Returns `names` without `others`, each removed as often as it occurs there: two members may share
+ * a name.
+ */
 function without(names: string[], others: readonly string[]): string[] {
   if (others.length === 0) return names;
   const remaining = new Map<string, number>();

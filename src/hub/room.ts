@@ -8,7 +8,9 @@ import type { Clock } from './time.ts';
 // Records read at once from the engine, for members that are further behind than the log in memory.
 const COLD_READ = 1024;
 
-/** One client in one room: a cursor in the room's log. Its fields are written by its methods alone. */
+/**
+ * One client in one room: a cursor in the room's log. Its fields are written by its methods alone.
+ */
 export class Member {
   readonly subscriber: Subscriber;
   /** The subscriber's pump, kept here because every delivery reads it. */
@@ -41,7 +43,10 @@ export class Member {
     return this.room.log.head - this.#cursor;
   }
 
-  /** Whether it has stood at the head since it joined. Until then its distance to the head does not evict it. */
+  /**
+   * Whether it has stood at the head since it joined. Until then its distance to the head does not
+   * evict it.
+   */
   get live(): boolean {
     return this.#live;
   }
@@ -139,7 +144,10 @@ export class Room {
     return this.#flushed;
   }
 
-  /** When the oldest record after `flushed` was committed, by the Hub's clock; undefined without one. */
+  /**
+   * When the oldest record after `flushed` was committed, by the Hub's clock; undefined without
+   * one.
+   */
   get dirtySince(): number | undefined {
     return this.#dirtySince;
   }
@@ -159,7 +167,10 @@ export class Room {
     return this.log.reaches(seq) || (seq <= this.log.head && seq >= this.first - 1);
   }
 
-  /** Returns the records after `seq`, which must be in reach: all in memory, or the first of those that are not. */
+  /**
+   * Returns the records after `seq`, which must be in reach: all in memory, or the first of those
+   * that are not.
+   */
   recordsAfter(seq: number): Records {
     if (this.log.reaches(seq)) return this.log;
     const records = this.read(seq, COLD_READ);
@@ -167,8 +178,8 @@ export class Room {
   }
 
   /**
-   * Returns at most `limit` of the records after `seq`, oldest first. Ends at the head: the engine may have committed more
-   * than the room has appended.
+   * Returns at most `limit` of the records after `seq`, oldest first. Ends at the head: the engine
+   * may have committed more than the room has appended.
    */
   read(seq: number, limit: number): readonly LogRecord[] {
     return this.#engine.read(this.name, seq, Math.max(0, Math.min(limit, this.log.head - seq)));

@@ -6,7 +6,10 @@ import type { Clock, Scheduler } from './time.ts';
 
 const NO_MEMBERSHIPS: readonly Member[] = [];
 
-/** The rooms in memory, and who is a member of which. A room appears on first use and is released when it is idle. */
+/**
+ * The rooms in memory, and their members by subscriber. A room appears on first use and is released
+ * when it is idle.
+ */
 export class Rooms {
   readonly #engine: Engine;
   readonly #clock: Clock;

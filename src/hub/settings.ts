@@ -10,8 +10,8 @@ export interface Coalesce {
 }
 
 /**
- * How a room treats a member that is further behind than the send buffer. `evict` closes it; `skip` moves it to the head
- * after a gap notice; `latest` gives it the newest record alone.
+ * How a room treats a member that is further behind than the send buffer. `evict` closes it; `skip`
+ * moves it to the head after a gap notice; `latest` gives it the newest record alone.
  */
 export type SlowPolicy = 'evict' | 'skip' | 'latest';
 
@@ -31,7 +31,8 @@ export interface HubSettings {
    */
   readonly sendBuffer: LogLimits;
   /**
-   * How much of each room's log stays in memory. It is raised to hold the send buffer and two turns.
+   * How much of each room's log stays in memory. It is raised to hold the send buffer and two
+   * turns.
    *
    * @default 8,192 records or 8 MiB
    */
@@ -56,7 +57,11 @@ export interface HubSettings {
    * @default 1,024 records or 64 KiB
    */
   readonly hold: LogLimits;
-  /** A room's coalescing. Undefined sends each turn's records at once. @default undefined for every room */
+  /**
+   * A room's coalescing. Undefined sends each turn's records at once.
+   *
+   * @default undefined for every room
+   */
   readonly coalesce: (room: string) => Coalesce | undefined;
   /** A room's policy for slow consumers. @default 'evict' for every room */
   readonly slow: (room: string) => SlowPolicy;
@@ -66,7 +71,11 @@ export interface HubSettings {
    * @default 300,000 ms or 65,536 messages
    */
   readonly dedupe: DedupeLimits;
-  /** The largest room whose members are named in presence notices. Larger rooms get the count. @default 1,000 */
+  /**
+   * The largest room whose members are named in presence notices. Larger rooms get the count.
+   *
+   * @default 1,000
+   */
   readonly namedMembers: number;
 }
 
@@ -78,7 +87,11 @@ export type HubOverrides = Partial<Omit<HubSettings, 'mailboxes'>> & {
 const MiB = 1024 * 1024;
 const MAILBOX = 65_536;
 
-/** Returns the settings with their defaults. @throws RangeError for a number that is not positive. */
+/**
+ * Returns the settings with their defaults.
+ *
+ * @throws RangeError for a number that is not positive.
+ */
 export function hubSettings(given: HubOverrides = {}): HubSettings {
   const sendBuffer = given.sendBuffer ?? { records: 4096, bytes: 4 * MiB };
   const window = given.window ?? { records: 8192, bytes: 8 * MiB };
@@ -87,7 +100,8 @@ export function hubSettings(given: HubOverrides = {}): HubSettings {
   const mailboxes = { register: MAILBOX, unregister: MAILBOX, broadcast: MAILBOX, request: MAILBOX };
   const settings: HubSettings = {
     sendBuffer,
-    // A member is evicted before the log drops what it lacks: the window holds the send buffer, two turns and a hold.
+    // A member is evicted before the log drops what it lacks: the window holds the send buffer, two
+    // turns and a hold.
     window: {
       records: Math.max(window.records, sendBuffer.records + 2 * turn.commands + hold.records),
       bytes: Math.max(window.bytes, sendBuffer.bytes + 4 * turn.bytes + hold.bytes),

@@ -13,8 +13,9 @@ const FRAMES_PER_VISIT = 16;
 const FRAMES_PER_TURN = 256;
 
 /**
- * The members that are not at their room's head. They are parked until their socket drains, and then catch up from their
- * cursor. A member too far behind is evicted, or skips ahead and is notified of the gap: the room's policy decides.
+ * The members that are not at their room's head. They are parked until their socket drains, and
+ * then catch up from their cursor. A member too far behind is evicted, or skips ahead and is
+ * notified of the gap: the room's policy decides.
  */
 export class SlowConsumers {
   readonly #rooms: Rooms;
@@ -23,7 +24,10 @@ export class SlowConsumers {
   readonly #presence: Presence;
   readonly #settings: HubSettings;
   readonly #frames = new CatchUpFrames();
-  /** Subscribers that are behind and can be written to. A parked one comes back when its socket drains. */
+  /**
+   * Subscribers that are behind and can be written to. A parked one comes back when its socket
+   * drains.
+   */
   readonly #catchingUp = new Set<Subscriber>();
   readonly #stalled = new Set<Subscriber>();
   #visits = 0;
@@ -68,7 +72,10 @@ export class SlowConsumers {
     }
   }
 
-  /** Evicts the stalled, and lets the others catch up for a while: a part of them when they are many. */
+  /**
+   * Evicts the stalled, and lets the others catch up for a while: a part of them when they are
+   * many.
+   */
   run(): void {
     if (this.#stalled.size > 0) this.#evictStalled();
     let budget = FRAMES_PER_TURN;
@@ -100,7 +107,11 @@ export class SlowConsumers {
     }
   }
 
-  /** Hands one frame a room in turn, so that a busy room does not starve the others. @returns how many frames. */
+  /**
+   * Hands one frame a room in turn, so that a busy room does not starve the others.
+   *
+   * @returns how many frames.
+   */
   #visit(subscriber: Subscriber): number {
     const memberships = this.#rooms.membershipsOf(subscriber);
     let at = this.#visits++;
@@ -142,7 +153,11 @@ export class SlowConsumers {
     if (member.catchUp()) this.#events.emit('drained', { client: member.subscriber.id, room: member.room.name });
   }
 
-  /** Skips ahead where the room's policy or its log demands it. @returns false when the wire cannot express the gap. */
+  /**
+   * Skips ahead where the room's policy or its log demands it.
+   *
+   * @returns false when the wire cannot express the gap.
+   */
   #bringInReach(member: Member): boolean {
     const { room, cursor, behind, live } = member;
     const policy = this.#settings.slow(room.name);
@@ -158,7 +173,10 @@ export class SlowConsumers {
     return true;
   }
 
-  /** Reports whether a parked member must go: too far behind in a room that evicts, or past a gap that it cannot be notified of. */
+  /**
+   * Reports whether a parked member must go: too far behind in a room that evicts, or past a gap
+   * that it cannot be notified of.
+   */
   #mustGo(member: Member): boolean {
     const { room, cursor, live, pump } = member;
     const canSkip = pump.encoder.notices.has('gap');

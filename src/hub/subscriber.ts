@@ -12,7 +12,10 @@ export interface Frame {
   readonly to: number;
 }
 
-/** A message to one client beside the records: those of `pumphouse.v1`, with a history's records as the log has them. */
+/**
+ * A message to one client beside the records: those of `pumphouse.v1`, with a history's records as
+ * the log has them.
+ */
 export type Notice =
   | Exclude<ServerMessage, Message | History>
   | {
@@ -45,7 +48,10 @@ export interface Encoder {
 /** Longest frame of several records or notices that is encoded for one client, in bytes. */
 export const MAX_FRAME_BYTES = 64 * 1024;
 
-/** Longest frame of several records for all members in step, in bytes: each frame costs every member a system call. */
+/**
+ * Longest frame of several records for all members in step, in bytes: each frame costs every member
+ * a system call.
+ */
 export const MAX_STEP_BYTES = 256 * 1024;
 
 /** The outbound half of a client. The Hub hands it frames. */
@@ -53,7 +59,11 @@ export interface Pump {
   readonly encoder: Encoder;
   /** False while the socket accepts no more data, and once it is closed. */
   readonly writable: boolean;
-  /** Sends a frame. @returns the seq up to which the socket accepted its records: `frame.from` for none of them. */
+  /**
+   * Sends a frame.
+   *
+   * @returns the seq up to which the socket accepted its records: `frame.from` for none of them.
+   */
   advance(frame: Frame): number;
   /** Sends the queued notices, as far as the socket accepts them. */
   release(): void;
@@ -79,7 +89,10 @@ export interface Subscriber {
   readonly closed: boolean;
   /** Queues an encoded notice, which goes out ahead of the next records, or with `pump.release`. */
   notify(line: string): void;
-  /** It is a member of `room`. `recovered` is false when the log does not reach back to the place it asked for. */
+  /**
+   * It is a member of `room`. `recovered` is false when the log does not reach back to the place it
+   * asked for.
+   */
   joined(room: string, recovered: boolean): void;
   /** Closes a slow consumer. `at` is undefined for one that is in no room. */
   evict(close: Close, at: Eviction | undefined): void;

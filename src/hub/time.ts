@@ -8,7 +8,11 @@ export interface Clock {
 export interface Scheduler {
   /** Runs `work` once, after the input that is ready now has been read. */
   soon(work: () => void): void;
-  /** Runs `work` once after `ms`. Does not keep the process alive. @returns a function that cancels it. */
+  /**
+   * Runs `work` once after `ms`. Does not keep the process alive.
+   *
+   * @returns a function that cancels it.
+   */
   after(ms: number, work: () => void): () => void;
 }
 
@@ -18,7 +22,8 @@ export const systemClock: Clock = {
 };
 
 export const systemScheduler: Scheduler = {
-  // setImmediate runs after the poll phase: every frame that the kernel had ready is in a mailbox by then.
+  // setImmediate runs after the poll phase: every frame that the kernel had ready is in a mailbox
+  // by then.
   soon: (work) => void setImmediate(work),
   after: (ms, work) => {
     const timer = setTimeout(work, ms);
