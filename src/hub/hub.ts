@@ -10,7 +10,7 @@ import { Notices } from './notices.ts';
 import { Presence } from './presence.ts';
 import type { Member, Room } from './room.ts';
 import { Rooms } from './rooms.ts';
-import { type HubOverrides, type HubSettings, hubSettings } from './settings.ts';
+import { type HubOverrides, type HubSettings, hubSettings, type MailboxCapacities } from './settings.ts';
 import { SlowConsumers } from './slow-consumers.ts';
 import { MAX_STEP_BYTES, type Signal, type Subscriber } from './subscriber.ts';
 import { type Clock, type Scheduler, systemClock, systemScheduler } from './time.ts';
@@ -169,7 +169,7 @@ export class Hub {
   }
 
   /** How many posts wait in a mailbox. */
-  waiting(mailbox: keyof Posts): number {
+  waiting(mailbox: keyof MailboxCapacities): number {
     return this.#mailboxes.boxes[mailbox].size;
   }
 

@@ -1,4 +1,4 @@
-// Sends one message through the built server, from one client to another, and prints the files that its calls entered.
+// Sends one message through the built server, from one client to another, and prints its calls.
 import WebSocket from 'ws';
 import { createServer } from '../../../dist/index.js';
 

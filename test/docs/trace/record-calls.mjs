@@ -1,5 +1,5 @@
-// A module hook that records calls: every function of the built server reports its file when it is entered, to
-// `globalThis.calls` while that is an array. Getters and constructors are left out: they only read and build.
+// A module hook that records calls: every function of the built server reports its file and its name when
+// it is entered, to `globalThis.calls` while that is an array. Getters and constructors are left out: they only read and build.
 import { register } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 import ts from 'typescript';
@@ -20,7 +20,7 @@ function instrumented(source, file) {
   const edits = [];
   const visit = (node) => {
     if (ts.isFunctionLike(node) && node.body && !ts.isGetAccessor(node) && !ts.isConstructorDeclaration(node)) {
-      const report = `globalThis.calls?.push(${JSON.stringify(file)})`;
+      const report = `globalThis.calls?.push(${JSON.stringify(`${file} ${nameOf(node)}`)})`;
       if (ts.isBlock(node.body)) edits.push([node.body.getStart(parsed) + 1, `${report};`]);
       else edits.push([node.body.getStart(parsed), `(${report}, `], [node.body.getEnd(), ')']);
     }
@@ -30,4 +30,9 @@ function instrumented(source, file) {
   let text = source;
   for (const [at, insert] of edits.sort(([a], [b]) => b - a)) text = text.slice(0, at) + insert + text.slice(at);
   return text;
+}
+
+/** The name of a function, or of the property that holds it. */
+function nameOf(node) {
+  return (node.name ?? node.parent.name)?.getText() ?? '(anonymous)';
 }
