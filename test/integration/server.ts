@@ -14,7 +14,7 @@ import { gorilla } from '../../src/wire/gorilla.ts';
 import type { WireLimits } from '../../src/wire/wire.ts';
 
 /** The transports that can be had here, for `describe.each`. */
-export const transports: Transport['name'][] = 'factory' in loadUws() ? ['uws', 'ws'] : ['ws'];
+export const transports: Transport['name'][] = loadUws().kind === 'loaded' ? ['uws', 'ws'] : ['ws'];
 if (!transports.includes('uws')) console.log('skipped: the suite on uws, whose binary does not load here');
 
 export interface Options {
