@@ -1,5 +1,6 @@
-// Data flows one way, and so do imports: a folder imports from those above it in this table, never from those below it.
-// docs/architecture.md explains the folders; test/checks/imports.mjs fails for a folder without a row.
+// The folders of src, and what each may import. Imports go one way: from a row to rows above it.
+// docs/architecture.md describes the folders. test/checks/imports.mjs fails for a folder without a
+// row.
 export const layers = {
   protocol: [],
   hub: ['protocol'],
@@ -32,52 +33,54 @@ export default {
       name: 'no-cycles',
       severity: 'error',
       from: {},
-      comment: 'type imports count: a file that cannot be read without another is part of it',
+      comment: 'type imports count, since a reader follows them, too',
       to: { circular: true },
     },
     {
       name: 'protocol-is-a-leaf',
-      comment: 'it runs in browsers too',
+      comment: 'src/protocol runs in browsers, too',
       severity: 'error',
       from: { path: '^src/protocol/' },
       to: { pathNot: '^src/protocol/' },
     },
     {
       name: 'the-client-library-is-small',
-      comment: 'it runs in browsers, on the protocol and mitt alone',
+      comment: 'web/sdk runs in browsers and imports only the protocol and mitt',
       severity: 'error',
       from: { path: '^web/sdk/' },
       to: { pathNot: '^(web/sdk/|src/protocol/|node_modules/mitt/)' },
     },
     {
       name: 'the-chat-is-a-client',
-      comment: 'it knows the server through the client library alone',
+      comment: 'web/app reaches the server only through the client library',
       severity: 'error',
       from: { path: '^web/app/', pathNot: '^web/app/vite\\.config\\.ts$' },
       to: { pathNot: '^(web/app/|web/sdk/index\\.ts$|node_modules/(preact|@preact/signals)/)' },
     },
     {
       name: 'the-chat-shows-its-state',
-      comment: 'what is shown follows from the state, which knows nothing of it',
+      comment: 'views read the state; the state imports no view',
       severity: 'error',
       from: { path: '^web/app/state/' },
       to: { path: '^web/app/(view/|main)' },
     },
     {
       name: 'the-benchmark-is-a-client',
-      comment: 'it knows a server by its address alone',
+      comment: 'bench reaches a server only by its address',
       severity: 'error',
       from: { path: '^bench/' },
       to: { path: '^(src|web|test|examples)/' },
     },
     {
       name: 'one-importer-of-uws',
+      comment: 'uws.ts imports the library and its types; uws-http.ts declares the methods that it calls',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/transport/uws\\.ts$' },
       to: { path: 'uWebSockets' },
     },
     {
       name: 'one-importer-of-mitt',
+      comment: 'hub/events.ts wraps mitt in typed events',
       severity: 'error',
       from: { path: '^(src|bench)/', pathNot: '^src/hub/events\\.ts$' },
       to: { path: 'node_modules/mitt/' },
@@ -90,7 +93,7 @@ export default {
     },
     {
       name: 'no-loose-files',
-      comment: 'src holds folders, and the two entry points: the library and the command',
+      comment: 'src contains folders and two entry points, the library and the command',
       severity: 'error',
       from: { path: '^src/[^/]+$', pathNot: '^src/(cli|index)\\.ts$' },
       to: {},

@@ -8,11 +8,11 @@ const alias = [
 const timeouts = {
   expect: { poll: { timeout: 10_000 } },
   testTimeout: 20_000,
-  hookTimeout: 120_000, // the first browser test may have to install its browser
+  hookTimeout: 120_000, // the first browser test may install its browser
 };
 
-// These measure, or load the machine with processes of their own: nothing else runs beside them.
-const alone = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test/browser/busy.test.ts'];
+// These tests measure times or load the machine, so no other test runs beside them.
+const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test/browser/busy.test.ts'];
 
 export default defineConfig({
   test: {
@@ -23,15 +23,15 @@ export default defineConfig({
         resolve: { alias },
         test: {
           ...timeouts,
-          name: 'beside',
+          name: 'parallel',
           include: ['test/**/*.test.ts'],
-          exclude: alone,
+          exclude: serial,
           sequence: { groupOrder: 0 },
         },
       },
       {
         resolve: { alias },
-        test: { ...timeouts, name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 1 } },
+        test: { ...timeouts, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 1 } },
       },
     ],
   },

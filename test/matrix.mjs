@@ -1,5 +1,6 @@
-// Installs and tests the last commit on each Node that is supported: npm run test:matrix, or some: npm run test:matrix -- 22 24
-// Each has a folder of its own, since npm installs the binaries that fit the Node it runs on.
+// Installs and tests the last commit on every supported Node: npm run test:matrix
+// On some of them: npm run test:matrix -- 22 24
+// Each Node has its own checkout, since npm installs the binaries that fit the Node it runs on.
 import { execFileSync, execSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { delimiter, resolve } from 'node:path';

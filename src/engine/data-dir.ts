@@ -15,15 +15,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { faultOf } from './lmdb-file.ts';
 
-/** What a data directory of Pumphouse says of itself. */
+/** The file that marks a directory as Pumphouse's and holds its format number. */
 const MARKER = 'pumphouse.json';
 const FORMAT = 1;
 const SECRET = 'secret';
+const SECRET_BYTES = 32;
 
-/** The longest path that a Unix socket may have on every system. */
-const SOCKET_PATH = 100;
+// Unix socket paths are limited to 104 bytes on macOS and 108 on Linux, terminator included.
+const MAX_SOCKET_PATH_BYTES = 100;
 
-/** A directory that this process alone uses, from `open` to `close`. */
+// A lock left by a killed process is removed and taken in the second attempt; the third covers a
+// race with another server.
+const LOCK_ATTEMPTS = 3;
+
+/** A data directory, locked by this process from `open` to `close`. */
 export class DataDir {
   readonly path: string;
   #lock: Server | undefined;
@@ -32,7 +37,10 @@ export class DataDir {
     this.path = path;
   }
 
-  /** Makes the directory if it is not there. Rejects with one clear line when it cannot be used. */
+  /**
+   * Creates the directory if it is missing, checks its contents and locks it. Rejects with a
+   * one-line message when the directory is unusable or in use.
+   */
   async open(): Promise<void> {
     try {
       mkdirSync(this.path, { recursive: true });
@@ -52,13 +60,17 @@ export class DataDir {
     }
   }
 
-  /** A secret that is made once and stays: what is signed with it is known after a restart. */
+  /**
+   * Returns the directory's 32-byte secret, created on first use. Signatures stay valid across
+   * restarts.
+   */
   secret(): Buffer {
     const file = this.#file(SECRET);
-    if (!existsSync(file)) writeFileSync(file, randomBytes(32).toString('hex'), { mode: 0o600 });
+    if (!existsSync(file)) writeFileSync(file, randomBytes(SECRET_BYTES).toString('hex'), { mode: 0o600 });
     return Buffer.from(readFileSync(file, 'utf8'), 'hex');
   }
 
+  /** Releases the lock. */
   close(): void {
     this.#lock?.close();
     this.#lock = undefined;
@@ -71,25 +83,26 @@ export class DataDir {
   #checkContents(): void {
     const marker = this.#file(MARKER);
     if (existsSync(marker)) {
-      const format = formatOf(readFileSync(marker, 'utf8'));
-      if (format !== FORMAT) throw new Error(`the data directory ${this.path} has a format that is not known here`);
+      if (formatOf(readFileSync(marker, 'utf8')) !== FORMAT) {
+        throw new Error(`the data directory ${this.path} has an unknown format; choose another directory`);
+      }
     } else if (readdirSync(this.path).some((name) => name !== 'lost+found')) {
-      throw new Error(`the data directory ${this.path} holds something else; choose an empty one`);
+      throw new Error(`the data directory ${this.path} contains other files; choose an empty directory`);
     }
     const fault = faultOf(this.#file('data.mdb'));
     if (fault) throw new Error(`${this.#file('data.mdb')} ${fault}`);
   }
 
-  /** Listens on a socket in the directory: it is there as long as the process is, however that ends. */
+  /** Listens on a local socket. The kernel closes it when the process ends, even by a kill. */
   async #takeLock(): Promise<Server> {
     const path = this.#lockPath();
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const server = await listen(path);
+    for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+      const server = await listen(path, this.path);
       if (server) return server;
-      if (await answers(path)) break;
-      rmSync(path, { force: true }); // of a process that was killed
+      if (await accepts(path)) break;
+      rmSync(path, { force: true }); // left by a process that was killed
     }
-    throw new Error(`the data directory ${this.path} is used by another server`);
+    throw new Error(`the data directory ${this.path} is in use by another server`);
   }
 
   #lockPath(): string {
@@ -97,10 +110,12 @@ export class DataDir {
     const hash = createHash('sha256').update(real).digest('hex').slice(0, 24);
     if (process.platform === 'win32') return `\\\\.\\pipe\\pumphouse-${hash}`;
     const path = join(real, 'lock.sock');
-    return Buffer.byteLength(path) <= SOCKET_PATH ? path : join(tmpdir(), `pumphouse-${hash}.sock`);
+    const fits = Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES;
+    return fits ? path : join(tmpdir(), `pumphouse-${hash}.sock`);
   }
 }
 
+/** @returns undefined when the marker file is not valid JSON. */
 function formatOf(marker: string): unknown {
   try {
     return (JSON.parse(marker) as { format?: unknown } | null)?.format;
@@ -109,13 +124,13 @@ function formatOf(marker: string): unknown {
   }
 }
 
-/** @returns undefined when something stands in the way. */
-function listen(path: string): Promise<Server | undefined> {
+/** Listens on `path`. Resolves with undefined when the path is taken. */
+function listen(path: string, directory: string): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRINUSE') resolve(undefined);
-      else reject(new Error(`the data directory cannot be locked (${error.code})`));
+      else reject(new Error(`the data directory ${directory} cannot be locked (${error.code})`));
     });
     server.listen(path, () => {
       server.unref();
@@ -124,7 +139,8 @@ function listen(path: string): Promise<Server | undefined> {
   });
 }
 
-function answers(path: string): Promise<boolean> {
+/** Resolves with whether a process accepts connections on `path`. */
+function accepts(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path, () => {
       socket.destroy();

@@ -1,27 +1,30 @@
 import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-const NAME = /^journal-(\d+)$/;
+const FILE_NAME = /^journal-(\d+)$/;
 
 /**
- * Files that are written ahead of the store, a line at a time: a line that was written survives the end of the process, and is
- * read again at the next start. The store takes the lines over in its own time, and a file goes when it has all of it.
+ * A write-ahead log of numbered files, one entry a line. A written line survives the end of the
+ * process and is read back at the next start. The engine drops a file once the store holds all of
+ * its lines.
  */
 export class Journal {
   readonly #folder: string;
   #number = 0;
   #file: number | undefined;
   #bytes = 0;
-  /** What stands between us and writing on: half a line that could not be taken away again. */
-  #broken = false;
+  /** The file ends in part of a line that could not be truncated. `rotate` clears this. */
+  #damaged = false;
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
   /**
-   * The lines of an earlier life, oldest first. A file ends where a line is not whole: nobody was told of that one.
-   * @param parse returns undefined for a line that is none.
+   * Yields the entries of earlier processes, oldest first. A file ends at its first invalid line:
+   * the write of that line never completed, so its messages were not committed.
+   *
+   * @param parse returns undefined for an invalid line.
    */
   *read<T>(parse: (line: string) => T | undefined): Generator<T> {
     for (const number of this.#numbers()) {
@@ -33,42 +36,50 @@ export class Journal {
     }
   }
 
-  /** Begins to write, in a file of its own. */
+  /** Starts a new file for this process's entries. */
   open(): void {
     this.#number = Math.max(0, ...this.#numbers());
     this.#begin();
   }
 
-  /** Writes a line. @throws what the file system says; then nothing is written. */
+  /**
+   * Appends one line, or nothing at all.
+   *
+   * @throws the file system's error; or Error when the journal is closed or damaged.
+   */
   write(line: string): void {
-    if (this.#file === undefined || this.#broken) throw new Error('the journal cannot be written');
+    if (this.#file === undefined || this.#damaged) throw new Error('the journal cannot be written');
     const bytes = Buffer.from(`${line}\n`);
     try {
-      for (let done = 0; done < bytes.byteLength; ) done += writeSync(this.#file, bytes, done);
+      for (let written = 0; written < bytes.byteLength; ) written += writeSync(this.#file, bytes, written);
       this.#bytes += bytes.byteLength;
     } catch (error) {
-      this.#takeBack(this.#file);
+      this.#truncate(this.#file);
       throw error;
     }
   }
 
-  /** Goes on in another file. @returns the number of the last one that is complete. */
+  /**
+   * Continues in a new file unless the current one is empty.
+   *
+   * @returns the number of the last complete file.
+   */
   rotate(): number {
-    if (this.#bytes > 0 || this.#broken) {
+    if (this.#bytes > 0 || this.#damaged) {
       this.close();
       this.#begin();
     }
     return this.#number - 1;
   }
 
-  /** The store has all that is in the files up to this one. */
-  drop(number: number): void {
-    for (const one of this.#numbers()) if (one <= number) rmSync(this.#path(one), { force: true });
+  /** Deletes the files up to and including `last`. */
+  drop(last: number): void {
+    for (const number of this.#numbers()) if (number <= last) rmSync(this.#path(number), { force: true });
   }
 
   close(): void {
     const file = this.#file;
-    this.#file = undefined; // whatever comes of it: its number may soon be another file's
+    this.#file = undefined; // first, even if closing fails: the descriptor may soon be another file's
     if (file !== undefined) closeSync(file);
   }
 
@@ -76,19 +87,20 @@ export class Journal {
     this.#file = openSync(this.#path(this.#number + 1), 'w');
     this.#number++;
     this.#bytes = 0;
-    this.#broken = false;
+    this.#damaged = false;
   }
 
-  #takeBack(file: number): void {
+  /** Removes what a failed write left behind. */
+  #truncate(file: number): void {
     try {
       ftruncateSync(file, this.#bytes);
     } catch {
-      this.#broken = true;
+      this.#damaged = true;
     }
   }
 
   #numbers(): number[] {
-    const numbers = readdirSync(this.#folder).map((name) => Number(NAME.exec(name)?.[1] ?? 0));
+    const numbers = readdirSync(this.#folder).map((name) => Number(FILE_NAME.exec(name)?.[1] ?? 0));
     return numbers.filter((number) => number > 0).sort((a, b) => a - b);
   }
 

@@ -1,16 +1,19 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
-// LMDB's two meta pages start with these, after a page header of 24 bytes.
+// Each of LMDB's two meta pages starts with these, after a page header of 24 bytes.
 const MAGIC = 0xbeefc0de;
 const VERSION = 2;
+
+/** Byte offsets in a meta page. */
 const META = { magic: 24, version: 28, pageSize: 48, freeRoot: 88, mainRoot: 136, transaction: 152, end: 160 };
 const NO_PAGE = 0xffff_ffff_ffff_ffffn;
 
 /**
- * Looks at a file before LMDB maps it: LMDB takes whatever is there for its own, and reading past a page that is missing ends
- * the process.
+ * Checks a database file before LMDB maps it. LMDB does not validate the file, and reading a
+ * missing page terminates the process.
  *
- * @returns what is wrong with it, or undefined for a file that may be opened or is not there yet.
+ * @returns a predicate for an error message, such as "is truncated"; undefined for a sound, empty
+ * or missing file.
  */
 export function faultOf(path: string): string | undefined {
   let size: number;
@@ -24,13 +27,13 @@ export function faultOf(path: string): string | undefined {
     return code === 'ENOENT' ? undefined : `cannot be read (${code})`;
   }
   const valid = meta.filter((page) => page.length === META.end && isMeta(page));
-  if (valid.length < 2) return 'is not a log of Pumphouse';
+  if (valid.length < 2) return 'is not a Pumphouse log';
   const [newest] = valid.sort((a, b) =>
     Number(b.readBigUInt64LE(META.transaction) - a.readBigUInt64LE(META.transaction)),
   );
   const pages = BigInt(Math.floor(size / (newest as Buffer).readUInt32LE(META.pageSize)));
   const roots = [META.freeRoot, META.mainRoot].map((at) => (newest as Buffer).readBigUInt64LE(at));
-  return roots.some((root) => root !== NO_PAGE && root >= pages) ? 'is damaged: its end is missing' : undefined;
+  return roots.some((root) => root !== NO_PAGE && root >= pages) ? 'is truncated' : undefined;
 }
 
 function readMetaPages(path: string): Buffer[] {

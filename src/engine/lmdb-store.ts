@@ -1,49 +1,60 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { LogRecord } from '../hub/log.ts';
 
-/** How much of each room is kept: what is older, and what is more than so many bytes, goes. The newest record always stays. */
+/** Bounds of each room's stored records. Both apply, but the newest record always stays. */
 export interface Retention {
+  /** Maximum age, in milliseconds. */
   readonly ms: number;
+  /** Maximum size of the records' data, in bytes. */
   readonly bytes: number;
 }
 
-/** What the store has of a room: the records `first`…`stored`. */
+/** The stored records of a room, `first`…`stored`. None are stored when `first > stored`. */
 export interface Extent {
   readonly id: number;
   readonly epoch: string;
-  /** Whether the store has its name. */
+  /** Whether the store has written the room's name. */
   named: boolean;
   first: number;
   stored: number;
-  /** Bytes of all records up to and including `stored`, and before `first`. */
+  /** Bytes of all records ever stored, up to and including `stored`. */
   end: number;
+  /** Bytes of all records ever stored before `first`. */
   start: number;
 }
 
-/** Records of a room that follow what the store has of it. */
+/** Records of one room that follow its extent. */
 export interface Part {
   readonly name: string;
   readonly extent: Extent;
   readonly records: readonly LogRecord[];
 }
 
-// Records are dropped in runs, when this part of what is kept is over.
+// Records are dropped in runs, once a room exceeds its bytes by this fraction.
 const SLACK = 1 / 8;
 
-/** `[room's id, seq]`. */
-type Key = [number, number];
+type Key = [roomId: number, seq: number];
 
-/** at, from, sender, id, data, json, bytes, and the bytes of all records of the room up to and including this one. */
-type Stored = [number, string, string, string, string, boolean, number, number];
+/** A record. `end` counts the bytes of all of the room's records, up to and including this one. */
+type Stored = [
+  at: number,
+  from: string,
+  sender: string,
+  id: string,
+  data: string,
+  json: boolean,
+  bytes: number,
+  end: number,
+];
 
 interface StoredRoom {
   readonly id: number;
   readonly epoch: string;
 }
 
-const NOTHING_STORED = { first: 1, stored: 0, end: 0, start: 0 };
+const EMPTY_EXTENT = { first: 1, stored: 0, end: 0, start: 0 };
 
-/** The rooms in LMDB: their names, their records, and what of them is dropped. */
+/** The rooms in LMDB: their names and records, trimmed to the retention. */
 export class LmdbStore {
   readonly #root: RootDatabase;
   readonly #names: Database<StoredRoom, string>;
@@ -52,9 +63,13 @@ export class LmdbStore {
   readonly #date: () => number;
   #nextId = 1;
 
-  /** @param date milliseconds since 1970. */
+  /**
+   * @param path the data directory.
+   * @param date returns milliseconds since 1970.
+   */
   constructor(path: string, retention: Retention, date: () => number) {
-    // Batches are made by `put`; those that LMDB makes of what is put in one turn fail without a way to catch it.
+    // `put` makes its own batches: errors of the batches that lmdb forms by itself cannot be
+    // caught.
     this.#root = open({ path: `${path}/data.mdb`, noSubdir: true, maxDbs: 2, eventTurnBatching: false });
     this.#names = this.#root.openDB<StoredRoom, string>({ name: 'rooms' });
     this.#log = this.#root.openDB<Stored, Key>({ name: 'log' });
@@ -67,29 +82,36 @@ export class LmdbStore {
     return this.#names.get(name) !== undefined;
   }
 
-  /** @returns undefined for a room that it does not have. */
+  /** Returns a room's extent; undefined for a room that is not stored. */
   find(name: string): Extent | undefined {
     const stored = this.#names.get(name);
     return stored && this.#load(stored);
   }
 
-  /** A room that it does not have yet. */
-  fresh(epoch: string): Extent {
-    return { ...NOTHING_STORED, id: this.#nextId++, epoch, named: false };
+  /** Returns an empty extent with a new id, for a room that is not stored. `put` writes it. */
+  create(epoch: string): Extent {
+    return { ...EMPTY_EXTENT, id: this.#nextId++, epoch, named: false };
   }
 
-  /** The records `from`…`to` of a room, which it must have. */
+  /** Returns the records `from`…`to`, which must be stored. */
   read({ id }: Extent, from: number, to: number): LogRecord[] {
     const range = this.#log.getRange({ start: [id, from], end: [id, to + 1] });
     return Array.from(range, ({ key, value }) => recordOf(key[1], value));
   }
 
-  /** Stores parts in one transaction, at once; call `stored` for each. @throws when that fails. */
+  /**
+   * Stores parts in one synchronous transaction. The caller then calls `stored` for each part.
+   *
+   * @throws LMDB's error; then nothing is stored.
+   */
   putNow(parts: readonly Part[]): void {
     if (parts.length > 0) this.#root.transactionSync(() => this.#put(parts));
   }
 
-  /** Stores parts in one transaction; call `stored` for each. Rejects with what LMDB gives as the cause when that fails. */
+  /**
+   * Stores parts in one transaction. The caller then calls `stored` for each part. Rejects with
+   * LMDB's error; then nothing is stored.
+   */
   async put(parts: readonly Part[]): Promise<void> {
     try {
       await this.#root.batch(() => this.#put(parts));
@@ -98,7 +120,10 @@ export class LmdbStore {
     }
   }
 
-  /** Counts what was put to what the store has: in one step with the caller's own account of what it lacks. */
+  /**
+   * Adds a part that was put to its extent. The caller removes the same records from those waiting
+   * in the same step, so that a read never misses a record or sees it twice.
+   */
   stored({ extent, records }: Part): void {
     extent.named = true;
     extent.stored += records.length;
@@ -106,12 +131,16 @@ export class LmdbStore {
     if (extent.end - extent.start > this.#retention.bytes * (1 + SLACK)) this.#trim(extent);
   }
 
-  /** Resolves when what was put is on the disk. */
+  /** Resolves when all transactions so far are flushed to the disk. */
   async flushed(): Promise<void> {
     await this.#root.flushed;
   }
 
-  /** Rooms that nobody uses grow old too. @param inUse the extent of a room that is in use. */
+  /**
+   * Drops records past their age in all rooms, including those not in use.
+   *
+   * @param inUse returns the extent of a room in use, to be updated.
+   */
   trimOld(inUse: (name: string) => Extent | undefined): void {
     const before = this.#date() - this.#retention.ms;
     for (const { key, value } of this.#names.getRange()) {
@@ -128,12 +157,12 @@ export class LmdbStore {
   #load({ id, epoch }: StoredRoom): Extent {
     const [oldest] = this.#log.getRange({ start: [id, 0], end: [id + 1, 0], limit: 1 });
     const [newest] = this.#log.getRange({ start: [id + 1, 0], end: [id, 0], reverse: true, limit: 1 });
-    const extent = { id, epoch, named: true, ...(oldest && newest ? bounds(oldest, newest) : NOTHING_STORED) };
+    const extent = { id, epoch, named: true, ...(oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT) };
     if (oldest && oldest.value[0] < this.#date() - this.#retention.ms) this.#trim(extent);
     return extent;
   }
 
-  /** In a batch: the outcome of each put is that of the batch. */
+  /** Runs inside a transaction, which decides the outcome of every put. */
   #put(parts: readonly Part[]): void {
     for (const { name, extent, records } of parts) {
       if (!extent.named) void this.#names.put(name, { id: extent.id, epoch: extent.epoch });
@@ -145,7 +174,7 @@ export class LmdbStore {
     }
   }
 
-  /** Drops what is too old or too much, but never the newest. */
+  /** Drops records past their age or the room's bytes, but never the newest. */
   #trim(extent: Extent): void {
     const before = this.#date() - this.#retention.ms;
     const range = this.#log.getRange({ start: [extent.id, extent.first], end: [extent.id, extent.stored] });
@@ -153,7 +182,7 @@ export class LmdbStore {
     for (const { key, value } of range) {
       const [at, , , , , , , end] = value;
       if (at >= before && extent.end - start <= this.#retention.bytes) break;
-      this.#log.remove(key).catch(ignore); // what stays is dropped the next time
+      this.#log.remove(key).catch(ignore); // the next trim removes what stays
       first = key[1] + 1;
       start = end;
     }
@@ -162,7 +191,7 @@ export class LmdbStore {
   }
 }
 
-/** LMDB's error for all that was in a batch; the cause comes apart. */
+/** LMDB's error for a failed batch. Its cause is what `commitError` rejects with. */
 interface CommitError extends Error {
   readonly commitError?: Promise<never>;
 }

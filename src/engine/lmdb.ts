@@ -7,47 +7,65 @@ import { Journal } from './journal.ts';
 import { type Extent, LmdbStore, type Part, type Retention } from './lmdb-store.ts';
 
 export interface LmdbOptions {
-  /** The directory of the store. No other process may use it (`DataDir`). */
+  /** The data directory. No other process may use it: `DataDir` locks it. */
   readonly path: string;
+  /**
+   * Bounds of each room's stored records.
+   *
+   * @default 7 days and 64 MiB
+   */
   readonly retention?: Retention;
-  /** Milliseconds since 1970. */
+  /**
+   * Returns the time of a commit, in milliseconds since 1970.
+   *
+   * @default Date.now
+   */
   readonly date?: () => number;
-  /** Is told why a batch could not be stored. */
+  /**
+   * Receives the error of each failed journal write or LMDB transaction. A failing disk may cause
+   * many a second.
+   *
+   * @default ignores errors
+   */
   readonly onError?: (error: Error) => void;
 }
 
-const WEEK = 7 * 24 * 60 * 60 * 1000;
-const defaultRetention: Retention = { ms: WEEK, bytes: 64 * 1024 * 1024 };
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
+const defaultRetention: Retention = { ms: WEEK_MS, bytes: 64 * 1024 * 1024 };
 
 const SWEEP_MS = 60_000;
 
-// Less than this is not enough for a batch.
-const FULL = 1024 * 1024;
+// With less free space than this, a failed write is reported as a full disk.
+const FULL_DISK_BYTES = 1024 * 1024;
 
-// What was written ahead is stored this much later, so that one flush of the disk does for many messages.
+// Delay between a commit and its transaction, so that one flush of the disk serves many messages.
 const STORE_EVERY_MS = 20;
-const AGAIN_MS = 1_000;
+const RETRY_MS = 1_000;
 
-// More than this must not wait for a store that takes nothing.
-const MOST_WAITING_BYTES = 16 * 1024 * 1024;
+// Appends fail while more than this waits for LMDB, which bounds memory and journal.
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
-const CLOSING_MS = 1_000;
+const CLOSE_TIMEOUT_MS = 1_000;
 const NEVER = new Promise<never>(() => {});
 
-/** A room that is in use. */
+/** A room in use. */
 interface RoomLog {
   readonly extent: Extent;
+  /** `seq` of the newest record; 0 before the first. */
   head: number;
-  /** What follows the records that the store has. */
+  /** The records after the extent, up to `head`. */
   readonly waiting: LogRecord[];
 }
 
-/** A line of the journal: a room, its epoch, when, and what was said. */
-type Entry = [string, string, number, [number, string, string, string, string, boolean, number][]];
+type EntryRecord = [seq: number, from: string, sender: string, id: string, data: string, json: boolean, bytes: number];
+
+/** A line of the journal. The records share `at`, in milliseconds since 1970. */
+type Entry = [room: string, epoch: string, at: number, records: readonly EntryRecord[]];
 
 /**
- * The engine that keeps rooms on disk. What is said is written to a journal, and then told of: so what anyone was shown survives
- * the end of the process. LMDB takes it over a little later, over all rooms at once, and flushes it to the disk.
+ * Creates an engine that keeps rooms on disk. `append` writes a line to a journal and then commits,
+ * so a committed record survives the end of the process. Batches of records from all rooms move to
+ * LMDB some milliseconds later and are flushed to the disk.
  */
 export function lmdb({ path, retention = defaultRetention, date = Date.now, onError = () => {} }: LmdbOptions): Engine {
   return new LmdbEngine(path, retention, date, onError);
@@ -60,15 +78,21 @@ class LmdbEngine implements Engine {
   readonly #onError: (error: Error) => void;
   readonly #rooms = new Map<string, RoomLog>();
   readonly #journal: Journal;
-  /** Rooms with records that the store does not have yet, and how many bytes that is. */
+  /** Rooms with records that are not in LMDB yet. */
   readonly #waiting = new Set<string>();
+  /** Bytes of those records' data. */
   #waitingBytes = 0;
   #store!: LmdbStore;
   #listener!: EngineListener;
+  /** Pending while records move to LMDB. */
   #storing: Promise<void> | undefined;
   #closing = false;
   #sweep: NodeJS.Timeout | undefined;
-  #failed = false;
+  /** The last transaction failed: the next one is a retry. */
+  #retrying = false;
+  /**
+   * A transaction has failed at some time: from then on LMDB's flush and close may never resolve.
+   */
   #everFailed = false;
 
   constructor(path: string, retention: Retention, date: () => number, onError: (error: Error) => void) {
@@ -100,15 +124,15 @@ class LmdbEngine implements Engine {
       return { seq: ++seq, at, from, sender, id, data, json, bytes };
     });
     try {
-      if (this.#waitingBytes > MOST_WAITING_BYTES) throw new Error('the store takes nothing');
+      if (this.#waitingBytes > MAX_WAITING_BYTES) throw new Error('too many records wait for LMDB');
       this.#journal.write(lineOf(room, log.extent.epoch, at, records));
     } catch (error) {
-      this.#onError(this.#inWords(error as Error));
+      this.#onError(this.#describe(error as Error));
       this.#listener.failed(room, drafts.length);
       return;
     }
     log.head = seq;
-    this.#wait(room, log, records);
+    this.#enqueue(room, log, records);
     this.#storing ??= this.#storeAll();
     this.#listener.committed({ room, records });
   }
@@ -133,11 +157,11 @@ class LmdbEngine implements Engine {
     this.#closing = true;
     while (this.#storing) await this.#storing;
     this.#journal.close();
-    await Promise.race([this.#store.close(), this.#everFailed ? sleep(CLOSING_MS) : NEVER]);
+    await Promise.race([this.#store.close(), this.#everFailed ? sleep(CLOSE_TIMEOUT_MS) : NEVER]);
   }
 
   #room(name: string): RoomLog {
-    return this.#rooms.get(name) ?? this.#use(name, this.#store.find(name) ?? this.#store.fresh(randomUUID()));
+    return this.#rooms.get(name) ?? this.#use(name, this.#store.find(name) ?? this.#store.create(randomUUID()));
   }
 
   #use(name: string, extent: Extent): RoomLog {
@@ -146,7 +170,7 @@ class LmdbEngine implements Engine {
     return log;
   }
 
-  #wait(name: string, log: RoomLog, records: readonly LogRecord[]): void {
+  #enqueue(name: string, log: RoomLog, records: readonly LogRecord[]): void {
     this.#waiting.add(name);
     for (const record of records) {
       log.waiting.push(record);
@@ -154,67 +178,68 @@ class LmdbEngine implements Engine {
     }
   }
 
-  /** Takes over what an earlier life wrote ahead and did not store. @throws when that cannot be stored. */
+  /** Moves the journal entries of earlier processes to LMDB. @throws LMDB's error. */
   #recover(): void {
-    for (const [name, epoch, at, said] of this.#journal.read(entryOf)) {
-      const known = this.#rooms.has(name) || this.#store.has(name);
-      const log = known ? this.#room(name) : this.#use(name, this.#store.fresh(epoch));
-      for (const [seq, from, sender, id, data, json, bytes] of said) {
-        if (log.extent.epoch !== epoch || seq !== log.head + 1) continue; // the store has it, or lost what was before
+    for (const [name, epoch, at, records] of this.#journal.read(entryOf)) {
+      const exists = this.#rooms.has(name) || this.#store.has(name);
+      const log = exists ? this.#room(name) : this.#use(name, this.#store.create(epoch));
+      for (const [seq, from, sender, id, data, json, bytes] of records) {
+        if (log.extent.epoch !== epoch || seq !== log.head + 1) continue; // already stored, or after lost records
         log.head = seq;
-        this.#wait(name, log, [{ seq, at, from, sender, id, data, json, bytes }]);
+        this.#enqueue(name, log, [{ seq, at, from, sender, id, data, json, bytes }]);
       }
     }
     this.#journal.open();
     const old = this.#journal.rotate();
-    const parts = this.#takeWaiting();
+    const parts = this.#waitingParts();
     this.#store.putNow(parts);
     for (const part of parts) this.#stored(part);
     this.#journal.drop(old);
     this.#rooms.clear();
   }
 
-  /** Stores what waits, batch after batch, until nothing does. */
+  /** Moves the waiting records to LMDB, one transaction after another, until none wait. */
   async #storeAll(): Promise<void> {
     while (this.#waiting.size > 0) {
-      if (!this.#closing) await sleep(this.#failed ? AGAIN_MS : STORE_EVERY_MS);
+      if (!this.#closing) await sleep(this.#retrying ? RETRY_MS : STORE_EVERY_MS);
       try {
         const complete = this.#journal.rotate();
-        const parts = this.#takeWaiting();
+        const parts = this.#waitingParts();
         await this.#store.put(parts);
         for (const part of parts) this.#stored(part);
-        // After a batch that failed LMDB may wait for a flush that never comes.
-        await Promise.race([this.#store.flushed(), this.#everFailed ? sleep(AGAIN_MS) : NEVER]);
+        // After a failed transaction, LMDB may wait for a flush that never comes.
+        await Promise.race([this.#store.flushed(), this.#everFailed ? sleep(RETRY_MS) : NEVER]);
         this.#journal.drop(complete);
-        this.#failed = false;
+        this.#retrying = false;
       } catch (error) {
-        this.#failed = true;
+        this.#retrying = true;
         this.#everFailed = true;
-        this.#onError(this.#inWords(error as Error));
-        if (this.#closing) break; // the journal has it
+        this.#onError(this.#describe(error as Error));
+        if (this.#closing) break; // the next start reads the journal
       }
     }
     this.#storing = undefined;
   }
 
-  /** LMDB tells of a full disk in more than one way. */
-  #inWords(cause: Error): Error {
+  /** Names a full disk or a missing directory: LMDB reports them by several different errors. */
+  #describe(cause: Error): Error {
     try {
       const { bavail, bsize } = statfsSync(this.#path);
-      return bavail * bsize < FULL ? new Error(`the disk of ${this.#path} is full`, { cause }) : cause;
+      return bavail * bsize < FULL_DISK_BYTES ? new Error(`the disk of ${this.#path} is full`, { cause }) : cause;
     } catch {
-      return new Error(`the data directory ${this.#path} has gone`, { cause });
+      return new Error(`the data directory ${this.#path} is missing`, { cause });
     }
   }
 
-  /** What waits now, and stays there until it is stored. */
-  #takeWaiting(): Part[] {
+  /** Returns a copy of the waiting records. They keep waiting, readable, until `#stored`. */
+  #waitingParts(): Part[] {
     return [...this.#waiting].map((name) => {
       const { extent, waiting } = this.#room(name);
       return { name, extent, records: [...waiting] };
     });
   }
 
+  /** Moves a part from the waiting records to the extent, without yielding in between. */
   #stored(part: Part): void {
     const { name, records } = part;
     const { waiting } = this.#room(name);
@@ -226,18 +251,13 @@ class LmdbEngine implements Engine {
 }
 
 function lineOf(room: string, epoch: string, at: number, records: readonly LogRecord[]): string {
-  const said = records.map(({ seq, from, sender, id, data, json, bytes }) => [
-    seq,
-    from,
-    sender,
-    id,
-    data,
-    json,
-    bytes,
-  ]);
-  return JSON.stringify([room, epoch, at, said]);
+  const fields = records.map(({ seq, from, sender, id, data, json, bytes }): EntryRecord => {
+    return [seq, from, sender, id, data, json, bytes];
+  });
+  return JSON.stringify([room, epoch, at, fields]);
 }
 
+/** @returns undefined for a line that is not a whole entry. */
 function entryOf(line: string): Entry | undefined {
   try {
     const entry: unknown = JSON.parse(line);

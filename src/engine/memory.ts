@@ -1,59 +1,72 @@
 import { randomUUID } from 'node:crypto';
 import type { Draft, Engine, EngineListener, Position } from '../hub/engine.ts';
-import type { LogRecord } from '../hub/log.ts';
+import type { LogLimits, LogRecord } from '../hub/log.ts';
 
 interface RoomLog {
   readonly epoch: string;
+  /** `seq` of the newest record; 0 before the first. */
   head: number;
+  /** Bytes of the retained records' data. */
   bytes: number;
-  /** The last records, contiguous up to `head`. */
+  /** The retained records, contiguous up to `head`. */
   records: LogRecord[];
 }
 
 export interface MemoryOptions {
-  /** What is retained of each room: the hot window. */
-  readonly retention?: { readonly records: number; readonly bytes: number };
-  /** Milliseconds since 1970, for the records' times. */
+  /**
+   * Bounds of each room's retained records. Both apply, but the newest record always stays.
+   *
+   * @default 8,192 records and 8 MiB
+   */
+  readonly retention?: LogLimits;
+  /**
+   * Returns the time of a commit, in milliseconds since 1970.
+   *
+   * @default Date.now
+   */
   readonly date?: () => number;
 }
 
-const defaultRetention = { records: 8192, bytes: 8 * 1024 * 1024 };
+const defaultRetention: LogLimits = { records: 8192, bytes: 8 * 1024 * 1024 };
 
-// Trimming moves the whole array, so it waits until this many records (a part of the retention) are over.
+// Trimming moves the whole array, so it waits until the log exceeds its limits by this fraction.
 const SLACK = 1 / 8;
 
-/** The engine that keeps rooms in memory only: it commits during `append`, and forgets a room on `release`. */
+/**
+ * Creates an engine that keeps rooms in memory. It commits during `append` and forgets a room on
+ * `release`.
+ */
 export function memory({ retention = defaultRetention, date = Date.now }: MemoryOptions = {}): Engine {
   const rooms = new Map<string, RoomLog>();
   let listener: EngineListener | undefined;
 
-  const log = (room: string): RoomLog => {
-    const known = rooms.get(room);
-    if (known) return known;
-    const fresh: RoomLog = { epoch: randomUUID(), head: 0, bytes: 0, records: [] };
-    rooms.set(room, fresh);
-    return fresh;
+  const logOf = (room: string): RoomLog => {
+    const existing = rooms.get(room);
+    if (existing) return existing;
+    const created: RoomLog = { epoch: randomUUID(), head: 0, bytes: 0, records: [] };
+    rooms.set(room, created);
+    return created;
   };
 
   return {
-    open(opened) {
-      listener = opened;
+    open(engineListener) {
+      listener = engineListener;
     },
     position(room): Position {
-      const { epoch, head, records } = log(room);
+      const { epoch, head, records } = logOf(room);
       return { epoch, seq: head, first: head - records.length + 1 };
     },
     append(room, drafts) {
-      const to = log(room);
-      const records = commit(to, drafts, date());
-      trim(to, retention);
+      const log = logOf(room);
+      const records = commit(log, drafts, date());
+      trim(log, retention);
       listener?.committed({ room, records });
     },
     read(room, after, limit) {
-      const found = rooms.get(room);
-      if (!found) return [];
-      const start = Math.max(0, after - (found.head - found.records.length));
-      return found.records.slice(start, start + limit);
+      const log = rooms.get(room);
+      if (!log) return [];
+      const start = Math.max(0, after - (log.head - log.records.length));
+      return log.records.slice(start, start + limit);
     },
     release(room) {
       rooms.delete(room);
@@ -75,10 +88,10 @@ function commit(log: RoomLog, drafts: readonly Draft[], at: number): LogRecord[]
   return records;
 }
 
-function trim(log: RoomLog, retention: { records: number; bytes: number }): void {
-  const over = log.records.length - retention.records;
-  if (over < retention.records * SLACK && log.bytes <= retention.bytes * (1 + SLACK)) return;
-  let drop = Math.max(0, over);
+function trim(log: RoomLog, retention: LogLimits): void {
+  const excess = log.records.length - retention.records;
+  if (excess < retention.records * SLACK && log.bytes <= retention.bytes * (1 + SLACK)) return;
+  let drop = Math.max(0, excess);
   for (let i = 0; i < drop; i++) log.bytes -= (log.records[i] as LogRecord).bytes;
   while (log.bytes > retention.bytes && drop < log.records.length - 1)
     log.bytes -= (log.records[drop++] as LogRecord).bytes;

@@ -5,19 +5,25 @@ import type { Events, HubEvents } from '../hub/events.ts';
 export type { Logger } from 'pino';
 
 /**
- * A log on standard output: for people on a terminal, else one JSON object a line. Both are written at once, so that
- * nothing is lost at the end.
+ * Creates a log on standard output: readable text on a terminal, one JSON object a line elsewhere.
+ * Writes are synchronous, so no line is lost when the process exits.
+ *
+ * @param level the lowest pino level to log.
  */
 export function createLog(level: string, terminal: boolean = process.stdout.isTTY): Logger {
-  const people = () =>
+  const readable = () =>
     pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' }) as DestinationStream;
-  return pino({ level, base: null }, terminal ? people() : pino.destination({ dest: 1, sync: true }));
+  return pino({ level, base: null }, terminal ? readable() : pino.destination({ dest: 1, sync: true }));
 }
 
-// A mailbox that overflows does so thousands of times a second; once a second is enough to know.
+// A full mailbox may reject thousands of posts a second; one line a second suffices.
 const OVERLOAD_EVERY_MS = 1_000;
 
-/** Logs the Hub's life: one line for each event that someone may look for. */
+/**
+ * Logs the Hub's events, one line each. Full mailboxes are summarized.
+ *
+ * @param now returns milliseconds from any start.
+ */
 export function logEvents(events: Events, log: Logger, now: () => number = Date.now): void {
   events.on('connected', (event) => log.debug(event, 'connected'));
   events.on('registered', (event) => log.debug(event, 'registered'));
@@ -25,24 +31,24 @@ export function logEvents(events: Events, log: Logger, now: () => number = Date.
   events.on('lagging', (event) => log.debug(event, 'lagging'));
   events.on('drained', (event) => log.debug(event, 'drained'));
   events.on('evicted', (event) => log.warn(event, 'evicted'));
-  events.on('failed', ({ event, error }) => log.error({ event, err: error }, 'a listener failed'));
+  events.on('failed', ({ event, error }) => log.error({ event, err: error }, 'event listener failed'));
   events.on('disconnected', ({ client, wire, remoteAddress, close, by }) => {
     log.info({ client, wire, remoteAddress, code: close.code, reason: close.reason, by }, 'closed');
   });
   if (log.isLevelEnabled('trace')) events.on('committed', (event) => log.trace(event, 'committed'));
-  events.on('overloaded', overloads(log, now));
+  events.on('overloaded', overloadLogger(log, now));
 }
 
-/** One line a second for each mailbox, with how many posts it refused since the last. */
-function overloads(log: Logger, now: () => number): (event: HubEvents['overloaded']) => void {
-  const refused = new Map<string, { count: number; said: number }>();
+/** Logs at most one line a second for each mailbox, with the posts rejected since the last one. */
+function overloadLogger(log: Logger, now: () => number): (event: HubEvents['overloaded']) => void {
+  const rejections = new Map<string, { count: number; loggedAt: number }>();
   return ({ mailbox, capacity }) => {
-    const state = refused.get(mailbox) ?? { count: 0, said: Number.NEGATIVE_INFINITY };
-    refused.set(mailbox, state);
+    const state = rejections.get(mailbox) ?? { count: 0, loggedAt: Number.NEGATIVE_INFINITY };
+    rejections.set(mailbox, state);
     state.count++;
-    if (now() - state.said < OVERLOAD_EVERY_MS) return;
+    if (now() - state.loggedAt < OVERLOAD_EVERY_MS) return;
     log.warn({ mailbox, capacity, refused: state.count }, 'mailbox full');
     state.count = 0;
-    state.said = now();
+    state.loggedAt = now();
   };
 }

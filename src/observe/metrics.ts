@@ -2,23 +2,26 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Events } from '../hub/events.ts';
 import { closes } from '../protocol/close-codes.ts';
 
-/** What is read when someone asks. */
+/** Current values, read at each scrape. */
 export interface Readings {
+  /** Open connections. */
   connections(): number;
+  /** Rooms in memory. */
   rooms(): number;
+  /** Posts waiting in a mailbox. */
   mailbox(name: 'register' | 'unregister' | 'broadcast'): number;
 }
 
-/** The metrics in Prometheus's text form. */
+/** The metrics in Prometheus's text format. */
 export interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
 }
 
 const mailboxes = ['register', 'unregister', 'broadcast'] as const;
-const ownCodes: readonly number[] = Object.values(closes).map(({ code }) => code);
+const pumphouseCodes: readonly number[] = Object.values(closes).map(({ code }) => code);
 
-/** Counts the Hub's events. Each set of metrics has a registry of its own, so that a process may run several. */
+/** Counts the Hub's events in a new registry, so that one process may run several servers. */
 export function collectMetrics(events: Events, readings: Readings): Metrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
@@ -32,34 +35,34 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
         this.set(read());
       },
     });
-  gauge('pumphouse_connections', 'Connections that are open.', readings.connections);
+  gauge('pumphouse_connections', 'Open connections.', readings.connections);
   gauge('pumphouse_rooms', 'Rooms in memory.', readings.rooms);
   new Gauge({
     name: 'pumphouse_mailbox_posts',
-    help: 'Posts that wait in a mailbox.',
+    help: 'Posts waiting in a mailbox.',
     labelNames: ['mailbox'],
     registers,
     collect() {
       for (const mailbox of mailboxes) this.set({ mailbox }, readings.mailbox(mailbox));
     },
   });
-  const connects = new Counter({ name: 'pumphouse_connects_total', help: 'Connections that were opened.', registers });
-  const messages = new Counter({ name: 'pumphouse_messages_total', help: 'Messages that were committed.', registers });
-  const batches = new Counter({ name: 'pumphouse_batches_total', help: 'Batches they were committed in.', registers });
+  const connects = new Counter({ name: 'pumphouse_connects_total', help: 'Connections opened.', registers });
+  const messages = new Counter({ name: 'pumphouse_messages_total', help: 'Messages committed.', registers });
+  const batches = new Counter({ name: 'pumphouse_batches_total', help: 'Batches of messages committed.', registers });
   const evictions = new Counter({
     name: 'pumphouse_evictions_total',
-    help: 'Slow clients that were closed.',
+    help: 'Slow clients evicted.',
     registers,
   });
   const closed = new Counter({
     name: 'pumphouse_closes_total',
-    help: 'Connections that were closed, by the code of the close frame and by who closed.',
+    help: 'Connections closed, by close code and by the side that closed.',
     labelNames: ['code', 'by'],
     registers,
   });
   const overloads = new Counter({
     name: 'pumphouse_overloads_total',
-    help: 'Posts that a full mailbox refused.',
+    help: 'Posts rejected by a full mailbox.',
     labelNames: ['mailbox'],
     registers,
   });
@@ -74,7 +77,7 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
   return { contentType: registry.contentType, text: () => registry.metrics() };
 }
 
-/** Peers may close with any code: only those of our table and of RFC 6455 get a label of their own. */
+/** Bounds the labels, since peers may close with any code. RFC 6455 reserves 1000…1015. */
 function labelOf(code: number): string {
-  return ownCodes.includes(code) || (code >= 1000 && code <= 1015) ? `${code}` : 'other';
+  return pumphouseCodes.includes(code) || (code >= 1000 && code <= 1015) ? `${code}` : 'other';
 }

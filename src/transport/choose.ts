@@ -5,23 +5,24 @@ import { wsTransport } from './ws.ts';
 export interface TransportChoice {
   readonly name: Transport['name'];
   readonly factory: TransportFactory;
-  /** What the log should say of it, when it is not what everyone expects. */
+  /** A log line when `auto` falls back to ws. */
   readonly note?: string;
 }
 
 /**
- * uWebSockets.js wherever its binary loads, ws where it does not; or the one that is asked for.
+ * Returns the transport by its name. `auto` is uWebSockets.js where its binary loads, and ws
+ * elsewhere.
  *
- * @throws Error with one clear line when uWebSockets.js is asked for and cannot be had.
+ * @throws Error with a one-line message when `uws` is requested but unavailable.
  */
-export function chooseTransport(wanted: 'auto' | Transport['name'], load: typeof loadUws = loadUws): TransportChoice {
-  if (wanted === 'ws') return { name: 'ws', factory: wsTransport };
+export function chooseTransport(name: 'auto' | Transport['name'], load: typeof loadUws = loadUws): TransportChoice {
+  if (name === 'ws') return { name: 'ws', factory: wsTransport };
   const uws = load();
-  if ('factory' in uws) return { name: 'uws', factory: uws.factory };
-  if (wanted === 'uws') throw new Error(`the transport uws cannot be had: ${uws.unavailable}`);
+  if (uws.kind === 'loaded') return { name: 'uws', factory: uws.factory };
+  if (name === 'uws') throw new Error(`the transport uws is unavailable: ${uws.reason}; use auto or ws`);
   return {
     name: 'ws',
     factory: wsTransport,
-    note: `uWebSockets.js cannot be had (${uws.unavailable}): serving with ws`,
+    note: `uWebSockets.js is unavailable (${uws.reason}); using ws`,
   };
 }

@@ -1,12 +1,13 @@
 import { type AddressInfo, createServer } from 'node:net';
 
 /**
- * uWebSockets.js shares a taken port with its holder, and says only "no" where it cannot listen: a socket of Node's own asks
- * first, and fails with the reason. A port of its choice would be one that cannot be shared, so that is found here too.
+ * Resolves with the port if it is free, or with a free one for port 0. Rejects with Node's `code`,
+ * such as EADDRINUSE.
  *
- * @returns the port.
+ * uWebSockets.js would share a taken port with its holder, and gives no reason when it cannot
+ * listen. A port that it picks for 0 cannot be shared with the app of the next certificate.
  */
-export function probe(host: string, port: number): Promise<number> {
+export function findFreePort(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -1,21 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 
-/** Files in PEM: the certificate with its chain, and its key. */
+/** Paths of PEM files. */
 export interface TlsFiles {
+  /** The certificate, followed by its chain. */
   readonly cert: string;
+  /** The private key. */
   readonly key: string;
 }
 
-/** Reads the files and tries them together. @throws Error with one clear line when they cannot be used. */
+/** Reads the files and checks that they fit together. @throws Error with a one-line message. */
 export function readTls({ cert, key }: TlsFiles): { readonly cert: string; readonly key: string } {
-  const read = { cert: readPem(cert), key: readPem(key) };
+  const contents = { cert: readPem(cert), key: readPem(key) };
   try {
-    createSecureContext(read);
+    createSecureContext(contents);
   } catch (error) {
     throw new Error(`the certificate ${cert} and the key ${key} cannot be used: ${(error as Error).message}`);
   }
-  return read;
+  return contents;
 }
 
 function readPem(path: string): string {

@@ -1,68 +1,76 @@
 import type { Close } from '../protocol/close-codes.ts';
 import type { TlsFiles } from './tls.ts';
 
-/** What became of a frame: handed to the kernel, kept by the transport until the socket drains, or refused. */
+/** The kernel accepted the frame. */
 export const SENT = 1;
+/** The transport keeps the frame until the socket drains. */
 export const QUEUED = 0;
+/** The frame is discarded: the socket's buffer is over its limit, or the socket is closed. */
 export const DROPPED = 2;
 export type SendStatus = typeof SENT | typeof QUEUED | typeof DROPPED;
 
-/**
- * One WebSocket connection, as the client sees it. Nothing here throws, not even after the close: a closed socket
- * drops what it is given.
- */
+/** The server's side of one WebSocket connection. No method throws; a closed socket drops frames. */
 export interface Socket {
-  /** Sends one whole text frame. The bytes must not change afterwards: a transport may keep them until they are written. */
+  /**
+   * Sends one text frame. The bytes must not change afterwards: a transport may keep them until
+   * they are written.
+   */
   send(frame: Uint8Array): SendStatus;
-  /** Sends a ping with at most 125 bytes of payload; the peer's pong brings them back. */
+  /** Sends a ping with at most 125 bytes of payload, which the peer's pong returns. */
   ping(payload: Uint8Array): void;
   /**
-   * Runs `work` so that the frames it sends leave in one system call where they fit. They count as SENT meanwhile: whether the
-   * kernel took them all, `bufferedAmount` tells afterwards; if not, a drain follows.
+   * Runs `work` and sends its frames in one system call where they fit. `send` returns SENT
+   * meanwhile; if the kernel did not accept all frames, `bufferedAmount` is positive afterwards and
+   * a drain follows.
    */
   cork(work: () => void): void;
   /**
-   * Sends what is queued, then a close frame, then ends the connection. 1005 sends an empty close frame; 1006 sends none
-   * and cuts the connection at once. `SocketListener.close` may be called before this returns. A peer that takes nothing is
-   * cut within some seconds.
+   * Sends what is queued, then a close frame, then ends the connection. Code 1005 sends an empty
+   * close frame; 1006 sends none and cuts the connection at once. `SocketListener.close` may be
+   * called before this returns. A peer that does not read is cut within 16 seconds.
    */
   close(close: Close): void;
-  /** Bytes that the transport holds because the kernel takes no more; 0 once closed. */
+  /** Bytes buffered in user space because the kernel does not accept more; 0 once closed. */
   readonly bufferedAmount: number;
-  /** The peer's address, for the log. */
+  /** The peer's IP address, for logs and limits. Read it while the socket is open. */
   readonly remoteAddress: string;
 }
 
-/** What a transport tells of one connection. Calls never overlap, and none follows `close`. */
+/** Receives the events of one connection. Calls never overlap, and none follows `close`. */
 export interface SocketListener {
   open(socket: Socket): void;
-  /** A whole message. Text is valid UTF-8. The bytes live only during the call. */
+  /** A complete message. Text is valid UTF-8. The bytes are valid only during the call. */
   message(data: Uint8Array, binary: boolean): void;
-  /** The bytes live only during the call. */
+  /** The bytes are valid only during the call. */
   pong(payload: Uint8Array): void;
-  /** After a frame was QUEUED or DROPPED: the socket's buffer is empty again. */
+  /** The socket's buffer is empty again, after a frame was QUEUED or DROPPED. */
   drain(): void;
-  /** Exactly once. `code` is the peer's: 1005 for an empty close frame, 1006 for none; then `reason` is what the transport knows of it. */
+  /**
+   * Called exactly once. `code` is the peer's: 1005 for an empty close frame, 1006 without a close
+   * frame. With 1006, `reason` is the transport's own description and may be empty.
+   */
   close(code: number, reason: string): void;
 }
 
 export interface HttpRequest {
   /** Upper case. */
   readonly method: string;
-  /** Without the query. */
+  /** Without the query, undecoded. */
   readonly path: string;
-  /** What follows `?`, undecoded; empty when there is none. */
+  /** The part after `?`, undecoded; empty without one. */
   readonly query: string;
+  /** The IP address of the connection's peer. */
   readonly remoteAddress: string;
-  /** A header's value by its lower-case name; empty when it is absent. */
+  /** Returns a header's value by its lower-case name; empty when the header is absent. */
   header(name: string): string;
-  /** All headers, by their lower-case names. */
+  /** All headers, by lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * Reads the body of a plain request; ask before the call returns, once. @returns undefined when it is longer than `most` bytes.
-   * Rejects when the client goes before its end.
+   * Reads the body of a plain request. Call it once at most, before the handler returns. Resolves
+   * with undefined for a body longer than `maxBytes`. Rejects when the client disconnects before
+   * its end.
    */
-  body(most: number): Promise<Uint8Array | undefined>;
+  body(maxBytes: number): Promise<Uint8Array | undefined>;
 }
 
 export interface HttpResponse {
@@ -71,40 +79,69 @@ export interface HttpResponse {
   readonly body: string | Uint8Array;
 }
 
-/** An accepted handshake: who listens to the connection, and the subprotocol to answer with (empty for none). */
+/** An accepted handshake. */
 export interface Upgrade {
+  /** Receives the events of the connection. */
   readonly listener: SocketListener;
+  /** The subprotocol to answer with; empty for none. */
   readonly protocol: string;
 }
 
-/** What a transport serves. The request is valid until the call returns, not after: read what is needed before awaiting. */
+/** Tells an accepted handshake from a rejected one. */
+export function isUpgrade(decision: Upgrade | HttpResponse): decision is Upgrade {
+  return !('status' in decision);
+}
+
+/**
+ * The application that a transport serves. A request is valid only until the call returns: read it
+ * before awaiting.
+ */
 export interface Application {
-  /** Answers a plain request. A rejection or a throw is answered with 500. */
+  /** Answers a plain request. A throw or a rejection is answered with 500. */
   handle(request: HttpRequest): HttpResponse | Promise<HttpResponse>;
-  /** Decides on a WebSocket handshake: accepted, or refused with a response. A rejection or a throw is refused with 500. */
+  /**
+   * Accepts a WebSocket handshake, or rejects it with a response. A throw or a rejection is
+   * answered with 500.
+   */
   upgrade(request: HttpRequest): Upgrade | HttpResponse | Promise<Upgrade | HttpResponse>;
 }
 
 export interface TransportOptions {
-  /** Longest message that is read at all, in bytes. Longer ones end the connection; set it well above the wire's own limit. */
+  /**
+   * Maximum length of a message, in bytes. A longer one ends the connection without a close code of
+   * the wire, so set it well above the wire's own limit.
+   */
   readonly maxPayload: number;
-  /** Bytes that may wait for one slow socket before its frames are DROPPED. */
+  /** Bytes that may be buffered for one socket before its frames are DROPPED. */
   readonly maxBackpressure: number;
-  /** For https and wss; plain where absent. */
+  /**
+   * The certificate for https and wss.
+   *
+   * @default plain http and ws
+   */
   readonly tls?: TlsFiles;
 }
 
 export interface Transport {
   readonly name: 'uws' | 'ws';
-  /** Starts to listen. Port 0 takes a free one. @returns the port. Rejects with a Node `code` such as EADDRINUSE. */
+  /**
+   * Starts to listen; port 0 picks a free port. Resolves with the port. Rejects with Node's `code`,
+   * such as EADDRINUSE.
+   */
   listen(host: string, port: number): Promise<number>;
-  /** Reads the certificate again: for connections from then on. Rejects with one clear line, and goes on with the old one. */
+  /**
+   * Reads the certificate again, for new connections. Rejects with a one-line message and keeps the
+   * old one if it is invalid.
+   */
   renewCertificate(): Promise<void>;
-  /** Takes no more connections; those that are open stay. */
+  /** Stops accepting connections. Open ones stay. */
   stopListening(): void;
-  /** Once everyone was sent away: ends idle connections of HTTP too, unless a socket is still being written to. */
+  /**
+   * Ends idle HTTP connections once all sockets are closed, but lets pending close frames leave
+   * first.
+   */
   finish(): void;
-  /** Cuts every connection that is still open, without a close frame. */
+  /** Cuts every open connection without a close frame. */
   terminate(): void;
 }
 

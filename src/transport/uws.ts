@@ -1,14 +1,12 @@
 import type * as UWS from 'uWebSockets.js';
-import { STATUS_CODES } from 'node:http';
 import { createRequire } from 'node:module';
 import type { Close } from '../protocol/close-codes.ts';
-import { clipReason, plainAddress } from './close-reason.ts';
-import { probe } from './free-port.ts';
+import { truncateReason } from './close-reason.ts';
+import { findFreePort } from './free-port.ts';
+import { unmapIPv4 } from './remote-address.ts';
 import { readTls } from './tls.ts';
 import type {
   Application,
-  HttpRequest,
-  HttpResponse,
   SendStatus,
   Socket,
   SocketListener,
@@ -17,31 +15,39 @@ import type {
   TransportOptions,
 } from './transport.ts';
 import { DROPPED } from './transport.ts';
-import { chooseUws, glibcVersion } from './uws-release.ts';
+import { answerHandshake, answerRequest } from './uws-http.ts';
+import { glibcVersion, selectRelease } from './uws-release.ts';
 
-/** Loads uWebSockets.js. @returns its transport, or why it cannot be had here. */
-export function loadUws(): { readonly factory: TransportFactory } | { readonly unavailable: string } {
-  const choice = chooseUws(process.platform, Number(process.versions.node.split('.')[0]), glibcVersion());
-  if ('unavailable' in choice) return choice;
+/** The transport on uWebSockets.js, or why it is unavailable on this machine. */
+type LoadedUws =
+  | { readonly kind: 'loaded'; readonly factory: TransportFactory }
+  | { readonly kind: 'unavailable'; readonly reason: string };
+
+/** Loads the release of uWebSockets.js that fits this machine. */
+export function loadUws(): LoadedUws {
+  const release = selectRelease(process.platform, Number(process.versions.node.split('.')[0]), glibcVersion());
+  if (release.kind === 'unavailable') return release;
   try {
-    const uws = createRequire(import.meta.url)(choice.alias) as typeof UWS;
-    return { factory: (application, options) => new UwsTransport(uws, application, options) };
+    const uws = createRequire(import.meta.url)(release.alias) as typeof UWS;
+    return { kind: 'loaded', factory: (application, options) => new UwsTransport(uws, application, options) };
   } catch (error) {
-    return { unavailable: `its binary does not load: ${(error as Error).message.split('\n')[0]}` };
+    return { kind: 'unavailable', reason: `its binary does not load: ${(error as Error).message.split('\n')[0]}` };
   }
 }
 
-const LAST_WORDS_MS = 250;
-const SLOW_LAST_WORDS_MS = 4_000;
+// Time for the last close frames to leave before connections are cut: the longer one for sockets
+// that were closed with bytes still buffered.
+const FLUSH_MS = 250;
+const SLOW_FLUSH_MS = 4_000;
 
-// uWebSockets.js lets go of who was sent away and takes nothing, after so long at the latest.
+// uWebSockets.js cuts a closed socket whose peer does not read after at most this time.
 const LINGER_MS = 16_000;
 
-// Longer than any wire's pongWait, so that it never ends a client. With 0 a socket that was sent away while it took nothing is
-// cut off at the next sweep of four seconds, and its close frame with it.
+// Longer than any wire's pongWait, so that it never ends a client. With 0, a socket that is closed
+// with bytes still buffered is cut within four seconds, and its close frame is lost.
 const IDLE_SECONDS = 120;
 
-/** What uWebSockets.js keeps with each socket: it copies these onto its own object. */
+/** The user data of a socket. uWebSockets.js copies these properties to its own object. */
 interface Connection {
   readonly listener: SocketListener;
   socket: UwsSocket | undefined;
@@ -49,19 +55,20 @@ interface Connection {
 
 type Ws = UWS.WebSocket<Connection>;
 
-/** When, by `performance.now()`, a socket was last sent away that had not taken all it was sent: it lives on for some seconds. */
-interface Leaving {
-  slowlyAt: number;
+/** The last close of a socket with bytes still buffered, which lives on for up to LINGER_MS. */
+interface SlowClose {
+  /** By `performance.now()`, in milliseconds. */
+  lastAt: number;
 }
 
 class UwsSocket implements Socket {
-  /** Any call on a socket after its close handler throws: from then on this is undefined. */
+  /** Undefined from the close handler on, since every later call on it throws. */
   ws: Ws | undefined;
-  readonly #leaving: Leaving;
+  readonly #slowClose: SlowClose;
 
-  constructor(ws: Ws, leaving: Leaving) {
+  constructor(ws: Ws, slowClose: SlowClose) {
     this.ws = ws;
-    this.#leaving = leaving;
+    this.#slowClose = slowClose;
   }
 
   send(frame: Uint8Array): SendStatus {
@@ -77,14 +84,14 @@ class UwsSocket implements Socket {
     else work();
   }
 
-  /** The close handler runs inside `end` and `close`, so the socket is dead before either is called. */
+  /** The close handler runs inside `end` and `close`, so `ws` is cleared before either call. */
   close({ code, reason }: Close): void {
     const { ws } = this;
-    if (ws !== undefined && ws.getBufferedAmount() > 0) this.#leaving.slowlyAt = performance.now();
+    if (ws !== undefined && ws.getBufferedAmount() > 0) this.#slowClose.lastAt = performance.now();
     this.ws = undefined;
     if (code === 1006) ws?.close();
     else if (code === 1005) ws?.end(0);
-    else ws?.end(code, clipReason(reason));
+    else ws?.end(code, truncateReason(reason));
   }
 
   get bufferedAmount(): number {
@@ -92,7 +99,7 @@ class UwsSocket implements Socket {
   }
 
   get remoteAddress(): string {
-    return this.ws ? plainAddress(Buffer.from(this.ws.getRemoteAddressAsText()).toString()) : '';
+    return this.ws ? unmapIPv4(Buffer.from(this.ws.getRemoteAddressAsText()).toString()) : '';
   }
 }
 
@@ -101,11 +108,13 @@ class UwsTransport implements Transport {
   readonly #uws: typeof UWS;
   readonly #application: Application;
   readonly #options: TransportOptions;
-  readonly #leaving: Leaving = { slowlyAt: Number.NEGATIVE_INFINITY };
-  /** The newest takes connections; those before it have an older certificate, and keep theirs. */
+  readonly #slowClose: SlowClose = { lastAt: Number.NEGATIVE_INFINITY };
+  /**
+   * One app for each certificate. The newest accepts connections; the others keep their open ones.
+   */
   readonly #apps: UWS.TemplatedApp[] = [];
-  #listening: UWS.us_listen_socket | undefined;
-  #place: { readonly host: string; readonly port: number } | undefined;
+  #listenSocket: UWS.us_listen_socket | undefined;
+  #address: { readonly host: string; readonly port: number } | undefined;
 
   constructor(uws: typeof UWS, application: Application, options: TransportOptions) {
     this.#uws = uws;
@@ -115,18 +124,21 @@ class UwsTransport implements Transport {
 
   async listen(host: string, port: number): Promise<number> {
     const app = this.#createApp();
-    const free = await probe(host, port);
-    this.#listening = await this.#listenWith(app, host, free);
-    this.#place = { host, port: free };
+    const free = await findFreePort(host, port);
+    this.#listenSocket = await this.#listenWith(app, host, free);
+    this.#address = { host, port: free };
     return free;
   }
 
-  /** Its apps have one certificate for their life: another one takes over the port, which uWebSockets.js shares. */
+  /**
+   * Opens another app on the same port, which uWebSockets.js shares: an app cannot change its
+   * certificate.
+   */
   async renewCertificate(): Promise<void> {
-    if (!this.#options.tls || !this.#place || !this.#listening) return;
+    if (!this.#options.tls || !this.#address || !this.#listenSocket) return;
     const app = this.#createApp();
-    const old = this.#listening;
-    this.#listening = await this.#listenWith(app, this.#place.host, this.#place.port);
+    const old = this.#listenSocket;
+    this.#listenSocket = await this.#listenWith(app, this.#address.host, this.#address.port);
     this.#uws.us_listen_socket_close(old);
   }
 
@@ -134,8 +146,8 @@ class UwsTransport implements Transport {
     const { tls } = this.#options;
     if (tls) readTls(tls);
     const app = tls ? this.#uws.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : this.#uws.App();
-    app.ws<Connection>('/*', behaviour(this.#uws, this.#application, this.#options, this.#leaving));
-    app.any('/*', (res, req) => answer(res, req, this.#application));
+    app.ws<Connection>('/*', createBehavior(this.#uws, this.#application, this.#options, this.#slowClose));
+    app.any('/*', (res, req) => answerRequest(res, req, this.#application));
     this.#apps.push(app);
     return app;
   }
@@ -150,55 +162,50 @@ class UwsTransport implements Transport {
   }
 
   stopListening(): void {
-    if (this.#listening) this.#uws.us_listen_socket_close(this.#listening);
-    this.#listening = undefined;
+    if (this.#listenSocket) this.#uws.us_listen_socket_close(this.#listenSocket);
+    this.#listenSocket = undefined;
   }
 
-  /** Not at once: who is still sending would lose its close frame with the connection. */
+  /**
+   * Cuts connections after a delay: at once, sockets with bytes still buffered would lose their
+   * close frames.
+   */
   finish(): void {
-    const someoneIsSlow = performance.now() - this.#leaving.slowlyAt < LINGER_MS;
-    setTimeout(() => this.terminate(), someoneIsSlow ? SLOW_LAST_WORDS_MS : LAST_WORDS_MS);
+    const slow = performance.now() - this.#slowClose.lastAt < LINGER_MS;
+    setTimeout(() => this.terminate(), slow ? SLOW_FLUSH_MS : FLUSH_MS);
   }
 
   terminate(): void {
-    this.#listening = undefined;
+    this.#listenSocket = undefined;
     for (const app of this.#apps) app.close();
   }
 }
 
-function behaviour(
+function createBehavior(
   uws: typeof UWS,
   application: Application,
   options: TransportOptions,
-  leaving: Leaving,
+  slowClose: SlowClose,
 ): UWS.WebSocketBehavior<Connection> {
   return {
     maxPayloadLength: options.maxPayload,
     maxBackpressure: options.maxBackpressure,
     closeOnBackpressureLimit: false,
     compression: uws.DISABLED,
-    // Both are reset by any inbound data, so they are no pong deadline: the keepalive has its own.
+    // Any inbound data resets the idle timeout, so it is no pong deadline: the keepalive keeps its
+    // own.
     idleTimeout: IDLE_SECONDS,
     sendPingsAutomatically: false,
     maxLifetime: 0,
     upgrade(res, req, context) {
       const key = req.getHeader('sec-websocket-key');
-      const head = req.getMethod() === 'head';
-      const accepted = decide(application, requestOf(res, req));
-      finish(res, new Exchange(res), accepted, (accepted) => {
-        if ('status' in accepted) return write(res, head, accepted);
-        res.upgrade<Connection>(
-          { listener: accepted.listener, socket: undefined },
-          key,
-          accepted.protocol,
-          '',
-          context,
-        );
+      answerHandshake(res, req, application, ({ listener, protocol }) => {
+        res.upgrade<Connection>({ listener, socket: undefined }, key, protocol, '', context);
       });
     },
     open(ws) {
       const connection = ws.getUserData();
-      connection.socket = new UwsSocket(ws, leaving);
+      connection.socket = new UwsSocket(ws, slowClose);
       connection.listener.open(connection.socket);
     },
     message(ws, data, binary) {
@@ -208,115 +215,13 @@ function behaviour(
       ws.getUserData().listener.pong(Buffer.from(payload));
     },
     drain(ws) {
-      // It is called whenever something left, also when something is left.
+      // uWebSockets.js calls this after every partial write, too.
       if (ws.getBufferedAmount() === 0) ws.getUserData().listener.drain();
     },
     close(ws, code, reason) {
       const { listener, socket } = ws.getUserData();
       if (socket) socket.ws = undefined;
       listener.close(code, Buffer.from(reason).toString());
-    },
-  };
-}
-
-function decide(application: Application, request: HttpRequest): ReturnType<Application['upgrade']> {
-  try {
-    return application.upgrade(request);
-  } catch {
-    return FAILED;
-  }
-}
-
-const FAILED: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
-
-/** A request whose body or answer may come late. Without an abort handler either terminates the process when the client has gone. */
-class Exchange {
-  aborted = false;
-  readonly #res: UWS.HttpResponse;
-  #onAborted = () => {};
-
-  constructor(res: UWS.HttpResponse) {
-    this.#res = res;
-    res.onAborted(() => {
-      this.aborted = true;
-      this.#onAborted();
-    });
-  }
-
-  body(most: number): Promise<Uint8Array | undefined> {
-    const whole = new Promise<Uint8Array | undefined>((resolve, reject) => {
-      this.#onAborted = () => reject(new Error('the client has gone'));
-      const chunks: Buffer[] = [];
-      let length = 0;
-      this.#res.onData((chunk, last) => {
-        length += chunk.byteLength;
-        if (length > most) resolve(undefined);
-        else chunks.push(Buffer.from(Buffer.from(chunk))); // the bytes live only during the call
-        if (last) resolve(Buffer.concat(chunks));
-      });
-    });
-    whole.catch(() => {}); // who asked may have lost interest
-    return whole;
-  }
-}
-
-function answer(res: UWS.HttpResponse, req: UWS.HttpRequest, application: Application): void {
-  const exchange = new Exchange(res);
-  const request = requestOf(res, req, exchange);
-  const head = request.method === 'HEAD';
-  let response: HttpResponse | Promise<HttpResponse>;
-  try {
-    response = application.handle(request);
-  } catch {
-    response = FAILED;
-  }
-  finish(res, exchange, response, (answered) => write(res, head, answered));
-}
-
-/** Goes on with an answer, now or when it is there. Late it may find that the client has gone: touching the response then would throw. */
-function finish<T>(
-  res: UWS.HttpResponse,
-  exchange: Exchange,
-  answer: T | Promise<T>,
-  goOn: (answer: T | HttpResponse) => void,
-): void {
-  if (!(answer instanceof Promise)) {
-    goOn(answer);
-    return;
-  }
-  const late = (known: T | HttpResponse) => {
-    if (!exchange.aborted) res.cork(() => goOn(known));
-  };
-  answer.then(late, () => late(FAILED));
-}
-
-function write(res: UWS.HttpResponse, head: boolean, { status, headers, body }: HttpResponse): void {
-  res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
-  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-  if (!head) {
-    res.end(body);
-    return;
-  }
-  res.endWithoutBody(Buffer.byteLength(body));
-}
-
-/** Only valid while uWebSockets.js's handler runs, as its own request is. */
-function requestOf(res: UWS.HttpResponse, req: UWS.HttpRequest, exchange?: Exchange): HttpRequest {
-  return {
-    body: (most) => exchange?.body(most) ?? Promise.resolve(new Uint8Array()),
-    method: req.getMethod().toUpperCase(),
-    path: req.getUrl(),
-    query: req.getQuery() ?? '',
-    get remoteAddress() {
-      return plainAddress(Buffer.from(res.getRemoteAddressAsText()).toString());
-    },
-    header: (name) => req.getHeader(name),
-    get headers() {
-      const all: Record<string, string> = {};
-      req.forEach((name, value) => {
-        all[name] = value;
-      });
-      return all;
     },
   };
 }

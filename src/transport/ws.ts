@@ -1,14 +1,14 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Close } from '../protocol/close-codes.ts';
-import { clipReason, plainAddress } from './close-reason.ts';
+import { decideHandshake, INTERNAL_ERROR } from './application.ts';
+import { truncateReason } from './close-reason.ts';
 import { readTls } from './tls.ts';
 import type {
   Application,
-  HttpRequest,
   HttpResponse,
   SendStatus,
   Socket,
@@ -18,16 +18,21 @@ import type {
   TransportOptions,
   Upgrade,
 } from './transport.ts';
-import { DROPPED, QUEUED, SENT } from './transport.ts';
+import { DROPPED, isUpgrade, QUEUED, SENT } from './transport.ts';
+import { answerRequest, rejectHandshake, remoteAddressOf, requestOf } from './ws-http.ts';
 
 const TEXT = { binary: false, compress: false, fin: true };
-const NOTHING = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 
-// Who has not sent its request after this long is cut; who takes no close frame too.
-const REQUEST_TIMEOUT = 10_000;
-const closeTimeout = { closeTimeout: 10_000 }; // an option that the typings do not know yet
+// Time for a client to send its whole request.
+const REQUEST_TIMEOUT_MS = 10_000;
+const CHECK_REQUESTS_EVERY_MS = 2_000;
 
-/** The transport on `ws` and Node's own HTTP server: it runs wherever Node does. */
+// Time for a peer to read what is queued and answer a close frame. The typings of ws lack the
+// option.
+const closeTimeout = { closeTimeout: 10_000 };
+
+/** The transport on the package ws and Node's own HTTP server. It runs wherever Node does. */
 export const wsTransport: TransportFactory = (application, options) => new WsTransport(application, options);
 
 class WsSocket implements Socket {
@@ -52,7 +57,7 @@ class WsSocket implements Socket {
     ws.on('pong', (payload) => {
       if (this.#open) listener.pong(payload);
     });
-    // ws closes the connection itself, with the code for what the peer did wrong.
+    // After a protocol error of the peer, ws closes the connection itself with the right code.
     ws.on('error', () => {});
     ws.on('close', (code, reason) => {
       this.#open = false;
@@ -91,7 +96,7 @@ class WsSocket implements Socket {
     this.#open = false;
     if (code === 1006) this.#ws.terminate();
     else if (code === 1005) this.#ws.close();
-    else this.#ws.close(code, clipReason(reason));
+    else this.#ws.close(code, truncateReason(reason));
   }
 
   terminate(): void {
@@ -102,11 +107,14 @@ class WsSocket implements Socket {
     return this.#open ? this.#tcp.writableLength : 0;
   }
 
-  /** Node tells of a drain only past its own mark, but of each write in order: one of nothing comes last. */
+  /**
+   * Reports a drain through an empty write, whose callback runs after all earlier writes. Node's
+   * own 'drain' event comes only if the buffer exceeded the high-water mark.
+   */
   #awaitDrain(): void {
     if (this.#awaitsDrain) return;
     this.#awaitsDrain = true;
-    this.#tcp.write(NOTHING, (error) => {
+    this.#tcp.write(NO_BYTES, (error) => {
       this.#awaitsDrain = false;
       if (!this.#open || error) return;
       if (this.#tcp.writableLength > 0) this.#awaitDrain();
@@ -122,7 +130,7 @@ class WsTransport implements Transport {
   readonly #server: Server | SecureServer;
   readonly #wss: WebSocketServer;
   readonly #sockets = new Set<WsSocket>();
-  /** The subprotocol of the handshake that is being answered. */
+  /** The subprotocol of the handshake in progress, read by `handleProtocols`. */
   #protocol = '';
 
   constructor(application: Application, options: TransportOptions) {
@@ -137,11 +145,13 @@ class WsTransport implements Transport {
       ...closeTimeout,
     });
     const timeouts = {
-      headersTimeout: REQUEST_TIMEOUT,
-      requestTimeout: REQUEST_TIMEOUT,
-      connectionsCheckingInterval: 2_000,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_REQUESTS_EVERY_MS,
     };
-    const answer = (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response);
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
+      void answerRequest(request, response, application);
+    };
     this.#server = options.tls
       ? createSecureServer({ ...timeouts, ...readTls(options.tls) }, answer)
       : createServer(timeouts, answer);
@@ -153,7 +163,7 @@ class WsTransport implements Transport {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, exclusive: true }, () => {
         this.#server.off('error', reject);
-        this.#server.on('error', () => {}); // such as no file descriptor left to accept with: those who are here stay
+        this.#server.on('error', () => {}); // such as EMFILE on accept: open connections stay
         resolve((this.#server.address() as AddressInfo).port);
       });
     });
@@ -178,91 +188,27 @@ class WsTransport implements Transport {
     for (const socket of this.#sockets) socket.terminate();
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let answer = FAILED;
-    try {
-      const answered = this.#application.handle(requestOf(request));
-      request.resume(); // a body that is not wanted must be read for the next request to follow
-      answer = await answered;
-    } catch {}
-    if (response.destroyed) return;
-    response.writeHead(answer.status, { ...answer.headers, 'content-length': Buffer.byteLength(answer.body) });
-    response.end(request.method === 'HEAD' ? undefined : answer.body);
-  }
-
   #upgrade(request: IncomingMessage, tcp: Duplex, head: Buffer): void {
     tcp.on('error', () => tcp.destroy());
-    const accepted = this.#decide(request);
-    const goOn = (known: Upgrade | HttpResponse) => this.#goOn(known, request, tcp, head);
-    if (accepted instanceof Promise) accepted.then(goOn, () => goOn(FAILED));
-    else goOn(accepted);
+    const answer = (decision: Upgrade | HttpResponse) => this.#answerHandshake(decision, request, tcp, head);
+    const decision = decideHandshake(this.#application, requestOf(request));
+    if (decision instanceof Promise) decision.then(answer, () => answer(INTERNAL_ERROR));
+    else answer(decision);
   }
 
-  #goOn(accepted: Upgrade | HttpResponse, request: IncomingMessage, tcp: Duplex, head: Buffer): void {
+  #answerHandshake(decision: Upgrade | HttpResponse, request: IncomingMessage, tcp: Duplex, head: Buffer): void {
     if (tcp.destroyed) return;
-    if ('status' in accepted) {
-      refuse(tcp, accepted);
+    if (!isUpgrade(decision)) {
+      rejectHandshake(tcp, decision);
       return;
     }
-    this.#protocol = accepted.protocol;
+    const { listener, protocol } = decision;
+    this.#protocol = protocol;
     this.#wss.handleUpgrade(request, tcp, head, (ws) => {
-      const address = plainAddress(request.socket.remoteAddress ?? '');
-      const socket = new WsSocket(ws, tcp, accepted.listener, this.#options.maxBackpressure, address);
+      const socket = new WsSocket(ws, tcp, listener, this.#options.maxBackpressure, remoteAddressOf(request));
       this.#sockets.add(socket);
       ws.on('close', () => this.#sockets.delete(socket));
-      accepted.listener.open(socket);
+      listener.open(socket);
     });
   }
-
-  #decide(request: IncomingMessage) {
-    try {
-      return this.#application.upgrade(requestOf(request));
-    } catch {
-      return FAILED;
-    }
-  }
-}
-
-const FAILED: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
-
-function refuse(tcp: Duplex, { status, headers, body }: HttpResponse): void {
-  const all = { connection: 'close', ...headers, 'content-length': `${Buffer.byteLength(body)}` };
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  tcp.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`);
-  tcp.end(body);
-}
-
-function textOf(header: string | string[] | undefined): string {
-  return Array.isArray(header) ? header.join(', ') : (header ?? '');
-}
-
-function bodyOf(request: IncomingMessage, most: number): Promise<Uint8Array | undefined> {
-  const whole = new Promise<Uint8Array | undefined>((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.byteLength;
-      if (length > most) resolve(undefined);
-      else chunks.push(chunk);
-    });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
-    request.on('close', () => reject(new Error('the client has gone'))); // also after the end, then without effect
-  });
-  whole.catch(() => {}); // who asked may have lost interest
-  return whole;
-}
-
-function requestOf(request: IncomingMessage): HttpRequest {
-  const [path = '', ...query] = (request.url ?? '').split('?');
-  return {
-    method: request.method ?? '',
-    path,
-    query: query.join('?'),
-    remoteAddress: plainAddress(request.socket.remoteAddress ?? ''),
-    header: (name) => textOf(request.headers[name]),
-    body: (most) => bodyOf(request, most),
-    get headers() {
-      return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, textOf(value)]));
-    },
-  };
 }

@@ -17,7 +17,7 @@ const folder = () => {
   return path;
 };
 
-/** Each keeps about so many bytes a room, and stamps records with 1234. */
+/** Each engine retains about `BYTES` of each room and stamps records with 1234. */
 const engines: [string, () => Engine][] = [
   ['memory', () => memory({ retention: { records: 1e6, bytes: BYTES }, date: () => 1234 })],
   ['lmdb', () => lmdb({ path: folder(), retention: { ms: 1e9, bytes: BYTES }, date: () => 1234 })],
@@ -33,14 +33,14 @@ const draft = (room: string, data: string, id = ''): Draft => ({
   bytes: Buffer.byteLength(data),
 });
 
-async function opened(make: () => Engine) {
+async function openEngine(make: () => Engine) {
   const engine = make();
   const commits: Commit[] = [];
   let appended = 0;
   await engine.open({ committed: (commit) => commits.push(commit), failed: () => {} });
   const records = (room?: string) =>
     commits.filter((commit) => room === undefined || commit.room === room).flatMap((commit) => commit.records);
-  /** Appends, and waits until all that was appended so far is committed. */
+  /** Appends, then waits until every draft so far is committed. */
   const append = async (room: string, texts: readonly string[]) => {
     if (texts.length > 0)
       engine.append(
@@ -48,7 +48,7 @@ async function opened(make: () => Engine) {
         texts.map((text) => draft(room, text)),
       );
     appended += texts.length;
-    await until('all is committed', () => records().length === appended);
+    await until('every draft is committed', () => records().length === appended);
   };
   return { engine, records, append };
 }
@@ -61,12 +61,12 @@ describe.each(engines)('the %s engine', (_name, make) => {
   });
 
   const start = async () => {
-    const scene = await opened(make);
-    engine = scene.engine;
-    return scene;
+    const opened = await openEngine(make);
+    engine = opened.engine;
+    return opened;
   };
 
-  test('gives each room contiguous seqs in the order of the drafts, and commits each once', async () => {
+  test('assigns contiguous seqs in the order of the drafts and commits each draft once', async () => {
     const { engine, records } = await start();
     const sent: Record<string, string[]> = { x: [], y: [] };
     const batches = fc.array(
@@ -84,14 +84,14 @@ describe.each(engines)('the %s engine', (_name, make) => {
     }
     for (const room of ['x', 'y']) {
       const all = sent[room] as string[];
-      await until('all is committed', () => records(room).length === all.length);
+      await until('every draft is committed', () => records(room).length === all.length);
       expect(records(room).map(({ data }) => data)).toEqual(all);
       expect(records(room).map(({ seq }) => seq)).toEqual(all.map((_, i) => i + 1));
       expect(engine.position(room).seq).toBe(all.length);
     }
   });
 
-  test('reads back what it retains, whole, after any place, up to a limit', async () => {
+  test('reads retained records after any seq, up to the limit', async () => {
     const { engine, records, append } = await start();
     const texts = Array.from({ length: 300 }, (_, i) => `${i} 👋`);
     for (let i = 0; i < 300; i += 50) await append('x', texts.slice(i, i + 50));
@@ -106,19 +106,19 @@ describe.each(engines)('the %s engine', (_name, make) => {
     expect(engine.read('nowhere', 0, 5)).toEqual([]);
   });
 
-  test('bounds what it retains, says where that starts, and keeps the newest', async () => {
+  test('drops records past its retention, reports the first, and keeps the newest', async () => {
     const { engine, append } = await start();
     for (let i = 0; i < 100; i++) await append('x', ['x'.repeat(i % 90), 'x'.repeat(i % 7)]);
-    const bytesKept = () => engine.read('x', 0, 1000).reduce((sum, { bytes }) => sum + bytes, 0);
-    await until('what is too much has gone', () => bytesKept() <= BYTES * 1.125);
-    expect(bytesKept()).toBeGreaterThan(BYTES / 2);
-    const kept = engine.read('x', 0, 1000);
-    expect(engine.position('x')).toMatchObject({ seq: 200, first: kept[0]?.seq });
+    const retainedBytes = () => engine.read('x', 0, 1000).reduce((sum, { bytes }) => sum + bytes, 0);
+    await until('the excess is dropped', () => retainedBytes() <= BYTES * 1.125);
+    expect(retainedBytes()).toBeGreaterThan(BYTES / 2);
+    const retained = engine.read('x', 0, 1000);
+    expect(engine.position('x')).toMatchObject({ seq: 200, first: retained[0]?.seq });
     await append('x', ['y'.repeat(5000)]);
     expect(engine.read('x', 0, 1000).at(-1)?.bytes).toBe(5000);
   });
 
-  test('keeps the epoch of a room, and gives each its own', async () => {
+  test('keeps the epoch of a room, and gives each room another', async () => {
     const { engine, append } = await start();
     const { epoch } = engine.position('x');
     expect(engine.position('x')).toEqual({ epoch, seq: 0, first: 1 });
@@ -128,8 +128,8 @@ describe.each(engines)('the %s engine', (_name, make) => {
   });
 });
 
-test('the memory engine forgets a room that is released: its next life has another epoch', async () => {
-  const { engine, append } = await opened(() => memory());
+test('the memory engine forgets a released room and creates it anew with another epoch', async () => {
+  const { engine, append } = await openEngine(() => memory());
   await append('x', ['one']);
   const { epoch } = engine.position('x');
   engine.release('x');

@@ -52,7 +52,7 @@ async function open(at = path, date?: () => number, ms = 1e9) {
   return { engine, records, errors, failed: () => failed };
 }
 
-test('a room goes on after a restart where it stood, in the same epoch', async () => {
+test('continues a room after a restart at the same seq and epoch', async () => {
   const first = await open();
   const { epoch } = first.engine.position('x');
   first.engine.append('x', drafts(1500));
@@ -67,14 +67,14 @@ test('a room goes on after a restart where it stood, in the same epoch', async (
   expect(second.records.map(({ seq }) => seq)).toEqual([1501, 1502, 1]);
 });
 
-test('what is too old goes, but the newest stays', async () => {
+test('drops records past their age, but keeps the newest', async () => {
   let now = 1_000;
   const { engine, records } = await open(path, () => now, 100);
   engine.append('x', drafts(10));
-  await until('it is in', () => records.length === 10);
+  await until('the records are committed', () => records.length === 10);
   now += 90;
   engine.append('x', drafts(10));
-  await until('it is in', () => records.length === 20);
+  await until('the records are committed', () => records.length === 20);
   await engine.close();
   now += 50;
   const again = await open(path, () => now, 100);
@@ -87,7 +87,7 @@ test('what is too old goes, but the newest stays', async () => {
 
 const journals = (at: string) => readdirSync(at).filter((name) => name.startsWith('journal-'));
 
-test('what was told of is read back wherever it is by then: in the journal, in the store, or in part', async () => {
+test('reads committed records from the journal, from the store, and across both', async () => {
   const { engine, records } = await open();
   for (let i = 0; i < 60; i++) {
     engine.append('x', drafts(20));
@@ -106,7 +106,7 @@ test('what was told of is read back wherever it is by then: in the journal, in t
   await again.engine.close();
 });
 
-test('what was told of is there after a kill at any moment, and goes on from there', async () => {
+test('recovers every committed record after a kill at any moment, and continues from there', async () => {
   const { engine, records } = await open();
   const { epoch } = engine.position('x');
   for (let i = 0; i < 20; i++) {
@@ -114,7 +114,7 @@ test('what was told of is there after a kill at any moment, and goes on from the
     if (i % 3 === 0) await sleep(7);
     const killed = join(path, `killed-${i}`);
     mkdirSync(killed);
-    for (const name of journals(path)) copyFileSync(join(path, name), join(killed, name)); // as they are in that moment
+    for (const name of journals(path)) copyFileSync(join(path, name), join(killed, name)); // as a kill would leave them now
     copyFileSync(join(path, 'data.mdb'), join(killed, 'data.mdb'));
     const again = await open(killed);
     expect(again.engine.position('x')).toEqual({ epoch, seq: records.length, first: 1 });
@@ -126,13 +126,13 @@ test('what was told of is there after a kill at any moment, and goes on from the
   await engine.close();
 });
 
-test('of a line that is not whole nothing is taken, nor of one that does not follow', async () => {
+test('ignores partial journal lines and lines out of sequence', async () => {
   const first = await open();
   const { epoch } = first.engine.position('x');
   first.engine.append('x', drafts(2));
   await first.engine.close();
-  const line = (room: string, of: string, seq: number) =>
-    `${JSON.stringify([room, of, 1, [[seq, 'a', 's', '', 'x', false, 1]]])}\n`;
+  const line = (room: string, lineEpoch: string, seq: number) =>
+    `${JSON.stringify([room, lineEpoch, 1, [[seq, 'a', 's', '', 'x', false, 1]]])}\n`;
   writeFileSync(
     join(path, 'journal-900'),
     line('x', epoch, 2) + line('x', epoch, 3) + line('x', 'another', 4) + line('x', epoch, 9),
@@ -146,19 +146,19 @@ test('of a line that is not whole nothing is taken, nor of one that does not fol
   await engine.close();
 });
 
-test('the store takes over what was said many times at once, and the journal stays small', async () => {
+test('moves a burst of appends to the store and empties the journal', async () => {
   const { engine, records } = await open();
   for (let i = 0; i < 2000; i++) engine.append('x', drafts(1));
   expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: 2000 }, (_, i) => i + 1));
   const size = () => journals(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
-  await until('the store has it', () => size() === 0 && journals(path).length === 1);
+  await until('the journal is empty', () => size() === 0 && journals(path).length === 1);
   await engine.close();
 });
 
-const root = process.getuid?.() === 0 && process.platform === 'linux' && mayMount();
-if (!root) console.log('skipped: the tests with a full and a read-only disk, which must mount one');
+const canMount = process.getuid?.() === 0 && process.platform === 'linux' && mounts();
+if (!canMount) console.log('skipped: the tests with a full and a read-only disk, which need to mount a file system');
 
-function mayMount(): boolean {
+function mounts(): boolean {
   const at = mkdtempSync(join(tmpdir(), 'pumphouse-mount-'));
   try {
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', at], { stdio: 'ignore' });
@@ -171,8 +171,8 @@ function mayMount(): boolean {
   }
 }
 
-test.skipIf(!root)(
-  'a full disk is told, nothing of what failed is shown, and what was stored is served; with room again it goes on',
+test.skipIf(!canMount)(
+  'reports a full disk, serves only committed records, and continues once there is space',
   async () => {
     const small = join(path, 'small');
     mkdirSync(small);
@@ -181,7 +181,7 @@ test.skipIf(!root)(
       const { engine, records, errors, failed } = await open(small);
       for (let i = 0; failed() === 0; i++) {
         engine.append('x', drafts(100));
-        await until('it is decided', () => records.length + failed() === 100 * (i + 1));
+        await until('every draft is committed or failed', () => records.length + failed() === 100 * (i + 1));
       }
       expect(errors[0]?.message).toMatch(/^the disk of .* is full$/);
       const stored = records.length;
@@ -189,7 +189,7 @@ test.skipIf(!root)(
       expect(engine.read('x', 0, 1e6)).toHaveLength(stored);
       execFileSync('mount', ['-o', 'remount,size=16m', small]);
       engine.append('x', drafts(3));
-      await until('it is in', () => records.length === stored + 3);
+      await until('the records are committed', () => records.length === stored + 3);
       expect(records.at(-1)?.seq).toBe(stored + 3);
       await engine.close();
       const again = await open(small);
@@ -201,54 +201,54 @@ test.skipIf(!root)(
   },
 );
 
-describe('a data directory', () => {
+describe('DataDir', () => {
   const openDir = async (at = path) => {
     const dir = new DataDir(at);
     await dir.open();
     return dir;
   };
 
-  test('is made where there is none, keeps its secret, and serves one process at a time', async () => {
+  test('creates a missing directory, keeps its secret, and admits one process at a time', async () => {
     const at = join(path, 'a', 'b');
     const dir = await openDir(at);
     const secret = dir.secret();
     expect(secret).toHaveLength(32);
-    await expect(openDir(at)).rejects.toThrow(`the data directory ${at} is used by another server`);
+    await expect(openDir(at)).rejects.toThrow(`the data directory ${at} is in use by another server`);
     dir.close();
     const again = await openDir(at);
     expect(again.secret()).toEqual(secret);
     again.close();
   });
 
-  test('is free again after a process that was killed', async () => {
+  test('takes over the lock of a killed process', async () => {
     const holder = fork('test/engine/holder.ts', [path], { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
     await once(holder, 'message');
-    await expect(openDir()).rejects.toThrow('is used by another server');
+    await expect(openDir()).rejects.toThrow('is in use by another server');
     holder.kill('SIGKILL');
     await once(holder, 'exit');
     (await openDir()).close();
   });
 
-  test('may have a path longer than a socket may', async () => {
+  test('locks a directory whose path is too long for a socket', async () => {
     const dir = await openDir(join(path, 'x'.repeat(150)));
-    await expect(openDir(dir.path)).rejects.toThrow('is used by another server');
+    await expect(openDir(dir.path)).rejects.toThrow('is in use by another server');
     dir.close();
   });
 
   test.each<[string, string, () => void]>([
     [
-      'holds something else',
-      'holds something else; choose an empty one',
+      'contains other files',
+      'contains other files; choose an empty directory',
       () => writeFileSync(join(path, 'letter.txt'), 'Dear'),
     ],
     [
-      'is of another format',
-      'has a format that is not known here',
+      'has another format',
+      'has an unknown format; choose another directory',
       () => writeFileSync(join(path, 'pumphouse.json'), '{"format":99}'),
     ],
     [
-      'has a spoilt marker',
-      'has a format that is not known here',
+      'has a corrupt marker',
+      'has an unknown format; choose another directory',
       () => writeFileSync(join(path, 'pumphouse.json'), 'x'),
     ],
     [
@@ -259,17 +259,17 @@ describe('a data directory', () => {
         writeFileSync(path, '');
       },
     ],
-  ])('that %s is refused with a clear line', async (_, line, spoil) => {
-    spoil();
-    await expect(openDir()).rejects.toThrow(line);
+  ])('rejects a directory that %s', async (_, message, prepare) => {
+    prepare();
+    await expect(openDir()).rejects.toThrow(message);
   });
 
-  test('whose log is garbage or has lost its end is refused before LMDB maps it', async () => {
+  test('rejects a garbage or truncated log before LMDB maps it', async () => {
     (await openDir()).close();
     const file = join(path, 'data.mdb');
     for (const garbage of [Buffer.alloc(100_000, 7), Buffer.from('short'), Buffer.alloc(8192)]) {
       writeFileSync(file, garbage);
-      await expect(openDir()).rejects.toThrow(`${file} is not a log of Pumphouse`);
+      await expect(openDir()).rejects.toThrow(`${file} is not a Pumphouse log`);
     }
     rmSync(file);
     const { engine } = await open();
@@ -277,10 +277,10 @@ describe('a data directory', () => {
     await engine.close();
     (await openDir()).close();
     truncateSync(file, readFileSync(file).length >> 1);
-    await expect(openDir()).rejects.toThrow(`${file} is damaged: its end is missing`);
+    await expect(openDir()).rejects.toThrow(`${file} is truncated`);
   });
 
-  test.skipIf(!root)('that is read-only is refused with a clear line', async () => {
+  test.skipIf(!canMount)('rejects a read-only directory', async () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', path]);
     try {
       await expect(openDir()).rejects.toThrow(/cannot be (used|written|locked) \(EROFS\)/);

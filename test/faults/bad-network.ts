@@ -1,45 +1,45 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** What the proxy does to a connection, by chance. */
-export interface Trouble {
-  /** Milliseconds between two troubles of one connection, about. */
-  readonly every: number;
+export interface FaultOptions {
+  /** Mean time between two faults of one connection, in milliseconds. */
+  readonly everyMs: number;
 }
 
 /**
- * A TCP proxy that behaves like a bad network, once it is told to: connections stall, are cut in the middle of a frame, or stay open on one side
- * with nobody on the other.
+ * A TCP proxy that injects random faults while it is degraded. A connection stalls, is cut in the
+ * middle of a frame, or closes toward the client while the server's side stays open.
  */
 export class BadNetwork {
   readonly counts = { stalled: 0, cut: 0, halfOpen: 0 };
   readonly #target: number;
-  readonly #every: number;
+  readonly #everyMs: number;
   readonly #server = createServer((client) => this.#pass(client));
   readonly #sockets = new Set<Socket>();
   readonly #halfOpen = new WeakSet<Socket>();
-  #calm = true;
+  #degraded = false;
 
-  private constructor(target: number, { every }: Trouble) {
+  private constructor(target: number, { everyMs }: FaultOptions) {
     this.#target = target;
-    this.#every = every;
+    this.#everyMs = everyMs;
   }
 
-  static async listen(target: number, trouble: Trouble): Promise<{ network: BadNetwork; port: number }> {
-    const network = new BadNetwork(target, trouble);
+  /** @param target the server's port on 127.0.0.1. @returns the proxy and its own port. */
+  static async listen(target: number, options: FaultOptions): Promise<{ network: BadNetwork; port: number }> {
+    const network = new BadNetwork(target, options);
     network.#server.listen(0, '127.0.0.1');
     await once(network.#server, 'listening');
     return { network, port: (network.#server.address() as AddressInfo).port };
   }
 
-  /** From now on it makes trouble. */
-  spoil(): void {
-    this.#calm = false;
+  /** Starts to inject faults. */
+  degrade(): void {
+    this.#degraded = true;
   }
 
-  /** From now on it makes none. */
-  calm(): void {
-    this.#calm = true;
+  /** Stops injecting faults. */
+  recover(): void {
+    this.#degraded = false;
   }
 
   close(): void {
@@ -61,15 +61,15 @@ export class BadNetwork {
         if (!this.#halfOpen.has(other)) other.destroy();
       });
     }
-    const trouble = () => {
+    const tick = () => {
       if (client.destroyed) return;
-      if (!this.#calm) this.#trouble(client, server);
-      setTimeout(trouble, this.#every * (0.5 + Math.random())).unref();
+      if (this.#degraded) this.#injectFault(client, server);
+      setTimeout(tick, this.#everyMs * (0.5 + Math.random())).unref();
     };
-    setTimeout(trouble, this.#every * Math.random()).unref();
+    setTimeout(tick, this.#everyMs * Math.random()).unref();
   }
 
-  #trouble(client: Socket, server: Socket): void {
+  #injectFault(client: Socket, server: Socket): void {
     const kind = Math.random();
     if (kind < 0.5) {
       this.counts.stalled++;
@@ -78,7 +78,7 @@ export class BadNetwork {
     } else if (kind < 0.85) {
       this.counts.cut++;
       server.unpipe(client);
-      // A part of what comes next gets through, and then nothing.
+      // The first half of the next chunk gets through, then nothing.
       server.once('data', (chunk) => client.end(chunk.subarray(0, chunk.length >> 1)));
       setTimeout(() => client.destroy(), 20).unref();
     } else {

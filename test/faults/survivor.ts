@@ -2,27 +2,28 @@ import { WebSocket } from 'ws';
 import type { Message, Place, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
 
-const AGAIN_MS = 30;
-const UNANSWERED = 20;
+const RECONNECT_MS = 30;
+const MAX_PENDING = 20;
 
 /**
- * A client that will not be got rid of: it comes back to its session and its place whenever it is cut off, sends again what was
- * not answered, and notes everything that must never happen.
+ * A client that resumes its session and its place whenever its connection ends, resends
+ * unacknowledged messages, and records every violation of the protocol's guarantees.
  */
 export class Survivor {
-  readonly heard: Message[] = [];
-  /** The `seq` of each of its messages that was answered, by id. */
-  readonly sent = new Map<string, number>();
-  readonly wrong: string[] = [];
+  readonly received: Message[] = [];
+  /** The `seq` of each acknowledged message, by id. */
+  readonly acknowledged = new Map<string, number>();
+  readonly violations: string[] = [];
   connections = 0;
   readonly #port: number;
   readonly #name: string;
-  readonly #unanswered = new Map<string, string>();
+  /** Sent but unacknowledged messages, as JSON by id. */
+  readonly #pending = new Map<string, string>();
   #socket: WebSocket | undefined;
   #resume = '';
   #place: Place | undefined;
   #joined = false;
-  #said = 0;
+  #nextId = 0;
   #stopped = false;
 
   constructor(port: number, name: string) {
@@ -31,21 +32,22 @@ export class Survivor {
     this.#connect();
   }
 
-  get unanswered(): number {
-    return this.#unanswered.size;
+  /** The number of unacknowledged messages. */
+  get pending(): number {
+    return this.#pending.size;
   }
 
-  /** Whether it has ever been in the room: from then on it must hear everything. */
+  /** Whether the client has ever joined the room. From then on it must receive every message. */
   get joined(): boolean {
     return this.#place !== undefined;
   }
 
-  /** Says one more thing, unless much of what it said is not answered yet. */
-  say(): void {
-    if (this.#unanswered.size >= UNANSWERED) return;
-    const id = `${this.#name}-${this.#said++}`;
+  /** Sends a message unless MAX_PENDING are unacknowledged. */
+  send(): void {
+    if (this.#pending.size >= MAX_PENDING) return;
+    const id = `${this.#name}-${this.#nextId++}`;
     const message = JSON.stringify({ t: 'send', room: 'r', id, data: id });
-    this.#unanswered.set(id, message);
+    this.#pending.set(id, message);
     if (this.#joined) this.#socket?.send(message);
   }
 
@@ -64,42 +66,42 @@ export class Survivor {
       socket.send(JSON.stringify({ t: 'join', room: 'r', since: this.#place }));
     });
     socket.on('message', (frame) => {
-      for (const line of String(frame).split('\n')) this.#hear(JSON.parse(line));
+      for (const line of String(frame).split('\n')) this.#receive(JSON.parse(line));
     });
     socket.on('close', () => {
       this.#joined = false;
-      setTimeout(() => this.#connect(), AGAIN_MS);
+      setTimeout(() => this.#connect(), RECONNECT_MS);
     });
   }
 
-  #hear(message: ServerMessage): void {
+  #receive(message: ServerMessage): void {
     if (message.t === 'welcome') this.#resume = message.resume;
-    else if (message.t === 'joined') this.#rejoined(message);
-    else if (message.t === 'message') this.#take(message);
-    else if (message.t === 'sent') this.#answered(message.id, message.seq);
-    else if (message.t === 'gap') this.wrong.push(`a gap from ${message.from} to ${message.to}: ${message.why}`);
-    else if (message.t === 'error' && !message.retry) this.wrong.push(`${message.code}: ${message.message}`);
+    else if (message.t === 'joined') this.#onJoined(message);
+    else if (message.t === 'message') this.#onMessage(message);
+    else if (message.t === 'sent') this.#onSent(message.id, message.seq);
+    else if (message.t === 'gap') this.violations.push(`a gap from ${message.from} to ${message.to}: ${message.why}`);
+    else if (message.t === 'error' && !message.retry) this.violations.push(`${message.code}: ${message.message}`);
   }
 
-  #rejoined({ epoch, seq, recovered }: Extract<ServerMessage, { t: 'joined' }>): void {
+  #onJoined({ epoch, seq, recovered }: Extract<ServerMessage, { t: 'joined' }>): void {
     if (this.#place && !recovered)
-      this.wrong.push(`${epoch} after ${seq} is not where it was: ${JSON.stringify(this.#place)}`);
+      this.violations.push(`${epoch} after ${seq} does not resume ${JSON.stringify(this.#place)}`);
     this.#place ??= { epoch, seq };
     this.#joined = true;
-    for (const message of this.#unanswered.values()) this.#socket?.send(message);
+    for (const message of this.#pending.values()) this.#socket?.send(message);
   }
 
-  #take(message: Message): void {
+  #onMessage(message: Message): void {
     const { epoch, seq } = this.#place as Place;
-    if (message.seq !== seq + 1) this.wrong.push(`${message.seq} after ${seq}`);
+    if (message.seq !== seq + 1) this.violations.push(`received ${message.seq} after ${seq}`);
     this.#place = { epoch, seq: message.seq };
-    this.heard.push(message);
+    this.received.push(message);
   }
 
-  #answered(id: string, seq: number): void {
-    const before = this.sent.get(id);
-    if (before !== undefined && before !== seq) this.wrong.push(`${id} is ${before} and ${seq}`);
-    this.sent.set(id, seq);
-    this.#unanswered.delete(id);
+  #onSent(id: string, seq: number): void {
+    const earlier = this.acknowledged.get(id);
+    if (earlier !== undefined && earlier !== seq) this.violations.push(`${id} has the seqs ${earlier} and ${seq}`);
+    this.acknowledged.set(id, seq);
+    this.#pending.delete(id);
   }
 }

@@ -1,20 +1,23 @@
 import { Agent, request } from 'node:http';
 import { WebSocket } from 'ws';
 
-// node --import tsx test/integration/flooder.ts everything|logins URL    until its standard input ends
+// Usage: node --import tsx test/integration/flooder.ts everything|logins URL
+// Floods a server until standard input ends, then prints its counts as JSON.
 
 const FLOOD = { 'x-forwarded-for': '192.0.2.66' };
 
-/** Does all that it can from one address. */
+/** Floods a server from one address with connections, messages and posts, or with logins. */
 class Flood {
   readonly #sockets = new Set<WebSocket>();
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  #going = true;
+  #running = true;
   #connects = 0;
   #messages = 0;
   #posts = 0;
-  #refused = 0;
-  #others = 0;
+  /** Logins rejected with 429. */
+  #throttled = 0;
+  /** Logins answered with any other status than 401 and 429. */
+  #unexpected = 0;
 
   constructor(kind: string, url: string) {
     for (let i = 0; i < 8; i++) {
@@ -27,56 +30,56 @@ class Flood {
   }
 
   end() {
-    this.#going = false;
+    this.#running = false;
     for (const socket of this.#sockets) socket.terminate();
     this.#agent.destroy();
     const [connects, messages, posts] = [this.#connects, this.#messages, this.#posts];
-    return { connects, messages, posts, refused: this.#refused, others: this.#others };
+    return { connects, messages, posts, throttled: this.#throttled, unexpected: this.#unexpected };
   }
 
   async #connect(url: string): Promise<void> {
-    while (this.#going) {
+    while (this.#running) {
       const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { headers: FLOOD });
       this.#sockets.add(socket);
       this.#connects++;
       socket.on('error', () => {});
-      const over = new Promise<boolean>((resolve) => {
+      const opened = new Promise<boolean>((resolve) => {
         socket.on('open', () => resolve(true));
         socket.on('close', () => resolve(false));
       });
-      if (!(await over)) this.#sockets.delete(socket);
+      if (!(await opened)) this.#sockets.delete(socket);
       for (let i = 0; i < 50 && socket.readyState === WebSocket.OPEN; i++, this.#messages++) socket.send('flood');
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 
   async #post(url: string): Promise<void> {
-    while (this.#going) {
+    while (this.#running) {
       this.#posts++;
       await new Promise<void>((resolve) => {
-        const asked = request(`${url}/publish`, { method: 'POST', headers: FLOOD, agent: this.#agent });
-        asked.on('response', (answer) => answer.resume().on('close', resolve));
-        asked.on('error', () => resolve());
-        asked.end('flood');
-        setTimeout(resolve, 20); // does not wait for its turn
+        const outgoing = request(`${url}/publish`, { method: 'POST', headers: FLOOD, agent: this.#agent });
+        outgoing.on('response', (response) => response.resume().on('close', resolve));
+        outgoing.on('error', () => resolve());
+        outgoing.end('flood');
+        setTimeout(resolve, 20); // the next post does not wait for the response
       });
     }
   }
 
-  /** Guesses a password. */
+  /** Guesses passwords. */
   async #login(url: string): Promise<void> {
-    while (this.#going) {
+    while (this.#running) {
       const body = JSON.stringify({ username: `user${Math.random()}`, password: 'guess' });
       const { status } = await fetch(`${url}/login`, { method: 'POST', body, headers: FLOOD });
-      if (status === 429) this.#refused++;
-      else if (status !== 401) this.#others++;
+      if (status === 429) this.#throttled++;
+      else if (status !== 401) this.#unexpected++;
     }
   }
 }
 
 const [kind = '', url = ''] = process.argv.slice(2);
 const flood = new Flood(kind, url);
-console.log('begun');
+console.log('started');
 process.stdin.resume().on('end', () => {
   console.log(JSON.stringify(flood.end()));
   process.exit(0);

@@ -14,7 +14,7 @@ import { run, serving } from '../cli/command.ts';
 import { built } from '../server.ts';
 import { transports, until } from './server.ts';
 
-// What a password's hash costs is told by its own tests: here a hundred are computed.
+// Hashes about a hundred passwords at the lowest cost. Tests of the hash check its real cost.
 vi.mock('node:crypto', async (original) => {
   const crypto = await original<typeof import('node:crypto')>();
   const scrypt = (...[password, salt, bytes, options, done]: Parameters<typeof crypto.scrypt>) =>
@@ -54,66 +54,66 @@ describe.each(transports)('on a network, with %s', (transport) => {
   };
 
   describe('TLS', () => {
-    test('https and wss are served with the certificate, which is for its names', async () => {
+    test('serves https and wss with the certificate', async () => {
       const server = await start(pair('one'));
       expect(server.url).toMatch(/^https:/);
       expect(await status(`${server.url}/`)).toBe(200);
       const { subjectaltname } = await certificate(server);
       expect(subjectaltname).toBe('DNS:localhost, IP Address:127.0.0.1, DNS:one.test');
       const socket = await open(server, '/ws');
-      const heard = once(socket, 'message');
+      const received = once(socket, 'message');
       socket.send('over tls');
-      expect(String((await heard)[0])).toBe('over tls');
+      expect(String((await received)[0])).toBe('over tls');
     });
 
-    test('another certificate is taken up while it runs: new connections get it, old ones stay', async () => {
+    test('renews its certificate for new connections and keeps old ones', async () => {
       const paths = { tlsCert: join(folder, 'cert.pem'), tlsKey: join(folder, 'key.pem') };
-      const take = (name: string) => {
+      const install = (name: string) => {
         for (const [key, path] of Object.entries(pair(name))) copyFileSync(path, paths[key as 'tlsCert']);
       };
-      take('one');
+      install('one');
       const server = await start(paths);
       const old = await open(server, '/ws');
-      take('two');
+      install('two');
       expect((await certificate(server)).subjectaltname).toContain('one.test');
       await server.renewCertificates();
-      await sleepUntil(async () => (await certificate(server)).subjectaltname?.includes('two.test') === true);
-      const fresh = await open(server, '/ws');
-      const heard = once(fresh, 'message');
-      old.send('still here');
-      expect(String((await heard)[0])).toBe('still here');
+      await eventually(async () => (await certificate(server)).subjectaltname?.includes('two.test') === true);
+      const renewed = await open(server, '/ws');
+      const received = once(renewed, 'message');
+      old.send('still open');
+      expect(String((await received)[0])).toBe('still open');
       writeFileSync(paths.tlsCert, 'garbage');
       await expect(server.renewCertificates()).rejects.toThrow(/cannot be used/);
       expect((await certificate(server)).subjectaltname).toContain('two.test');
     });
 
     test.each([
-      ['that is not there', { tlsCert: '/no/cert.pem', tlsKey: '/no/key.pem' }, 'cannot be read (ENOENT)'],
+      ['that does not exist', { tlsCert: '/no/cert.pem', tlsKey: '/no/key.pem' }, 'cannot be read (ENOENT)'],
       ['without its key', { tlsCert: '/no/cert.pem' }, 'go together'],
-    ])('a certificate %s is one clear line', async (_, options, why) => {
-      await expect(start(options)).rejects.toThrow(why);
+    ])('rejects a certificate %s', async (_, options, message) => {
+      await expect(start(options)).rejects.toThrow(message);
     });
 
-    test('a key of another certificate is one clear line', async () => {
+    test('rejects the key of another certificate', async () => {
       const mixed = { tlsCert: pair('one').tlsCert, tlsKey: pair('two').tlsKey };
       await expect(start(mixed)).rejects.toThrow(/cannot be used: .*mismatch/);
     });
 
-    test('SIGHUP has the command read its certificate again, and go on with the old one where it cannot', async () => {
+    test('reloads the certificate on SIGHUP and keeps the old one if the new one is invalid', async () => {
       const paths = ['--tls-cert', join(folder, 'hup-cert.pem'), '--tls-key', join(folder, 'hup-key.pem')];
-      const take = (name: string) => {
+      const install = (name: string) => {
         const { tlsCert, tlsKey } = pair(name);
         copyFileSync(tlsCert, paths[1] as string);
         copyFileSync(tlsKey, paths[3] as string);
       };
-      take('one');
+      install('one');
       const { running, port } = await serving(['--transport', transport, ...paths]);
       const names = async () => (await certificate({ port })).subjectaltname;
       expect(await names()).toContain('one.test');
-      take('two');
+      install('two');
       running.process.kill('SIGHUP');
       await running.line('certificates are read again');
-      await sleepUntil(async () => (await names())?.includes('two.test') === true);
+      await eventually(async () => (await names())?.includes('two.test') === true);
       writeFileSync(paths[1] as string, 'garbage');
       running.process.kill('SIGHUP');
       await running.line('the old ones stay');
@@ -121,16 +121,16 @@ describe.each(transports)('on a network, with %s', (transport) => {
       await running.end();
     });
 
-    test('what speaks no TLS harms nobody', async () => {
+    test('survives plain HTTP on a TLS port', async () => {
       const server = await start(pair('one'));
       const { port } = server;
-      const answer = await fetch(`http://127.0.0.1:${port}/`).catch((error: Error) => error);
-      expect(answer).toBeInstanceOf(Error);
+      const failure = await fetch(`http://127.0.0.1:${port}/`).catch((error: Error) => error);
+      expect(failure).toBeInstanceOf(Error);
       expect(await status(`${server.url}/`)).toBe(200);
     });
   });
 
-  describe('several listeners', () => {
+  describe('multiple listeners', () => {
     test('share the Hub, each with its own wire, page and TLS', async () => {
       const page = join(folder, 'page');
       mkdirSync(page, { recursive: true });
@@ -145,16 +145,16 @@ describe.each(transports)('on a network, with %s', (transport) => {
       const [plain, secure, third] = server.urls as [string, string, string];
       expect([plain, secure, third].map((url) => url.split(':')[0])).toEqual(['http', 'https', 'http']);
       expect(await (await fetch(plain)).text()).toContain('Pumphouse');
-      // The chapter's page is a template: it asks for the host that it was got from.
+      // The page of Go Blueprints is a template: the server fills in the host of the request.
       expect(await (await fetch(`${third}/any/path`)).text()).toBe(`<p>${new URL(third).host}`);
       const gorilla = await openAt(plain, '/ws');
       const spread = await openAt(secure, '/subscribe');
-      const heard = once(spread, 'message');
+      const received = once(spread, 'message');
       gorilla.send('from one to the other');
-      expect(JSON.parse(String((await heard)[0]))).toMatchObject({ msg: 'from one to the other' });
+      expect(JSON.parse(String((await received)[0]))).toMatchObject({ msg: 'from one to the other' });
     });
 
-    test('one that cannot listen ends them all', async () => {
+    test('reject the start when one of them cannot listen', async () => {
       const server = await start({});
       const plain = { host: '127.0.0.1', wire: 'auto', web: undefined, tlsCert: undefined, tlsKey: undefined } as const;
       const listeners = [
@@ -179,24 +179,24 @@ describe.each(transports)('on a network, with %s', (transport) => {
       ['https://evilteam.example', false],
       ['null', false],
       ['', true],
-    ])('a page of %j may connect: %s', async (origin, may) => {
+    ])('a handshake from the origin %j is accepted: %s', async (origin, accepted) => {
       const server = await start({ origin: ['https://chat.example', 'https://*.team.example'] });
       const headers: Record<string, string> = origin === '' ? {} : { origin: origin.replace('PORT', `${server.port}`) };
-      expect(await handshake(server, '/ws', { headers })).toBe(may ? 101 : 403);
+      expect(await handshake(server, '/ws', { headers })).toBe(accepted ? 101 : 403);
     });
   });
 
-  describe('the crowd', () => {
-    test('past the limit the next is 503 before its handshake, until someone goes', async () => {
+  describe('connection limits', () => {
+    test('reject connections past the total with 503 until one closes', async () => {
       const server = await start({ maxConnections: 2 });
-      const [one] = [await open(server, '/ws'), await open(server, '/subscribe')];
+      const [first] = [await open(server, '/ws'), await open(server, '/subscribe')];
       expect(await handshake(server, '/ws')).toBe(503);
       expect(await status(`${server.url}/healthz`)).toBe(200);
-      one?.terminate();
-      await sleepUntil(async () => (await handshake(server, '/ws')) === 101);
+      first?.terminate();
+      await eventually(async () => (await handshake(server, '/ws')) === 101);
     });
 
-    test('of one address there are so many, and of another as many again', async () => {
+    test('reject connections of one address past its limit, but not of another address', async () => {
       const server = await start({ connectionsPerAddress: 2 });
       await open(server, '/ws');
       await open(server, '/ws');
@@ -204,20 +204,20 @@ describe.each(transports)('on a network, with %s', (transport) => {
       expect(await handshake(server, '/ws', { localAddress: '127.0.0.2' })).toBe(101);
     });
 
-    test('behind a proxy an address is what it says, and only what it says', async () => {
+    test('count the address that a trusted proxy reports, and ignore other reports', async () => {
       const server = await start({ connectionsPerAddress: 1, trustProxy: ['127.0.0.1', '10.0.0.0/8'] });
-      const from = (named: string) => ({ headers: { 'x-forwarded-for': named } });
+      const from = (forwarded: string) => ({ headers: { 'x-forwarded-for': forwarded } });
       await open(server, '/ws', from('192.0.2.1'));
       expect(await handshake(server, '/ws', from('192.0.2.1'))).toBe(429);
       expect(await handshake(server, '/ws', from('192.0.2.1, 10.1.2.3'))).toBe(429);
-      expect(await handshake(server, '/ws', from('198.51.100.7, 192.0.2.1'))).toBe(429); // what it claims before counts not
+      expect(await handshake(server, '/ws', from('198.51.100.7, 192.0.2.1'))).toBe(429); // addresses before the last untrusted one are ignored
       expect(await handshake(server, '/ws', from('192.0.2.2'))).toBe(101);
       const direct = { ...from('192.0.2.9'), localAddress: '127.0.0.3' };
       await open(server, '/ws', direct);
       expect(await handshake(server, '/ws', { ...from('192.0.2.10'), localAddress: '127.0.0.3' })).toBe(429);
     });
 
-    test('what all connections of one address may say is bounded, beside what each may', async () => {
+    test('bound the messages of all connections of one address together', async () => {
       const server = await start({ publishRate: { perSecond: 1, burst: 2 }, trustProxy: ['127.0.0.1'] });
       const closed: number[] = [];
       const from = { headers: { 'x-forwarded-for': '192.0.2.1' } };
@@ -225,28 +225,28 @@ describe.each(transports)('on a network, with %s', (transport) => {
       for (const socket of sockets) socket.on('close', (code) => closed.push(code));
       const other = await open(server, '/ws', { headers: { 'x-forwarded-for': '192.0.2.2' } });
       for (const socket of sockets) for (let i = 0; i < 2; i++) socket.send('flood');
-      await until('some are closed', () => closed.length >= 9);
+      await until('nine connections are closed', () => closed.length >= 9);
       expect(new Set(closed)).toEqual(new Set([4003]));
-      const heard = new Promise((resolve) =>
-        other.on('message', (data) => String(data).includes('calm') && resolve(1)),
+      const received = new Promise((resolve) =>
+        other.on('message', (data) => String(data).includes('delivered') && resolve(1)),
       );
-      other.send('calm');
-      await heard;
+      other.send('delivered');
+      await received;
     });
   });
 
-  describe('sign-in', () => {
+  describe('authentication', () => {
     const users = async () => {
       const path = join(folder, `users-${transport}.json`);
       await new Users(path).set('ada', 'secret');
       return path;
     };
     const login = async ({ url }: Server, username: string, password: string) => {
-      const answer = await fetch(`${url}/login`, { method: 'POST', body: JSON.stringify({ username, password }) });
-      return { status: answer.status, body: await answer.text() };
+      const response = await fetch(`${url}/login`, { method: 'POST', body: JSON.stringify({ username, password }) });
+      return { status: response.status, body: await response.text() };
     };
 
-    test('with a password: nobody comes in without a ticket, by no wire', async () => {
+    test('rejects connections without a ticket on every wire', async () => {
       const server = await start({ auth: 'otp', users: await users() });
       for (const path of ['/ws', '/subscribe', '/room', '/ws?user=ada', '/ws?otp=x']) {
         expect([path, await handshake(server, path)]).toEqual([path, 401]);
@@ -259,12 +259,12 @@ describe.each(transports)('on a network, with %s', (transport) => {
       const [welcome] = await once(socket, 'message');
       const { user, resume } = JSON.parse(String(welcome));
       expect(user).toBe('ada');
-      // Her session goes on without another ticket; one that is not signed by this server does not.
+      // A resumed session needs no ticket, but the server's signature.
       expect(await handshake(server, `/ws?resume=${resume}`, { protocols: ['pumphouse.v1'] })).toBe(101);
       expect(await handshake(server, `/ws?resume=${resume}x`, { protocols: ['pumphouse.v1'] })).toBe(401);
     });
 
-    test('what is posted needs a name and a password too, and is from that name', async () => {
+    test('requires a name and a password for posts', async () => {
       const server = await start({ auth: 'otp', users: await users() });
       const post = (authorization?: string) =>
         status(`${server.url}/publish`, {
@@ -276,16 +276,17 @@ describe.each(transports)('on a network, with %s', (transport) => {
       expect(await post()).toBe(401);
       expect(await post(basic('ada:wrong'))).toBe(401);
       expect(await post('Basic !!!')).toBe(401);
-      for (let i = 0; i < 12; i++) expect(await post(basic('ada:secret'))).toBe(202); // who is right may go on
+      for (let i = 0; i < 12; i++) expect(await post(basic('ada:secret'))).toBe(202); // valid credentials are not throttled
     });
 
-    test('attempts of one address are limited, whatever the names', async () => {
+    test('limits the login attempts of one address across names', async () => {
       const server = await start({ auth: 'otp', users: await users() });
-      const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => login(server, `user${i}`, 'guess')));
-      expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(10);
-      expect(answers.every(({ status }) => status === 401 || status === 429)).toBe(true);
+      const responses = await Promise.all(Array.from({ length: 30 }, (_, i) => login(server, `user${i}`, 'guess')));
+      expect(responses.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(10);
+      expect(responses.every(({ status }) => status === 401 || status === 429)).toBe(true);
     });
-    test('attempts for one name are limited, wherever they come from', async () => {
+
+    test('limits the login attempts for one name across addresses', async () => {
       const server = await start({ auth: 'otp', users: await users(), trustProxy: ['127.0.0.1'] });
       const body = JSON.stringify({ username: 'ada', password: 'guess' });
       const statuses: number[] = [];
@@ -299,7 +300,7 @@ describe.each(transports)('on a network, with %s', (transport) => {
   });
 });
 
-interface How {
+interface DialOptions {
   readonly headers?: Record<string, string>;
   readonly protocols?: string[];
   readonly localAddress?: string;
@@ -307,59 +308,60 @@ interface How {
 
 const at = (url: string, path: string) => url.replace(/^http/, 'ws') + path;
 
-function dial(url: string, path: string, { headers = {}, protocols = [], localAddress }: How): WebSocket {
+function dial(url: string, path: string, { headers = {}, protocols = [], localAddress }: DialOptions): WebSocket {
   const options = { headers, rejectUnauthorized: false, ...(localAddress && { localAddress }) };
   return new WebSocket(at(url, path), protocols, options);
 }
 
-async function openAt(url: string, path: string, how: How = {}): Promise<WebSocket> {
-  const socket = dial(url, path, how);
+async function openAt(url: string, path: string, options: DialOptions = {}): Promise<WebSocket> {
+  const socket = dial(url, path, options);
   await once(socket, 'open');
   return socket;
 }
 
-const open = ({ url }: Server, path: string, how: How = {}) => openAt(url, path, how);
+const open = ({ url }: Server, path: string, options: DialOptions = {}) => openAt(url, path, options);
 
-/** The status that a handshake is answered with. */
-async function handshake({ url }: Server, path: string, how: How = {}): Promise<number> {
-  const socket = dial(url, path, how);
+/** Attempts a handshake. @returns the status of the response; 101 if it is accepted. */
+async function handshake({ url }: Server, path: string, options: DialOptions = {}): Promise<number> {
+  const socket = dial(url, path, options);
   socket.on('error', () => {});
-  const answered = once(socket, 'unexpected-response').then(([, answer]) => answer.statusCode as number);
-  const code = await Promise.race([answered, once(socket, 'open').then(() => 101)]);
+  const rejected = once(socket, 'unexpected-response').then(([, response]) => response.statusCode as number);
+  const code = await Promise.race([rejected, once(socket, 'open').then(() => 101)]);
   socket.terminate();
   return code;
 }
 
 async function status(url: string, init: RequestInit & { method?: string } = {}): Promise<number> {
   if (!url.startsWith('https:')) return (await fetch(url, init)).status;
-  const asked = request(url, { rejectUnauthorized: false });
-  asked.end();
-  const [answer] = await once(asked, 'response');
-  answer.resume();
-  return answer.statusCode;
+  const outgoing = request(url, { rejectUnauthorized: false });
+  outgoing.end();
+  const [response] = await once(outgoing, 'response');
+  response.resume();
+  return response.statusCode;
 }
 
 async function certificate({ port }: Pick<Server, 'port'>) {
   const socket = connectTls({ port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false });
   await once(socket, 'secureConnect');
-  const found = socket.getPeerCertificate();
+  const peerCertificate = socket.getPeerCertificate();
   socket.destroy();
-  return found;
+  return peerCertificate;
 }
 
-async function sleepUntil(holds: () => Promise<boolean>): Promise<void> {
+/** Waits until a condition holds. @throws Error after 200 attempts. */
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
   for (let i = 0; i < 200; i++) {
     if (await holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error('waited in vain');
+  throw new Error('the condition never held');
 }
 
 describe('the commands', () => {
   const exec = promisify(execFile);
 
-  test('user add, list and remove keep the file; the password comes from standard input', async () => {
-    const path = join(folder, 'kept.json');
+  test('user add, list and remove edit the file; add reads the password from standard input', async () => {
+    const path = join(folder, 'edited.json');
     const add = async (name: string, input: string) => {
       const child = spawn(process.execPath, [...built, 'user', 'add', name, '--users', path], { stdio: 'pipe' });
       child.stdin.end(input);
@@ -377,15 +379,15 @@ describe('the commands', () => {
     expect(new Users(path).names()).toEqual(['bob']);
   });
 
-  test('token makes one that serve takes, with an algorithm for each kind of key', async () => {
+  test('token signs with the algorithm of the key, and serve accepts the token', async () => {
     const secret = 'a secret of at least thirty-two bytes';
     const key = join(folder, 'jwt.pem');
     await exec('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', key]).catch(() => {
       writeFileSync(key, '');
     });
-    const byKey = await run(['token', 'ada', '--key', key, '--room', 'team-*', 'news', '--expires', '5m']);
-    if (byKey.code === 0) {
-      const [head, body] = byKey.stdout.split('.').map((part) => Buffer.from(part, 'base64url').toString());
+    const signedByKey = await run(['token', 'ada', '--key', key, '--room', 'team-*', 'news', '--expires', '5m']);
+    if (signedByKey.code === 0) {
+      const [head, body] = signedByKey.stdout.split('.').map((part) => Buffer.from(part, 'base64url').toString());
       expect(JSON.parse(head as string)).toEqual({ alg: 'EdDSA' });
       expect(JSON.parse(body as string)).toMatchObject({ sub: 'ada', rooms: [{ name: 'team-*' }, { name: 'news' }] });
     }
@@ -410,13 +412,13 @@ describe('the commands', () => {
     [['serve', '--tls-cert', 'x.pem'], 'go together'],
     [['serve', '--origin', 'chat.example'], 'is not a list of origins'],
     [['serve', '--trust-proxy', '10.0.0.0/33'], 'is not a list of addresses'],
-  ])('%j is one line and exit 2', async (args, why) => {
+  ])('%j prints one line and exits with 2', async (args, message) => {
     const { code, stderr } = await run(args, { PUMPHOUSE_ENGINE: 'memory', PUMPHOUSE_PORT: '0' });
     expect([code, stderr.split('\n').length]).toEqual([2, 2]);
-    expect(stderr).toContain(why);
+    expect(stderr).toContain(message);
   });
 
-  test('gen-cert replaces nothing unless it is told to', async () => {
+  test('gen-cert replaces files only with --force', async () => {
     const out = join(folder, 'one');
     expect(await run(['gen-cert', '--out', out])).toMatchObject({
       code: 2,

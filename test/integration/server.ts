@@ -13,18 +13,22 @@ import { loadUws } from '../../src/transport/uws.ts';
 import { gorilla } from '../../src/wire/gorilla.ts';
 import type { WireLimits } from '../../src/wire/wire.ts';
 
-/** The transports that can be had here, for `describe.each`. */
-export const transports: Transport['name'][] = 'factory' in loadUws() ? ['uws', 'ws'] : ['ws'];
-if (!transports.includes('uws')) console.log('skipped: the suite on uws, whose binary does not load here');
+/** The transports available on this machine, for `describe.each`. */
+export const transports: Transport['name'][] = loadUws().kind === 'loaded' ? ['uws', 'ws'] : ['ws'];
+if (!transports.includes('uws')) console.log('skipped: the suite on uws, which is unavailable here');
 
 export interface Options {
   readonly limits?: Partial<WireLimits>;
   readonly settings?: Partial<HubSettings>;
-  /** Milliseconds between two looks at what is due. */
+  /**
+   * Period of the keepalive, in milliseconds.
+   *
+   * @default 20
+   */
   readonly tick?: number;
 }
 
-/** A Hub on real sockets, with limits as low as a test needs them. */
+/** Serves a Hub on real sockets, with limits that a test may lower. */
 export async function listen(name: Transport['name'], { limits, settings = {}, tick = 20 }: Options = {}) {
   const hub = new Hub({ engine: memory(), settings });
   await hub.open();
@@ -52,7 +56,7 @@ export async function listen(name: Transport['name'], { limits, settings = {}, t
   return { hub, keepalive, clients, port, close };
 }
 
-/** A well-behaved peer: what it received, message by message and frame by frame. */
+/** Connects a well-behaved peer that keeps the frames it receives. */
 export async function peer(port: number) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
   const frames: string[] = [];
@@ -62,7 +66,7 @@ export async function peer(port: number) {
   return { socket, frames, closed, messages: () => frames.flatMap((frame) => frame.split('\n')) };
 }
 
-/** A peer on a bare TCP socket, which reads only when told to. */
+/** Connects a peer on a bare TCP socket, which reads only on demand. */
 export async function sluggard(port: number): Promise<TcpSocket> {
   const tcp = connect({ port, host: '127.0.0.1' });
   tcp.on('error', () => {});
@@ -83,7 +87,11 @@ export async function sluggard(port: number): Promise<TcpSocket> {
   return tcp;
 }
 
-/** Reads what a server sends on a bare socket, to its close frame or its end. @returns the messages, and the close frame's code. */
+/**
+ * Reads a bare socket up to the close frame or its end.
+ *
+ * @returns the messages and the close code; undefined without a close frame.
+ */
 export async function readAll(tcp: TcpSocket): Promise<{ messages: string[]; code: number | undefined }> {
   const messages: string[] = [];
   let rest = Buffer.alloc(0);
@@ -109,11 +117,11 @@ function firstFrame(bytes: Buffer): { opcode: number; payload: Buffer; end: numb
   return bytes.length < end ? undefined : { opcode: bytes.readUInt8(0) & 15, payload: bytes.subarray(start, end), end };
 }
 
-/** Waits until something holds. @throws after five seconds. */
-export async function until(what: string, holds: () => boolean): Promise<void> {
+/** Waits until a condition holds. @throws Error after five seconds. */
+export async function until(condition: string, holds: () => boolean): Promise<void> {
   const end = Date.now() + 5_000;
   while (!holds()) {
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
+    if (Date.now() > end) throw new Error(`timed out waiting until ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

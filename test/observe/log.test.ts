@@ -4,7 +4,7 @@ import { createEvents } from '../../src/hub/events.ts';
 import { logEvents } from '../../src/observe/log.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 
-/** A log at this level, whose lines can be read. */
+/** Logs events at a level and keeps the lines. */
 function logging(level: string, now: () => number = () => 0) {
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level, base: null }, { write: (line: string) => lines.push(JSON.parse(line)) });
@@ -13,7 +13,7 @@ function logging(level: string, now: () => number = () => 0) {
   return { events, lines };
 }
 
-test('a close is one line with its code, its reason and who closed', () => {
+test('logs a close with its code, its reason and the side that closed', () => {
   const { events, lines } = logging('info');
   events.emit('disconnected', {
     client: 'c1',
@@ -35,7 +35,7 @@ test('a close is one line with its code, its reason and who closed', () => {
   ]);
 });
 
-test('an eviction is a warning that names the place to resume from', () => {
+test('logs an eviction as a warning with the place to resume from', () => {
   const { events, lines } = logging('info');
   events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 7, records: 5000, why: 'too slow' });
   expect(lines).toMatchObject([
@@ -43,8 +43,8 @@ test('an eviction is a warning that names the place to resume from', () => {
   ]);
 });
 
-test('joins, leaves and lags are for those who debug, batches for those who trace', () => {
-  const all = (level: string) => {
+test('logs joins, leaves and lags at debug, and commits at trace', () => {
+  const messagesAt = (level: string) => {
     const { events, lines } = logging(level);
     events.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '::1' });
     events.emit('registered', { client: 'c1', room: 'r', members: 1 });
@@ -54,21 +54,21 @@ test('joins, leaves and lags are for those who debug, batches for those who trac
     events.emit('committed', { room: 'r', from: 1, to: 2, members: 1 });
     return lines.map(({ msg }) => msg);
   };
-  expect(all('info')).toEqual([]);
-  expect(all('debug')).toEqual(['connected', 'registered', 'lagging', 'drained', 'unregistered']);
-  expect(all('trace')).toHaveLength(6);
+  expect(messagesAt('info')).toEqual([]);
+  expect(messagesAt('debug')).toEqual(['connected', 'registered', 'lagging', 'drained', 'unregistered']);
+  expect(messagesAt('trace')).toHaveLength(6);
 });
 
-test('a listener that fails is an error with its stack', () => {
+test('logs a failing listener as an error with its event and cause', () => {
   const { events, lines } = logging('info');
   events.on('registered', () => {
-    throw new Error('a listener of mine');
+    throw new Error("the listener's error");
   });
   events.emit('registered', { client: 'c1', room: 'r', members: 1 });
-  expect(lines).toMatchObject([{ level: 50, event: 'registered', err: { message: 'a listener of mine' } }]);
+  expect(lines).toMatchObject([{ level: 50, event: 'registered', err: { message: "the listener's error" } }]);
 });
 
-test('a full mailbox is one line a second, with how many posts it refused since', () => {
+test('logs a full mailbox once a second, with the posts rejected since', () => {
   let now = 0;
   const { events, lines } = logging('info', () => now);
   for (now = 0; now < 2_500; now++) events.emit('overloaded', { mailbox: 'broadcast', capacity: 8 });

@@ -5,7 +5,7 @@ import { closes } from '../../src/protocol/close-codes.ts';
 
 const readings = { connections: () => 3, rooms: () => 2, mailbox: (name: string) => name.length };
 
-/** The samples of these metrics, by name and labels. */
+/** Returns Pumphouse's samples, by name and labels. */
 async function samples(text: Promise<string>): Promise<Record<string, number>> {
   const lines = (await text).split('\n').filter((line) => line.startsWith('pumphouse_'));
   return Object.fromEntries(
@@ -13,7 +13,7 @@ async function samples(text: Promise<string>): Promise<Record<string, number>> {
   );
 }
 
-test("the Hub's events are counted, its state is read when someone asks", async () => {
+test("counts the Hub's events and reads its state at each scrape", async () => {
   const events = createEvents();
   const metrics = collectMetrics(events, readings);
   events.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
@@ -43,7 +43,7 @@ test("the Hub's events are counted, its state is read when someone asks", async 
   });
 });
 
-test('a peer cannot make metrics grow by closing with code after code', async () => {
+test('bounds the labels for close codes that peers choose', async () => {
   const events = createEvents();
   const metrics = collectMetrics(events, readings);
   for (let code = 1000; code < 5000; code++) {
@@ -60,10 +60,10 @@ test('a peer cannot make metrics grow by closing with code after code', async ()
   expect(labels).toContain('pumphouse_closes_total{code="other",by="peer"}');
 });
 
-test('two servers in one process count for themselves', async () => {
-  const [one, other] = [createEvents(), createEvents()];
-  const metrics = [collectMetrics(one, readings), collectMetrics(other, readings)];
-  one.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
+test('counts the events of two servers in one process separately', async () => {
+  const [first, second] = [createEvents(), createEvents()];
+  const metrics = [collectMetrics(first, readings), collectMetrics(second, readings)];
+  first.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
   const counts = await Promise.all(metrics.map((each) => samples(each.text())));
   expect(counts.map((each) => each['pumphouse_connects_total'])).toEqual([1, 0]);
 });

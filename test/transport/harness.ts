@@ -10,63 +10,67 @@ import type {
   TransportOptions,
 } from '../../src/transport/transport.ts';
 
-/** A connection as the transport told it. */
-export interface Heard {
+/** The events of one connection, as its listener received them. */
+export interface Recording {
   readonly socket: Socket;
   readonly messages: { text: string; binary: boolean }[];
   readonly pongs: string[];
   drains: number;
   readonly closes: { code: number; reason: string }[];
-  /** What was told after the close. */
+  /** Events received after the close. */
   late: number;
 }
 
-/** What a listener does beside taking notes. */
-export type Acts = Partial<{ [K in keyof SocketListener]: (heard: Heard) => void }>;
+/** Callbacks that run after an event is recorded. */
+export type Reactions = Partial<{ [K in keyof SocketListener]: (recording: Recording) => void }>;
 
 export interface Served {
   readonly transport: Transport;
   readonly port: number;
-  readonly heard: Heard[];
+  readonly recordings: Recording[];
 }
 
 const limits: TransportOptions = { maxPayload: 64 * 1024, maxBackpressure: 1024 * 1024 };
 
-/** Serves an application of a test's; without `upgrade` every handshake is accepted by a listener that takes notes. */
+/**
+ * Serves a test's application. Without `upgrade`, accepts every handshake with a listener that
+ * records.
+ */
 export async function serve(
   name: Transport['name'],
-  { acts = {}, host = '127.0.0.1', ...app }: Partial<Application> & { acts?: Acts; host?: string } = {},
+  { reactions = {}, host = '127.0.0.1', ...app }: Partial<Application> & { reactions?: Reactions; host?: string } = {},
   options: Partial<TransportOptions> = {},
 ): Promise<Served> {
-  const heard: Heard[] = [];
+  const recordings: Recording[] = [];
   const application: Application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
-    upgrade: () => ({ listener: listener(heard, acts), protocol: '' }),
+    upgrade: () => ({ listener: recorder(recordings, reactions), protocol: '' }),
     ...app,
   };
   const transport = chooseTransport(name).factory(application, { ...limits, ...options });
   const port = await transport.listen(host, 0);
-  return { transport, port, heard };
+  return { transport, port, recordings };
 }
 
-export function listener(all: Heard[], acts: Acts): SocketListener {
-  let heard: Heard;
-  const note = <K extends keyof SocketListener>(what: K, take: () => void) => {
-    if (heard.closes.length > 0) heard.late++;
-    take();
-    acts[what]?.(heard);
+/** A listener that adds its connection to `recordings`. */
+export function recorder(recordings: Recording[] = [], reactions: Reactions = {}): SocketListener {
+  let recording: Recording;
+  const record = <K extends keyof SocketListener>(event: K, add: () => void) => {
+    if (recording.closes.length > 0) recording.late++;
+    add();
+    reactions[event]?.(recording);
   };
   return {
     open(socket) {
-      heard = { socket, messages: [], pongs: [], drains: 0, closes: [], late: 0 };
-      all.push(heard);
-      note('open', () => {});
+      recording = { socket, messages: [], pongs: [], drains: 0, closes: [], late: 0 };
+      recordings.push(recording);
+      record('open', () => {});
     },
     message: (data, binary) =>
-      note('message', () => heard.messages.push({ text: Buffer.from(data).toString(), binary })),
-    pong: (payload) => note('pong', () => heard.pongs.push(Buffer.from(payload).toString())),
-    drain: () => note('drain', () => heard.drains++),
-    close: (code, reason) => note('close', () => heard.closes.push({ code, reason })),
+      record('message', () => recording.messages.push({ text: Buffer.from(data).toString(), binary })),
+    pong: (payload) => record('pong', () => recording.pongs.push(Buffer.from(payload).toString())),
+    drain: () => record('drain', () => recording.drains++),
+    close: (code, reason) => record('close', () => recording.closes.push({ code, reason })),
   };
 }
 
@@ -77,8 +81,8 @@ export async function dial(port: number, protocols: string[] = []): Promise<WebS
   return socket;
 }
 
-/** What a handshake that is refused gets. */
-export async function refused(
+/** Sends a handshake that must be rejected. @returns the response. */
+export async function dialRejected(
   port: number,
 ): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/any`);

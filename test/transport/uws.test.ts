@@ -8,7 +8,7 @@ let served: Served | undefined;
 afterEach(() => served?.transport.terminate());
 
 test.runIf(transports.includes('uws'))(
-  'the bytes of a message are gone after the call: who keeps them must copy',
+  'detaches the bytes of a message after the call, so a listener must copy them',
   async () => {
     const kept: Uint8Array[] = [];
     const lengths: number[] = [];
@@ -25,14 +25,15 @@ test.runIf(transports.includes('uws'))(
     served = await serve('uws', { upgrade: () => ({ listener, protocol: '' }) });
     const peer = await dial(served.port);
     peer.send('hello');
-    await until('it came', () => kept.length > 0);
+    await until('the message arrives', () => kept.length > 0);
     expect([lengths[0], kept[0]?.byteLength]).toEqual([5, 0]);
   },
 );
 
-// Its clock ticks every four seconds and cannot be moved: only who stalls over a tick shows it.
+// uWebSockets.js once cut such a peer at its next sweep. Sweeps come every four seconds, by a clock
+// that a test cannot move, so the peer must stall for longer.
 test.runIf(transports.includes('uws'))(
-  'a client that stalls for seconds after its goodbye, and then reads, gets the close code: it was cut off at a tick once',
+  'delivers the close code to a peer that stalls for seconds before it reads',
   async () => {
     const sockets: Socket[] = [];
     const listener: SocketListener = {
@@ -45,7 +46,7 @@ test.runIf(transports.includes('uws'))(
     served = await serve('uws', { upgrade: () => ({ listener, protocol: '' }) });
     const peer = await dial(served.port);
     peer.pause();
-    await until('it is connected', () => sockets.length > 0);
+    await until('the socket is open', () => sockets.length > 0);
     const frame = Buffer.alloc(256 * 1024, 'x');
     while (sockets[0]?.send(frame) === SENT);
     sockets[0]?.close({ code: 4000, reason: 'slow' });

@@ -1,0 +1,140 @@
+import { STATUS_CODES } from 'node:http';
+import { decideHandshake, INTERNAL_ERROR } from './application.ts';
+import { unmapIPv4 } from './remote-address.ts';
+import { type Application, type HttpRequest, type HttpResponse, isUpgrade, type Upgrade } from './transport.ts';
+
+/**
+ * The methods of uWebSockets.js's request that this file calls. Only uws.ts imports the library,
+ * types included. A request is valid only until its handler returns.
+ */
+interface UwsRequest {
+  getMethod(): string;
+  getUrl(): string;
+  getQuery(): string | undefined;
+  getHeader(lowerCaseName: string): string;
+  forEach(visit: (name: string, value: string) => void): void;
+}
+
+/**
+ * The methods of uWebSockets.js's response that this file calls. After an abort, every call throws.
+ */
+interface UwsResponse {
+  onAborted(handler: () => void): unknown;
+  onData(handler: (chunk: ArrayBuffer, last: boolean) => void): unknown;
+  cork(work: () => void): unknown;
+  writeStatus(status: string): unknown;
+  writeHeader(name: string, value: string): unknown;
+  end(body: string | Uint8Array): unknown;
+  endWithoutBody(contentLength: number): unknown;
+  getRemoteAddressAsText(): ArrayBuffer;
+}
+
+/** Answers a plain request with the application's response. */
+export function answerRequest(res: UwsResponse, req: UwsRequest, application: Application): void {
+  const exchange = new Exchange(res);
+  const request = requestOf(res, req, (maxBytes) => exchange.body(maxBytes));
+  const head = request.method === 'HEAD';
+  let response: HttpResponse | Promise<HttpResponse>;
+  try {
+    response = application.handle(request);
+  } catch {
+    response = INTERNAL_ERROR;
+  }
+  exchange.whenReady(response, (ready) => writeResponse(res, head, ready));
+}
+
+/**
+ * Answers a handshake: calls `accept` if the application accepts it, else writes the application's
+ * response.
+ */
+export function answerHandshake(
+  res: UwsResponse,
+  req: UwsRequest,
+  application: Application,
+  accept: (upgrade: Upgrade) => void,
+): void {
+  const head = req.getMethod() === 'head';
+  const decision = decideHandshake(application, requestOf(res, req, noBody));
+  new Exchange(res).whenReady(decision, (ready) => {
+    if (isUpgrade(ready)) accept(ready);
+    else writeResponse(res, head, ready);
+  });
+}
+
+const noBody = () => Promise.resolve(new Uint8Array());
+
+/**
+ * A request whose body or response may come later. Its abort handler is required: without one,
+ * uWebSockets.js terminates the process when the client disconnects first.
+ */
+class Exchange {
+  readonly #res: UwsResponse;
+  #aborted = false;
+  #onAborted = () => {};
+
+  constructor(res: UwsResponse) {
+    this.#res = res;
+    res.onAborted(() => {
+      this.#aborted = true;
+      this.#onAborted();
+    });
+  }
+
+  body(maxBytes: number): Promise<Uint8Array | undefined> {
+    const body = new Promise<Uint8Array | undefined>((resolve, reject) => {
+      this.#onAborted = () => reject(new Error('the client disconnected'));
+      const chunks: Buffer[] = [];
+      let length = 0;
+      this.#res.onData((chunk, last) => {
+        length += chunk.byteLength;
+        if (length > maxBytes) resolve(undefined);
+        else chunks.push(Buffer.from(Buffer.from(chunk))); // a copy: the bytes are valid only during the call
+        if (last) resolve(Buffer.concat(chunks));
+      });
+    });
+    body.catch(() => {}); // the application may ignore the body
+    return body;
+  }
+
+  /**
+   * Calls `respond` with the value now, or once its promise resolves; with INTERNAL_ERROR if it
+   * rejects. If the client has disconnected, skips the response.
+   */
+  whenReady<T>(value: T | Promise<T>, respond: (value: T | HttpResponse) => void): void {
+    if (!(value instanceof Promise)) {
+      respond(value);
+      return;
+    }
+    const respondLater = (ready: T | HttpResponse) => {
+      if (!this.#aborted) this.#res.cork(() => respond(ready));
+    };
+    value.then(respondLater, () => respondLater(INTERNAL_ERROR));
+  }
+}
+
+function writeResponse(res: UwsResponse, head: boolean, { status, headers, body }: HttpResponse): void {
+  res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  if (head) res.endWithoutBody(Buffer.byteLength(body));
+  else res.end(body);
+}
+
+function requestOf(res: UwsResponse, req: UwsRequest, body: HttpRequest['body']): HttpRequest {
+  return {
+    body,
+    method: req.getMethod().toUpperCase(),
+    path: req.getUrl(),
+    query: req.getQuery() ?? '',
+    get remoteAddress() {
+      return unmapIPv4(Buffer.from(res.getRemoteAddressAsText()).toString());
+    },
+    header: (name) => req.getHeader(name),
+    get headers() {
+      const headers: Record<string, string> = {};
+      req.forEach((name, value) => {
+        headers[name] = value;
+      });
+      return headers;
+    },
+  };
+}
