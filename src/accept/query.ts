@@ -1,5 +1,6 @@
 import type { Session, Sessions } from '../auth/sessions.ts';
 import { plainText } from '../http/responses.ts';
+import { MAX_ROOMS } from '../protocol/v1.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { isRoom, isUser } from '../wire/wire.ts';
 
@@ -8,8 +9,6 @@ export interface SessionQuery {
   readonly session: Session;
   readonly rooms: readonly string[];
 }
-
-const ROOMS = 128;
 
 /**
  * Reads `?user=`, `?resume=` and `?room=` (as often as there are rooms). A token of another server's, or of one whose secret is
@@ -23,7 +22,7 @@ export function readSessionQuery(
   known?: string,
 ): SessionQuery | HttpResponse {
   const rooms = [...new Set(query.getAll('room'))];
-  if (rooms.length > ROOMS || !rooms.every(isRoom)) return plainText(400, 'Bad room');
+  if (rooms.length > MAX_ROOMS || !rooms.every(isRoom)) return plainText(400, 'Bad room');
   const user = known ?? query.get('user') ?? undefined;
   if (user !== undefined && !isUser(user)) return plainText(400, 'Bad user');
   const resumed = sessions.resume(query.get('resume') ?? '');

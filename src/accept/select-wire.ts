@@ -7,7 +7,7 @@ import { forRoom, goWebsockets, goWebsocketsBasic } from '../wire/go-websockets.
 import { gorilla } from '../wire/gorilla.ts';
 import { namedPublishing, spread } from '../wire/spread.ts';
 import { v1 } from '../wire/v1.ts';
-import type { Publishing, Wire, WireLimits } from '../wire/wire.ts';
+import type { Publishing, Wire, WireLimits, WireName } from '../wire/wire.ts';
 import { offers } from './query.ts';
 
 const factories = {
@@ -19,9 +19,7 @@ const factories = {
   spread,
   events,
   blueprints,
-} satisfies Record<string, (limits?: Partial<WireLimits>) => Wire>;
-
-export type WireName = keyof typeof factories;
+} satisfies Record<WireName, (limits?: Partial<WireLimits>) => Wire>;
 
 /** Every wire, once: clients that share one share its frames, wherever they came in. */
 export type Wires = Readonly<Record<WireName, Wire>>;

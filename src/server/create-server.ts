@@ -8,7 +8,7 @@ import { type Extras, type Server, serve } from './serve.ts';
 export interface ServerOptions extends Partial<Omit<Settings, 'engine' | 'logLevel'>>, Omit<Extras, 'engine'> {
   /** `memory` unless given: the rooms end with the process. `lmdb` keeps them in the folder `data`. */
   readonly engine?: Settings['engine'] | Engine;
-  /** A pino logger; noNotices unless given. */
+  /** A pino logger; silent unless given. */
   readonly log?: Logger;
 }
 
@@ -24,7 +24,7 @@ export interface ServerOptions extends Partial<Omit<Settings, 'engine' | 'logLev
  * await server.stop();
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
-  const { engine = 'memory', hooks, hookTimeout, log = pino({ level: 'noNotices' }), ...given } = options;
+  const { engine = 'memory', hooks, hookTimeout, log = pino({ level: 'silent' }), ...given } = options;
   const own = typeof engine === 'object';
   const settings = settingsOf({ ...given, engine: own ? 'memory' : engine });
   return serve(settings, log, {

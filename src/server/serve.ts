@@ -6,15 +6,16 @@ import { createWires, WireSelector } from '../accept/select-wire.ts';
 import { Upgrader } from '../accept/upgrader.ts';
 import { Sessions } from '../auth/sessions.ts';
 import { Keepalive } from '../client/keepalive.ts';
-import { type Rate, SharedLimits } from '../client/rate-limit.ts';
+import { SharedLimits } from '../client/rate-limit.ts';
 import type { ListenerSettings, Settings } from '../config/settings.ts';
 import { CHAT } from '../http/routes.ts';
 import type { Engine } from '../hub/engine.ts';
 import { Hub } from '../hub/hub.ts';
-import type { HubSettings } from '../hub/settings.ts';
+import type { HubOverrides } from '../hub/settings.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type Logger, logEvents } from '../observe/log.ts';
 import { collectMetrics } from '../observe/metrics.ts';
+import type { Rate } from '../protocol/v1.ts';
 import { chooseTransport } from '../transport/choose.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createAuthenticator } from './authenticator.ts';
@@ -45,9 +46,6 @@ const MAX_BACKPRESSURE = MiB;
 
 // Messages up to here are read, so that one that breaks a wire's own, far lower limit is told so with 1009.
 const MAX_PAYLOAD = MiB;
-
-const SEND_BUFFER = 4096;
-const SEND_BUFFER_BYTES = 4 * MiB;
 
 /** What an embedding program may bring. */
 export interface Extras {
@@ -190,7 +188,7 @@ const ADDRESS_SHARE = 20;
 
 function sharesOf(rate: Rate, { auth }: Settings): SharedLimits {
   const times = (n: number) => ({ perSecond: n * rate.perSecond, burst: n * rate.burst });
-  const user = auth === 'open' ? undefined : times(USER_SHARE); // a guest has any name
+  const user = auth === 'open' ? 'off' : times(USER_SHARE); // a guest may take any name
   return new SharedLimits({ address: times(ADDRESS_SHARE), user }, systemClock, isLoopback, addressKey);
 }
 
@@ -198,9 +196,9 @@ function urlOf({ host, tlsCert }: ListenerSettings, port: number): string {
   return `http${tlsCert === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function hubSettingsOf({ sendBuffer, rooms }: Settings): Partial<HubSettings> {
+function hubSettingsOf({ sendBuffer, rooms }: Settings): HubOverrides {
   return {
-    sendBuffer: { records: sendBuffer ?? SEND_BUFFER, bytes: SEND_BUFFER_BYTES },
+    ...(sendBuffer !== undefined && { sendBuffer: { records: sendBuffer } }),
     coalesce: (room) => (Object.hasOwn(rooms, room) ? rooms[room]?.coalesce : undefined),
     slow: (room) => (Object.hasOwn(rooms, room) ? rooms[room]?.slow : undefined) ?? 'evict',
   };

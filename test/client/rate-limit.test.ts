@@ -33,7 +33,7 @@ describe('a token bucket', () => {
 describe('shares', () => {
   const rates = { address: { perSecond: 10, burst: 10 }, user: { perSecond: 1, burst: 4 } };
   const shares = (user: boolean) =>
-    new SharedLimits({ ...rates, user: user ? rates.user : undefined }, new VirtualTime(), isLoopback, addressKey);
+    new SharedLimits({ ...rates, user: user ? rates.user : 'off' }, new VirtualTime(), isLoopback, addressKey);
   const taken = (of: SharedLimits, who: { user: string; address: string }) => {
     let count = 0;
     while (count < 100 && of.take(who)) count++;
