@@ -23,8 +23,7 @@ export { type Clock, type Scheduler, systemClock, systemScheduler } from './hub/
 export { type Close, type CloseName, closes, comesBack } from './protocol/close-codes.ts';
 export type * as Protocol from './protocol/v1.ts';
 export type { Rate } from './protocol/v1.ts';
-export { createServer, type ServerOptions } from './server/create-server.ts';
-export type { Server } from './server/serve.ts';
+export { createServer, type Server, type ServerOptions } from './server/create-server.ts';
 export { DROPPED, QUEUED, SENT, type SendStatus, type Socket, type SocketListener } from './transport/transport.ts';
 export { blueprints } from './wire/blueprints.ts';
 export { coder } from './wire/coder.ts';
