@@ -1,4 +1,7 @@
-/** Pumphouse as a library: a whole server, or the Hub, its clients and wires for a program that brings its own sockets. */
+/**
+ * Pumphouse as a library: a whole server, or the Hub, its clients and wires for a program that
+ * brings its own sockets.
+ */
 
 export type { Allowed, Asker, Handshake, Hooks } from './accept/hooks.ts';
 export { Client, type ClientContext, type ClientState } from './client/client.ts';

@@ -2,8 +2,9 @@ import { BlockList, isIP } from 'node:net';
 import type { HttpRequest } from '../transport/transport.ts';
 
 /**
- * Returns a function that finds a request's client address: behind trusted proxies, the last address in X-Forwarded-For
- * that is not a proxy's. The header is ignored in requests that do not come from a trusted proxy.
+ * Returns a function that finds a request's client address: behind trusted proxies, the last
+ * address in X-Forwarded-For that is not a proxy's. The header is ignored in requests that do not
+ * come from a trusted proxy.
  *
  * @param proxies addresses or networks of the trusted proxies.
  */

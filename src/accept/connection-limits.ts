@@ -4,6 +4,7 @@ import type { HttpResponse } from '../transport/transport.ts';
 
 /** Limits of open connections. */
 export interface ConnectionLimits {
+  /** In total. */
   readonly all: number;
   /** From one address. @default undefined: 1000, and no limit for loopback addresses */
   readonly perAddress: number | undefined;
@@ -11,7 +12,7 @@ export interface ConnectionLimits {
 
 const DEFAULT_PER_ADDRESS = 1000;
 
-/** Counts open connections, and rejects new ones past a limit: of all, or of one address. */
+/** Counts open connections, and rejects those past a limit: in total, or from one address. */
 export class ConnectionLimiter {
   readonly #limits: ConnectionLimits;
   readonly #byAddress = new Map<string, number>();
@@ -43,7 +44,10 @@ export class ConnectionLimiter {
   }
 }
 
-/** Returns the key that limits count by: an IPv4 address, or the /64 network of an IPv6 one, all of which one host may own. */
+/**
+ * Returns the key that limits count by: an IPv4 address, or the /64 network of an IPv6 address,
+ * since one host may have all addresses of its network.
+ */
 export function addressKey(address: string): string {
   if (!isIPv6(address)) return address;
   const { hostname } = new URL(`http://[${address.split('%')[0]}]`);

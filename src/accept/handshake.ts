@@ -11,8 +11,8 @@ const KEY = /^[A-Za-z0-9+/]{22}==$/;
 type Library = 'gorilla' | 'coder';
 
 /**
- * Checks a WebSocket handshake by the rules of gorilla/websocket and coder/websocket: GET, version 13, a valid key, and
- * an Origin that is absent, this host's own, or allowed.
+ * Checks a WebSocket handshake by the rules of gorilla/websocket and coder/websocket: GET, version
+ * 13, a valid key, and an Origin that is absent, this host's own, or allowed.
  *
  * @returns the rejection in that library's words, or undefined.
  */

@@ -27,15 +27,16 @@ export interface Asker {
 }
 
 /**
- * The decisions of an embedding program. A hook may return a promise; the client's next commands wait for it. A hook that
- * throws, rejects or takes longer than `hookTimeout` rejects with a retryable error.
+ * The decisions of an embedding program. A hook may return a promise; the client's next commands
+ * wait for it. A hook that throws, rejects or takes longer than `hookTimeout` rejects with a
+ * retryable error.
  */
 export interface Hooks {
   /** Decides whether a client may connect. `user` replaces the name that it asks for. */
   connect?(handshake: Handshake): Allowed | { readonly user: string } | Promise<Allowed | { readonly user: string }>;
-  join?(who: Asker, room: string): Allowed | Promise<Allowed>;
+  join?(asker: Asker, room: string): Allowed | Promise<Allowed>;
   /** `data` is the message's: `{ text }` from clients that send plain text. */
-  send?(who: Asker, room: string, data: Json): Allowed | Promise<Allowed>;
+  send?(asker: Asker, room: string, data: Json): Allowed | Promise<Allowed>;
 }
 
 /** Calls the hooks: it turns what they throw into rejections, and limits how long they take. */
@@ -45,7 +46,10 @@ export class HookRunner {
   readonly #scheduler: Scheduler;
   readonly #onError: (hook: string, error: unknown) => void;
 
-  /** @param timeout in milliseconds. @param onError is called for each hook that threw, rejected or timed out. */
+  /**
+   * @param timeout in milliseconds.
+   * @param onError is called for each hook that threw, rejected or timed out.
+   */
   constructor(hooks: Hooks, timeout: number, scheduler: Scheduler, onError: (hook: string, error: unknown) => void) {
     this.#hooks = hooks;
     this.#timeout = timeout;
@@ -84,7 +88,10 @@ export class HookRunner {
     return () => this.#call('connect', () => connect(handshake), toAdmission, TRY_AGAIN);
   }
 
-  /** @param convert reads the hook's answer; it may throw. @param failed is the result if the hook fails. */
+  /**
+   * @param convert reads the hook's answer; it may throw.
+   * @param failed is the result if the hook fails.
+   */
   #call<A, R>(hook: string, call: () => A | Promise<A>, convert: (answer: A) => R, failed: R): NowOrLater<R> {
     const fail = (error: unknown): R => {
       this.#onError(hook, error);

@@ -9,8 +9,8 @@ import type { Wire } from '../wire/wire.ts';
 const AUTHENTICATION_TIMEOUT_MS = 10_000;
 
 /**
- * PendingClient is a connection of the native protocol that has not authenticated. It accepts only a token: a valid one
- * makes it a client. It is closed for anything else, and after ten seconds.
+ * PendingClient is a connection of the native protocol that has not authenticated. It accepts only
+ * a token: a valid one makes it a client. It is closed for anything else, and after ten seconds.
  */
 export class PendingClient implements SocketListener {
   readonly #wire: Wire;
@@ -23,8 +23,10 @@ export class PendingClient implements SocketListener {
   #cancelTimeout = () => {};
 
   /**
-   * @param authenticate verifies a token and creates the client of its user. It returns undefined for an invalid token.
-   * @param onDone is called, possibly more than once, when the connection has authenticated or closed.
+   * @param authenticate verifies a token and creates the client of its user. It returns undefined
+   * for an invalid token.
+   * @param onDone is called, possibly more than once, when the connection has authenticated or
+   * closed.
    */
   constructor(
     wire: Wire,

@@ -10,8 +10,8 @@ export type SessionQuery =
   | { readonly kind: 'invalid'; readonly response: HttpResponse };
 
 /**
- * Reads `?user=`, `?resume=` and `?room=`, which may be repeated. A `resume` token of another server, or of a lost secret,
- * starts a new session.
+ * Reads `?user=`, `?resume=` and `?room=`, which may be repeated. A `resume` token of another
+ * server, or of a lost secret, starts a new session.
  *
  * @param verifiedUser replaces the name that the query asks for.
  */

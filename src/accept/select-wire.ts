@@ -44,7 +44,8 @@ export class WireSelector {
   select(request: HttpRequest): Wire | undefined {
     const { path } = request;
     const { v1, events, gorilla, coder, blueprints } = this.#wires;
-    // The subprotocol takes precedence over the pinned wire, so that the built-in page works on every listener.
+    // The subprotocol takes precedence over the pinned wire, so that the built-in page works on
+    // every listener.
     if (path === v1.path && offers(request, SUBPROTOCOL)) return v1;
     if (this.pinned?.path === path) return this.pinned;
     if (path === coder.path) return coder;
@@ -59,7 +60,10 @@ export class WireSelector {
   }
 }
 
-/** Selects by content type: JSON names a room or comes from spread's clients; any other body is the message itself. */
+/**
+ * Selects by content type: JSON names a room or comes from spread's clients; any other body is the
+ * message itself.
+ */
 const anyPublishing: Publishing = {
   ...rawPublishing,
   read: (body, type) => forRoom(body, type) ?? (isJson(type) ? namedPublishing : rawPublishing).read(body, type),

@@ -40,7 +40,7 @@ export interface UpgraderOptions {
   readonly hookRunner?: HookRunner;
 }
 
-/** The parts of a handshake that are needed later: the request itself is valid only during the call. */
+/** The parts of a handshake that are needed after the call in which the request is valid. */
 interface HandshakeRequest {
   readonly wire: Wire;
   readonly query: URLSearchParams;
@@ -58,7 +58,7 @@ type Acceptance =
   | { readonly kind: 'accepted'; readonly client: Client }
   | { readonly kind: 'rejected'; readonly response: HttpResponse };
 
-/** A valid handshake. Its client is created last, when nothing else can reject it. */
+/** The client is created last: until then its ticket is not spent and its number not used. */
 type Preparation =
   | { readonly kind: 'valid'; readonly create: () => Client }
   | { readonly kind: 'rejected'; readonly response: HttpResponse };
@@ -99,7 +99,7 @@ export class Upgrader {
     });
   }
 
-  /** Rejects a request to a wire's path that is not a handshake, in the words that the wire's clients expect. */
+  /** Rejects a request to a wire's path that is not a handshake. */
   async rejectPlain(request: HttpRequest, wire: Wire): Promise<HttpResponse> {
     const { authenticator, origins, addressOf } = this.#options;
     const rejection = checkHandshake(request, wire.library, origins) ?? plainText(400, 'Bad Request');
@@ -127,7 +127,7 @@ export class Upgrader {
     };
   }
 
-  /** A handshake of the native protocol without credentials: it resumes its session, or authenticates once connected. */
+  /** Resumes the session of a handshake without credentials, or lets it authenticate once open. */
   async #acceptLater(handshake: HandshakeRequest): Promise<Upgrade | HttpResponse> {
     const { authenticator, sessions } = this.#options;
     const resumed = sessions.resume(handshake.query.get('resume') ?? '');
@@ -212,7 +212,7 @@ export class Upgrader {
     } as const;
     const validity = this.#validity(principal);
     const create = () => {
-      // The session's older connection may be dead without having noticed: it must no longer receive or send.
+      // The session's older connection may still seem open: it must no longer receive or send.
       const onOpen = () => {
         this.#bySession.get(id)?.end(closes.replaced);
         this.#bySession.set(id, client);
@@ -223,7 +223,7 @@ export class Upgrader {
     return { kind: 'valid', create };
   }
 
-  /** Returns a principal's permissions and their expiry. A new token of the same user replaces both. */
+  /** Returns a principal's permissions and their expiry. A new token replaces both. */
   #validity({ user, grants, expires }: Principal): Pick<Identity, 'authorizer' | 'term'> {
     const { authenticator, context } = this.#options;
     if (expires === undefined) return {};

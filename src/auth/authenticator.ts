@@ -22,13 +22,13 @@ export interface Principal {
   readonly grants?: readonly Grant[];
   /** End of validity, in milliseconds since 1970. @default undefined: it does not expire */
   readonly expires?: number;
-  /** Spends a one-time credential, once nothing else can reject the client. @returns false if it is spent already. */
+  /** Spends a one-time credential. Call it last. @returns false if it is spent already. */
   confirm?(): boolean;
 }
 
 /**
- * Why an authentication failed: there are no credentials (`missing`), they are wrong (`invalid`), or there were too
- * many attempts (`throttled`).
+ * Why an authentication failed: there are no credentials (`missing`), they are wrong (`invalid`),
+ * or there were too many attempts (`throttled`).
  */
 export interface AuthenticationFailure {
   readonly kind: 'missing' | 'invalid' | 'throttled';
@@ -59,8 +59,9 @@ export interface Authenticator {
   /** Reports whether a session of this user may resume without credentials. */
   mayResume(user: string): Promise<boolean>;
   /**
-   * Which clients of the native protocol may connect without credentials and send a token as their first message. A
-   * browser cannot tell a rejected handshake from a network failure, so its page needs an open connection to learn why.
+   * Which clients of the native protocol may connect without credentials and send a token as their
+   * first message. A browser cannot tell a rejected handshake from a network failure, so its page
+   * needs an open connection to learn why.
    */
   readonly lateAuthentication: 'all' | 'browsers' | 'none';
   readonly requires: RequiredCredential;
@@ -82,12 +83,12 @@ export function credentialsOf(request: HttpRequest, address: string): Credential
   };
 }
 
-/** Returns the credentials of a client that has only a token. @param address the client's. @default '' */
+/** Returns the credentials of a client that sends a token. @param address the client's. */
 export function tokenCredentials(token: string, address = ''): Credentials {
   return { token, ticket: undefined, basic: undefined, address };
 }
 
-/** Returns the offered subprotocol that carries a token. A browser expects the server to select it. */
+/** Returns the offered subprotocol that carries a token. Browsers expect it to be selected. */
 export function bearerProtocol(request: HttpRequest): string | undefined {
   const offered = request.header('sec-websocket-protocol').split(',');
   return offered.map((name) => name.trim()).find((name) => name.startsWith(BEARER));

@@ -8,7 +8,7 @@ export interface Grant {
   readonly send?: boolean;
 }
 
-/** Reports whether one of the grants allows the action. Without a matching grant it is forbidden. */
+/** Reports whether a grant allows the action. Without a matching grant it is forbidden. */
 export function allows(grants: readonly Grant[], action: 'join' | 'send', room: string): boolean {
   return grants.some((grant) => grant[action] !== false && covers(grant.name, room));
 }

@@ -39,7 +39,9 @@ const claims = v.object({
 // Longest token in characters, so that a flood of huge ones costs no verification.
 const MAX_TOKEN_LENGTH = 8192;
 
-/** Authenticates by token: it must be signed, in force, and name a user (`sub`) and an end (`exp`). */
+/**
+ * Authenticates by tokens that are signed, in force, and have a user (`sub`) and an expiry (`exp`).
+ */
 export function jwtAuthenticator(
   { key, algorithms }: JwtKey,
   { issuer, audience }: RequiredClaims = {},

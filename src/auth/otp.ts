@@ -6,7 +6,7 @@ import type { Users } from './users.ts';
 
 /** Limits attempts to sign in. A successful attempt is given back. */
 export interface Attempts {
-  /** Takes an attempt. @returns false after too many attempts from this address or for this user. */
+  /** Takes an attempt. @returns false after too many from this address or for this user. */
   take(address: string, user: string): boolean;
   giveBack(address: string, user: string): void;
 }
@@ -61,7 +61,10 @@ export function otpAuthenticator(
   };
 }
 
-/** Returns a function that runs work, `maxRunning` at once. It returns undefined while `maxWaiting` wait already. */
+/**
+ * Returns a function that runs work, at most `maxRunning` at once. With `maxWaiting` calls waiting,
+ * it resolves with undefined instead.
+ */
 function limitConcurrency(maxRunning: number, maxWaiting: number) {
   let running = 0;
   const waiting: (() => void)[] = [];

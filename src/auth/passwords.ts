@@ -14,8 +14,9 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Reports whether a password matches a line of `hashPassword`, compared in constant time. A missing or invalid line matches
- * no password, and takes as long, so that the duration does not tell which users exist.
+ * Reports whether a password matches a line of `hashPassword`, compared in constant time. A missing
+ * or invalid line matches no password, and takes as long, so that the duration does not tell which
+ * users exist.
  */
 export async function verifyPassword(password: string, line: string | undefined): Promise<boolean> {
   const [scheme, N, r, p, salt = '', hash = ''] = (line ?? '').split('$');

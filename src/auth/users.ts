@@ -18,7 +18,11 @@ export class Users {
     this.#path = path;
   }
 
-  /** Returns the hash of a user's password, or undefined for an unknown user. @throws UsersError when the file cannot be read. */
+  /**
+   * Returns the hash of a user's password, or undefined for an unknown user.
+   *
+   * @throws UsersError when the file cannot be read.
+   */
   hashOf(name: string): string | undefined {
     return this.#hashes().get(name);
   }

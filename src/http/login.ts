@@ -7,7 +7,10 @@ export const LOGIN_PATH = '/login';
 
 const MAX_BODY_BYTES = 4096;
 
-/** Returns the handler of `/login`: it answers `{ username, password }` with a ticket for one handshake, `{ otp }`. */
+/**
+ * Returns the handler of `/login`: it answers `{ username, password }` with a ticket for one
+ * handshake, `{ otp }`.
+ */
 export function createLogin(authenticator: Authenticator, addressOf: (request: HttpRequest) => string) {
   return async (request: HttpRequest): Promise<HttpResponse> => {
     const address = addressOf(request);

@@ -2,8 +2,8 @@ import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { plainText } from './responses.ts';
 
 /**
- * Origins whose pages may connect, besides this host's own: `https://chat.example`, or `https://*.chat.example` for all its
- * subdomains.
+ * Origins whose pages may connect, besides this host's own: `https://chat.example`, or
+ * `https://*.chat.example` for all its subdomains.
  */
 export type Origins = readonly string[];
 
@@ -22,7 +22,7 @@ function isSameOrigin(request: HttpRequest): boolean {
   return URL.canParse(origin) && new URL(origin).host.toLowerCase() === hostOf(origin, request.header('host'));
 }
 
-/** Patterns have the form of an Origin header: scheme, host, and the port unless it is the scheme's default. */
+/** A pattern has the form of an Origin header: scheme, host, and any port but the default. */
 function isAllowed(request: HttpRequest, origins: Origins): boolean {
   const origin = request.header('origin').toLowerCase();
   return origins.some((pattern) => {
@@ -32,7 +32,10 @@ function isAllowed(request: HttpRequest, origins: Origins): boolean {
   });
 }
 
-/** Returns the Host header as the URL parser writes it, so that an explicit default port equals an implied one. */
+/**
+ * Returns the Host header as the URL parser writes it, so that an explicit default port equals an
+ * implied one.
+ */
 function hostOf(origin: string, host: string): string | undefined {
   const url = `${new URL(origin).protocol}//${host}`;
   return URL.canParse(url) ? new URL(url).host.toLowerCase() : undefined;

@@ -7,7 +7,7 @@ import { authenticationFailed, plainText, tooManyRequests } from './responses.ts
 
 export const PUBLISH_PATH = '/publish';
 
-/** The result of the connect hook. `user` replaces the name that the client asks for. @default no replacement */
+/** The result of the connect hook. `user`, if set, replaces the name that the client asks for. */
 export type Admission =
   | { readonly kind: 'admitted'; readonly user?: string }
   | { readonly kind: 'rejected'; readonly status: 403 | 503; readonly reason: string };
@@ -16,19 +16,23 @@ export interface PublishOptions {
   /** How the wire's clients publish. */
   readonly publishing: Publishing;
   readonly addressOf: (request: HttpRequest) => string;
-  /** Waits until this address may publish. @returns false when too many posts of it wait already. */
+  /**
+   * Waits until this address may publish.
+   *
+   * @returns false when too many posts of it wait already.
+   */
   readonly waitForTurn: (address: string) => Promise<boolean>;
   /** Authenticates a request, which it reads before it returns. */
   readonly authenticate: (request: HttpRequest) => NowOrLater<Authentication>;
   /** Reads a request for the connect hook. @returns a function that calls the hook. */
   readonly prepareConnect: (request: HttpRequest) => () => NowOrLater<Admission>;
-  /** Publishes a post. @returns the rejection, or undefined once the message is in the room's log. */
+  /** Publishes a post. @returns the rejection, or undefined once the message is in the log. */
   readonly publish: (post: HttpPost, principal: Principal) => Promise<HttpResponse | undefined>;
 }
 
 /**
- * Returns the handler of a POST to `/publish`. It answers once the message is in its room's log, or with the reason why
- * it was rejected.
+ * Returns the handler of a POST to `/publish`. It answers once the message is in its room's log, or
+ * with the reason why it was rejected.
  */
 export function createPublish(options: PublishOptions) {
   const { publishing, addressOf, waitForTurn, authenticate, prepareConnect, publish } = options;

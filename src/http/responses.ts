@@ -1,7 +1,7 @@
 import type { AuthenticationFailure } from '../auth/authenticator.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 
-/** 429 after too many attempts, else 401. Neither says why, so that neither tells which users exist. */
+/** 429 if throttled, else 401, without a reason: it could tell which users exist. */
 export function authenticationFailed({ kind }: AuthenticationFailure): HttpResponse {
   return kind === 'throttled' ? tooManyRequests() : unauthorized();
 }

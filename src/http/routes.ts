@@ -39,7 +39,7 @@ export interface RouteOptions {
 /** The folder of the built chat. The path is the same from `src` and from `dist`. */
 export const CHAT = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
-// The built-in page loads nothing from elsewhere and has no inline script. A custom folder's page may.
+// The built-in page loads nothing from elsewhere and has no inline script. Custom pages may.
 const CHAT_HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -47,8 +47,8 @@ const CHAT_HEADERS = {
 };
 
 /**
- * Returns the handler of plain requests. As in gorilla's chat example, the page is at `/`, other paths get 404, other
- * methods 405.
+ * Returns the handler of plain requests. As in gorilla's chat example, the page is at `/`, other
+ * paths get 404, other methods 405.
  */
 export function createRoutes(options: RouteOptions): Handler {
   const { web, metrics, draining, rejectPlain, publish, postOnly, login, loginByGet, origins, requires } = options;
@@ -71,7 +71,10 @@ export function createRoutes(options: RouteOptions): Handler {
   };
 }
 
-/** Serves the built-in chat. Names in `assets` contain a hash of the content, so caches may keep those files forever. */
+/**
+ * Serves the built-in chat. Names in `assets` contain a hash of the content, so caches may keep
+ * those files forever.
+ */
 function chatFiles(): ReturnType<typeof staticFiles> {
   const page = staticFiles(CHAT, CHAT_HEADERS);
   const assets = staticFiles(CHAT, { ...CHAT_HEADERS, 'cache-control': 'public, max-age=31536000, immutable' });

@@ -7,10 +7,11 @@ import type { HttpResponse } from '../transport/transport.ts';
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 /**
- * Serves the files of a folder, and nothing outside of it: no dot files, no `..`, no link that leads outside.
+ * Serves the files of a folder, and nothing outside of it: no dot files, no `..`, no link that
+ * leads outside.
  *
  * @param headers for each response.
- * @returns a function from a request's path to a response, or to undefined if there is no such file.
+ * @returns a function from a request's path to a response, or undefined for a missing file.
  */
 export function staticFiles(folder: string, headers: Record<string, string> = {}) {
   return async (path: string): Promise<HttpResponse | undefined> => {
@@ -35,7 +36,10 @@ export function staticFiles(folder: string, headers: Record<string, string> = {}
   };
 }
 
-/** Returns the file in `folder` that a request's path names, or undefined for a path that could leave the folder. */
+/**
+ * Returns the file in `folder` that a request's path names, or undefined for a path that could
+ * leave the folder.
+ */
 function fileOf(folder: string, path: string): string | undefined {
   let decoded: string;
   try {

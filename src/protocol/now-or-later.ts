@@ -1,4 +1,7 @@
-/** A value, or a promise of one. Callers that can answer at once need not wait for a turn of the event loop. */
+/**
+ * A value, or a promise of one. Callers that can answer at once need not wait for a turn of the
+ * event loop.
+ */
 export type NowOrLater<T> = T | Promise<T>;
 
 /** Calls `next` with the value: at once, or when its promise resolves. */

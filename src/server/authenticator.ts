@@ -15,7 +15,11 @@ import type { Clock } from '../hub/time.ts';
 const LOGINS_PER_ADDRESS = { perSecond: 0.2, burst: 10 };
 const LOGINS_PER_USER = { perSecond: 0.1, burst: 10 };
 
-/** Creates the authenticator that the settings name. @throws ConfigError for an unusable key or users file. */
+/**
+ * Creates the authenticator that the settings name.
+ *
+ * @throws ConfigError for an unusable key or users file.
+ */
 export function createAuthenticator(settings: Settings, clock: Clock): Authenticator {
   const { auth, users, jwtIssuer, jwtAudience } = settings;
   const tickets = new Tickets(() => clock.now());

@@ -24,9 +24,9 @@ import { createAuthenticator } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { Publisher } from './publisher.ts';
-import { openStorage, type Storage, temporaryStorage } from './storage.ts';
+import { openStorage, type Storage, storageOf } from './storage.ts';
 
-/** What an embedding program can add to the settings. */
+/** Additions to the settings, from an embedding program. */
 export interface Extensions {
   /** Stores the rooms, in place of the engine that the settings name. The server closes it. */
   readonly engine?: Engine;
@@ -36,9 +36,13 @@ export interface Extensions {
   readonly hookTimeout?: number;
 }
 
-/** The options of `createServer`: the settings of `pumphouse serve`, and what only a program can provide. */
+/** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
 export interface ServerOptions extends Partial<Omit<Settings, 'engine' | 'logLevel'>>, Omit<Extensions, 'engine'> {
-  /** `memory` loses the rooms when the process ends; `lmdb` stores them in the folder `data`. @default 'memory' */
+  /**
+   * `memory` loses the rooms when the process ends; `lmdb` stores them in the folder `data`.
+   *
+   * @default 'memory'
+   */
   readonly engine?: Settings['engine'] | Engine;
   /** A pino logger. @default a silent one */
   readonly log?: Logger;
@@ -54,21 +58,24 @@ export interface Server {
   readonly port: number;
   readonly hub: Hub;
   /**
-   * Reloads the certificates. If one cannot be used, it rejects with one line, and the old certificate stays in use.
+   * Reloads the certificates. If one cannot be used, it rejects with one line, and the old
+   * certificate stays in use.
    */
   renewCertificates(): Promise<void>;
   /**
-   * Closes every client with 1001. Resolves when all have disconnected, or at the end of the drain window. A socket that
-   * accepts no data keeps its close frame, and the process, for some seconds longer.
+   * Closes every client with 1001. Resolves when all have disconnected, or at the end of the drain
+   * window. A socket that accepts no data keeps its close frame, and the process, for some seconds
+   * longer.
    */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a server in this process, with everything that `pumphouse serve` offers. Its default address is
- * `http://localhost:8080`.
+ * Starts a server in this process, with everything that `pumphouse serve` offers. Its default
+ * address is `http://localhost:8080`.
  *
- * @throws ConfigError for an invalid option, and Node's error, with its `code`, if a listener cannot listen.
+ * @throws ConfigError for an invalid option, and Node's error, with its `code`, if a listener
+ * cannot listen.
  * @example
  * const server = await createServer({
  *   port: 9000,
@@ -78,6 +85,7 @@ export interface Server {
  *   },
  * });
  * await server.stop();
+ *
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const { engine = 'memory', hooks, hookTimeout, log = pino({ level: 'silent' }), ...settings } = options;
@@ -92,8 +100,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
 /**
  * Starts a server with validated settings.
  *
- * @throws Error with one line if the transport, the storage or a key cannot be used, and Node's error, with a `code` such
- * as EADDRINUSE, if a listener cannot listen.
+ * @throws Error with one line if the transport, the storage or a key cannot be used, and Node's
+ * error, with a `code` such as EADDRINUSE, if a listener cannot listen.
  */
 export async function startServer(settings: Settings, log: Logger, extensions: Extensions = {}): Promise<Server> {
   const running = new RunningServer(await build(settings, log, extensions));
@@ -125,7 +133,7 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
   if (transport.note) log.info(transport.note);
   const authenticator = createAuthenticator(settings, systemClock);
   const { engine } = extensions;
-  const storage = engine ? temporaryStorage(engine) : await openStorage(settings, log);
+  const storage = engine ? storageOf(engine) : await openStorage(settings, log);
   const hub = new Hub({ engine: storage.engine, settings: hubOverrides(settings) });
   await hub.open().catch((error) => {
     storage.close();
@@ -137,11 +145,12 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
 
 const MiB = 1024 * 1024;
 
-// Far above what the write pump leaves in a socket (one frame and some control frames), so that the close frame of a
-// slow consumer is never dropped.
+// Far above what the write pump leaves in a socket (one frame and some control frames), so that the
+// close frame of a slow consumer is never dropped.
 const MAX_BACKPRESSURE = MiB;
 
-// Far above the limit of every wire, so that a longer message is read, and closed with 1009, instead of cut off.
+// Far above the limit of every wire, so that a longer message is read, and closed with 1009,
+// instead of cut off.
 const MAX_PAYLOAD = MiB;
 
 const DEFAULT_HOOK_TIMEOUT_MS = 5_000;
@@ -265,7 +274,9 @@ function createHookRunner({ extensions, log }: Parts): HookRunner {
 const USER_FACTOR = 2;
 const ADDRESS_FACTOR = 20;
 
-/** Returns the rate limits of each connection, and those that the connections of a user or an address share. */
+/**
+ * Returns the rate limit of a connection, and those shared by a user's or an address's connections.
+ */
 function rateLimits({ publishRate = DEFAULT_PUBLISH_RATE, auth }: Settings) {
   if (publishRate === 'off') return { publishRate };
   const times = (factor: number) => ({ perSecond: factor * publishRate.perSecond, burst: factor * publishRate.burst });

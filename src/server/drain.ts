@@ -1,13 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Keepalive } from '../client/keepalive.ts';
 
-// Clients are told to reconnect at this rate, or faster where the drain window is too short for it.
+// Spreads the reconnects, unless the drain window is too short for this rate.
 const RECONNECTS_PER_SECOND = 1000;
 
 // After so many close frames, sockets are written before the next ones.
 const CLOSES_PER_TURN = 100;
 
-/** Closes every client, each with a time of its own to reconnect. @param ms the drain window, in milliseconds. */
+/**
+ * Closes every client, and gives each its own time to reconnect.
+ *
+ * @param ms the drain window, in milliseconds.
+ */
 export async function closeClients(keepalive: Keepalive, ms: number): Promise<void> {
   const clients = [...keepalive.clients];
   const interval = Math.min(1000 / RECONNECTS_PER_SECOND, ms / clients.length);

@@ -8,10 +8,10 @@ import type { Encoder, Notice, Pump, Subscriber } from '../hub/subscriber.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 import type { HttpPost } from '../wire/wire.ts';
 
-/** What became of a post: it is in the room's log (`stored`), or was rejected for one of these reasons. */
+/** The result of a post: it is in the room's log (`stored`), or the reason of its rejection. */
 type Outcome = 'stored' | 'draining' | 'forbidden' | 'busy' | 'unavailable';
 
-/** Id of the sender of all posts, for which the Hub deduplicates messages. Every post has an id of its own. */
+/** The sender of all posts. Each has a unique id, so none counts as a retry of another. */
 const SENDER = 'http';
 
 /** Publisher publishes HTTP posts to the Hub. */
@@ -27,7 +27,7 @@ export class Publisher {
     this.#draining = draining;
   }
 
-  /** Publishes a post. @returns the rejection, or undefined once the message is in the room's log. */
+  /** Publishes a post. @returns the rejection, or undefined once the message is in the log. */
   async publish(post: HttpPost, { user, grants }: Principal): Promise<HttpResponse | undefined> {
     return rejectionOf(await this.#publish(post, user ?? nameIn(post), grants));
   }
@@ -73,7 +73,7 @@ function rejectionOf(outcome: Outcome): HttpResponse | undefined {
   }
 }
 
-/** Receipt stands in for the client of one message: the subscriber to acknowledge. It joins no room. */
+/** Receipt is the subscriber that the Hub acknowledges a post to. It joins no room. */
 class Receipt implements Subscriber {
   readonly id = randomUUID();
   readonly user: string;

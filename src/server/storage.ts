@@ -19,14 +19,18 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 // A failing disk fails every batch: one line a second is enough.
 const ERROR_LOG_INTERVAL_MS = 1_000;
 
-/** Storage that does not outlive the process, unless `engine` does. Its sessions end with the process. */
-export function temporaryStorage(engine: Engine): Storage {
+/** Returns storage with a new secret: sessions cannot resume in a later process. */
+export function storageOf(engine: Engine): Storage {
   return { engine, secret: randomBytes(32), close() {} };
 }
 
-/** Opens the storage that the settings name. Rejects with one line if the data directory cannot be used. */
+/**
+ * Opens the storage that the settings name.
+ *
+ * @throws Error with one line if the data directory cannot be used.
+ */
 export async function openStorage({ engine, data, keepDays, keepMegabytes }: Settings, log: Logger): Promise<Storage> {
-  if (engine === 'memory') return temporaryStorage(memory());
+  if (engine === 'memory') return storageOf(memory());
   const folder = new DataDir(data);
   await folder.open();
   let loggedAt = Number.NEGATIVE_INFINITY;
