@@ -58,7 +58,7 @@ type Acceptance =
   | { readonly kind: 'accepted'; readonly client: Client }
   | { readonly kind: 'rejected'; readonly response: HttpResponse };
 
-/** The client is created last: until then its ticket is not spent and its number not used. */
+/** A valid handshake creates its client last, when nothing else can reject it. */
 type Preparation =
   | { readonly kind: 'valid'; readonly create: () => Client }
   | { readonly kind: 'rejected'; readonly response: HttpResponse };
