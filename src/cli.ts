@@ -11,7 +11,7 @@ import { ConfigError } from './config/error.ts';
 import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
-import { serve } from './server/serve.ts';
+import { startServer } from './server/create-server.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
@@ -112,7 +112,7 @@ async function start(settings: Settings): Promise<void> {
     process.exit(1);
   };
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
-  const running = await serve(settings, log).catch((error: NodeJS.ErrnoException) =>
+  const running = await startServer(settings, log).catch((error: NodeJS.ErrnoException) =>
     fail(cannotServe(error, settings)),
   );
   if (!running) return;

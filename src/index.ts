@@ -1,10 +1,13 @@
-/** Pumphouse as a library: a whole server, or the Hub, its clients and wires for a program that brings its own sockets. */
+/**
+ * Pumphouse as a library: a whole server, or the Hub, its clients and wires for a program that
+ * brings its own sockets.
+ */
 
 export type { Allowed, Asker, Handshake, Hooks } from './accept/hooks.ts';
 export { Client, type ClientContext, type ClientState } from './client/client.ts';
 export type { Identity, Term } from './client/identity.ts';
 export { Keepalive } from './client/keepalive.ts';
-export type { Rate, RateLimit } from './client/rate-limit.ts';
+export type { RateLimit } from './client/rate-limit.ts';
 export { ConfigError } from './config/error.ts';
 export type { Settings } from './config/settings.ts';
 export { DataDir } from './engine/data-dir.ts';
@@ -22,8 +25,8 @@ export { MAX_FRAME_BYTES, MAX_STEP_BYTES } from './hub/subscriber.ts';
 export { type Clock, type Scheduler, systemClock, systemScheduler } from './hub/time.ts';
 export { type Close, type CloseName, closes, comesBack } from './protocol/close-codes.ts';
 export type * as Protocol from './protocol/v1.ts';
-export { createServer, type ServerOptions } from './server/create-server.ts';
-export type { Server } from './server/serve.ts';
+export type { Rate } from './protocol/v1.ts';
+export { createServer, type Server, type ServerOptions } from './server/create-server.ts';
 export { DROPPED, QUEUED, SENT, type SendStatus, type Socket, type SocketListener } from './transport/transport.ts';
 export { blueprints } from './wire/blueprints.ts';
 export { coder } from './wire/coder.ts';

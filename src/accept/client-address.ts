@@ -2,10 +2,11 @@ import { BlockList, isIP } from 'node:net';
 import type { HttpRequest } from '../transport/transport.ts';
 
 /**
- * Finds the client's address behind proxies that are trusted: the last one in X-Forwarded-For that is none of theirs. Whoever else
- * sends that header is not believed.
+ * Returns a function that finds a request's client address: behind trusted proxies, the last
+ * address in X-Forwarded-For that is not a proxy's. The header is ignored in requests that do not
+ * come from a trusted proxy.
  *
- * @param proxies their addresses or networks.
+ * @param proxies addresses or networks of the trusted proxies.
  */
 export function clientAddress(proxies: readonly string[]): (request: HttpRequest) => string {
   if (proxies.length === 0) return ({ remoteAddress }) => remoteAddress;
@@ -20,11 +21,11 @@ export function clientAddress(proxies: readonly string[]): (request: HttpRequest
   return (request) => {
     const { remoteAddress } = request;
     if (!isProxy(remoteAddress)) return remoteAddress;
-    const named = request
+    const forwarded = request
       .header('x-forwarded-for')
       .split(',')
       .map((address) => address.trim());
-    const client = named.findLast((address) => !isProxy(address));
+    const client = forwarded.findLast((address) => !isProxy(address));
     return client !== undefined && isIP(client) > 0 ? client : remoteAddress;
   };
 }

@@ -1,17 +1,18 @@
 import { isIPv6 } from 'node:net';
-import { plainText, tooMany } from '../http/responses.ts';
+import { plainText, tooManyRequests } from '../http/responses.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 
-/** How many may be connected. */
+/** Limits of open connections. */
 export interface ConnectionLimits {
+  /** In total. */
   readonly all: number;
-  /** Undefined: as many from this machine as there may be at all, `USUAL` from every other address. */
+  /** From one address. @default undefined: 1000, and no limit for loopback addresses */
   readonly perAddress: number | undefined;
 }
 
-const USUAL = 1000;
+const DEFAULT_PER_ADDRESS = 1000;
 
-/** Counts who is connected, and says when there are too many: in all, or from one address. */
+/** Counts open connections, and rejects those past a limit: in total, or from one address. */
 export class ConnectionLimiter {
   readonly #limits: ConnectionLimits;
   readonly #byAddress = new Map<string, number>();
@@ -21,29 +22,32 @@ export class ConnectionLimiter {
     this.#limits = limits;
   }
 
-  /** @returns the refusal, or undefined when one more may come. */
-  refusal(address: string): HttpResponse | undefined {
-    const { all, perAddress = isLoopback(address) ? all : USUAL } = this.#limits;
+  /** Checks whether one more connection is allowed. @returns the rejection, or undefined. */
+  check(address: string): HttpResponse | undefined {
+    const { all, perAddress = isLoopback(address) ? all : DEFAULT_PER_ADDRESS } = this.#limits;
     if (this.#all >= all) return plainText(503, 'Too many connections', { 'Retry-After': '10' });
-    return (this.#byAddress.get(addressKey(address)) ?? 0) >= perAddress ? tooMany() : undefined;
+    return (this.#byAddress.get(addressKey(address)) ?? 0) >= perAddress ? tooManyRequests() : undefined;
   }
 
-  enter(address: string): void {
+  add(address: string): void {
     const key = addressKey(address);
     this.#all++;
     this.#byAddress.set(key, (this.#byAddress.get(key) ?? 0) + 1);
   }
 
-  leave(address: string): void {
+  remove(address: string): void {
     const key = addressKey(address);
-    const left = (this.#byAddress.get(key) ?? 1) - 1;
+    const count = (this.#byAddress.get(key) ?? 1) - 1;
     this.#all--;
-    if (left > 0) this.#byAddress.set(key, left);
+    if (count > 0) this.#byAddress.set(key, count);
     else this.#byAddress.delete(key);
   }
 }
 
-/** What stands for one place: of IPv6 the network, since a host may have all addresses of it. */
+/**
+ * Returns the key that limits count by: an IPv4 address, or the /64 network of an IPv6 address,
+ * since one host may have all addresses of its network.
+ */
 export function addressKey(address: string): string {
   if (!isIPv6(address)) return address;
   const { hostname } = new URL(`http://[${address.split('%')[0]}]`);

@@ -7,14 +7,14 @@ const VERSION = { 'Sec-Websocket-Version': '13' };
 // Sixteen bytes in base64 (RFC 6455, 4.1).
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
-/** Which of Go's WebSocket libraries answers: their clients know their answers. */
+/** Which Go library's rejection responses to imitate. */
 type Library = 'gorilla' | 'coder';
 
 /**
- * Whether a WebSocket handshake may go on, by the rules of gorilla/websocket and of coder/websocket: GET, version 13, a proper
- * key, and an Origin that is this host's own, or absent, or allowed.
+ * Checks a WebSocket handshake by the rules of gorilla/websocket and coder/websocket: GET, version
+ * 13, a valid key, and an Origin that is absent, this host's own, or allowed.
  *
- * @returns the refusal, as that library words it, or undefined when it may.
+ * @returns the rejection in that library's words, or undefined.
  */
 export function checkHandshake(
   request: HttpRequest,
@@ -22,25 +22,25 @@ export function checkHandshake(
   origins: Origins = [],
 ): HttpResponse | undefined {
   if (request.method !== 'GET') return plainText(405, 'Method Not Allowed', { Allow: 'GET' });
-  if (!hasToken(request.header('connection'), 'upgrade')) return noHandshake(library);
-  if (!hasToken(request.header('upgrade'), 'websocket')) return noHandshake(library);
+  if (!hasToken(request.header('connection'), 'upgrade')) return upgradeRequired(library);
+  if (!hasToken(request.header('upgrade'), 'websocket')) return upgradeRequired(library);
   if (request.header('sec-websocket-version') !== '13') return plainText(400, 'Bad Request', VERSION);
   if (!KEY.test(request.header('sec-websocket-key'))) return plainText(400, 'Bad Request', VERSION);
-  return checkOrigin(request, origins) && foreignOrigin(request, library);
+  return checkOrigin(request, origins) && originNotAllowed(request, library);
 }
 
-/** What a request without a handshake gets where one is expected. */
-function noHandshake(library: Library): HttpResponse {
+function upgradeRequired(library: Library): HttpResponse {
   if (library === 'gorilla') return plainText(400, 'Bad Request', VERSION);
   return plainText(426, 'a WebSocket handshake is expected here', { Connection: 'Upgrade', Upgrade: 'websocket' });
 }
 
-function foreignOrigin(request: HttpRequest, library: Library): HttpResponse {
+function originNotAllowed(request: HttpRequest, library: Library): HttpResponse {
   if (library === 'gorilla') return plainText(403, 'Forbidden');
   const [origin, host] = [request.header('origin'), request.header('host')];
   return plainText(403, `request Origin ${JSON.stringify(origin)} is not authorized for Host ${JSON.stringify(host)}`);
 }
 
+/** Reports whether a comma-separated header contains a token, in any case. */
 function hasToken(header: string, token: string): boolean {
   return header.split(',').some((part) => part.trim().toLowerCase() === token);
 }

@@ -1,49 +1,55 @@
 import { ALLOWED, type Authorizer, type Decision } from '../client/authorizer.ts';
-import type { Admission } from '../http/responses.ts';
+import type { Admission } from '../http/publish.ts';
 import type { Subscriber } from '../hub/subscriber.ts';
 import type { Scheduler } from '../hub/time.ts';
+import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import { type Json, USER_BYTES } from '../protocol/v1.ts';
 import type { HttpRequest } from '../transport/transport.ts';
 import { isUser, type Publication } from '../wire/wire.ts';
 
-/** What a hook answers: whether it may be, or in words why not. */
+/** The answer of a hook: true allows; false rejects; a string rejects with that reason. */
 export type Allowed = boolean | string;
 
-/** A handshake, as a hook sees it. */
+/** The request of a handshake or of a post. */
 export interface Handshake {
   readonly path: string;
   readonly query: URLSearchParams;
-  /** By lower-case names. */
+  /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   readonly remoteAddress: string;
 }
 
-/** Who asks: a session, and what others know it by. */
+/** The client that a hook decides about. */
 export interface Asker {
   readonly session: string;
+  /** Name by which others know it. */
   readonly user: string;
 }
 
 /**
- * What an embedding program decides. Each hook answers at once or with a promise; what the client does next waits for it. One that
- * throws, rejects or takes too long refuses, and the client is told to try again.
+ * The decisions of an embedding program. A hook may return a promise; the client's next commands
+ * wait for it. A hook that throws, rejects or takes longer than `hookTimeout` rejects with a
+ * retryable error.
  */
 export interface Hooks {
-  /** Who may connect, and under which name, whatever name it asks for. */
+  /** Decides whether a client may connect. `user` replaces the name that it asks for. */
   connect?(handshake: Handshake): Allowed | { readonly user: string } | Promise<Allowed | { readonly user: string }>;
-  join?(who: Asker, room: string): Allowed | Promise<Allowed>;
-  /** `data` is the message's, which is `{ text }` where a client sends plain text. */
-  send?(who: Asker, room: string, data: Json): Allowed | Promise<Allowed>;
+  join?(asker: Asker, room: string): Allowed | Promise<Allowed>;
+  /** `data` is the message's: `{ text }` from clients that send plain text. */
+  send?(asker: Asker, room: string, data: Json): Allowed | Promise<Allowed>;
 }
 
-/** Asks hooks: catches what they throw, and does not wait for ever. */
+/** Calls the hooks: it turns what they throw into rejections, and limits how long they take. */
 export class HookRunner {
   readonly #hooks: Hooks;
   readonly #timeout: number;
   readonly #scheduler: Scheduler;
   readonly #onError: (hook: string, error: unknown) => void;
 
-  /** @param timeout milliseconds that a hook may take. @param onError is told of each that did not answer. */
+  /**
+   * @param timeout in milliseconds.
+   * @param onError is called for each hook that threw, rejected or timed out.
+   */
   constructor(hooks: Hooks, timeout: number, scheduler: Scheduler, onError: (hook: string, error: unknown) => void) {
     this.#hooks = hooks;
     this.#timeout = timeout;
@@ -51,35 +57,50 @@ export class HookRunner {
     this.#onError = onError;
   }
 
-  /** What the read pumps ask; a hook that is not there costs nothing. */
-  permit(): Authorizer {
+  /** Returns an authorizer that calls the join and send hooks, or undefined if there are none. */
+  authorizer(): Authorizer | undefined {
     const { join, send } = this.#hooks;
+    if (join === undefined && send === undefined) return undefined;
     return {
-      ...(join && { join: (client, room) => this.#ask('join', () => join(askerOf(client), room), verdictOf, FAILED) }),
+      ...(join && {
+        join: (client, room) => this.#call('join', () => join(askerOf(client), room), toDecision, UNDECIDED),
+      }),
       ...(send && {
-        send: (client, said) =>
-          this.#ask('send', () => send(askerOf(client), said.room, dataOf(said)), verdictOf, FAILED),
+        send: (client, publication) => {
+          const { room } = publication;
+          return this.#call('send', () => send(askerOf(client), room, dataOf(publication)), toDecision, UNDECIDED);
+        },
       }),
     };
   }
 
-  /** Reads a handshake, or a post. @param remoteAddress where it comes from. @returns what asks the hook about it, now or later. */
-  reads(request: HttpRequest, remoteAddress: string): () => Admission | Promise<Admission> {
+  /**
+   * Reads a handshake or a post, which is valid only during the call.
+   *
+   * @param remoteAddress the client's.
+   * @returns a function that calls the connect hook.
+   */
+  prepareConnect(request: HttpRequest, remoteAddress: string): () => NowOrLater<Admission> {
     const { connect } = this.#hooks;
-    if (!connect) return () => ({ user: undefined });
+    if (!connect) return () => ({ kind: 'admitted' });
     const { path, headers } = request;
     const handshake = { path, query: new URLSearchParams(request.query), headers, remoteAddress };
-    return () => this.#ask('connect', () => connect(handshake), entryOf, { status: 503, why: 'Try again later' });
+    return () => this.#call('connect', () => connect(handshake), toAdmission, TRY_AGAIN);
   }
 
-  #ask<A, R>(hook: string, ask: () => A | Promise<A>, read: (answer: A) => R, failed: R): R | Promise<R> {
+  /**
+   * @param convert reads the hook's answer; it may throw.
+   * @param failed is the result if the hook fails.
+   */
+  #call<A, R>(hook: string, call: () => A | Promise<A>, convert: (answer: A) => R, failed: R): NowOrLater<R> {
     const fail = (error: unknown): R => {
       this.#onError(hook, error);
       return failed;
     };
     try {
-      const answer = ask();
-      return isPromise(answer) ? this.#inTime(Promise.resolve(answer)).then(read).catch(fail) : read(answer);
+      const answer = call();
+      const result = andThen(isThenable(answer) ? this.#inTime(Promise.resolve(answer)) : answer, convert);
+      return result instanceof Promise ? result.catch(fail) : result;
     } catch (error) {
       return fail(error);
     }
@@ -87,33 +108,36 @@ export class HookRunner {
 
   #inTime<A>(answer: Promise<A>): Promise<A> {
     return new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`it did not answer within ${this.#timeout} ms`));
-      const cancel = this.#scheduler.after(this.#timeout, late);
+      const timeOut = () => reject(new Error(`no answer within ${this.#timeout} ms`));
+      const cancel = this.#scheduler.after(this.#timeout, timeOut);
       answer.then(resolve, reject).finally(cancel);
     });
   }
 }
 
-const FAILED: Decision = {
+const TRY_AGAIN: Admission = { kind: 'rejected', status: 503, reason: 'Try again later' };
+
+const UNDECIDED: Decision = {
   kind: 'denied',
   code: 'unavailable',
-  message: 'it could not be found out whether this is allowed',
+  message: 'the permission could not be checked',
 };
 
-function verdictOf(allowed: Allowed): Decision {
+function toDecision(allowed: Allowed): Decision {
   if (allowed === true) return ALLOWED;
   return { kind: 'denied', code: 'forbidden', ...(typeof allowed === 'string' && { message: allowed }) };
 }
 
-function entryOf(answer: Allowed | { readonly user: string }): Admission {
-  if (answer === true) return { user: undefined };
-  if (typeof answer !== 'object') return { status: 403, why: answer || 'Forbidden' };
-  if (!isUser(answer.user)) throw new TypeError(`the hook named no user of 1 to ${USER_BYTES} bytes`);
-  return { user: answer.user };
+/** @throws TypeError for an invalid user name. */
+function toAdmission(answer: Allowed | { readonly user: string }): Admission {
+  if (answer === true) return { kind: 'admitted' };
+  if (typeof answer !== 'object') return { kind: 'rejected', status: 403, reason: answer || 'Forbidden' };
+  if (!isUser(answer.user)) throw new TypeError(`the connect hook returned no user of 1 to ${USER_BYTES} bytes`);
+  return { kind: 'admitted', user: answer.user };
 }
 
-/** A library's own promises are promises too. */
-function isPromise<A>(answer: A | Promise<A>): answer is Promise<A> {
+/** Libraries and other realms have promises of their own. */
+function isThenable<A>(answer: A | Promise<A>): answer is Promise<A> {
   return typeof (answer as Partial<Promise<A>> | null | undefined)?.then === 'function';
 }
 

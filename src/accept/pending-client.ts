@@ -5,44 +5,49 @@ import { type ErrorCode, errors } from '../protocol/v1.ts';
 import type { Socket, SocketListener } from '../transport/transport.ts';
 import type { Wire } from '../wire/wire.ts';
 
-/** How long a connection may be open without a token. */
-const SIGN_IN_MS = 10_000;
+// How long a connection may stay unauthenticated.
+const AUTHENTICATION_TIMEOUT_MS = 10_000;
 
 /**
- * A connection of the native protocol that nobody is known to be behind: it is listened to for a token alone. With a good one it
- * becomes a client; with a false one, or with none for ten seconds, it is closed.
+ * PendingClient is a connection of the native protocol that has not authenticated. It accepts only
+ * a token: a valid one makes it a client. It is closed for anything else, and after ten seconds.
  */
 export class PendingClient implements SocketListener {
   readonly #wire: Wire;
-  readonly #enter: (token: string) => Promise<Client | undefined>;
+  readonly #authenticate: (token: string) => Promise<Client | undefined>;
   readonly #scheduler: Scheduler;
-  readonly #onOver: () => void;
+  readonly #onDone: () => void;
   #socket: Socket | undefined;
   #client: Client | undefined;
-  #asking = false;
-  #cancel = () => {};
+  #authenticating = false;
+  #cancelTimeout = () => {};
 
-  /** @param enter finds out whose token it is, and makes that user's client. @param onOver is called when it is signed in or gone. */
+  /**
+   * @param authenticate verifies a token and creates the client of its user. It returns undefined
+   * for an invalid token.
+   * @param onDone is called, possibly more than once, when the connection has authenticated or
+   * closed.
+   */
   constructor(
     wire: Wire,
-    enter: (token: string) => Promise<Client | undefined>,
+    authenticate: (token: string) => Promise<Client | undefined>,
     scheduler: Scheduler,
-    onOver: () => void,
+    onDone: () => void,
   ) {
     this.#wire = wire;
-    this.#enter = enter;
+    this.#authenticate = authenticate;
     this.#scheduler = scheduler;
-    this.#onOver = onOver;
+    this.#onDone = onDone;
   }
 
   open(socket: Socket): void {
     this.#socket = socket;
-    this.#cancel = this.#scheduler.after(SIGN_IN_MS, () => this.end(closes.unauthenticated));
+    this.#cancelTimeout = this.#scheduler.after(AUTHENTICATION_TIMEOUT_MS, () => this.end(closes.unauthenticated));
   }
 
   message(data: Uint8Array, binary: boolean): void {
     if (this.#client) this.#client.message(data, binary);
-    else if (this.#socket) this.#first(data, binary);
+    else if (this.#socket) this.#readToken(data, binary);
   }
 
   pong(payload: Uint8Array): void {
@@ -54,56 +59,54 @@ export class PendingClient implements SocketListener {
   }
 
   close(code: number, reason: string): void {
-    this.#over();
+    this.#finish();
     this.#socket = undefined;
     this.#client?.close(code, reason);
   }
 
-  #first(data: Uint8Array, binary: boolean): void {
+  /** Closes the connection, unless it has authenticated. */
+  end(close: Close): void {
+    const socket = this.#socket;
+    if (this.#client) return;
+    this.#finish();
+    this.#socket = undefined;
+    socket?.close(close);
+  }
+
+  #readToken(data: Uint8Array, binary: boolean): void {
     if (data.byteLength > this.#wire.maxMessageSize) {
       this.end(closes.messageTooBig);
       return;
     }
     const [command, ...more] = this.#wire.decode(data, binary);
     if (command?.kind === 'violation') this.end(command.close);
-    // What follows a token must wait for its answer.
-    else if (command?.kind !== 'auth' || more.length > 0 || this.#asking) this.#refuse('unauthenticated');
-    else this.#ask(command.token);
+    // A client must wait for the answer to its token before it sends more.
+    else if (command?.kind !== 'auth' || more.length > 0 || this.#authenticating) this.#reject('unauthenticated');
+    else {
+      this.#authenticating = true;
+      void this.#authenticate(command.token).then((client) => this.#authenticated(client));
+    }
   }
 
-  #ask(token: string): void {
-    this.#asking = true;
-    void this.#enter(token).then((client) => this.#answered(client));
-  }
-
-  #answered(client: Client | undefined): void {
+  #authenticated(client: Client | undefined): void {
     const socket = this.#socket;
-    if (socket === undefined) return; // it has gone meanwhile
+    if (socket === undefined) return; // closed meanwhile
     if (client === undefined) {
-      this.#refuse('bad_token');
+      this.#reject('bad_token');
       return;
     }
-    this.#over();
+    this.#finish();
     this.#client = client;
     client.open(socket);
   }
 
-  #refuse(code: ErrorCode): void {
+  #reject(code: ErrorCode): void {
     this.#socket?.send(Buffer.from(this.#wire.encodeNotice({ t: 'error', code, ...errors[code] })));
     this.end(closes.unauthenticated);
   }
 
-  /** Closes it, unless it is a client by now. */
-  end(close: Close): void {
-    const socket = this.#socket;
-    if (this.#client) return;
-    this.#over();
-    this.#socket = undefined;
-    socket?.close(close);
-  }
-
-  #over(): void {
-    this.#cancel();
-    this.#onOver();
+  #finish(): void {
+    this.#cancelTimeout();
+    this.#onDone();
   }
 }

@@ -1,37 +1,35 @@
 import type { Session, Sessions } from '../auth/sessions.ts';
 import { plainText } from '../http/responses.ts';
+import { MAX_ROOMS } from '../protocol/v1.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { isRoom, isUser } from '../wire/wire.ts';
 
-/** Who comes in by the native protocol, and the rooms it names in its address. */
-export interface SessionQuery {
-  readonly session: Session;
-  readonly rooms: readonly string[];
-}
-
-const ROOMS = 128;
+/** The query of a handshake in the native protocol. */
+export type SessionQuery =
+  | { readonly kind: 'valid'; readonly session: Session; readonly rooms: readonly string[] }
+  | { readonly kind: 'invalid'; readonly response: HttpResponse };
 
 /**
- * Reads `?user=`, `?resume=` and `?room=` (as often as there are rooms). A token of another server's, or of one whose secret is
- * lost, gets a new session.
+ * Reads `?user=`, `?resume=` and `?room=`, which may be repeated. A `resume` token of another
+ * server, or of a lost secret, starts a new session.
  *
- * @param known who it is, whatever name it asks for. @returns the admission, or the refusal.
+ * @param verifiedUser replaces the name that the query asks for.
  */
-export function readSessionQuery(
-  query: URLSearchParams,
-  sessions: Sessions,
-  known?: string,
-): SessionQuery | HttpResponse {
+export function readSessionQuery(query: URLSearchParams, sessions: Sessions, verifiedUser?: string): SessionQuery {
   const rooms = [...new Set(query.getAll('room'))];
-  if (rooms.length > ROOMS || !rooms.every(isRoom)) return plainText(400, 'Bad room');
-  const user = known ?? query.get('user') ?? undefined;
-  if (user !== undefined && !isUser(user)) return plainText(400, 'Bad user');
+  if (rooms.length > MAX_ROOMS || !rooms.every(isRoom)) return invalid('Bad room');
+  const user = verifiedUser ?? query.get('user') ?? undefined;
+  if (user !== undefined && !isUser(user)) return invalid('Bad user');
   const resumed = sessions.resume(query.get('resume') ?? '');
-  const session = resumed && (known === undefined || resumed.user === known) ? resumed : sessions.create(user);
-  return { session, rooms };
+  const mayResume = resumed !== undefined && (verifiedUser === undefined || resumed.user === verifiedUser);
+  return { kind: 'valid', session: mayResume ? resumed : sessions.create(user), rooms };
 }
 
-/** Whether a client offers this subprotocol. */
+function invalid(reason: string): SessionQuery {
+  return { kind: 'invalid', response: plainText(400, reason) };
+}
+
+/** Reports whether a client offers a subprotocol. */
 export function offers(request: HttpRequest, subprotocol: string): boolean {
   return request
     .header('sec-websocket-protocol')

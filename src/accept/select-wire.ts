@@ -7,7 +7,7 @@ import { forRoom, goWebsockets, goWebsocketsBasic } from '../wire/go-websockets.
 import { gorilla } from '../wire/gorilla.ts';
 import { namedPublishing, spread } from '../wire/spread.ts';
 import { v1 } from '../wire/v1.ts';
-import type { Publishing, Wire, WireLimits } from '../wire/wire.ts';
+import { type Publishing, type Wire, type WireLimits, type WireName, wireNames } from '../wire/wire.ts';
 import { offers } from './query.ts';
 
 const factories = {
@@ -19,22 +19,20 @@ const factories = {
   spread,
   events,
   blueprints,
-} satisfies Record<string, (limits?: Partial<WireLimits>) => Wire>;
+} satisfies Record<WireName, (limits?: Partial<WireLimits>) => Wire>;
 
-export type WireName = keyof typeof factories;
-
-/** Every wire, once: clients that share one share its frames, wherever they came in. */
+/** One instance of each wire, for all listeners: clients of the same instance share its frames. */
 export type Wires = Readonly<Record<WireName, Wire>>;
 
-/** @param limits of every wire, where they are not its own. */
+/** Creates the wires. @param limits override those of every wire. */
 export function createWires(limits: Partial<WireLimits> = {}): Wires {
-  const made = Object.entries(factories).map(([name, create]) => [name, create(limits)]);
-  return Object.fromEntries(made) as Wires;
+  return Object.fromEntries(wireNames.map((name) => [name, factories[name](limits)])) as Wires;
 }
 
-/** Which wire a request of one listener speaks: as far as its address and headers tell, else the one that it is pinned to. */
+/** Selects the wire of a listener's requests, by path, query and subprotocol. */
 export class WireSelector {
   readonly #wires: Wires;
+  /** The wire of the listener, unless it is `auto`. */
   readonly pinned: Wire | undefined;
 
   constructor(wires: Wires, pinned: WireName | 'auto') {
@@ -42,11 +40,12 @@ export class WireSelector {
     this.pinned = pinned === 'auto' ? undefined : wires[pinned];
   }
 
-  /** @returns undefined where nobody connects. */
-  of(request: HttpRequest): Wire | undefined {
+  /** Returns the wire of a request, or undefined for a path without one. */
+  select(request: HttpRequest): Wire | undefined {
     const { path } = request;
     const { v1, events, gorilla, coder, blueprints } = this.#wires;
-    // Who asks for the native protocol by its name means no other: the built-in page does, whatever the listener is pinned to.
+    // The subprotocol takes precedence over the pinned wire, so that the built-in page works on
+    // every listener.
     if (path === v1.path && offers(request, SUBPROTOCOL)) return v1;
     if (this.pinned?.path === path) return this.pinned;
     if (path === coder.path) return coder;
@@ -55,12 +54,16 @@ export class WireSelector {
     return new URLSearchParams(request.query).has('otp') ? events : gorilla;
   }
 
+  /** How clients of this listener publish over HTTP. */
   get publishing(): Publishing {
     return this.pinned?.publishing ?? anyPublishing;
   }
 }
 
-/** Tells by the body's type who posts: JSON is of spread's clients or for a room, everything else is the message itself. */
+/**
+ * Selects by content type: JSON names a room or comes from spread's clients; any other body is the
+ * message itself.
+ */
 const anyPublishing: Publishing = {
   ...rawPublishing,
   read: (body, type) => forRoom(body, type) ?? (isJson(type) ? namedPublishing : rawPublishing).read(body, type),

@@ -3,20 +3,21 @@ import {
   bearerProtocol,
   credentialsOf,
   type Principal,
-  type Unknown,
+  tokenCredentials,
 } from '../auth/authenticator.ts';
 import { allows } from '../auth/grants.ts';
 import type { Sessions } from '../auth/sessions.ts';
-import { ALLOWED, type Authorizer } from '../client/authorizer.ts';
+import { ALLOWED, type Authorizer, type Decision } from '../client/authorizer.ts';
 import { Client, type ClientContext } from '../client/client.ts';
 import type { Identity } from '../client/identity.ts';
-import { MAX_ROOMS } from '../client/read-pump.ts';
 import type { Origins } from '../http/origin.ts';
-import { type Admission, plainText, tooMany, unauthorized } from '../http/responses.ts';
+import type { Admission } from '../http/publish.ts';
+import { authenticationFailed, plainText, unauthorized } from '../http/responses.ts';
 import type { Scheduler } from '../hub/time.ts';
 import { closes } from '../protocol/close-codes.ts';
-import { type Limits, SUBPROTOCOL } from '../protocol/v1.ts';
-import type { Application, HttpRequest, HttpResponse, SocketListener, Upgrade } from '../transport/transport.ts';
+import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
+import { type Limits, MAX_ROOMS, SUBPROTOCOL } from '../protocol/v1.ts';
+import type { HttpRequest, HttpResponse, Upgrade } from '../transport/transport.ts';
 import { fields } from '../wire/v1.ts';
 import { isRoom, isUser, type Wire } from '../wire/wire.ts';
 import type { ConnectionLimiter } from './connection-limits.ts';
@@ -25,179 +26,223 @@ import type { HookRunner } from './hooks.ts';
 import { PendingClient } from './pending-client.ts';
 import { offers, readSessionQuery } from './query.ts';
 
-/** What the gate needs to know. */
 export interface UpgraderOptions {
   readonly sessions: Sessions;
-  readonly authority: Authenticator;
+  readonly authenticator: Authenticator;
   readonly context: ClientContext;
   readonly scheduler: Scheduler;
-  /** Whose pages may connect. */
+  /** Origins whose pages may connect, besides this host's own. */
   readonly origins: Origins;
-  readonly crowd: ConnectionLimiter;
-  /** Where a request comes from: behind a proxy that is not what its connection says. */
+  readonly limiter: ConnectionLimiter;
+  /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
-  /** Decides on handshakes. */
-  readonly hooked?: HookRunner;
+  /** Calls the connect hook. @default every handshake is admitted */
+  readonly hookRunner?: HookRunner;
 }
 
-/** What is read of a handshake before anyone is asked who it is. */
-interface Asked {
+/** The parts of a handshake that are needed after the call in which the request is valid. */
+interface HandshakeRequest {
   readonly wire: Wire;
   readonly query: URLSearchParams;
-  /** The subprotocol to answer with. */
+  /** The subprotocol to select; empty for none. */
   readonly protocol: string;
   readonly address: string;
-  /** Whether a page asks. */
+  /** Whether it comes from a page. */
   readonly browser: boolean;
-  /** Asks the program that runs the server. */
-  readonly hook: () => Admission | Promise<Admission>;
+  /** Calls the connect hook. */
+  readonly connect: () => NowOrLater<Admission>;
 }
 
-/** Where connections come in: it finds out who each is, and makes its client. */
+/** The result of a handshake. */
+type Acceptance =
+  | { readonly kind: 'accepted'; readonly client: Client }
+  | { readonly kind: 'rejected'; readonly response: HttpResponse };
+
+/** A valid handshake creates its client last, when nothing else can reject it. */
+type Preparation =
+  | { readonly kind: 'valid'; readonly create: () => Client }
+  | { readonly kind: 'rejected'; readonly response: HttpResponse };
+
+/** Upgrader authenticates handshakes and creates their clients. */
 export class Upgrader {
   readonly #options: UpgraderOptions;
-  /** The client that speaks for each session. */
+  /** The client that holds each session. */
   readonly #bySession = new Map<string, Client>();
-  /** Connections that are not signed in yet. */
-  readonly #doorsteps = new Set<PendingClient>();
+  readonly #pending = new Set<PendingClient>();
   #connections = 0;
 
   constructor(options: UpgraderOptions) {
     this.#options = options;
-    const { crowd, context } = options;
-    context.hub.events.on('connected', ({ remoteAddress }) => crowd.enter(remoteAddress));
+    const { limiter, context } = options;
+    context.hub.events.on('connected', ({ remoteAddress }) => limiter.add(remoteAddress));
     context.hub.events.on('disconnected', ({ client, remoteAddress }) => {
-      crowd.leave(remoteAddress);
+      limiter.remove(remoteAddress);
       if (this.#bySession.get(client)?.state === 'closed') this.#bySession.delete(client);
     });
   }
 
-  /** Takes a handshake in, or refuses it. The request is read before this returns. */
-  enter(request: HttpRequest, wire: Wire): ReturnType<Application['upgrade']> {
-    const { authority, hooked, origins, crowd, addressOf } = this.#options;
+  /** Accepts or rejects a handshake, which it reads before it returns. */
+  upgrade(request: HttpRequest, wire: Wire): NowOrLater<Upgrade | HttpResponse> {
+    const { authenticator, origins, limiter, addressOf } = this.#options;
     const address = addressOf(request);
-    const crowded = crowd.refusal(address);
-    if (crowded) return crowded;
-    const refused = checkHandshake(request, wire.library, origins);
-    const protocol = hasSessions(wire) && offers(request, SUBPROTOCOL) ? SUBPROTOCOL : (bearerProtocol(request) ?? '');
-    const hook = hooked?.reads(request, address) ?? (() => ({ user: undefined }));
-    const browser = request.header('origin') !== '';
-    const asked = { wire, query: new URLSearchParams(request.query), protocol, address, browser, hook };
-    return after(authority.identify(credentialsOf(request, address)), (known) => {
-      if (known === 'nobody' && hasSessions(wire)) return refused ?? this.#unknown(asked);
-      return notKnown(known, wire) ?? refused ?? this.#known(known as Principal, asked);
+    const overLimit = limiter.check(address);
+    if (overLimit) return overLimit;
+    const rejection = checkHandshake(request, wire.library, origins);
+    const handshake = this.#read(request, wire, address);
+    return andThen(authenticator.authenticate(credentialsOf(request, address)), (authentication) => {
+      // A failed authentication takes precedence over an invalid handshake.
+      if (authentication.kind === 'missing' && hasSessions(wire)) return rejection ?? this.#acceptLater(handshake);
+      if (authentication.kind !== 'authenticated') return authenticationFailed(authentication);
+      const { principal } = authentication;
+      if (lacksUser(principal, wire)) return unauthorized();
+      return rejection ?? andThen(this.#accept(principal, handshake), (acceptance) => toUpgrade(acceptance, handshake));
     });
   }
 
-  /** What a request gets that asks for no WebSocket where clients connect. */
-  async noHandshake(request: HttpRequest, wire: Wire): Promise<HttpResponse> {
-    const refused = checkHandshake(request, wire.library, this.#options.origins) ?? plainText(400, 'Bad Request');
-    if (!wire.ticketed) return refused;
-    return (
-      notKnown(
-        await this.#options.authority.identify(credentialsOf(request, this.#options.addressOf(request))),
-        wire,
-      ) ?? refused
-    );
+  /** Rejects a request to a wire's path that is not a handshake. */
+  async rejectPlain(request: HttpRequest, wire: Wire): Promise<HttpResponse> {
+    const { authenticator, origins, addressOf } = this.#options;
+    const rejection = checkHandshake(request, wire.library, origins) ?? plainText(400, 'Bad Request');
+    if (!wire.ticketed) return rejection;
+    const authentication = await authenticator.authenticate(credentialsOf(request, addressOf(request)));
+    if (authentication.kind !== 'authenticated') return authenticationFailed(authentication);
+    return lacksUser(authentication.principal, wire) ? unauthorized() : rejection;
   }
 
-  /** Sends away who has not signed in. */
+  /** Closes the connections that have not authenticated. */
   close(): void {
-    for (const doorstep of this.#doorsteps) doorstep.end(closes.goingAway);
+    for (const pending of this.#pending) pending.end(closes.goingAway);
   }
 
-  /** Of the native protocol: it may go on with its session, or show its token once it is connected. */
-  async #unknown(asked: Asked): Promise<Upgrade | HttpResponse> {
-    const { authority, sessions, scheduler, crowd } = this.#options;
-    const resumed = sessions.resume(asked.query.get('resume') ?? '');
-    if (resumed && (await authority.resumes(resumed.user))) return this.#known({ user: resumed.user }, asked);
-    if (authority.later === 'none' || (authority.later === 'browsers' && !asked.browser)) return unauthorized();
-    const enter = async (token: string) => {
-      const { address } = asked;
-      const known = await authority.identify({ token, ticket: undefined, basic: undefined, address });
-      const entered = typeof known === 'string' ? undefined : await this.#known(known, asked);
-      return entered && 'listener' in entered ? (entered.listener as Client) : undefined;
+  #read(request: HttpRequest, wire: Wire, address: string): HandshakeRequest {
+    const { hookRunner } = this.#options;
+    const native = hasSessions(wire) && offers(request, SUBPROTOCOL);
+    return {
+      wire,
+      query: new URLSearchParams(request.query),
+      protocol: native ? SUBPROTOCOL : (bearerProtocol(request) ?? ''),
+      address,
+      browser: request.header('origin') !== '',
+      connect: hookRunner?.prepareConnect(request, address) ?? (() => ({ kind: 'admitted' })),
     };
-    const doorstep = new PendingClient(asked.wire, enter, scheduler, () => {
-      if (this.#doorsteps.delete(doorstep)) crowd.leave(asked.address);
-    });
-    this.#doorsteps.add(doorstep);
-    crowd.enter(asked.address);
-    return { listener: doorstep, protocol: asked.protocol };
   }
 
-  #known(known: Principal, asked: Asked): Upgrade | HttpResponse | Promise<Upgrade | HttpResponse> {
-    return after(asked.hook(), (entry) => {
-      if ('status' in entry) return plainText(entry.status, entry.why);
-      const user = entry.user ?? known.user;
-      const made = hasSessions(asked.wire) ? this.#session(user, known, asked) : this.#connection(user, known, asked);
-      if ('status' in made) return made;
-      return (known.confirm?.() ?? true) ? { listener: made.make(), protocol: asked.protocol } : unauthorized();
+  /** Resumes the session of a handshake without credentials, or lets it authenticate once open. */
+  async #acceptLater(handshake: HandshakeRequest): Promise<Upgrade | HttpResponse> {
+    const { authenticator, sessions } = this.#options;
+    const resumed = sessions.resume(handshake.query.get('resume') ?? '');
+    if (resumed && (await authenticator.mayResume(resumed.user))) {
+      return toUpgrade(await this.#accept({ user: resumed.user }, handshake), handshake);
+    }
+    const { lateAuthentication } = authenticator;
+    const allowed = lateAuthentication === 'all' || (lateAuthentication === 'browsers' && handshake.browser);
+    return allowed ? { listener: this.#createPending(handshake), protocol: handshake.protocol } : unauthorized();
+  }
+
+  #createPending(handshake: HandshakeRequest): PendingClient {
+    const { authenticator, scheduler, limiter } = this.#options;
+    const { wire, address } = handshake;
+    const authenticate = async (token: string) => {
+      const authentication = await authenticator.authenticate(tokenCredentials(token, address));
+      if (authentication.kind !== 'authenticated') return undefined;
+      const acceptance = await this.#accept(authentication.principal, handshake);
+      return acceptance.kind === 'accepted' ? acceptance.client : undefined;
+    };
+    const pending = new PendingClient(wire, authenticate, scheduler, () => {
+      if (this.#pending.delete(pending)) limiter.remove(address);
+    });
+    this.#pending.add(pending);
+    limiter.add(address);
+    return pending;
+  }
+
+  /** Asks the connect hook, then creates the client. */
+  #accept(principal: Principal, handshake: HandshakeRequest): NowOrLater<Acceptance> {
+    return andThen(handshake.connect(), (admission): Acceptance => {
+      if (admission.kind === 'rejected') return rejected(plainText(admission.status, admission.reason));
+      const user = admission.user ?? principal.user;
+      const preparation = hasSessions(handshake.wire)
+        ? this.#prepareSession(user, principal, handshake)
+        : this.#prepareConnection(user, principal, handshake);
+      if (preparation.kind === 'rejected') return preparation;
+      const confirmed = principal.confirm?.() ?? true;
+      return confirmed ? { kind: 'accepted', client: preparation.create() } : rejected(unauthorized());
     });
   }
 
-  /** A client of a wire that knows no sessions: a connection with a number. */
-  #connection(known: string | undefined, shown: Principal, { wire, query, address }: Asked): Made | HttpResponse {
-    const asked = wire.publishing ? query : undefined;
-    const room = asked?.get('room_id') ?? undefined;
-    if (room !== undefined && !isRoom(room)) return plainText(400, 'Bad room');
-    const named = asked?.get('user_id') ?? undefined;
-    if (named !== undefined && !isUser(named)) return plainText(400, 'Bad user');
-    const user = known ?? named ?? wire.guest?.();
-    const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
+  /** Prepares a client of a wire without sessions. Its id is the number of its connection. */
+  #prepareConnection(
+    verifiedUser: string | undefined,
+    principal: Principal,
+    { wire, query, address }: HandshakeRequest,
+  ): Preparation {
     const { context } = this.#options;
-    const make = () => new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#bounds(shown) });
-    return { make };
+    const parameters = wire.publishing ? query : undefined;
+    const room = parameters?.get('room_id') ?? undefined;
+    if (room !== undefined && !isRoom(room)) return rejected(plainText(400, 'Bad room'));
+    const requestedUser = parameters?.get('user_id') ?? undefined;
+    if (requestedUser !== undefined && !isUser(requestedUser)) return rejected(plainText(400, 'Bad user'));
+    const user = verifiedUser ?? requestedUser ?? wire.guest?.();
+    const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
+    const create = () =>
+      new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#validity(principal) });
+    return { kind: 'valid', create };
   }
 
-  #session(known: string | undefined, shown: Principal, { wire, query, address }: Asked): Made | HttpResponse {
+  /** Prepares a client of the native protocol. Its id is that of its session. */
+  #prepareSession(
+    verifiedUser: string | undefined,
+    principal: Principal,
+    { wire, query, address }: HandshakeRequest,
+  ): Preparation {
     const { sessions, context } = this.#options;
-    const admission = readSessionQuery(query, sessions, known);
-    if ('status' in admission) return admission;
-    const { session, rooms } = admission;
+    const parsed = readSessionQuery(query, sessions, verifiedUser);
+    if (parsed.kind === 'invalid') return rejected(parsed.response);
+    const { session, rooms } = parsed;
     const { id, user, resume } = session;
-    const term = shown.expires === undefined ? {} : { expiresIn: Math.floor(this.#left(shown.expires) / 1000) };
-    const heartbeat = wire.pingPeriod / 1000;
+    const { expires } = principal;
     const welcome = {
       t: 'welcome',
       session: id,
       user,
       resume,
       limits: this.#limits(wire),
-      heartbeat,
-      ...term,
+      heartbeat: wire.pingPeriod / 1000,
+      ...(expires !== undefined && { expiresIn: Math.floor(this.#timeUntil(expires) / 1000) }),
     } as const;
-    const bounds = this.#bounds(shown);
-    const make = () => {
-      // Its older connection may be dead without knowing: it must not hear, nor send, for the session any more.
+    const validity = this.#validity(principal);
+    const create = () => {
+      // The session's older connection may still seem open: it must no longer receive or send.
       const onOpen = () => {
         this.#bySession.get(id)?.end(closes.replaced);
         this.#bySession.set(id, client);
       };
-      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...bounds });
+      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...validity });
       return client;
     };
-    return { make };
+    return { kind: 'valid', create };
   }
 
-  /** What it may do, and for how long. */
-  #bounds({ user, grants, expires }: Principal): Pick<Identity, 'authorizer' | 'term'> {
-    const { authority, context } = this.#options;
+  /** Returns a principal's permissions and their expiry. A new token replaces both. */
+  #validity({ user, grants, expires }: Principal): Pick<Identity, 'authorizer' | 'term'> {
+    const { authenticator, context } = this.#options;
     if (expires === undefined) return {};
-    const until = (at: number) => context.clock.now() + this.#left(at);
-    let inForce = grants;
+    const until = (date: number) => context.clock.now() + this.#timeUntil(date);
+    let current = grants;
     const refresh = async (token: string) => {
-      const known = await authority.identify({ token, ticket: undefined, basic: undefined, address: '' });
-      if (typeof known === 'string' || known.user !== user || known.expires === undefined) return undefined;
-      inForce = known.grants;
-      return until(known.expires);
+      const authentication = await authenticator.authenticate(tokenCredentials(token));
+      if (authentication.kind !== 'authenticated') return undefined;
+      const { principal: renewed } = authentication;
+      if (renewed.user !== user || renewed.expires === undefined) return undefined;
+      current = renewed.grants;
+      return until(renewed.expires);
     };
-    return { authorizer: authorizerOf(() => inForce), term: { until: until(expires), refresh } };
+    return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
   }
 
-  /** Milliseconds until a time. */
-  #left(at: number): number {
-    return at - this.#options.context.clock.date();
+  /** Returns the milliseconds until a date, itself in milliseconds since 1970. */
+  #timeUntil(date: number): number {
+    return date - this.#options.context.clock.date();
   }
 
   #limits({ maxMessageSize: message }: Wire): Limits {
@@ -207,33 +252,30 @@ export class Upgrader {
   }
 }
 
-/** A client that is not made before it is sure to be taken in. */
-interface Made {
-  make(): SocketListener;
-}
-
-/** Whether a wire can tell its clients who they are, and how to be so again. */
+/** Reports whether a wire can tell its clients their session. */
 function hasSessions(wire: Wire): boolean {
   return wire.notices.has('welcome');
 }
 
-/** @returns the refusal for who is not known, or is nobody where one must be somebody. */
-function notKnown(known: Principal | Unknown, wire: Wire): HttpResponse | undefined {
-  if (known === 'limited') return tooMany();
-  return typeof known === 'string' || (wire.ticketed && known.user === undefined) ? unauthorized() : undefined;
+/** Reports whether a guest uses a wire that requires a ticket. */
+function lacksUser(principal: Principal, wire: Wire): boolean {
+  return wire.ticketed === true && principal.user === undefined;
 }
 
-/** @param grants those in force when someone asks; undefined: everything. */
+function rejected(response: HttpResponse) {
+  return { kind: 'rejected', response } as const;
+}
+
+function toUpgrade(acceptance: Acceptance, { protocol }: HandshakeRequest): Upgrade | HttpResponse {
+  return acceptance.kind === 'accepted' ? { listener: acceptance.client, protocol } : acceptance.response;
+}
+
+/** @param grants returns the current grants; undefined allows everything. */
 function authorizerOf(grants: () => Principal['grants']): Authorizer {
-  const verdict = (action: 'join' | 'send', room: string) => {
-    const inForce = grants();
-    const allowed = inForce === undefined || allows(inForce, action, room);
-    return allowed ? ALLOWED : ({ kind: 'denied', code: 'forbidden' } as const);
+  const decide = (action: 'join' | 'send', room: string): Decision => {
+    const current = grants();
+    const allowed = current === undefined || allows(current, action, room);
+    return allowed ? ALLOWED : { kind: 'denied', code: 'forbidden' };
   };
-  return { join: (_, room) => verdict('join', room), send: (_, { room }) => verdict('send', room) };
-}
-
-/** Goes on with an answer, now or when it is there. */
-function after<T, R>(answer: T | Promise<T>, goOn: (answer: T) => R | Promise<R>): R | Promise<R> {
-  return answer instanceof Promise ? answer.then(goOn) : goOn(answer);
+  return { join: (_, room) => decide('join', room), send: (_, { room }) => decide('send', room) };
 }

@@ -1,55 +1,76 @@
+import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpRequest } from '../transport/transport.ts';
 import type { Grant } from './grants.ts';
 
-/** What a request brings to show who it is from. */
+/** The credentials of a request. */
 export interface Credentials {
-  /** A ticket from `/login`; undefined where none was named. */
+  /** A ticket from `/login`. */
   readonly ticket: string | undefined;
-  /** A token: of the Authorization header, the query, or the list of subprotocols. */
+  /** A token from the Authorization header, the query, or the list of subprotocols. */
   readonly token: string | undefined;
   /** User name and password (HTTP Basic). */
-  readonly basic: readonly [string, string] | undefined;
+  readonly basic: readonly [user: string, password: string] | undefined;
+  /** The client's address, whose attempts are limited. */
   readonly address: string;
 }
 
-/** Who someone is found to be. */
+/** An authenticated client. */
 export interface Principal {
-  /** Undefined for a guest. */
+  /** @default undefined: a guest */
   readonly user?: string;
-  /** Undefined: everything. */
+  /** @default undefined: everything is allowed */
   readonly grants?: readonly Grant[];
-  /** In milliseconds since 1970: until then this is true. */
+  /** End of validity, in milliseconds since 1970. @default undefined: it does not expire */
   readonly expires?: number;
-  /** Spends what was shown, at the very end. @returns false when it was spent meanwhile. */
+  /** Spends a one-time credential. Call it last. @returns false if it is spent already. */
   confirm?(): boolean;
 }
 
-/** Why someone is not let in. `nobody` has shown nothing; `false` has shown what is wrong; `limited` tries too often. */
-export type Unknown = 'nobody' | 'false' | 'limited';
-
-/** What someone must have to come in. */
-export type Asks = 'nothing' | 'password' | 'token';
-
-/** Who is asked who someone is. */
-export interface Authenticator {
-  identify(shown: Credentials): Principal | Unknown | Promise<Principal | Unknown>;
-  /** Gives a ticket for user name and password. */
-  signIn(username: string, password: string, address: string): Promise<{ readonly otp: string } | Unknown>;
-  /** Whether a session that was begun by this user may go on without being shown anything again. */
-  resumes(user: string): Promise<boolean>;
-  /**
-   * Which clients of the native protocol may connect first and show who they are then. A browser cannot tell a handshake that was
-   * refused from a line that is down.
-   */
-  readonly later: 'all' | 'browsers' | 'none';
-  /** What it asks of people. */
-  readonly asks: Asks;
+/**
+ * Why an authentication failed: there are no credentials (`missing`), they are wrong (`invalid`),
+ * or there were too many attempts (`throttled`).
+ */
+export interface AuthenticationFailure {
+  readonly kind: 'missing' | 'invalid' | 'throttled';
 }
 
-/** By which subprotocol a browser brings a token, since it can send no header. */
+/** The result of an authentication. */
+export type Authentication = { readonly kind: 'authenticated'; readonly principal: Principal } | AuthenticationFailure;
+
+/** The result of a sign-in with user name and password. `otp` is a ticket for one handshake. */
+export type SignIn = { readonly kind: 'signed-in'; readonly otp: string } | AuthenticationFailure;
+
+export const MISSING: AuthenticationFailure = { kind: 'missing' };
+export const INVALID: AuthenticationFailure = { kind: 'invalid' };
+export const THROTTLED: AuthenticationFailure = { kind: 'throttled' };
+
+export function authenticated(principal: Principal): Authentication {
+  return { kind: 'authenticated', principal };
+}
+
+/** The credential that a client must have. */
+export type RequiredCredential = 'nothing' | 'password' | 'token';
+
+/** Authenticates requests. */
+export interface Authenticator {
+  authenticate(credentials: Credentials): NowOrLater<Authentication>;
+  /** Issues a ticket for user name and password. */
+  signIn(username: string, password: string, address: string): Promise<SignIn>;
+  /** Reports whether a session of this user may resume without credentials. */
+  mayResume(user: string): Promise<boolean>;
+  /**
+   * Which clients of the native protocol may connect without credentials and send a token as their
+   * first message. A browser cannot tell a rejected handshake from a network failure, so its page
+   * needs an open connection to learn why.
+   */
+  readonly lateAuthentication: 'all' | 'browsers' | 'none';
+  readonly requires: RequiredCredential;
+}
+
+/** The subprotocol with which a browser sends a token, since it cannot set headers. */
 const BEARER = 'bearer.';
 
-/** Reads what a request brings, while it is valid. @param address where it comes from. */
+/** Reads the credentials of a request. @param address the client's. */
 export function credentialsOf(request: HttpRequest, address: string): Credentials {
   const query = new URLSearchParams(request.query);
   const [, scheme = '', value = ''] = /^(\S+) +(\S+)$/.exec(request.header('authorization')) ?? [];
@@ -57,18 +78,23 @@ export function credentialsOf(request: HttpRequest, address: string): Credential
   return {
     ticket: query.get('otp') ?? undefined,
     token: bearer ?? query.get('token') ?? bearerProtocol(request)?.slice(BEARER.length),
-    basic: scheme.toLowerCase() === 'basic' ? basicOf(value) : undefined,
+    basic: scheme.toLowerCase() === 'basic' ? decodeBasic(value) : undefined,
     address,
   };
 }
 
-/** The subprotocol that carries a token, which a browser expects to be chosen. */
+/** Returns the credentials of a client that sends a token. @param address the client's. */
+export function tokenCredentials(token: string, address = ''): Credentials {
+  return { token, ticket: undefined, basic: undefined, address };
+}
+
+/** Returns the offered subprotocol that carries a token. Browsers expect it to be selected. */
 export function bearerProtocol(request: HttpRequest): string | undefined {
   const offered = request.header('sec-websocket-protocol').split(',');
   return offered.map((name) => name.trim()).find((name) => name.startsWith(BEARER));
 }
 
-function basicOf(encoded: string): [string, string] | undefined {
+function decodeBasic(encoded: string): [user: string, password: string] | undefined {
   const text = Buffer.from(encoded, 'base64').toString();
   const colon = text.indexOf(':');
   return colon < 0 ? undefined : [text.slice(0, colon), text.slice(colon + 1)];

@@ -1,13 +1,14 @@
-/** What someone may do in some rooms. */
+/** A permission for some rooms. */
 export interface Grant {
-  /** A room's name, or the beginning of names followed by `*`. */
+  /** A room's name, or a prefix followed by `*`. */
   readonly name: string;
-  /** Both are allowed unless told otherwise. */
+  /** @default true */
   readonly join?: boolean;
+  /** @default true */
   readonly send?: boolean;
 }
 
-/** Whether one of the grants allows it: who has grants may do nothing else. */
+/** Reports whether a grant allows the action. Without a matching grant it is forbidden. */
 export function allows(grants: readonly Grant[], action: 'join' | 'send', room: string): boolean {
   return grants.some((grant) => grant[action] !== false && covers(grant.name, room));
 }

@@ -2,17 +2,26 @@ import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import * as v from 'valibot';
 import { USER_BYTES } from '../protocol/v1.ts';
-import type { Authenticator, Principal } from './authenticator.ts';
+import {
+  type Authentication,
+  type Authenticator,
+  authenticated,
+  INVALID,
+  MISSING,
+  type Principal,
+} from './authenticator.ts';
 
-/** What tokens are signed with: what a server knows of it, and which algorithm fits. */
+/** A key that verifies tokens, and the algorithms that it may be used with. */
 export interface JwtKey {
   readonly key: KeyObject | JWTVerifyGetKey;
   readonly algorithms: readonly string[];
 }
 
-/** Who tokens must be from, and for whom; not asked where undefined. */
-export interface JwtClaims {
+/** Claims that a token must have. */
+export interface RequiredClaims {
+  /** Value of `iss`. @default undefined: any */
   readonly issuer?: string | undefined;
+  /** Value of `aud`. @default undefined: any */
   readonly audience?: string | undefined;
 }
 
@@ -27,67 +36,84 @@ const claims = v.object({
   ),
 });
 
-// Longer tokens are not even looked at.
-const MOST = 8192;
+// Longest token in characters, so that a flood of huge ones costs no verification.
+const MAX_TOKEN_LENGTH = 8192;
 
-/** Who has a token that is signed, in force and names a user (`sub`) may come in, until it expires (`exp`). */
-export function jwtAuthenticator({ key, algorithms }: JwtKey, { issuer, audience }: JwtClaims = {}): Authenticator {
+/**
+ * Authenticates by tokens that are signed, in force, and have a user (`sub`) and an expiry (`exp`).
+ */
+export function jwtAuthenticator(
+  { key, algorithms }: JwtKey,
+  { issuer, audience }: RequiredClaims = {},
+): Authenticator {
   const options = { algorithms: [...algorithms], ...(issuer && { issuer }), ...(audience && { audience }) };
-  return {
-    later: 'all',
-    asks: 'token',
-    resumes: async () => false,
-    signIn: async () => 'false',
-    identify({ token }) {
-      if (token === undefined) return 'nobody';
-      if (token.length > MOST) return 'false';
+  const verify = async (token: string): Promise<Authentication> => {
+    try {
+      // The two calls are different overloads.
       const verified = typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options);
-      return verified.then(({ payload }) => knownBy(payload)).catch((): 'false' => 'false');
+      return authenticated(principalOf((await verified).payload));
+    } catch {
+      return INVALID;
+    }
+  };
+  return {
+    lateAuthentication: 'all',
+    requires: 'token',
+    mayResume: async () => false,
+    signIn: async () => INVALID,
+    authenticate({ token }) {
+      if (token === undefined) return MISSING;
+      return token.length > MAX_TOKEN_LENGTH ? INVALID : verify(token);
     },
   };
 }
 
-function knownBy(payload: unknown): Principal {
-  const { sub: user, exp, rooms: grants } = v.parse(claims, payload);
-  const known = { user, expires: exp * 1000 };
-  if (grants === undefined) return known;
-  return { ...known, grants: grants.map(({ name, join = true, send = true }) => ({ name, join, send })) };
+/** @throws ValiError for claims of the wrong shape. */
+function principalOf(payload: unknown): Principal {
+  const { sub: user, exp, rooms } = v.parse(claims, payload);
+  const principal = { user, expires: exp * 1000 };
+  if (rooms === undefined) return principal;
+  return { ...principal, grants: rooms.map(({ name, join = true, send = true }) => ({ name, join, send })) };
 }
 
-const SHORTEST_SECRET = 32;
+const MIN_SECRET_BYTES = 32;
 
-/** @throws Error in one line for a secret that could be guessed. */
+/** Returns the key of a shared secret (HS256). @throws Error for a secret of less than 32 bytes. */
 export function secretKey(secret: string): JwtKey {
-  if (Buffer.byteLength(secret) < SHORTEST_SECRET) {
-    throw new Error(`the secret for tokens has less than ${SHORTEST_SECRET} bytes`);
+  if (Buffer.byteLength(secret) < MIN_SECRET_BYTES) {
+    throw new Error(`the secret for tokens has less than ${MIN_SECRET_BYTES} bytes`);
   }
   return { key: createSecretKey(Buffer.from(secret)), algorithms: ['HS256'] };
 }
 
-/** Reads a key file: a public key or certificate in PEM, or a JWKS in JSON. @throws Error in one line for anything else. */
-export function keyFrom(text: string): JwtKey {
-  if (text.trimStart().startsWith('{')) return keySetFrom(text);
+/**
+ * Parses a key file: a public key or certificate in PEM, or a JWKS in JSON.
+ *
+ * @throws Error with one line for anything else.
+ */
+export function parseKeyFile(text: string): JwtKey {
+  if (text.trimStart().startsWith('{')) return parseKeySet(text);
   let key: KeyObject;
   try {
     key = createPublicKey(text);
   } catch {
-    throw new Error('it holds no public key in PEM and no JWKS');
+    throw new Error('it contains no public key in PEM and no JWKS');
   }
   const algorithm = algorithmOf(key);
-  if (algorithm === undefined) throw new Error('its key is none for RS256, ES256 or EdDSA');
+  if (algorithm === undefined) throw new Error('its key is not for RS256, ES256 or EdDSA');
   return { key, algorithms: [algorithm] };
 }
 
-/** Each key of the set has its own algorithm. */
-function keySetFrom(text: string): JwtKey {
+/** The keys of a set name their algorithms themselves. */
+function parseKeySet(text: string): JwtKey {
   try {
     return { key: createLocalJWKSet(JSON.parse(text)), algorithms: ['RS256', 'ES256', 'EdDSA', 'HS256'] };
   } catch {
-    throw new Error('it is JSON, but no JWKS');
+    throw new Error('it contains JSON, but no JWKS');
   }
 }
 
-/** The algorithm that this key signs with; undefined for a kind that is not used for tokens here. */
+/** Returns the algorithm of a key, or undefined for an unsupported kind of key. */
 export function algorithmOf({ asymmetricKeyType: kind, asymmetricKeyDetails: details }: KeyObject): string | undefined {
   if (kind === 'rsa') return 'RS256';
   if (kind === 'ed25519') return 'EdDSA';

@@ -1,16 +1,17 @@
 import { USER_BYTES } from '../protocol/v1.ts';
-import type { Authenticator } from './authenticator.ts';
+import { type Authenticator, authenticated, INVALID } from './authenticator.ts';
 import type { Tickets } from './tickets.ts';
 
-/** Everyone may come in, under the name that they give. A ticket only says which. */
+/** Lets every client in, under any name. A ticket carries only a name. */
 export function openAuthenticator(tickets: Tickets): Authenticator {
   return {
-    later: 'none',
-    asks: 'nothing',
-    resumes: async () => true,
+    lateAuthentication: 'none',
+    requires: 'nothing',
+    mayResume: async () => true,
     async signIn(username) {
-      return username === '' || Buffer.byteLength(username) > USER_BYTES ? 'false' : { otp: tickets.issue(username) };
+      if (username === '' || Buffer.byteLength(username) > USER_BYTES) return INVALID;
+      return { kind: 'signed-in', otp: tickets.issue(username) };
     },
-    identify: ({ ticket }) => (ticket === undefined ? {} : tickets.known(ticket)),
+    authenticate: ({ ticket }) => (ticket === undefined ? authenticated({}) : tickets.authenticate(ticket)),
   };
 }

@@ -1,65 +1,76 @@
-import type { Authenticator, Principal } from './authenticator.ts';
+import { andThen } from '../protocol/now-or-later.ts';
+import { type Authenticator, authenticated, INVALID, MISSING, THROTTLED } from './authenticator.ts';
 import { verifyPassword } from './passwords.ts';
 import type { Tickets } from './tickets.ts';
 import type { Users } from './users.ts';
 
-/** How often someone may try: only who fails has used an attempt up. */
+/** Limits attempts to sign in. A successful attempt is given back. */
 export interface Attempts {
-  /** @returns false where there were too many, of the address or of the name. */
-  take(address: string, name: string): boolean;
-  giveBack(address: string, name: string): void;
+  /** Takes an attempt. @returns false after too many from this address or for this user. */
+  take(address: string, user: string): boolean;
+  giveBack(address: string, user: string): void;
 }
 
-// Each takes 32 MiB and a processor for a tenth of a second.
-const AT_ONCE = 1;
-const WAITING = 32;
+// A verification takes 32 MiB and a tenth of a second of CPU time.
+const MAX_RUNNING = 1;
+const MAX_WAITING = 32;
 
-/** Who signs in with user name and password gets a ticket; nobody comes in without one. @param verify compares a password with a hash. */
+type Verification = 'valid' | 'invalid' | 'throttled';
+
+/**
+ * Authenticates by user name and password: a login exchanges them for a ticket.
+ *
+ * @param verify compares a password with a hash. @default verifyPassword
+ */
 export function otpAuthenticator(
   users: Users,
   tickets: Tickets,
   attempts: Attempts,
   verify = verifyPassword,
 ): Authenticator {
-  const turn = createTurns(AT_ONCE, WAITING);
+  const limited = limitConcurrency(MAX_RUNNING, MAX_WAITING);
 
-  const verified = async (username: string, password: string, address: string): Promise<boolean | 'limited'> => {
-    if (!attempts.take(address, username)) return 'limited';
-    const answer = await turn(() => verify(password, users.hashOf(username)));
-    if (answer === true) attempts.giveBack(address, username);
-    return answer;
+  const check = async (user: string, password: string, address: string): Promise<Verification> => {
+    if (!attempts.take(address, user)) return 'throttled';
+    const verification = await limited(async (): Promise<Verification> => {
+      return (await verify(password, users.hashOf(user))) ? 'valid' : 'invalid';
+    });
+    if (verification === 'valid') attempts.giveBack(address, user);
+    return verification ?? 'throttled';
   };
 
   return {
-    later: 'browsers',
-    asks: 'password',
-    resumes: async (user) => users.hashOf(user) !== undefined,
+    lateAuthentication: 'browsers',
+    requires: 'password',
+    mayResume: async (user) => users.hashOf(user) !== undefined,
     async signIn(username, password, address) {
-      const answer = await verified(username, password, address);
-      if (answer === 'limited') return 'limited';
-      return answer ? { otp: tickets.issue(username) } : 'false';
+      const verification = await check(username, password, address);
+      if (verification === 'valid') return { kind: 'signed-in', otp: tickets.issue(username) };
+      return verification === 'throttled' ? THROTTLED : INVALID;
     },
-    identify({ ticket, token, basic, address }) {
-      // Who has connected first shows the ticket as a token.
-      const shown = ticket ?? token;
-      if (shown !== undefined) return tickets.known(shown);
-      if (basic === undefined) return 'nobody';
-      const [username, password] = basic;
-      return verified(username, password, address).then((answer): Principal | 'false' | 'limited' => {
-        if (answer === 'limited') return 'limited';
-        return answer ? { user: username } : 'false';
+    authenticate({ ticket, token, basic, address }) {
+      const presented = ticket ?? token; // late authentication sends the ticket as a token
+      if (presented !== undefined) return tickets.authenticate(presented);
+      if (basic === undefined) return MISSING;
+      const [user, password] = basic;
+      return andThen(check(user, password, address), (verification) => {
+        if (verification === 'valid') return authenticated({ user });
+        return verification === 'throttled' ? THROTTLED : INVALID;
       });
     },
   };
 }
 
-/** Lets so much work run at once, and so much wait. */
-function createTurns(atOnce: number, most: number) {
+/**
+ * Returns a function that runs work, at most `maxRunning` at once. With `maxWaiting` calls waiting,
+ * it resolves with undefined instead.
+ */
+function limitConcurrency(maxRunning: number, maxWaiting: number) {
   let running = 0;
   const waiting: (() => void)[] = [];
-  return async <T>(work: () => Promise<T>): Promise<T | 'limited'> => {
-    if (running >= atOnce) {
-      if (waiting.length >= most) return 'limited';
+  return async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    if (running >= maxRunning) {
+      if (waiting.length >= maxWaiting) return undefined;
       await new Promise<void>((resolve) => waiting.push(resolve));
     } else running++;
     try {

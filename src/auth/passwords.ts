@@ -1,11 +1,11 @@
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 
-// 32 MiB and three passes: what OWASP's password storage cheat sheet asks of scrypt at this memory.
+// 32 MiB and three passes, as OWASP's password storage cheat sheet recommends for scrypt.
 const COST = { N: 2 ** 15, r: 8, p: 3 };
 const MEMORY = 64 * 1024 * 1024;
 const BYTES = 32;
 
-/** A password's hash, with its salt and what it costs, on one line. */
+/** Hashes a password. The line also contains the salt and the cost. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(16);
   const { N, r, p } = COST;
@@ -13,7 +13,11 @@ export async function hashPassword(password: string): Promise<string> {
   return ['scrypt', N, r, p, salt.toString('base64url'), hash.toString('base64url')].join('$');
 }
 
-/** Compares in constant time. A line that is no hash matches no password, and takes as long. */
+/**
+ * Reports whether a password matches a line of `hashPassword`, compared in constant time. A missing
+ * or invalid line matches no password, and takes as long, so that the duration does not tell which
+ * users exist.
+ */
 export async function verifyPassword(password: string, line: string | undefined): Promise<boolean> {
   const [scheme, N, r, p, salt = '', hash = ''] = (line ?? '').split('$');
   const cost = { N: Number(N), r: Number(r), p: Number(p) };

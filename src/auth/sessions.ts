@@ -1,30 +1,30 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** Who a connection belongs to. Sends are told apart by the session, which outlives its connections. */
+/** A session outlives its connections: it is the scope of message ids. */
 export interface Session {
   readonly id: string;
-  /** What others know it by. */
+  /** Name by which others know it. */
   readonly user: string;
-  /** The secret by which a later connection is this session again. */
+  /** The secret with which a later connection resumes this session. */
   readonly resume: string;
 }
 
-/** Gives out sessions, and knows its own again by a signature: it keeps no list of them. */
+/** Creates sessions and recognizes their tokens by a signature, so it keeps no list of them. */
 export class Sessions {
   readonly #secret: Uint8Array;
 
-  /** @param secret signs the tokens: the same one after a restart knows the sessions from before. */
+  /** @param secret signs the tokens. With the same secret, sessions survive a restart. */
   constructor(secret: Uint8Array) {
     this.#secret = secret;
   }
 
-  /** A new session. @param user a name of 1 to 64 bytes; a guest's unless given. */
+  /** Creates a session. @param user a name of 1 to 64 bytes. @default a guest's name */
   create(user?: string): Session {
     const id = randomBytes(12).toString('base64url');
     return this.#session(id, user ?? `guest-${id.slice(0, 4)}`);
   }
 
-  /** @returns the session that the token was given out for, or undefined for one that is none of ours. */
+  /** Returns the session of a token, or undefined unless this secret signed it. */
   resume(token: string): Session | undefined {
     const [id = '', user = '', signature = ''] = token.split('.');
     const name = Buffer.from(user, 'base64url').toString();

@@ -1,38 +1,39 @@
 import { randomUUID } from 'node:crypto';
-import type { Principal } from './authenticator.ts';
+import { type Authentication, authenticated, INVALID } from './authenticator.ts';
 
-// Nobody needs longer from the answer to the handshake.
-const LIVES_MS = 5_000;
+// A handshake follows the login at once.
+const LIFETIME_MS = 5_000;
 
-// More are not out at once: the oldest goes.
-const MOST = 10_000;
+// Past so many tickets the oldest one expires.
+const MAX_TICKETS = 10_000;
 
-/** One-time tickets: who has signed in gets one, for one handshake soon after. */
+/** One-time tickets: a login issues one, and one handshake soon after spends it. */
 export class Tickets {
   readonly #now: () => number;
   /** Oldest first. */
-  readonly #holders = new Map<string, { readonly user: string; readonly until: number }>();
+  readonly #issued = new Map<string, { readonly user: string; readonly until: number }>();
 
-  /** @param now milliseconds that only go forward. */
+  /** @param now a monotonic clock, in milliseconds. */
   constructor(now: () => number) {
     this.#now = now;
   }
 
+  /** Issues a ticket for a user. */
   issue(user: string): string {
     const now = this.#now();
-    for (const [ticket, { until }] of this.#holders) {
-      if (until > now && this.#holders.size < MOST) break;
-      this.#holders.delete(ticket);
+    for (const [ticket, { until }] of this.#issued) {
+      if (until > now && this.#issued.size < MAX_TICKETS) break;
+      this.#issued.delete(ticket);
     }
     const ticket = randomUUID();
-    this.#holders.set(ticket, { user, until: now + LIVES_MS });
+    this.#issued.set(ticket, { user, until: now + LIFETIME_MS });
     return ticket;
   }
 
-  /** Whose ticket it is: it is spent only when that is confirmed. `false` for one that is spent, too old or none. */
-  known(ticket: string): Principal | 'false' {
-    const held = this.#holders.get(ticket);
-    if (held === undefined || held.until <= this.#now()) return 'false';
-    return { user: held.user, confirm: () => this.#holders.delete(ticket) };
+  /** Authenticates a ticket's user. The principal's `confirm` spends the ticket. */
+  authenticate(ticket: string): Authentication {
+    const issued = this.#issued.get(ticket);
+    if (issued === undefined || issued.until <= this.#now()) return INVALID;
+    return authenticated({ user: issued.user, confirm: () => this.#issued.delete(ticket) });
   }
 }

@@ -6,10 +6,10 @@ import { hashPassword } from './passwords.ts';
 
 const schema = v.object({ users: v.record(v.string(), v.string()) });
 
-/** A users file that cannot be used, or a user who cannot be had: one line for people. */
+/** An unusable users file, or an unknown or invalid user. The message is one line for people. */
 export class UsersError extends Error {}
 
-/** The users file: names, and the hashes of their passwords. It is read again whenever it has changed. */
+/** The users file: names and password hashes. It is read again whenever it has changed. */
 export class Users {
   readonly #path: string;
   #read: { readonly stamp: string; readonly hashes: ReadonlyMap<string, string> } | undefined;
@@ -18,29 +18,38 @@ export class Users {
     this.#path = path;
   }
 
-  /** The hash of a user's password; undefined for no such user. @throws UsersError when the file cannot be read. */
+  /**
+   * Returns the hash of a user's password, or undefined for an unknown user.
+   *
+   * @throws UsersError when the file cannot be read.
+   */
   hashOf(name: string): string | undefined {
     return this.#hashes().get(name);
   }
 
-  /** @throws UsersError when the file cannot be read. */
+  /** Returns the names, sorted. @throws UsersError when the file cannot be read. */
   names(): string[] {
     return [...this.#hashes().keys()].toSorted();
   }
 
-  /** Adds a user or changes the password. Makes the file where there is none. @returns whether the user is new. */
+  /**
+   * Adds a user or changes the password. Creates the file if it does not exist.
+   *
+   * @returns whether the user is new.
+   * @throws UsersError for an invalid name, an empty password, or a file that cannot be read.
+   */
   async set(name: string, password: string): Promise<boolean> {
     if (name === '' || Buffer.byteLength(name) > USER_BYTES) {
-      throw new UsersError(`a user has a name of 1 to ${USER_BYTES} bytes`);
+      throw new UsersError(`a user name must have 1 to ${USER_BYTES} bytes`);
     }
-    if (password === '') throw new UsersError('a password is not empty');
+    if (password === '') throw new UsersError('the password is empty');
     const hashes = new Map(this.#exists() ? this.#hashes() : []);
     const isNew = !hashes.has(name);
     this.#write(hashes.set(name, await hashPassword(password)));
     return isNew;
   }
 
-  /** @throws UsersError when there is no such user. */
+  /** Removes a user. @throws UsersError for an unknown user, or when the file cannot be read. */
   remove(name: string): void {
     const hashes = new Map(this.#hashes());
     if (!hashes.delete(name)) throw new UsersError(`there is no user ${JSON.stringify(name)} in ${this.#path}`);
@@ -60,12 +69,12 @@ export class Users {
       this.#read = { stamp, hashes: new Map(Object.entries(users)) };
       return this.#read.hashes;
     } catch (error) {
-      const why = (error as NodeJS.ErrnoException).code ?? 'it is no users file';
+      const why = (error as NodeJS.ErrnoException).code ?? 'not a users file';
       throw new UsersError(`the users file ${this.#path} cannot be read (${why})`);
     }
   }
 
-  /** All at once, so that a server never reads half of it. */
+  /** Replaces the file atomically, so that a server never reads half of it. */
   #write(hashes: ReadonlyMap<string, string>): void {
     const next = `${this.#path}.${randomUUID()}`;
     writeFileSync(next, `${JSON.stringify({ users: Object.fromEntries(hashes) }, null, 2)}\n`, { mode: 0o600 });

@@ -1,7 +1,7 @@
 import type { Subscriber } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
+import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { Command, Publication } from '../wire/wire.ts';
-import { andThen, type NowOrLater } from './now-or-later.ts';
 
 /** Whether a client may do something. */
 export type Decision = Allowed | Denied;

@@ -1,10 +1,5 @@
 import type { Clock } from '../hub/time.ts';
-
-/** Messages that a client may send: `burst` at once, then `perSecond`. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
+import type { Rate } from '../protocol/v1.ts';
 
 /** A rate, or no limit. */
 export type RateLimit = Rate | 'off';
@@ -66,8 +61,8 @@ export class TokenBucket {
 export interface SharedRates {
   /** For all connections of one address together. */
   readonly address: Rate;
-  /** For all connections of one user together; undefined where names are not verified. */
-  readonly user: Rate | undefined;
+  /** For all connections of one user together; 'off' where names are not verified. */
+  readonly user: RateLimit;
 }
 
 /** Limits that the connections of one address, and those of one user, share. */
@@ -89,7 +84,7 @@ export class SharedLimits {
     keyOf: (address: string) => string,
   ) {
     this.#byAddress = new KeyedBuckets(address, clock);
-    this.#byUser = user && new KeyedBuckets(user, clock);
+    this.#byUser = user === 'off' ? undefined : new KeyedBuckets(user, clock);
     this.#isExempt = isExempt;
     this.#keyOf = keyOf;
   }

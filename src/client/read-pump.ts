@@ -2,10 +2,10 @@ import type { Hub } from '../hub/hub.ts';
 import type { Notice, Subscriber } from '../hub/subscriber.ts';
 import type { Clock } from '../hub/time.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import { type ErrorCode, errors } from '../protocol/v1.ts';
+import { allOf, type NowOrLater } from '../protocol/now-or-later.ts';
+import { type ErrorCode, errors, MAX_ROOMS } from '../protocol/v1.ts';
 import type { Command, Publication, Wire } from '../wire/wire.ts';
 import { ALLOWED, type Authorizer, CommandQueue, closeFor, type Decision, type Denied } from './authorizer.ts';
-import { allOf, type NowOrLater } from './now-or-later.ts';
 import { type RateLimit, TokenBucket } from './rate-limit.ts';
 
 /** The context that all read pumps share. */
@@ -32,9 +32,6 @@ export interface Reader extends Subscriber {
   /** Verifies a new token, and replies with the result. */
   refresh(token: string): void;
 }
-
-/** Rooms that one client may be in. */
-export const MAX_ROOMS = 128;
 
 // Requests are not messages, but cost something too: so many are allowed for each message.
 const REQUESTS_PER_MESSAGE = 5;

@@ -1,24 +1,7 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
-
-/** A token bucket of messages. */
-export interface PublishRate {
-  /** Messages per second that refill the bucket. */
-  readonly perSecond: number;
-  /** Messages the bucket holds. @default twice `perSecond` */
-  readonly burst: number;
-}
-
-export const wireNames = [
-  'v1',
-  'gorilla',
-  'coder',
-  'go-websockets',
-  'go-websockets-basic',
-  'spread',
-  'events',
-  'blueprints',
-] as const;
+import type { Rate } from '../protocol/v1.ts';
+import { wireNames } from '../wire/wire.ts';
 
 export const integer = (what: string, low: number, high: number) =>
   v.pipe(
@@ -49,7 +32,7 @@ export const publishRate = v.pipe(
   ),
   v.transform(String),
   v.regex(/^(off|[1-9]\d{0,6}(:[1-9]\d{0,6})?)$/, RATE),
-  v.transform((text): PublishRate | 'off' => {
+  v.transform((text): Rate | 'off' => {
     if (text === 'off') return 'off';
     const [perSecond = 0, burst = 2 * perSecond] = text.split(':').map(Number);
     return { perSecond, burst };

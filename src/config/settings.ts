@@ -1,28 +1,18 @@
 import * as v from 'valibot';
-import {
-  integer,
-  listeners,
-  oneOf,
-  origins,
-  type PublishRate,
-  proxies,
-  publishRate,
-  rooms,
-  text,
-  wireNames,
-} from './schemas.ts';
+import type { Coalesce, SlowPolicy } from '../hub/settings.ts';
+import type { Rate } from '../protocol/v1.ts';
+import { type WireName, wireNames } from '../wire/wire.ts';
+import { integer, listeners, oneOf, origins, proxies, publishRate, rooms, text } from './schemas.ts';
 
 /** The settings of one room, by the config file. */
 interface RoomSettings {
-  /** Batching. @default undefined: each turn's messages are sent at once */
-  readonly coalesce?: {
-    /** Longest delay, in milliseconds. */
-    readonly maxDelayMs: number;
-    /** Batch size in bytes that is sent without further delay. @default 65536 */
-    readonly maxBytes: number;
-  };
+  /**
+   * Batching. In a config file `maxBytes` defaults to 65536.
+   * @default undefined: each turn's messages are sent at once
+   */
+  readonly coalesce?: Coalesce;
   /** Policy for members that fall behind by more than `sendBuffer`. @default 'evict' */
-  readonly slow?: 'evict' | 'skip' | 'latest';
+  readonly slow?: SlowPolicy;
 }
 
 /** One address that the server listens on, and what it serves there. */
@@ -44,7 +34,7 @@ export interface ListenerSettings {
 }
 
 /** `auto` selects the wire from the request. */
-type WireChoice = 'auto' | (typeof wireNames)[number];
+type WireChoice = 'auto' | WireName;
 
 /** The settings of `pumphouse serve`. */
 export interface Settings extends ListenerSettings {
@@ -65,7 +55,7 @@ export interface Settings extends ListenerSettings {
    * Rate limit of each client, in messages per second.
    * @default undefined: the limit of its wire
    */
-  readonly publishRate: PublishRate | 'off' | undefined;
+  readonly publishRate: Rate | 'off' | undefined;
   /** @default 'auto' */
   readonly transport: 'auto' | 'uws' | 'ws';
   /** Longest duration of a graceful shutdown, in seconds. @default 10 */

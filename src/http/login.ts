@@ -1,32 +1,31 @@
 import { isUtf8 } from 'node:buffer';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
-import { json, plainText, tooMany, unauthorized } from './responses.ts';
+import { authenticationFailed, json, plainText } from './responses.ts';
 
 export const LOGIN_PATH = '/login';
 
-const MOST = 4096;
+const MAX_BODY_BYTES = 4096;
 
-type SignIn = Authenticator['signIn'];
-
-/** Answers `{ username, password }` with a ticket for one handshake, `{ otp }`. */
-export function createLogin(signIn: SignIn, addressOf: (request: HttpRequest) => string) {
+/**
+ * Returns the handler of `/login`: it answers `{ username, password }` with a ticket for one
+ * handshake, `{ otp }`.
+ */
+export function createLogin(authenticator: Authenticator, addressOf: (request: HttpRequest) => string) {
   return async (request: HttpRequest): Promise<HttpResponse> => {
     const address = addressOf(request);
-    const body = await request.body(MOST);
+    const body = await request.body(MAX_BODY_BYTES);
     if (body === undefined) return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
-    const { username, password } = credentialsIn(body) ?? {};
+    const { username, password } = parseCredentials(body) ?? {};
     if (typeof username !== 'string' || typeof password !== 'string') {
       return plainText(400, 'username and password are required, as JSON');
     }
-    const signedIn = await signIn(username, password, address);
-    if (signedIn === 'limited') return tooMany();
-    if (typeof signedIn === 'string') return unauthorized();
-    return json(signedIn);
+    const signIn = await authenticator.signIn(username, password, address);
+    return signIn.kind === 'signed-in' ? json({ otp: signIn.otp }) : authenticationFailed(signIn);
   };
 }
 
-function credentialsIn(body: Uint8Array): { username?: unknown; password?: unknown } | undefined {
+function parseCredentials(body: Uint8Array): { username?: unknown; password?: unknown } | undefined {
   try {
     return isUtf8(body) ? (JSON.parse(Buffer.from(body).toString()) ?? undefined) : undefined;
   } catch {

@@ -2,13 +2,13 @@ import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { plainText } from './responses.ts';
 
 /**
- * Origins that may connect beside this host's own: `https://chat.example`, or
- * `https://*.chat.example` for its subdomains.
+ * Origins whose pages may connect, besides this host's own: `https://chat.example`, or
+ * `https://*.chat.example` for all its subdomains.
  */
 export type Origins = readonly string[];
 
 /**
- * Checks that a request comes from a page of this host or of an allowed origin.
+ * Checks that a request comes from a program, or from a page of this host or an allowed origin.
  *
  * @returns the rejection, or undefined.
  */
@@ -22,9 +22,7 @@ function isSameOrigin(request: HttpRequest): boolean {
   return URL.canParse(origin) && new URL(origin).host.toLowerCase() === hostOf(origin, request.header('host'));
 }
 
-/**
- * Patterns are written as an Origin is: scheme, host, and the port unless it is the scheme's own.
- */
+/** A pattern has the form of an Origin header: scheme, host, and any port but the default. */
 function isAllowed(request: HttpRequest, origins: Origins): boolean {
   const origin = request.header('origin').toLowerCase();
   return origins.some((pattern) => {

@@ -1,43 +1,59 @@
 import { isUtf8 } from 'node:buffer';
-import type { Principal, Unknown } from '../auth/authenticator.ts';
+import type { Authentication, Principal } from '../auth/authenticator.ts';
+import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { HttpPost, Publishing } from '../wire/wire.ts';
-import { type Admission, plainText, tooMany, unauthorized } from './responses.ts';
+import { authenticationFailed, plainText, tooManyRequests } from './responses.ts';
 
 export const PUBLISH_PATH = '/publish';
 
-/** What publishing needs. */
+/** The result of the connect hook. `user`, if set, replaces the name that the client asks for. */
+export type Admission =
+  | { readonly kind: 'admitted'; readonly user?: string }
+  | { readonly kind: 'rejected'; readonly status: 403 | 503; readonly reason: string };
+
 export interface PublishOptions {
+  /** How the wire's clients publish. */
   readonly publishing: Publishing;
   readonly addressOf: (request: HttpRequest) => string;
-  /** Waits until this address may send. @returns false when too much of it waits already. */
-  readonly turn: (address: string) => Promise<boolean>;
-  /** Finds out who posts. The request is read before it returns. */
-  readonly identify: (request: HttpRequest) => Principal | Unknown | Promise<Principal | Unknown>;
-  /** Reads the request for the program that runs the server. @returns what asks it who may come, and as whom. */
-  readonly hook: (request: HttpRequest) => () => Admission | Promise<Admission>;
-  /** Says it. @returns the refusal, or undefined once it is in the room's log. */
-  readonly say: (posted: HttpPost, known: Principal) => Promise<HttpResponse | undefined>;
+  /**
+   * Waits until this address may publish.
+   *
+   * @returns false when too many posts of it wait already.
+   */
+  readonly waitForTurn: (address: string) => Promise<boolean>;
+  /** Authenticates a request, which it reads before it returns. */
+  readonly authenticate: (request: HttpRequest) => NowOrLater<Authentication>;
+  /** Reads a request for the connect hook. @returns a function that calls the hook. */
+  readonly prepareConnect: (request: HttpRequest) => () => NowOrLater<Admission>;
+  /** Publishes a post. @returns the rejection, or undefined once the message is in the log. */
+  readonly publish: (post: HttpPost, principal: Principal) => Promise<HttpResponse | undefined>;
 }
 
-/** Answers a POST to `/publish`: once the message is in its room's log, or with the reason why it never will be. */
-export function createPublish({ publishing, addressOf, turn, identify, hook, say }: PublishOptions) {
-  const { most } = publishing;
+/**
+ * Returns the handler of a POST to `/publish`. It answers once the message is in its room's log, or
+ * with the reason why it was rejected.
+ */
+export function createPublish(options: PublishOptions) {
+  const { publishing, addressOf, waitForTurn, authenticate, prepareConnect, publish } = options;
+  const { most: maxBytes } = publishing;
   return async (request: HttpRequest): Promise<HttpResponse> => {
+    // The request is valid only until the first await.
     const address = addressOf(request);
     const type = request.header('content-type');
-    const ask = hook(request);
-    const [known, body] = await Promise.all([identify(request), request.body(most)]);
-    if (known === 'limited') return tooMany();
-    if (typeof known === 'string') return unauthorized();
+    const connect = prepareConnect(request);
+    const [authentication, body] = await Promise.all([authenticate(request), request.body(maxBytes)]);
+    if (authentication.kind !== 'authenticated') return authenticationFailed(authentication);
     if (body === undefined) return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
     if (!isUtf8(body)) return plainText(400, 'the message is not valid UTF-8');
-    const posted = publishing.read(Buffer.from(body).toString(), type);
-    if (typeof posted === 'string') return plainText(400, posted);
-    if (!(await turn(address))) return tooMany();
-    const entry = await ask();
-    if ('status' in entry) return plainText(entry.status, entry.why);
-    const who = entry.user === undefined ? known : { ...known, user: entry.user };
-    return (await say(posted, who)) ?? { status: posted.accepted, headers: {}, body: '' };
+    const post = publishing.read(Buffer.from(body).toString(), type);
+    if (typeof post === 'string') return plainText(400, post);
+    if (!(await waitForTurn(address))) return tooManyRequests();
+    const admission = await connect();
+    if (admission.kind === 'rejected') return plainText(admission.status, admission.reason);
+    const { user } = admission;
+    const { principal } = authentication;
+    const rejection = await publish(post, user === undefined ? principal : { ...principal, user });
+    return rejection ?? { status: post.accepted, headers: {}, body: '' };
   };
 }

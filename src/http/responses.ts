@@ -1,18 +1,20 @@
+import type { AuthenticationFailure } from '../auth/authenticator.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 
-/** Whom the connect hook lets in, or why not. `user` is undefined where the client's own word counts. */
-export type Admission = { readonly user: string | undefined } | { readonly status: 403 | 503; readonly why: string };
+/** 429 if throttled, else 401, without a reason: it could tell which users exist. */
+export function authenticationFailed({ kind }: AuthenticationFailure): HttpResponse {
+  return kind === 'throttled' ? tooManyRequests() : unauthorized();
+}
 
-/** Who is not known here gets no word of why. */
 export function unauthorized(): HttpResponse {
   return { status: 401, headers: {}, body: '' };
 }
 
-export function tooMany(): HttpResponse {
+export function tooManyRequests(): HttpResponse {
   return plainText(429, 'Too Many Requests', { 'Retry-After': '1' });
 }
 
-/** What nobody may keep. */
+/** JSON that no cache may store. */
 export function json(value: object): HttpResponse {
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
   return { status: 200, headers, body: JSON.stringify(value) };

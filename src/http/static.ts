@@ -3,13 +3,15 @@ import { join, sep } from 'node:path';
 import { lookup } from 'mrmime';
 import type { HttpResponse } from '../transport/transport.ts';
 
-// A page's files are small; a larger one is not read into memory.
-const LARGEST = 8 * 1024 * 1024;
+// Files are read into memory as a whole. Larger ones are not served.
+const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 /**
- * Serves the files of one folder, and nothing outside of it: no dot files, no way up, no link that leads out.
+ * Serves the files of a folder, and nothing outside of it: no dot files, no `..`, no link that
+ * leads outside.
  *
- * @param headers are added to each answer. @returns a function from a request's path to an answer, or undefined when there is no such file.
+ * @param headers for each response.
+ * @returns a function from a request's path to a response, or undefined for a missing file.
  */
 export function staticFiles(folder: string, headers: Record<string, string> = {}) {
   return async (path: string): Promise<HttpResponse | undefined> => {
@@ -18,7 +20,7 @@ export function staticFiles(folder: string, headers: Record<string, string> = {}
     try {
       const [root, real] = await Promise.all([realpath(folder), realpath(file)]);
       const { size } = real.startsWith(root + sep) ? await stat(real) : { size: Number.POSITIVE_INFINITY };
-      if (size > LARGEST) return undefined;
+      if (size > MAX_FILE_BYTES) return undefined;
       const body = await readFile(real);
       const type = lookup(file) ?? 'application/octet-stream';
       const charset = type.startsWith('text/') ? '; charset=utf-8' : '';
@@ -29,12 +31,15 @@ export function staticFiles(folder: string, headers: Record<string, string> = {}
       };
       return { status: 200, headers: { ...common, ...headers }, body };
     } catch {
-      return undefined; // there is no such file, or it is a folder
+      return undefined; // no such file, or a folder
     }
   };
 }
 
-/** The path below `folder` that a request's path names; undefined when it could name anything else. */
+/**
+ * Returns the file in `folder` that a request's path names, or undefined for a path that could
+ * leave the folder.
+ */
 function fileOf(folder: string, path: string): string | undefined {
   let decoded: string;
   try {

@@ -80,7 +80,8 @@ export interface HubSettings {
 }
 
 /** The settings that differ from their defaults. */
-export type HubOverrides = Partial<Omit<HubSettings, 'mailboxes'>> & {
+export type HubOverrides = Partial<Omit<HubSettings, 'sendBuffer' | 'mailboxes'>> & {
+  readonly sendBuffer?: Partial<LogLimits>;
   readonly mailboxes?: Partial<MailboxCapacities>;
 };
 
@@ -93,7 +94,7 @@ const MAILBOX = 65_536;
  * @throws RangeError for a number that is not positive.
  */
 export function hubSettings(given: HubOverrides = {}): HubSettings {
-  const sendBuffer = given.sendBuffer ?? { records: 4096, bytes: 4 * MiB };
+  const sendBuffer = { records: 4096, bytes: 4 * MiB, ...given.sendBuffer };
   const window = given.window ?? { records: 8192, bytes: 8 * MiB };
   const turn = given.turn ?? { commands: 2048, bytes: MiB };
   const hold = given.hold ?? { records: 1024, bytes: 64 * 1024 };

@@ -1,35 +1,305 @@
+import { existsSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
+import { clientAddress } from '../accept/client-address.ts';
+import { addressKey, ConnectionLimiter, isLoopback } from '../accept/connection-limits.ts';
+import { HookRunner, type Hooks } from '../accept/hooks.ts';
+import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
+import { Upgrader } from '../accept/upgrader.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
+import { Sessions } from '../auth/sessions.ts';
+import { Keepalive } from '../client/keepalive.ts';
+import { type RateLimit, SharedLimits } from '../client/rate-limit.ts';
 import { settingsOf } from '../config/load.ts';
-import type { Settings } from '../config/settings.ts';
+import type { ListenerSettings, Settings } from '../config/settings.ts';
+import { CHAT } from '../http/routes.ts';
 import type { Engine } from '../hub/engine.ts';
-import { type Extras, type Server, serve } from './serve.ts';
+import { Hub } from '../hub/hub.ts';
+import type { HubOverrides } from '../hub/settings.ts';
+import { systemClock, systemScheduler } from '../hub/time.ts';
+import { logEvents } from '../observe/log.ts';
+import { collectMetrics } from '../observe/metrics.ts';
+import { chooseTransport, type TransportChoice } from '../transport/choose.ts';
+import type { Transport } from '../transport/transport.ts';
+import { createAuthenticator } from './authenticator.ts';
+import { allClosed, closeClients } from './drain.ts';
+import { createListener, type ListenerOptions } from './listener.ts';
+import { Publisher } from './publisher.ts';
+import { openStorage, type Storage, storageOf } from './storage.ts';
 
-/** What a server can be told: as `pumphouse serve` can, and what only a program can bring. */
-export interface ServerOptions extends Partial<Omit<Settings, 'engine' | 'logLevel'>>, Omit<Extras, 'engine'> {
-  /** `memory` unless given: the rooms end with the process. `lmdb` keeps them in the folder `data`. */
+/** Additions to the settings, from an embedding program. */
+export interface Extensions {
+  /** Stores the rooms, in place of the engine that the settings name. The server closes it. */
+  readonly engine?: Engine;
+  /** @default no hooks: everything is allowed */
+  readonly hooks?: Hooks;
+  /** Longest duration of a hook, in milliseconds. @default 5000 */
+  readonly hookTimeout?: number;
+}
+
+/** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
+export interface ServerOptions extends Partial<Omit<Settings, 'engine' | 'logLevel'>>, Omit<Extensions, 'engine'> {
+  /**
+   * `memory` loses the rooms when the process ends; `lmdb` stores them in the folder `data`.
+   *
+   * @default 'memory'
+   */
   readonly engine?: Settings['engine'] | Engine;
-  /** A pino logger; silent unless given. */
+  /** A pino logger. @default a silent one */
   readonly log?: Logger;
 }
 
+/** A listening server. */
+export interface Server {
+  /** URL of the first listener. */
+  readonly url: string;
+  /** URLs of all listeners, in the order of the settings. */
+  readonly urls: readonly string[];
+  /** Port of the first listener. */
+  readonly port: number;
+  readonly hub: Hub;
+  /**
+   * Reloads the certificates. If one cannot be used, it rejects with one line, and the old
+   * certificate stays in use.
+   */
+  renewCertificates(): Promise<void>;
+  /**
+   * Closes every client with 1001. Resolves when all have disconnected, or at the end of the drain
+   * window. A socket that accepts no data keeps its close frame, and the process, for some seconds
+   * longer.
+   */
+  stop(): Promise<void>;
+}
+
 /**
- * Starts a server in this program: all that `pumphouse serve` is, on `http://localhost:8080` unless told otherwise.
+ * Starts a server in this process, with everything that `pumphouse serve` offers. Its default
+ * address is `http://localhost:8080`.
  *
- * @throws ConfigError for an option that cannot be used; what Node throws when it cannot listen, with its `code`.
+ * @throws ConfigError for an invalid option, and Node's error, with its `code`, if a listener
+ * cannot listen.
  * @example
  * const server = await createServer({
  *   port: 9000,
- *   hooks: { connect: async ({ headers }) => ({ user: await nameOf(headers.cookie) }), join: ({ user }, room) => room !== 'staff' || isStaff(user) },
+ *   hooks: {
+ *     connect: async ({ headers }) => ({ user: await nameOf(headers.cookie) }),
+ *     join: ({ user }, room) => room !== 'staff' || isStaff(user),
+ *   },
  * });
  * await server.stop();
+ *
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
-  const { engine = 'memory', hooks, hookTimeout, log = pino({ level: 'silent' }), ...given } = options;
-  const own = typeof engine === 'object';
-  const settings = settingsOf({ ...given, engine: own ? 'memory' : engine });
-  return serve(settings, log, {
-    ...(own && { engine }),
+  const { engine = 'memory', hooks, hookTimeout, log = pino({ level: 'silent' }), ...settings } = options;
+  const provided = typeof engine === 'object';
+  return startServer(settingsOf({ ...settings, engine: provided ? 'memory' : engine }), log, {
+    ...(provided && { engine }),
     ...(hooks && { hooks }),
     ...(hookTimeout !== undefined && { hookTimeout }),
   });
+}
+
+/**
+ * Starts a server with validated settings.
+ *
+ * @throws Error with one line if the transport, the storage or a key cannot be used, and Node's
+ * error, with a `code` such as EADDRINUSE, if a listener cannot listen.
+ */
+export async function startServer(settings: Settings, log: Logger, extensions: Extensions = {}): Promise<Server> {
+  const running = new RunningServer(await build(settings, log, extensions));
+  const urls = await running.listen();
+  const [url = ''] = urls;
+  return {
+    url,
+    urls,
+    port: Number(new URL(url).port),
+    hub: running.hub,
+    renewCertificates: () => running.renewCertificates(),
+    stop: () => running.stop(),
+  };
+}
+
+/** The parts of a server that can fail to start. */
+interface Parts {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly extensions: Extensions;
+  readonly transport: TransportChoice;
+  readonly authenticator: Authenticator;
+  readonly storage: Storage;
+  readonly hub: Hub;
+}
+
+async function build(settings: Settings, log: Logger, extensions: Extensions): Promise<Parts> {
+  const transport = chooseTransport(settings.transport);
+  if (transport.note) log.info(transport.note);
+  const authenticator = createAuthenticator(settings, systemClock);
+  const { engine } = extensions;
+  const storage = engine ? storageOf(engine) : await openStorage(settings, log);
+  const hub = new Hub({ engine: storage.engine, settings: hubOverrides(settings) });
+  await hub.open().catch((error) => {
+    storage.close();
+    throw error;
+  });
+  logEvents(hub.events, log);
+  return { settings, log, extensions, transport, authenticator, storage, hub };
+}
+
+const MiB = 1024 * 1024;
+
+// Far above what the write pump leaves in a socket (one frame and some control frames), so that the
+// close frame of a slow consumer is never dropped.
+const MAX_BACKPRESSURE = MiB;
+
+// Far above the limit of every wire, so that a longer message is read, and closed with 1009,
+// instead of cut off.
+const MAX_PAYLOAD = MiB;
+
+const DEFAULT_HOOK_TIMEOUT_MS = 5_000;
+
+const DEFAULT_PUBLISH_RATE = { perSecond: 20, burst: 40 };
+
+/** The composition root: it wires the parts together, and knows every concrete class. */
+class RunningServer {
+  readonly hub: Hub;
+  readonly #parts: Parts;
+  readonly #keepalive = new Keepalive(systemClock, systemScheduler);
+  readonly #wires: Wires;
+  readonly #upgrader: Upgrader;
+  readonly #listenerOptions: Omit<ListenerOptions, 'wires' | 'web'>;
+  readonly #transports: Transport[] = [];
+  #draining = false;
+
+  constructor(parts: Parts) {
+    const { settings, hub, authenticator } = parts;
+    this.hub = hub;
+    this.#parts = parts;
+    // The setting replaces the send buffers of the wires.
+    this.#wires = createWires(settings.sendBuffer === undefined ? {} : { sendBuffer: undefined });
+    const hookRunner = createHookRunner(parts);
+    const authorizer = hookRunner.authorizer();
+    const addressOf = clientAddress(settings.trustProxy);
+    const origins = settings.origin;
+    const draining = () => this.#draining;
+    const [clock, scheduler] = [systemClock, systemScheduler];
+    this.#upgrader = new Upgrader({
+      sessions: new Sessions(parts.storage.secret),
+      authenticator,
+      context: { hub, clock, keepalive: this.#keepalive, ...rateLimits(settings), ...(authorizer && { authorizer }) },
+      scheduler,
+      origins,
+      limiter: new ConnectionLimiter({ all: settings.maxConnections, perAddress: settings.connectionsPerAddress }),
+      addressOf,
+      hookRunner,
+    });
+    this.#listenerOptions = {
+      authenticator,
+      upgrader: this.#upgrader,
+      publisher: new Publisher(hub, authorizer, draining),
+      hookRunner,
+      addressOf,
+      clock,
+      scheduler,
+      publishRate: settings.publishRate,
+      defaultRate: DEFAULT_PUBLISH_RATE,
+      metrics: collectMetrics(hub.events, {
+        connections: () => this.#keepalive.clients.size,
+        rooms: () => hub.rooms,
+        mailbox: (name) => hub.waiting(name),
+      }),
+      draining,
+      origins,
+    };
+  }
+
+  /** Starts every listener, or none. @returns their URLs. */
+  async listen(): Promise<readonly string[]> {
+    const { settings, log, extensions, transport, storage } = this.#parts;
+    if (settings.web === undefined && !existsSync(CHAT)) {
+      log.warn('the built-in chat is missing; build it with npm run build:web');
+    }
+    const engine = extensions.engine ? 'its own' : settings.engine;
+    const urls: string[] = [];
+    try {
+      for (const listener of listenersOf(settings)) {
+        const url = urlOf(listener, await this.#listen(listener));
+        log.info({ transport: transport.name, wire: listener.wire, engine }, `pumphouse serves ${url}`);
+        urls.push(url);
+      }
+    } catch (error) {
+      for (const transport of this.#transports) transport.terminate();
+      await this.hub.close();
+      storage.close();
+      throw error;
+    }
+    return urls;
+  }
+
+  async renewCertificates(): Promise<void> {
+    const results = await Promise.allSettled(this.#transports.map((transport) => transport.renewCertificate()));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async stop(): Promise<void> {
+    const drainWindow = this.#parts.settings.drainWindow * 1000;
+    this.#draining = true;
+    for (const transport of this.#transports) transport.stopListening();
+    this.#upgrader.close();
+    await this.hub.settle(); // accepted messages are delivered before their receivers are closed
+    await closeClients(this.#keepalive, drainWindow);
+    await allClosed(this.#keepalive, drainWindow);
+    if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
+    await this.hub.settle();
+    await this.hub.close();
+    this.#parts.storage.close();
+    for (const transport of this.#transports) transport.finish();
+  }
+
+  /** @returns the port. */
+  async #listen({ host, port, wire, web, tlsCert, tlsKey }: ListenerSettings): Promise<number> {
+    const wires = new WireSelector(this.#wires, wire);
+    const listener = createListener({ ...this.#listenerOptions, wires, web });
+    const tls = tlsCert !== undefined && tlsKey !== undefined ? { tls: { cert: tlsCert, key: tlsKey } } : {};
+    const limits = { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE };
+    const transport = this.#parts.transport.factory(listener, { ...limits, ...tls });
+    this.#transports.push(transport);
+    return transport.listen(host, port);
+  }
+}
+
+function createHookRunner({ extensions, log }: Parts): HookRunner {
+  const { hooks = {}, hookTimeout = DEFAULT_HOOK_TIMEOUT_MS } = extensions;
+  return new HookRunner(hooks, hookTimeout, systemScheduler, (hook, err) => log.error({ hook, err }, 'a hook failed'));
+}
+
+// The rates of one user and of one address, as multiples of the rate of one connection.
+const USER_FACTOR = 2;
+const ADDRESS_FACTOR = 20;
+
+/**
+ * Returns the rate limit of a connection, and those shared by a user's or an address's connections.
+ */
+function rateLimits({ publishRate = DEFAULT_PUBLISH_RATE, auth }: Settings) {
+  if (publishRate === 'off') return { publishRate };
+  const times = (factor: number) => ({ perSecond: factor * publishRate.perSecond, burst: factor * publishRate.burst });
+  // Without authentication a client can take any name.
+  const user: RateLimit = auth === 'open' ? 'off' : times(USER_FACTOR);
+  const sharedLimits = new SharedLimits({ address: times(ADDRESS_FACTOR), user }, systemClock, isLoopback, addressKey);
+  return { publishRate, sharedLimits };
+}
+
+/** Returns the listeners of a config file, or the one that the other settings describe. */
+function listenersOf({ listeners, host, port, wire, web, tlsCert, tlsKey }: Settings): readonly ListenerSettings[] {
+  return listeners.length > 0 ? listeners : [{ host, port, wire, web, tlsCert, tlsKey }];
+}
+
+function urlOf({ host, tlsCert }: ListenerSettings, port: number): string {
+  return `http${tlsCert === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function hubOverrides({ sendBuffer, rooms }: Settings): HubOverrides {
+  const roomSettings = (room: string) => (Object.hasOwn(rooms, room) ? rooms[room] : undefined);
+  return {
+    ...(sendBuffer !== undefined && { sendBuffer: { records: sendBuffer } }),
+    coalesce: (room) => roomSettings(room)?.coalesce,
+    slow: (room) => roomSettings(room)?.slow ?? 'evict',
+  };
 }

@@ -1,41 +1,83 @@
 import { randomUUID } from 'node:crypto';
+import type { Principal } from '../auth/authenticator.ts';
+import { allows } from '../auth/grants.ts';
 import type { Authorizer } from '../client/authorizer.ts';
+import { plainText } from '../http/responses.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Encoder, Notice, Pump, Subscriber } from '../hub/subscriber.ts';
+import type { HttpResponse } from '../transport/transport.ts';
 import type { HttpPost } from '../wire/wire.ts';
 
-/** What became of it: it is in the room's log, it could not be stored, the Hub takes no more for now, or it may not be said. */
-export type Outcome = 'stored' | 'unavailable' | 'busy' | 'forbidden';
+/** The result of a post: it is in the room's log (`stored`), or the reason of its rejection. */
+type Outcome = 'stored' | 'draining' | 'forbidden' | 'busy' | 'unavailable';
 
-/**
- * Says what was posted without a connection, where whoever is asked before a client joins or sends allows it.
- *
- * @param from who says it. Resolves when it is decided on.
- */
-export async function publish(hub: Hub, posted: HttpPost, from: string, permit: Authorizer = {}): Promise<Outcome> {
-  const { room } = posted;
-  const publication = new Receipt(from);
-  const verdict = await (posted.kind === 'arrival'
-    ? permit.join?.(publication, room)
-    : permit.send?.(publication, posted));
-  if (verdict?.kind === 'denied') return verdict.code;
-  if (posted.kind === 'arrival') {
-    const signal = { t: 'signal', room, from, data: { arrived: true } } as const;
-    return hub.signal({ room, from, signal }) ? 'stored' : 'busy';
-  }
-  const { data, json, bytes } = posted;
-  const { id } = publication;
-  const taken = hub.broadcast({ room, from, sender: SENDER, id, data, json, bytes, by: publication });
-  return taken ? publication.outcome : 'busy';
-}
-
+/** The sender of all posts. Each has a unique id, so none counts as a retry of another. */
 const SENDER = 'http';
 
-/** Stands where a client stands, to be told what became of its one message. */
+/** Publisher publishes HTTP posts to the Hub. */
+export class Publisher {
+  readonly #hub: Hub;
+  readonly #authorizer: Authorizer | undefined;
+  readonly #draining: () => boolean;
+
+  /** @param draining reports whether the server is shutting down. */
+  constructor(hub: Hub, authorizer: Authorizer | undefined, draining: () => boolean) {
+    this.#hub = hub;
+    this.#authorizer = authorizer;
+    this.#draining = draining;
+  }
+
+  /** Publishes a post. @returns the rejection, or undefined once the message is in the log. */
+  async publish(post: HttpPost, { user, grants }: Principal): Promise<HttpResponse | undefined> {
+    return rejectionOf(await this.#publish(post, user ?? nameIn(post), grants));
+  }
+
+  async #publish(post: HttpPost, from: string, grants: Principal['grants']): Promise<Outcome> {
+    const { room } = post;
+    if (this.#draining()) return 'draining';
+    if (grants !== undefined && !allows(grants, 'send', room)) return 'forbidden';
+    const receipt = new Receipt(from);
+    const decision = await (post.kind === 'arrival'
+      ? this.#authorizer?.join?.(receipt, room)
+      : this.#authorizer?.send?.(receipt, post));
+    if (decision?.kind === 'denied') return decision.code;
+    if (post.kind === 'arrival') {
+      const signal = { t: 'signal', room, from, data: { arrived: true } } as const;
+      return this.#hub.signal({ room, from, signal }) ? 'stored' : 'busy';
+    }
+    const { data, json, bytes } = post;
+    const { id } = receipt;
+    const posted = this.#hub.broadcast({ room, from, sender: SENDER, id, data, json, bytes, by: receipt });
+    return posted ? receipt.outcome : 'busy';
+  }
+}
+
+/** The name that a post without an authenticated user asks for. */
+function nameIn(post: HttpPost): string {
+  return post.kind === 'arrival' ? post.user : (post.from ?? 'guest');
+}
+
+function rejectionOf(outcome: Outcome): HttpResponse | undefined {
+  const retry = { 'Retry-After': '1' };
+  switch (outcome) {
+    case 'stored':
+      return undefined;
+    case 'draining':
+      return plainText(503, 'draining');
+    case 'forbidden':
+      return plainText(403, 'not allowed');
+    case 'busy':
+      return plainText(503, 'the hub is busy', retry);
+    case 'unavailable':
+      return plainText(503, 'the message could not be stored', retry);
+  }
+}
+
+/** Receipt is the subscriber that the Hub acknowledges a post to. It joins no room. */
 class Receipt implements Subscriber {
   readonly id = randomUUID();
   readonly user: string;
-  readonly pump = deaf;
+  readonly pump = receiptPump;
   readonly closed = false;
   readonly outcome: Promise<Outcome>;
   #resolve!: (outcome: Outcome) => void;
@@ -47,6 +89,7 @@ class Receipt implements Subscriber {
     });
   }
 
+  /** @param line a notice as `receiptEncoder` encodes it. */
   notify(line: string): void {
     this.#resolve(line as Outcome);
   }
@@ -56,14 +99,15 @@ class Receipt implements Subscriber {
   evict(): void {}
 }
 
-const outcomes: Encoder = {
+/** Encodes the Hub's acknowledgement or error as an outcome. */
+const receiptEncoder: Encoder = {
   name: 'outcomes',
   merges: false,
   notices: new Set<Notice['t']>(['sent', 'error']),
-  encodeNotice: ({ t }) => (t === 'sent' ? 'stored' : 'unavailable'),
+  encodeNotice: ({ t }) => (t === 'sent' ? 'stored' : 'unavailable') satisfies Outcome,
   encode: () => {
-    throw new Error('a publication is a member of no room');
+    throw new Error('a receipt is not a member of any room');
   },
 };
 
-const deaf: Pump = { encoder: outcomes, writable: false, advance: ({ from }) => from, release() {} };
+const receiptPump: Pump = { encoder: receiptEncoder, writable: false, advance: ({ from }) => from, release() {} };

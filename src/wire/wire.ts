@@ -1,8 +1,22 @@
 import type { Encoder } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import type { Place } from '../protocol/v1.ts';
+import type { Place, Rate } from '../protocol/v1.ts';
 import { type ErrorCode, type Json, ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
 import { PUBLIC_ROOM } from './text.ts';
+
+/** The wires that a listener can be pinned to. */
+export const wireNames = [
+  'v1',
+  'gorilla',
+  'coder',
+  'go-websockets',
+  'go-websockets-basic',
+  'spread',
+  'events',
+  'blueprints',
+] as const;
+
+export type WireName = (typeof wireNames)[number];
 
 /** The limits of a wire. Times are in milliseconds. */
 export interface WireLimits {
@@ -68,7 +82,7 @@ export interface Publishing {
   /** Longest body, in bytes. */
   readonly most: number;
   /** How much one address may send; more waits its turn. As everyone unless given. */
-  readonly rate?: { readonly perSecond: number; readonly burst: number };
+  readonly rate?: Rate;
   /** Whether other methods are refused; else they get the page. */
   readonly postOnly: boolean;
   /** @param type the request's Content-Type. @returns what was said, or in words why that cannot be. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { checkHandshake } from '../../src/accept/handshake.ts';
 
-const good: Record<string, string> = {
+const valid: Record<string, string> = {
   host: 'chat.example:8080',
   connection: 'keep-alive, Upgrade',
   upgrade: 'websocket',
@@ -9,9 +9,9 @@ const good: Record<string, string> = {
   'sec-websocket-key': 'MDEyMzQ1Njc4OWFiY2RlZg==',
 };
 
-const check = (headers: Record<string, string>, method = 'GET') => answer(headers, method, 'gorilla')?.status;
+const statusOf = (headers: Record<string, string>, method = 'GET') => rejectionOf(headers, method, 'gorilla')?.status;
 
-const answer = (headers: Record<string, string>, method: string, library: 'gorilla' | 'coder') =>
+const rejectionOf = (headers: Record<string, string>, method: string, library: 'gorilla' | 'coder') =>
   checkHandshake(
     {
       method,
@@ -20,7 +20,7 @@ const answer = (headers: Record<string, string>, method: string, library: 'goril
       remoteAddress: '',
       headers: {},
       body: async () => undefined,
-      header: (name) => ({ ...good, ...headers })[name] ?? '',
+      header: (name) => ({ ...valid, ...headers })[name] ?? '',
     },
     library,
   );
@@ -34,8 +34,8 @@ test.each([
   [{ origin: 'https://chat.example', host: 'chat.example:443' }],
   [{ origin: 'http://chat.example:80', host: 'chat.example' }],
   [{ origin: 'http://[::1]:8080', host: '[::1]:8080' }],
-])('%j may go on', (headers) => {
-  expect(check(headers)).toBeUndefined();
+])('accepts %j', (headers) => {
+  expect(statusOf(headers)).toBeUndefined();
 });
 
 test.each([
@@ -54,10 +54,10 @@ test.each([
   [{ origin: 'null' }, 403],
   [{ origin: 'not a url' }, 403],
   [{ origin: 'http://chat.example:8080', host: '' }, 403],
-])('%j is refused with %i', (headers, status) => {
-  expect(check(headers)).toBe(status);
+])('rejects %j with %i', (headers, status) => {
+  expect(statusOf(headers)).toBe(status);
 });
 
-test('another method is refused with 405', () => {
-  expect(check({}, 'POST')).toBe(405);
+test('rejects another method with 405', () => {
+  expect(statusOf({}, 'POST')).toBe(405);
 });

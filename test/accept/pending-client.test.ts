@@ -5,41 +5,41 @@ import { v1 } from '../../src/wire/v1.ts';
 import { SimulatedSocket } from '../simulation/socket.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
 
-const behaviour = { kernel: 1e6, backpressure: 1e6, closesAtOnce: true };
+const socketOptions = { kernel: 1e6, backpressure: 1e6, closesAtOnce: true };
 
-test('who shows no token for ten seconds is closed, and no sooner', () => {
+test('closes a connection without a token after ten seconds, and no sooner', () => {
   const time = new VirtualTime();
-  let over = 0;
-  const doorstep = new PendingClient(
+  let done = 0;
+  const pending = new PendingClient(
     v1(),
     async () => undefined,
     time,
-    () => over++,
+    () => done++,
   );
-  const socket = new SimulatedSocket(doorstep, behaviour);
-  doorstep.open(socket);
+  const socket = new SimulatedSocket(pending, socketOptions);
+  pending.open(socket);
   time.advance(9_999);
   expect(socket.closedWith).toBeUndefined();
   time.advance(1);
   expect(socket.closedWith).toEqual(closes.unauthenticated);
-  expect(over).toBeGreaterThan(0);
+  expect(done).toBeGreaterThan(0);
   expect(socket.misuse).toEqual([]);
 });
 
-test('who goes while its token is looked at is no client, and nothing is sent to it', async () => {
+test('sends nothing to a connection that closes while its token is verified', async () => {
   const time = new VirtualTime();
-  let answer: (client: undefined) => void = () => {};
-  const doorstep = new PendingClient(
+  let resolveToken: (client: undefined) => void = () => {};
+  const pending = new PendingClient(
     v1(),
-    () => new Promise((resolve) => (answer = resolve)),
+    () => new Promise((resolve) => (resolveToken = resolve)),
     time,
     () => {},
   );
-  const socket = new SimulatedSocket(doorstep, behaviour);
-  doorstep.open(socket);
-  doorstep.message(Buffer.from('{"t":"auth","token":"x"}'), false);
-  doorstep.close(1006, '');
-  answer(undefined);
+  const socket = new SimulatedSocket(pending, socketOptions);
+  pending.open(socket);
+  pending.message(Buffer.from('{"t":"auth","token":"x"}'), false);
+  pending.close(1006, '');
+  resolveToken(undefined);
   await Promise.resolve();
   time.advance(20_000);
   expect(socket.misuse).toEqual([]);

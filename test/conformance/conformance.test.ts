@@ -16,7 +16,7 @@ const rules = [...specification.matchAll(/^- \*\*([A-Z]\d+)\*\*/gm)].map(([, rul
 const covered = new Set<string>();
 
 const SECRET = 'a secret of at least thirty-two bytes';
-const authority = jwtAuthenticator(secretKey(SECRET));
+const authenticator = jwtAuthenticator(secretKey(SECRET));
 
 /** Signs a token. @param expires seconds from now. */
 function token(claims: Record<string, unknown>, expires = 60, secret = SECRET): Promise<string> {
@@ -122,7 +122,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   });
 
   rule('T1', 'accepts a token in the header, query or subprotocol, and rejects an invalid one with 401', async () => {
-    const { port, connect } = await start({ authority });
+    const { port, connect } = await start({ authenticator });
     const valid = await token({ sub: 'ada' });
     const places: [string, string[], Record<string, string>][] = [
       ['', [], { authorization: `Bearer ${valid}` }],
@@ -151,7 +151,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   });
 
   rule('T2', 'requires auth as the first message of a connection without a token', async () => {
-    const { connect } = await start({ authority });
+    const { connect } = await start({ authenticator });
     const ada = await connect();
     ada.send({ t: 'auth', token: await token({ sub: 'ada' }) });
     expect((await ada.next('welcome')).user).toBe('ada');
@@ -170,7 +170,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   });
 
   rule('T3 T4', 'closes at the expiry of a token unless auth renews it', async () => {
-    const { connect } = await start({ authority });
+    const { connect } = await start({ authenticator });
     const [ada, bob] = await Promise.all(
       ['ada', 'bob'].map(async (sub) => connect(`?token=${await token({ sub }, 3)}`)),
     );
@@ -194,7 +194,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   });
 
   rule('T5', 'enforces the rooms of a token, and those of its replacement', async () => {
-    const { connect } = await start({ authority });
+    const { connect } = await start({ authenticator });
     const rooms = [{ name: 'news', send: false }, { name: 'team-*' }, { name: 'drop', join: false }];
     const ada = await connect(`?token=${await token({ sub: 'ada', rooms })}`);
     await ada.join('news');

@@ -25,7 +25,7 @@ export interface Options {
   readonly limits?: Partial<WireLimits>;
   readonly publishRate?: RateLimit;
   readonly engine?: Engine;
-  readonly authority?: Authenticator;
+  readonly authenticator?: Authenticator;
 }
 
 const tickets = new Tickets(() => systemClock.now());
@@ -37,28 +37,28 @@ type ConnectArguments = [query?: string, protocols?: string[], headers?: Record<
 /** Starts a server of the native protocol on real sockets. */
 export async function serve(
   transport: Transport['name'],
-  { settings = {}, limits, publishRate = 'off', engine, authority = openAuthenticator(tickets) }: Options = {},
+  { settings = {}, limits, publishRate = 'off', engine, authenticator = openAuthenticator(tickets) }: Options = {},
 ) {
   const hub = new Hub({ engine: engine ?? memory(), settings });
   await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const crowd = new ConnectionLimiter({ all: 1e6, perAddress: undefined });
+  const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined });
   const addressOf = ({ remoteAddress }: HttpRequest) => remoteAddress;
   const sessions = new Sessions(Buffer.from('a secret'));
-  const gate = new Upgrader({
+  const upgrader = new Upgrader({
     sessions,
-    authority,
+    authenticator,
     context,
     scheduler: systemScheduler,
     origins: [],
-    crowd,
+    limiter,
     addressOf,
   });
-  const dialects = new WireSelector(createWires(limits), 'auto');
+  const wires = new WireSelector(createWires(limits), 'auto');
   const application: Application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
-    upgrade: (request) => gate.enter(request, dialects.of(request) as Wire),
+    upgrade: (request) => upgrader.upgrade(request, wires.select(request) as Wire),
   };
   const served = chooseTransport(transport).factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
   const port = await served.listen('127.0.0.1', 0);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runInNewContext as inAnotherRealm } from 'node:vm';
+import { runInNewContext as evaluateInAnotherRealm } from 'node:vm';
 import { ConfigError, createServer, type Engine, memory, type Server, type ServerOptions } from 'pumphouse';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -18,29 +18,29 @@ async function start(options: ServerOptions): Promise<Server> {
   return server;
 }
 
-/** What a handshake is answered with: 101, or the refusal. */
+/** Returns the response to a handshake: 101 or the rejection. */
 async function handshake({ port }: Server, query = '', headers: Record<string, string> = {}) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, 'pumphouse.v1', { headers });
   socket.on('error', () => {});
-  const [answer] = await Promise.race([
-    once(socket, 'unexpected-response').then(([, got]) => [got]),
+  const [response] = await Promise.race([
+    once(socket, 'unexpected-response').then(([, rejection]) => [rejection]),
     once(socket, 'upgrade'),
   ]);
   let body = '';
-  if (answer.statusCode !== 101) for await (const chunk of answer) body += chunk;
+  if (response.statusCode !== 101) for await (const chunk of response) body += chunk;
   else socket.terminate();
-  return { status: answer.statusCode, body: body.trim() };
+  return { status: response.statusCode, body: body.trim() };
 }
 
-const uws = 'factory' in loadUws();
+const hasUws = 'factory' in loadUws();
 const transports = [['uws'], ['ws']] as const;
 
-describe.each(transports)('a server in a program, on %s', (transport) => {
-  const on = async (options: ServerOptions) => start({ transport, ...options });
-  const run = test.skipIf(transport === 'uws' && !uws);
+describe.each(transports)('an embedded server on %s', (transport) => {
+  const startOn = async (options: ServerOptions) => start({ transport, ...options });
+  const run = test.skipIf(transport === 'uws' && !hasUws);
 
-  run('serves as the command does, and ends', async () => {
-    const server = await on({});
+  run('serves like the command, and stops', async () => {
+    const server = await startOn({});
     expect(await (await fetch(`${server.url}/healthz`)).text()).toBe('ok\n');
     const peer = await Peer.connect(server.port);
     expect(await peer.join('r')).toMatchObject({ seq: 0 });
@@ -49,53 +49,53 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect(await peer.closed).toEqual({ code: 1001, reason: 'the server is shutting down' });
   });
 
-  run('what is posted by HTTP is asked about as what comes over a socket', async () => {
-    const asked: unknown[] = [];
-    const server = await on({
+  run('calls the hooks for HTTP posts as for messages over a socket', async () => {
+    const calls: unknown[] = [];
+    const server = await startOn({
       hooks: {
         connect: ({ headers }) => (headers['x-token'] === 'good' ? { user: 'ada' } : 'no token'),
         join({ user }, room) {
-          asked.push(['join', user, room]);
+          calls.push(['join', user, room]);
           return room !== 'closed';
         },
         async send({ user }, room, data) {
-          asked.push(['send', user, room, data]);
+          calls.push(['send', user, room, data]);
           return room !== 'closed';
         },
       },
     });
     const post = async (body: object | string, token = 'good') => {
-      const json = typeof body === 'string' ? {} : { 'content-type': 'application/json' };
+      const type = typeof body === 'string' ? {} : { 'content-type': 'application/json' };
       const text = typeof body === 'string' ? body : JSON.stringify(body);
-      const init = { method: 'POST', body: text, headers: { 'x-token': token, ...json } };
+      const init = { method: 'POST', body: text, headers: { 'x-token': token, ...type } };
       return (await fetch(`${server.url}/publish`, init)).status;
     };
     expect(await post('hello', 'bad')).toBe(403);
-    expect(asked).toEqual([]);
+    expect(calls).toEqual([]);
     expect(await post('hello')).toBe(202);
     expect(await post({ room_id: 'closed', user_id: 'eve', message: 'x' })).toBe(403);
     expect(await post({ room_id: 'closed', user_id: 'eve' })).toBe(403);
-    expect(asked).toEqual([
+    expect(calls).toEqual([
       ['send', 'ada', 'lobby', { text: 'hello' }],
       ['send', 'ada', 'closed', { text: 'x' }],
       ['join', 'ada', 'closed'],
     ]);
   });
 
-  run('who hangs up while a hook thinks takes no session over', async () => {
-    let [asked, goOn] = [0, () => {}];
-    const thinking = new Promise<void>((resolve) => {
-      goOn = resolve;
+  run('keeps a session with its connection when a second one disconnects during the connect hook', async () => {
+    let [calls, decide] = [0, () => {}];
+    const decided = new Promise<void>((resolve) => {
+      decide = resolve;
     });
-    const server = await on({ hooks: { connect: async () => ++asked === 1 || thinking.then(() => true) } });
+    const server = await startOn({ hooks: { connect: async () => ++calls === 1 || decided.then(() => true) } });
     const peer = await Peer.connect(server.port);
     const { resume } = await peer.next('welcome');
     const gone = new WebSocket(`ws://127.0.0.1:${server.port}/ws?resume=${resume}`, 'pumphouse.v1');
     gone.on('error', () => {});
-    while (asked < 2) await sleep(5);
+    while (calls < 2) await sleep(5);
     gone.terminate();
     await sleep(30);
-    goOn();
+    decide();
     await sleep(30);
     expect(await peer.join('r')).toMatchObject({ seq: 0 });
   });
@@ -103,12 +103,12 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
   run.each([
     ['at once', <T>(answer: T) => answer],
     ['later', async <T>(answer: T) => sleep(20).then(() => answer)],
-  ])('the connect hook decides %s who comes in, and as whom', async (_, answer) => {
-    const asked: unknown[] = [];
-    const server = await on({
+  ])('lets the connect hook decide %s whether a client may connect, and its name', async (_, answer) => {
+    const calls: unknown[] = [];
+    const server = await startOn({
       hooks: {
         connect({ path, query, headers, remoteAddress }) {
-          asked.push([path, query.get('x'), headers['x-token'], remoteAddress]);
+          calls.push([path, query.get('x'), headers['x-token'], remoteAddress]);
           const { 'x-token': token } = headers;
           return answer(token === 'ada' ? { user: 'ada' } : token === 'any' || (token ? 'no such token' : false));
         },
@@ -116,7 +116,7 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     });
     expect(await handshake(server)).toEqual({ status: 403, body: 'Forbidden' });
     expect(await handshake(server, '?x=1', { 'x-token': 'bad' })).toEqual({ status: 403, body: 'no such token' });
-    expect(asked[1]).toEqual(['/ws', '1', 'bad', '127.0.0.1']);
+    expect(calls[1]).toEqual(['/ws', '1', 'bad', '127.0.0.1']);
     expect(await handshake(server, '?user=eve', { 'x-token': 'any' })).toMatchObject({ status: 101 });
     const open = async (query: string, token: string) => {
       const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws${query}`, 'pumphouse.v1', {
@@ -133,7 +133,7 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect([ada.user, ada.session === eve.session]).toEqual(['ada', false]);
   });
 
-  run('an answer that is none lets nobody in, and a promise of another make is a promise', async () => {
+  run('rejects on an invalid answer of the connect hook, and awaits any thenable', async () => {
     const answers: Record<string, unknown> = {
       nothing: undefined,
       null: null,
@@ -141,18 +141,18 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
       empty: { user: '' },
       long: { user: 'é'.repeat(33) },
       number: { user: 5 },
-      thenNo: inAnotherRealm('Promise.resolve(false)'),
-      thenAda: inAnotherRealm("Promise.resolve({ user: 'ada' })"),
+      thenNo: evaluateInAnotherRealm('Promise.resolve(false)'),
+      thenAda: evaluateInAnotherRealm("Promise.resolve({ user: 'ada' })"),
     };
-    const server = await on({ hooks: { connect: ({ query }) => answers[query.get('as') ?? ''] as boolean } });
+    const server = await startOn({ hooks: { connect: ({ query }) => answers[query.get('as') ?? ''] as boolean } });
     for (const as of Object.keys(answers)) {
-      const wanted = as === 'thenAda' ? 101 : as === 'nothing' || as === 'thenNo' ? 403 : 503;
-      expect([as, (await handshake(server, `?as=${as}`)).status]).toEqual([as, wanted]);
+      const expected = as === 'thenAda' ? 101 : as === 'nothing' || as === 'thenNo' ? 403 : 503;
+      expect([as, (await handshake(server, `?as=${as}`)).status]).toEqual([as, expected]);
     }
   });
 
-  run('what the join and the send hook do not allow is refused, and the rest goes on in its order', async () => {
-    const server = await on({
+  run('rejects what the join and send hooks deny, and keeps the order of the rest', async () => {
+    const server = await startOn({
       hooks: {
         join: ({ user }, room) => sleep(10, room !== 'staff' || user === 'boss' || 'staff only'),
         send: (_, room, data) => sleep(data === 'slow' ? 30 : 1, room === 'r' && data !== 'bad'),
@@ -183,8 +183,8 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect([await rooms.next('error'), await rooms.next('joined')]).toMatchObject([{ room: 'staff' }, { room: 'r' }]);
   });
 
-  run('a hook that throws, rejects or takes too long refuses for now', async () => {
-    const server = await on({
+  run('rejects with a retryable error when a hook throws, rejects or takes too long', async () => {
+    const server = await startOn({
       hookTimeout: 50,
       hooks: {
         connect: ({ query }) => {
@@ -202,9 +202,9 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect(await peer.next('error')).toMatchObject({ code: 'unavailable', room: 'r', id: 'a', retry: true });
   });
 
-  run('who goes on sending while a hook thinks is told it is too much, and closes nothing else', async () => {
+  run('rejects commands past 64 that wait for a hook, and stays healthy when their client disconnects', async () => {
     let decide = (_: boolean) => {};
-    const server = await on({ hooks: { join: () => new Promise((resolve) => (decide = resolve)) } });
+    const server = await startOn({ hooks: { join: () => new Promise((resolve) => (decide = resolve)) } });
     const peer = await Peer.connect(server.port);
     peer.send({ t: 'join', room: 'r' });
     for (let i = 0; i < 80; i++) peer.send({ t: 'send', room: 'r', id: `${i}`, data: i });
@@ -221,30 +221,30 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   });
 
-  run('clients without errors are asked for too, and closed', async () => {
-    const server = await on({
+  run('calls the hooks for clients whose wire has no errors, and closes them on a denial', async () => {
+    const server = await startOn({
       hooks: {
         join: ({ user }) => user !== 'c1',
         send: async (_, __, data) => (data as { text: string }).text !== 'bad',
       },
     });
-    const plain = async () => {
+    const connectPlain = async () => {
       const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
       await once(socket, 'open');
       return socket;
     };
-    const [code, reason] = await once(await plain(), 'close');
+    const [code, reason] = await once(await connectPlain(), 'close');
     expect([code, String(reason)]).toEqual([1008, 'not allowed']);
-    const second = await plain();
+    const second = await connectPlain();
     second.send('good');
     expect(String((await once(second, 'message'))[0])).toBe('good');
     second.send('bad');
     expect((await once(second, 'close'))[0]).toBe(1008);
   });
 
-  run('a handshake that is decided after the client went, or the server goes, harms nothing', async () => {
+  run('survives a handshake decided after its client disconnected, or while the server stops', async () => {
     let decide = (_: boolean) => {};
-    const server = await on({ hooks: { connect: () => new Promise((resolve) => (decide = resolve)) } });
+    const server = await startOn({ hooks: { connect: () => new Promise((resolve) => (decide = resolve)) } });
     const gone = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
     gone.on('error', () => {});
     await sleep(50);
@@ -260,7 +260,7 @@ describe.each(transports)('a server in a program, on %s', (transport) => {
   });
 });
 
-test('an engine of its own keeps the rooms', async () => {
+test('stores rooms in an engine that the program provides', async () => {
   const appended: string[] = [];
   const inner = memory();
   const engine: Engine = {
@@ -277,7 +277,7 @@ test('an engine of its own keeps the rooms', async () => {
   expect(appended).toEqual(['r']);
 });
 
-test('an option that cannot be used, or a taken port, is said in one line', async () => {
+test('rejects an invalid option, and a port in use, in one line', async () => {
   await expect(createServer({ port: 'http' as unknown as number })).rejects.toThrow(ConfigError);
   await expect(createServer({ port: -1 })).rejects.toThrow('port: -1 is not a port (0 to 65535)');
   await expect(createServer({ prot: 1 } as ServerOptions)).rejects.toThrow(

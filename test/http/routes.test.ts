@@ -25,24 +25,24 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const no = async () => ({ status: 501, headers: {}, body: '' });
-const rest = {
+const unused = async () => ({ status: 501, headers: {}, body: '' });
+const options = {
   metrics,
   draining: () => draining,
   origins: [],
-  asks: 'nothing' as const,
-  publish: no,
-  login: no,
+  requires: 'nothing' as const,
+  publish: unused,
+  login: unused,
   loginByGet: false,
   postOnly: true,
   pageEverywhere: false,
   template: false,
-  noHandshake: (request: HttpRequest) =>
+  rejectPlain: (request: HttpRequest) =>
     request.path === '/ws' ? Promise.resolve(checkHandshake(request, 'gorilla') as HttpResponse) : undefined,
 };
 
-const ask = (path: string, { method = 'GET', own = false } = {}) =>
-  createRoutes({ ...rest, web: own ? join(folder, 'site') : undefined })({
+const request = (path: string, { method = 'GET', custom = false } = {}) =>
+  createRoutes({ ...options, web: custom ? join(folder, 'site') : undefined })({
     method,
     path,
     query: '',
@@ -53,35 +53,35 @@ const ask = (path: string, { method = 'GET', own = false } = {}) =>
   });
 
 describe('the routes', () => {
-  test('the chat is at /, kept to itself by a content security policy', async () => {
-    const { status, headers, body } = await ask('/');
+  test('serve the chat at /, with a content security policy', async () => {
+    const { status, headers, body } = await request('/');
     expect(status).toBe(200);
     expect(headers['content-type']).toBe('text/html; charset=utf-8');
     expect(headers['content-security-policy']).toContain("default-src 'none'");
     expect(String(body)).toContain('<title>Pumphouse</title>');
   });
 
-  test('what the page consists of is there, under names that change with it, and may be kept', async () => {
-    const page = String((await ask('/')).body);
+  test('serve the files of the page under names that change with their content, cacheable forever', async () => {
+    const page = String((await request('/')).body);
     const files = [...page.matchAll(/(?:src|href)="\.(\/assets\/[^"]+)"/g)].map(([, file]) => file as string);
     expect(files.map((file) => file.replace(/^.*\./, '')).sort()).toEqual(['css', 'js', 'js', 'svg']);
     for (const file of files) {
-      const { status, headers } = await ask(file);
+      const { status, headers } = await request(file);
       expect([status, headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable']);
       expect(headers['content-type']).toMatch(/^(text\/(css|javascript); charset=utf-8|image\/svg\+xml)$/);
     }
   });
 
-  test('/healthz is well until the end begins', async () => {
-    expect(await ask('/healthz')).toMatchObject({ status: 200, body: 'ok\n' });
+  test('report health at /healthz until the server shuts down', async () => {
+    expect(await request('/healthz')).toMatchObject({ status: 200, body: 'ok\n' });
     draining = true;
-    expect(await ask('/healthz')).toMatchObject({ status: 503, body: 'draining\n' });
+    expect(await request('/healthz')).toMatchObject({ status: 503, body: 'draining\n' });
     draining = false;
   });
 
-  test('/metrics is in the form that Prometheus reads', async () => {
+  test('serve metrics at /metrics in the content type of Prometheus', async () => {
     const { contentType } = metrics;
-    expect(await ask('/metrics')).toMatchObject({
+    expect(await request('/metrics')).toMatchObject({
       status: 200,
       headers: { 'content-type': contentType },
       body: 'a 1\n',
@@ -98,24 +98,24 @@ describe('the routes', () => {
     ['/healthz', 'POST', 404],
     ['', 'GET', 404],
     ['*', 'OPTIONS', 404],
-  ])('%s with %s is %i', async (path, method, status) => {
-    expect((await ask(path, { method })).status).toBe(status);
+  ])('answer %s with %s with %i', async (path, method, status) => {
+    expect((await request(path, { method })).status).toBe(status);
   });
 });
 
 describe('a folder of files', () => {
-  test('is served instead of the chat, without its policy', async () => {
-    const { status, headers, body } = await ask('/', { own: true });
+  test('replaces the chat, without its content security policy', async () => {
+    const { status, headers, body } = await request('/', { custom: true });
     expect([status, String(body), headers['content-security-policy']]).toEqual([200, '<p>own page', undefined]);
-    expect((await ask('/chat.js', { own: true })).status).toBe(404);
+    expect((await request('/chat.js', { custom: true })).status).toBe(404);
   });
 
   test.each([
     ['/a%20b.json', 'application/json'],
     ['/sub/', 'text/html; charset=utf-8'],
     ['/strange.zzz', 'application/octet-stream'],
-  ])('%s is served as %s', async (path, type) => {
-    expect(await ask(path, { own: true })).toMatchObject({ status: 200, headers: { 'content-type': type } });
+  ])('serves %s as %s', async (path, type) => {
+    expect(await request(path, { custom: true })).toMatchObject({ status: 200, headers: { 'content-type': type } });
   });
 
   test.each([
@@ -133,7 +133,7 @@ describe('a folder of files', () => {
     '/C:/x',
     '/large.bin',
     `/${'x'.repeat(5000)}`,
-  ])('%s is not to be had', async (path) => {
-    expect((await ask(path, { own: true })).status).toBe(404);
+  ])('does not serve %s', async (path) => {
+    expect((await request(path, { custom: true })).status).toBe(404);
   });
 });
