@@ -22,22 +22,22 @@ export interface PublishOptions {
 
 /** Answers a POST to `/publish`: once the message is in its room's log, or with the reason why it never will be. */
 export function createPublish({ publishing, addressOf, turn, identify, hook, say }: PublishOptions) {
-  const { most } = publishing;
+  const { maxBodyBytes } = publishing;
   return async (request: HttpRequest): Promise<HttpResponse> => {
     const address = addressOf(request);
     const type = request.header('content-type');
     const ask = hook(request);
-    const [known, body] = await Promise.all([identify(request), request.body(most)]);
+    const [known, body] = await Promise.all([identify(request), request.body(maxBodyBytes)]);
     if (known === 'limited') return tooMany();
     if (typeof known === 'string') return unauthorized();
     if (body === undefined) return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
     if (!isUtf8(body)) return plainText(400, 'the message is not valid UTF-8');
-    const posted = publishing.read(Buffer.from(body).toString(), type);
-    if (typeof posted === 'string') return plainText(400, posted);
+    const read = publishing.read(Buffer.from(body).toString(), type);
+    if (read.kind === 'invalid') return plainText(400, read.reason);
     if (!(await turn(address))) return tooMany();
     const entry = await ask();
     if ('status' in entry) return plainText(entry.status, entry.why);
     const who = entry.user === undefined ? known : { ...known, user: entry.user };
-    return (await say(posted, who)) ?? { status: posted.accepted, headers: {}, body: '' };
+    return (await say(read.post, who)) ?? { status: read.post.accepted, headers: {}, body: '' };
   };
 }
