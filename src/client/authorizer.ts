@@ -4,11 +4,7 @@ import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { Command, Publication } from '../wire/wire.ts';
 
 /** Whether a client may do something. */
-export type Decision = Allowed | Denied;
-
-interface Allowed {
-  readonly kind: 'allowed';
-}
+export type Decision = { readonly kind: 'allowed' } | Denied;
 
 /**
  * `forbidden` is final; `unavailable` means that no decision could be made, so the client may

@@ -120,10 +120,10 @@ export class ReadPump {
     switch (command.kind) {
       case 'broadcast':
         return this.#publish(command.room === '' ? { ...command, room: this.#room } : command);
-      case 'change':
-      case 'nothing':
+      case 'change-room':
+      case 'ignored':
         if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, subjectOf(command));
-        return command.kind === 'change' ? this.#change(command.room) : undefined;
+        return command.kind === 'change-room' ? this.#change(command.room) : undefined;
       case 'violation':
         return command.close;
       case 'refusal':

@@ -5,7 +5,7 @@ import { type WireName, wireNames } from '../wire/wire.ts';
 import { integer, listeners, oneOf, origins, proxies, publishRate, rooms, text } from './schemas.ts';
 
 /** The settings of one room, by the config file. */
-interface RoomSettings {
+export interface RoomSettings {
   /**
    * Batching. In a config file `maxBytes` defaults to 65536.
    * @default undefined: each turn's messages are sent at once
@@ -34,7 +34,7 @@ export interface ListenerSettings {
 }
 
 /** `auto` selects the wire from the request. */
-type WireChoice = 'auto' | WireName;
+export type WireChoice = 'auto' | WireName;
 
 /** The settings of `pumphouse serve`. */
 export interface Settings extends ListenerSettings {

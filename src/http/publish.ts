@@ -36,24 +36,24 @@ export interface PublishOptions {
  */
 export function createPublish(options: PublishOptions) {
   const { publishing, addressOf, waitForTurn, authenticate, prepareConnect, publish } = options;
-  const { most: maxBytes } = publishing;
+  const { maxBodyBytes } = publishing;
   return async (request: HttpRequest): Promise<HttpResponse> => {
     // The request is valid only until the first await.
     const address = addressOf(request);
     const type = request.header('content-type');
     const connect = prepareConnect(request);
-    const [authentication, body] = await Promise.all([authenticate(request), request.body(maxBytes)]);
+    const [authentication, body] = await Promise.all([authenticate(request), request.body(maxBodyBytes)]);
     if (authentication.kind !== 'authenticated') return authenticationFailed(authentication);
     if (body === undefined) return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
     if (!isUtf8(body)) return plainText(400, 'the message is not valid UTF-8');
-    const post = publishing.read(Buffer.from(body).toString(), type);
-    if (typeof post === 'string') return plainText(400, post);
+    const read = publishing.read(Buffer.from(body).toString(), type);
+    if (read.kind === 'invalid') return plainText(400, read.reason);
     if (!(await waitForTurn(address))) return tooManyRequests();
     const admission = await connect();
     if (admission.kind === 'rejected') return plainText(admission.status, admission.reason);
     const { user } = admission;
     const { principal } = authentication;
-    const rejection = await publish(post, user === undefined ? principal : { ...principal, user });
-    return rejection ?? { status: post.accepted, headers: {}, body: '' };
+    const rejection = await publish(read.post, user === undefined ? principal : { ...principal, user });
+    return rejection ?? { status: read.post.accepted, headers: {}, body: '' };
   };
 }

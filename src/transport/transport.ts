@@ -9,7 +9,9 @@ export const QUEUED = 0;
 export const DROPPED = 2;
 export type SendStatus = typeof SENT | typeof QUEUED | typeof DROPPED;
 
-/** The server's side of one WebSocket connection. No method throws; a closed socket drops frames. */
+/**
+ * The server's side of one WebSocket connection. No method throws; a closed socket drops frames.
+ */
 export interface Socket {
   /**
    * Sends one text frame. The bytes must not change afterwards: a transport may keep them until

@@ -1,44 +1,56 @@
 import type { LogRecord } from '../hub/log.ts';
-import { type Close, closes } from '../protocol/close-codes.ts';
-import { apart, textIn } from './text.ts';
-import { type Command, isRoom, noNotices, textMessage, textOf, type Wire, type WireLimits } from './wire.ts';
+import { closes } from '../protocol/close-codes.ts';
+import { encodeUnmerged, recordText } from './text.ts';
+import { type Command, decodeText, isRoom, noNotices, textMessage, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 512, pingPeriod: 9_000, pongWait: 10_000, writeWait: 10_000 };
 
-/** The room that its clients begin in and call by no name. */
+/** The room that a client starts in. `change_room` reaches it by an empty name too. */
 const GENERAL = 'general';
 
-const NOTHING: Command = { kind: 'nothing' };
-const NO_ENVELOPE: Command = {
+const IGNORED: Command = { kind: 'ignored' };
+// The demo ends a connection whose frame it cannot parse, and sends no close frame.
+const NOT_AN_EVENT: Command = {
   kind: 'violation',
   close: { code: closes.abnormal.code, reason: 'a frame is not { type, payload }' },
 };
 
 /**
- * The wire of the demo golang-with-websocket: `{ type, payload }` over `/ws?otp=`, with a ticket from `/login`. A client is in one room at a
- * time; `change_room` takes it to another.
+ * The wire of the demo golang-with-websocket, for its page at `/ws?otp=`, with a ticket from
+ * `/login`. Accepts `{ type, payload }` of the types `send_message` and `change_room`, and sends
+ * `new_message`. As in the demo, a client is in one room at a time.
  */
 export function events(limits: Partial<WireLimits> = {}): Wire {
-  const place = { path: '/ws', library: 'gorilla', rooms: [GENERAL] } as const;
-  const own = { name: 'events', ...place, ticketed: true, merges: false };
-  const closeFrame: Wire['closeFrame'] = (close: Close) => close;
-  return { ...defaults, ...limits, ...own, ...noNotices, decode, encode: apart(newMessage), closeFrame };
+  return {
+    ...defaults,
+    ...limits,
+    ...noNotices,
+    name: 'events',
+    path: '/ws',
+    library: 'gorilla',
+    rooms: [GENERAL],
+    ticketed: true,
+    merges: false,
+    decode,
+    encode: encodeUnmerged(newMessage),
+    closeFrame: (close) => close,
+  };
 }
 
-/** What is no envelope ends the connection; a type or a payload that is not known is passed over. */
+/** Ignores an unknown type and a malformed payload, as the demo does. */
 function decode(data: Uint8Array): readonly Command[] {
-  const envelope = objectIn(textOf(data));
-  if (envelope === undefined) return [NO_ENVELOPE];
-  const { type, payload } = envelope;
-  if (typeof payload !== 'object' || payload === null) return [NOTHING];
+  const event = parseObject(decodeText(data));
+  if (event === undefined) return [NOT_AN_EVENT];
+  const { type, payload } = event;
+  if (typeof payload !== 'object' || payload === null) return [IGNORED];
   const { message, name } = payload as Record<string, unknown>;
   if (type === 'send_message' && typeof message === 'string') return [textMessage('', message)];
-  if (type !== 'change_room' || typeof name !== 'string') return [NOTHING];
-  const to = name === '' ? GENERAL : name;
-  return [isRoom(to) ? { kind: 'change', room: to } : NOTHING];
+  if (type !== 'change_room' || typeof name !== 'string') return [IGNORED];
+  const room = name === '' ? GENERAL : name;
+  return [isRoom(room) ? { kind: 'change-room', room } : IGNORED];
 }
 
-function objectIn(text: string): Record<string, unknown> | undefined {
+function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -49,9 +61,9 @@ function objectIn(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** `from` is who was signed in, not who the sender says it is. */
+/** `from` is the authenticated user. The name in the sender's own payload is ignored. */
 function newMessage(record: LogRecord): string {
   const { from, at } = record;
-  const payload = { message: textIn(record), from, sent: new Date(at).toISOString() };
+  const payload = { message: recordText(record), from, sent: new Date(at).toISOString() };
   return JSON.stringify({ type: 'new_message', payload });
 }

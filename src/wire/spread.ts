@@ -1,28 +1,37 @@
 import type { LogRecord } from '../hub/log.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import { apart, PUBLIC_ROOM, textIn } from './text.ts';
+import { encodeUnmerged, PUBLIC_ROOM, recordText } from './text.ts';
 import {
   isSlow,
   isUser,
   noNotices,
   type Publishing,
+  type ReadPost,
   subscribeOnly,
   textMessage,
   type Wire,
   type WireLimits,
 } from './wire.ts';
 
+// The chatroom queues 20 messages for a client.
 const defaults: WireLimits = { ...subscribeOnly.limits, writeWait: 10_000, sendBuffer: 20 };
 
 const AWAY = { code: closes.goingAway.code, reason: '' };
 
-/** What is posted is `{ name, msg }`, whatever its type. */
-export const namedPublishing: Publishing = { most: 16 * 1024, postOnly: false, read };
+/** Accepts `{ name, msg }` as JSON, whatever the Content-Type. */
+export const namedPublishing: Publishing = { maxBodyBytes: 16 * 1024, postOnly: false, read };
 
-/** The wire of egemengol/spread's chatroom: one receives `{ name, msg }` on `/subscribe`, and sends the same to `/publish`. */
+/**
+ * The wire of egemengol/spread's chatroom, for its page and any client of `/subscribe`. Accepts
+ * `{ name, msg }` at `/publish` alone and sends the same, one message a text frame. Like the
+ * chatroom, closes a slow consumer with 1001.
+ */
 export function spread(limits: Partial<WireLimits> = {}): Wire {
   const { decode, path, library, rooms } = subscribeOnly;
-  const own = {
+  return {
+    ...defaults,
+    ...limits,
+    ...noNotices,
     name: 'spread',
     path,
     library,
@@ -30,27 +39,29 @@ export function spread(limits: Partial<WireLimits> = {}): Wire {
     merges: false,
     publishing: namedPublishing,
     page: 'everywhere',
-  } as const;
-  return { ...defaults, ...limits, ...own, ...noNotices, decode, encode: apart(write), closeFrame };
+    decode,
+    encode: encodeUnmerged(encodeRecord),
+    closeFrame,
+  };
 }
 
-function read(body: string) {
+function read(body: string): ReadPost {
   let value: unknown;
   try {
     value = JSON.parse(body);
   } catch (error) {
-    return `not JSON: ${(error as Error).message}`;
+    return { kind: 'invalid', reason: `not JSON: ${(error as Error).message}` };
   }
   const { name, msg } = (value ?? {}) as Record<string, unknown>;
   if (typeof name !== 'string' || typeof msg !== 'string' || name === '' || msg === '') {
-    return 'name and msg are required';
+    return { kind: 'invalid', reason: 'name and msg are required' };
   }
-  if (!isUser(name)) return 'name is longer than 64 bytes';
-  return { ...textMessage(PUBLIC_ROOM, msg), from: name, accepted: 204 } as const;
+  if (!isUser(name)) return { kind: 'invalid', reason: 'name is longer than 64 bytes' };
+  return { kind: 'post', post: { ...textMessage(PUBLIC_ROOM, msg), from: name, accepted: 204 } };
 }
 
-function write(record: LogRecord): string {
-  return JSON.stringify({ name: record.from, msg: textIn(record) });
+function encodeRecord(record: LogRecord): string {
+  return JSON.stringify({ name: record.from, msg: recordText(record) });
 }
 
 function closeFrame(close: Close): Close {

@@ -2,40 +2,65 @@ import type { LogRecord, Records } from '../hub/log.ts';
 import type { Frame, Notice } from '../hub/subscriber.ts';
 import { closes } from '../protocol/close-codes.ts';
 import { type ErrorCode, type Json, type Place, ROOM_BYTES } from '../protocol/v1.ts';
-import { Lines } from './lines.ts';
-import { type Command, isName, textOf, type Wire, type WireLimits } from './wire.ts';
+import { LineBuffer } from './line-buffer.ts';
+import { type Command, decodeText, isName, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 16 * 1024, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
 
-/** What the fields of a message may hold, beside the wire's limits. */
+/** Limits of fields: names in bytes, `history` in messages, `depth` in levels of JSON. */
 export const fields = { room: ROOM_BYTES, id: 128, history: 1000, depth: 100 };
 
-const HISTORY = 50;
+const EPOCH_BYTES = 128;
+const DEFAULT_HISTORY = 50;
 
-/** The wire of `pumphouse.v1`, as PROTOCOL.md specifies it. */
+/**
+ * The wire of `pumphouse.v1`, for the SDK, the built-in chat and any other client of PROTOCOL.md,
+ * which gives its rules. Accepts and sends JSON, one message a line.
+ */
 export function v1(limits: Partial<WireLimits> = {}): Wire {
-  const lines = new Lines();
-  const encode: Wire['encode'] = (room, records, from, most) => encodeOn(lines, room, records, from, most);
-  const closeFrame: Wire['closeFrame'] = (close) => close;
-  const own = { name: 'v1', path: '/ws', library: 'gorilla', rooms: [], merges: true } as const;
-  return { ...defaults, ...limits, ...own, notices, decode, encode, encodeNotice: notice, closeFrame };
+  const buffer = new LineBuffer();
+  return {
+    ...defaults,
+    ...limits,
+    name: 'v1',
+    path: '/ws',
+    library: 'gorilla',
+    rooms: [],
+    merges: true,
+    notices,
+    decode,
+    encode: (room, records, from, maxBytes) => encodeRecords(buffer, room, records, from, maxBytes),
+    encodeNotice,
+    closeFrame: (close) => close,
+  };
 }
 
-// ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Decoding ────────────────────────────────────────────────────────────────────────────────────
 
 function decode(data: Uint8Array, binary: boolean): readonly Command[] {
   if (binary) return [{ kind: 'violation', close: closes.unsupported }];
-  const text = textOf(data);
-  return text.includes('\n') ? text.split('\n').map(command) : [command(text)];
+  const text = decodeText(data);
+  return text.includes('\n') ? text.split('\n').map(decodeLine) : [decodeLine(text)];
 }
 
-// `JSON.stringify({ t: 'send', room, id, data })` where nothing in the room and the id is escaped.
-const USUAL_SEND = /^\{"t":"send","room":"([^"\\\p{Cc}]+)","id":"([^"\\\p{Cc}]+)","data":(.+)\}$/su;
+function decodeLine(line: string): Command {
+  const send = decodeCanonicalSend(line);
+  if (send) return send;
+  const value = parseJson(line);
+  return isObject(value) ? decodeMessage(value) : refusal('not_json', {});
+}
 
-/** Reads most of what comes in at half the price: its data is JSON already. @returns undefined for all that is not so usual. */
-function usualSend(line: string): Command | undefined {
-  const [, room, id, data] = USUAL_SEND.exec(line) ?? [];
-  if (data === undefined || !isName(room, fields.room) || !isName(id, fields.id) || !isData(parsed(data))) {
+// The output of `JSON.stringify({ t: 'send', room, id, data })` without an escape in room and id.
+const CANONICAL_SEND = /^\{"t":"send","room":"([^"\\\p{Cc}]+)","id":"([^"\\\p{Cc}]+)","data":(.+)\}$/su;
+
+/**
+ * Decodes the usual form of a send at half the cost: its data is not written as JSON again.
+ *
+ * @returns undefined for any other line.
+ */
+function decodeCanonicalSend(line: string): Command | undefined {
+  const [, room, id, data] = CANONICAL_SEND.exec(line) ?? [];
+  if (data === undefined || !isName(room, fields.room) || !isName(id, fields.id) || !isData(parseJson(data))) {
     return undefined;
   }
   return { kind: 'broadcast', room, id, data, json: true, bytes: Buffer.byteLength(data) };
@@ -43,25 +68,19 @@ function usualSend(line: string): Command | undefined {
 
 type Fields = Record<string, unknown>;
 
-function command(line: string): Command {
-  const usual = usualSend(line);
-  if (usual) return usual;
-  const value = parsed(line);
-  return isObject(value) ? read(value) : refusal('not_json', {});
-}
-
-function read(value: Fields): Command {
-  const { t, room } = value;
+function decodeMessage(message: Fields): Command {
+  const { t, room, token } = message;
   if (t === 'ping') return { kind: 'ping' };
-  if (t === 'auth') return isToken(value['token']) ? { kind: 'auth', token: value['token'] } : refusal('bad_field', {});
-  const reader = typeof t === 'string' && Object.hasOwn(readers, t) ? readers[t as keyof typeof readers] : undefined;
-  if (!reader) return refusal('unknown_type', value);
-  if (!isName(room, fields.room)) return refusal('bad_room', value);
-  return reader(room, value) ?? refusal('bad_field', value);
+  if (t === 'auth') return isToken(token) ? { kind: 'auth', token } : refusal('bad_field', {});
+  const decoder =
+    typeof t === 'string' && Object.hasOwn(decoders, t) ? decoders[t as keyof typeof decoders] : undefined;
+  if (!decoder) return refusal('unknown_type', message);
+  if (!isName(room, fields.room)) return refusal('bad_room', message);
+  return decoder(room, message) ?? refusal('bad_field', message);
 }
 
-/** By `t`: each gets a room's name that is one, and returns undefined when another field is not what it should be. */
-const readers = {
+/** By `t`. Each gets a valid room, and returns undefined when another field is invalid. */
+const decoders = {
   send(room: string, { id, data }: Fields): Command | undefined {
     if (!isName(id, fields.id) || !isData(data)) return undefined;
     const json = JSON.stringify(data);
@@ -78,21 +97,21 @@ const readers = {
   signal(room: string, { data }: Fields): Command | undefined {
     return isData(data) ? { kind: 'signal', room, data } : undefined;
   },
-  history(room: string, { id, before, after, limit = HISTORY }: Fields): Command | undefined {
+  history(room: string, { id, before, after, limit = DEFAULT_HISTORY }: Fields): Command | undefined {
     if (id !== undefined && !isName(id, fields.id)) return undefined;
-    if (!isCount(limit, fields.history) || limit === 0 || (before !== undefined && after !== undefined))
-      return undefined;
-    const asked = { kind: 'history', room, limit, ...(id !== undefined && { id }) } as const;
-    if (before !== undefined) return isSeq(before) ? { ...asked, before } : undefined;
-    if (after !== undefined) return isSeq(after) ? { ...asked, after } : undefined;
-    return asked;
+    if (!isCount(limit, fields.history) || limit === 0) return undefined;
+    if (before !== undefined && after !== undefined) return undefined;
+    const request = { kind: 'history', room, limit, ...(id !== undefined && { id }) } as const;
+    if (before !== undefined) return isSeq(before) ? { ...request, before } : undefined;
+    if (after !== undefined) return isSeq(after) ? { ...request, after } : undefined;
+    return request;
   },
   ack(room: string, { seq }: Fields): Command | undefined {
     return isSeq(seq) ? { kind: 'ack', room, seq } : undefined;
   },
 };
 
-/** Names the request and the room that it refuses, as far as they can be read. */
+/** Names the refused request and its room where those fields are valid. */
 function refusal(code: ErrorCode, { t, id, room }: Fields): Command {
   return {
     kind: 'refusal',
@@ -102,8 +121,8 @@ function refusal(code: ErrorCode, { t, id, room }: Fields): Command {
   };
 }
 
-/** @returns undefined for what is not JSON. */
-function parsed(text: string): unknown {
+/** @returns undefined for text that is not JSON. */
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -119,7 +138,7 @@ function isToken(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
 }
 
-/** What is nested deeper could not be written as JSON again: that recurses. */
+/** Reports whether `value` is data. Its depth is limited, because JSON.stringify recurses. */
 function isData(value: unknown, depth = fields.depth): value is Json {
   if (typeof value !== 'object' || value === null) return value !== undefined;
   return depth > 0 && Object.values(value).every((inner) => isData(inner, depth - 1));
@@ -129,12 +148,12 @@ function isSeq(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function isCount(value: unknown, most: number): value is number {
-  return isSeq(value) && value <= most;
+function isCount(value: unknown, max: number): value is number {
+  return isSeq(value) && value <= max;
 }
 
 function isPlace(value: unknown): value is Place {
-  return isObject(value) && isName(value['epoch'], 128) && isSeq(value['seq']);
+  return isObject(value) && isName(value['epoch'], EPOCH_BYTES) && isSeq(value['seq']);
 }
 
 const notices: Wire['notices'] = new Set([
@@ -152,42 +171,43 @@ const notices: Wire['notices'] = new Set([
   'error',
 ] as const);
 
-// ── What goes out ───────────────────────────────────────────────────────────────────────────────────────────────────
+// ── Encoding ────────────────────────────────────────────────────────────────────────────────────
 
-function encodeOn(lines: Lines, room: string, records: Records, from: number, most: number): Frame {
-  const head = `{"t":"message","room":${JSON.stringify(room)},`;
+function encodeRecords(buffer: LineBuffer, room: string, records: Records, from: number, maxBytes: number): Frame {
+  const prefix = `{"t":"message","room":${JSON.stringify(room)},`;
   let to = from + 1;
-  let bytes = lines.add(head + messageOf(records.at(to)));
+  let bytes = buffer.add(prefix + encodeRecord(records.at(to)));
   while (to < records.head) {
-    const more = lines.add(head + messageOf(records.at(to + 1)));
-    if (more > most) break;
-    bytes = more;
+    const bytesWithNext = buffer.add(prefix + encodeRecord(records.at(to + 1)));
+    if (bytesWithNext > maxBytes) break;
+    bytes = bytesWithNext;
     to++;
   }
-  return { bytes: lines.take(bytes), from, to };
+  return { bytes: buffer.take(bytes), from, to };
 }
 
-/** A record's own fields, and the brace that ends its object. What other wires say is text: it is `{ text }` here. */
-function messageOf({ seq, id, from, at, data, json }: LogRecord): string {
+/** Encodes a record's own fields and the closing brace. Text of another wire becomes `{ text }`. */
+function encodeRecord({ seq, id, from, at, data, json }: LogRecord): string {
   const value = json ? data : `{"text":${JSON.stringify(data)}}`;
-  return `"seq":${seq},"id":${quoted(id)},"from":${quoted(from)},"at":${at},"data":${value}}`;
+  return `"seq":${seq},"id":${quote(id)},"from":${quote(from)},"at":${at},"data":${value}}`;
 }
 
-// What JSON writes as it is.
+// Characters that JSON does not escape.
 const PLAIN = /^[ !#-[\]-~]*$/;
 
-function quoted(text: string): string {
+function quote(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
-function notice(said: Notice): string {
-  // There is one for each message: it is written by hand.
-  if (said.t === 'sent') {
-    const again = said.duplicate ? ',"duplicate":true' : '';
-    return `{"t":"sent","room":${quoted(said.room)},"id":${quoted(said.id)},"seq":${said.seq}${again}}`;
+function encodeNotice(notice: Notice): string {
+  // Every message is acknowledged, so this one is written by hand.
+  if (notice.t === 'sent') {
+    const duplicate = notice.duplicate ? ',"duplicate":true' : '';
+    return `{"t":"sent","room":${quote(notice.room)},"id":${quote(notice.id)},"seq":${notice.seq}${duplicate}}`;
   }
-  if (said.t !== 'history') return JSON.stringify(said);
-  const messages = said.records.map((record) => `{${messageOf(record)}`).join(',');
-  const id = said.id === undefined ? '' : `,"id":${JSON.stringify(said.id)}`;
-  return `{"t":"history","room":${JSON.stringify(said.room)}${id},"messages":[${messages}],"more":${said.more}}`;
+  if (notice.t !== 'history') return JSON.stringify(notice);
+  const { room, id, records, more } = notice;
+  const messages = records.map((record) => `{${encodeRecord(record)}`).join(',');
+  const idField = id === undefined ? '' : `,"id":${JSON.stringify(id)}`;
+  return `{"t":"history","room":${JSON.stringify(room)}${idField},"messages":[${messages}],"more":${more}}`;
 }

@@ -24,15 +24,19 @@ export interface WireLimits {
   readonly maxMessageSize: number;
   /** How often the server pings. Must be less than `pongWait`. */
   readonly pingPeriod: number;
-  /** How long a client may stay without a pong. */
+  /** How long the server waits for a pong before it closes the client. */
   readonly pongWait: number;
-  /** How long a client may take nothing of what is queued for it. */
+  /** How long a socket may accept no data while frames wait for it. */
   readonly writeWait: number;
-  /** Records that a client may stand behind; as many as the Hub allows unless given. */
+  /**
+   * Records that a client may be behind before it counts as a slow consumer.
+   *
+   * @default the Hub's `sendBuffer`
+   */
   readonly sendBuffer?: number | undefined;
 }
 
-/** What a client asks for. */
+/** A decoded request of a client. */
 export type Command =
   | Publication
   | { readonly kind: 'join'; readonly room: string; readonly since?: Place; readonly history: number }
@@ -49,72 +53,90 @@ export type Command =
   | { readonly kind: 'ack'; readonly room: string; readonly seq: number }
   | { readonly kind: 'ping' }
   | { readonly kind: 'auth'; readonly token: string }
-  /** It goes to another room from the one that it is in. */
-  | { readonly kind: 'change'; readonly room: string }
-  /** A frame that this wire passes over. */
-  | { readonly kind: 'nothing' }
-  /** Something that cannot be done; the wire has a way to say so. */
+  /** Leaves the current room for this one, in wires whose clients are in one room at a time. */
+  | { readonly kind: 'change-room'; readonly room: string }
+  /** A frame that the wire ignores. It counts against the rate all the same. */
+  | { readonly kind: 'ignored' }
+  /** An invalid request. The client gets an error, or is closed where the wire has no errors. */
   | { readonly kind: 'refusal'; readonly code: ErrorCode; readonly id?: string; readonly room?: string }
-  /** A frame that breaks the wire's rules. */
+  /** A frame that breaks the wire's rules. It closes the client. */
   | { readonly kind: 'violation'; readonly close: Close };
 
 /** A message for a room. */
 export interface Publication {
   readonly kind: 'broadcast';
-  /** Empty for the room that the client is in, in a wire whose clients are in one at a time. */
+  /** Empty for the client's current room, in wires whose clients are in one room at a time. */
   readonly room: string;
+  /** The sender's own name for the message; empty where the wire has none. */
   readonly id: string;
-  /** The text, or the JSON text of any value where `json` is set. */
+  /** Text, or the JSON text of any value where `json` is set. */
   readonly data: string;
   readonly json: boolean;
   /** Length of `data` in bytes of UTF-8. */
   readonly bytes: number;
 }
 
-/** What a client sends by HTTP: a message, or word that a user has come; and with which status it is taken. */
+/** A message or an arrival, posted to `/publish`. `accepted` is the status of success. */
 export type HttpPost = { readonly accepted: 202 | 204 } & (
   | (Publication & { readonly from?: string })
   | { readonly kind: 'arrival'; readonly room: string; readonly user: string }
 );
 
-/** How the clients of a wire send by HTTP, at `/publish`. */
+/** The result of reading a body. */
+export type ReadPost =
+  | { readonly kind: 'post'; readonly post: HttpPost }
+  /** `reason` goes to the client with a 400. */
+  | { readonly kind: 'invalid'; readonly reason: string };
+
+/** The endpoint `/publish` of a wire whose clients send by HTTP. */
 export interface Publishing {
   /** Longest body, in bytes. */
-  readonly most: number;
-  /** How much one address may send; more waits its turn. As everyone unless given. */
+  readonly maxBodyBytes: number;
+  /** Messages that one address may send; further ones wait. @default the server's publish rate */
   readonly rate?: Rate;
-  /** Whether other methods are refused; else they get the page. */
+  /** Reject other methods with 405. Without it they get the page. */
   readonly postOnly: boolean;
-  /** @param type the request's Content-Type. @returns what was said, or in words why that cannot be. */
-  read(body: string, type: string): HttpPost | string;
+  /** Reads a body of valid UTF-8. @param type the request's Content-Type. */
+  read(body: string, type: string): ReadPost;
 }
 
-/** A dialect: how the frames of one kind of client are read and written, within which limits, and how it says closeFrame. */
+/**
+ * A wire: the format, the limits and the close frames of one kind of client. It is the only code
+ * that knows that kind of client; rooms are shared by clients of all wires.
+ */
 export interface Wire extends Encoder, WireLimits {
-  /** Where its clients connect. */
+  /** Path of its WebSocket endpoint. */
   readonly path: string;
-  /** The library of the servers that its clients were written for: what a request gets that is no handshake. */
+  /** Which Go library's rejection responses to imitate. */
   readonly library: 'gorilla' | 'coder';
-  /** Rooms that a client is in from the start. */
+  /** Rooms that a new client joins by itself. */
   readonly rooms: readonly string[];
-  /** How its clients send by HTTP; absent where they do so over their socket. */
+  /** The endpoint `/publish`. @default its clients send over their socket */
   readonly publishing?: Publishing;
-  /** Whether its clients come with a ticket from `/login`. */
+  /** Require a ticket from `/login` in the handshake. @default false */
   readonly ticketed?: boolean;
-  /** How the servers of its clients serve their page: at every path that is no other; as a template of Go's, where `{{.Host}}` is the host. */
+  /**
+   * Serve the page for unmatched paths. `template everywhere` also replaces `{{.Host}}` in it, as
+   * Go's html/template does.
+   *
+   * @default 404 for unmatched paths
+   */
   readonly page?: 'everywhere' | 'template everywhere';
-  /** Makes up a name for a client that has none; its connection's number unless given. */
+  /** Generates a name for a client without one. @default the number of its connection */
   readonly guest?: () => string;
-  /** Reads one whole frame; text is valid UTF-8 already. Never throws. The bytes live only during the call. */
+  /**
+   * Decodes one whole frame. Text is already checked to be valid UTF-8. Never throws. The bytes are
+   * valid only during the call.
+   */
   decode(data: Uint8Array, binary: boolean): readonly Command[];
-  /** What this wire's clients are told for `close`: code 1005 is an empty close frame, 1006 none. */
+  /** Translates a close for this wire's clients: 1005 is an empty close frame, 1006 none. */
   closeFrame(close: Close): Close;
 }
 
-/** The half of an encoder that a wire without notices has. */
+/** The part of an encoder that is the same for all wires without notices. */
 export const noNotices: Pick<Encoder, 'notices' | 'encodeNotice'> = { notices: new Set(), encodeNotice: () => '' };
 
-/** The parts that wires have in common whose clients receive over a socket and send by HTTP. */
+/** The part of a wire that is the same for all whose clients receive by socket and send by HTTP. */
 export const subscribeOnly = {
   path: '/subscribe',
   library: 'coder',
@@ -123,18 +145,18 @@ export const subscribeOnly = {
   decode: (): readonly Command[] => [{ kind: 'violation', close: closes.unexpectedData }],
 } as const;
 
-/** A message in plain text. */
+/** Returns the publication of a text message without an id. */
 export function textMessage(room: string, data: string): Publication {
   return { kind: 'broadcast', room, id: '', data, json: false, bytes: Buffer.byteLength(data) };
 }
 
-/** Whether a client is closed because it reads too slowly. */
+/** Reports whether `close` is that of a slow consumer. */
 export function isSlow({ code }: Close): boolean {
   return code === closes.slowConsumer.code || code === closes.writeTimeout.code;
 }
 
-/** A frame as text. Transports hand over Buffers as a rule: then no other view is made. */
-export function textOf(data: Uint8Array): string {
+/** Decodes UTF-8. Transports nearly always pass Buffers, which need no second view. */
+export function decodeText(data: Uint8Array): string {
   const buffer = Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return buffer.toString();
 }
@@ -147,6 +169,7 @@ export function isUser(name: unknown): name is string {
   return isName(name, USER_BYTES);
 }
 
-export function isName(value: unknown, bytes: number): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= bytes && Buffer.byteLength(value) <= bytes;
+/** Reports whether `value` is a string of 1 to `maxBytes` bytes of UTF-8. */
+export function isName(value: unknown, maxBytes: number): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= maxBytes && Buffer.byteLength(value) <= maxBytes;
 }

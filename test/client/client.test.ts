@@ -14,13 +14,13 @@ import { PUBLIC_ROOM } from '../../src/wire/text.ts';
 import { type Behaviour, SimulatedSocket } from '../simulation/socket.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
 
-interface Scene {
+interface SetUp {
   settings?: HubOverrides;
   publishRate?: RateLimit;
 }
 
-/** A Hub on virtual time, and clients of the gorilla wire on simulated sockets. */
-async function scene({ settings = {}, publishRate = 'off' }: Scene = {}) {
+/** Opens a Hub on virtual time, for clients of the gorilla wire on simulated sockets. */
+async function setUp({ settings = {}, publishRate = 'off' }: SetUp = {}) {
   const time = new VirtualTime();
   const hub = new Hub({ engine: memory(), clock: time, scheduler: time, settings });
   await hub.open();
@@ -32,21 +32,22 @@ async function scene({ settings = {}, publishRate = 'off' }: Scene = {}) {
     const client = new Client(`c${++clients}`, wire, context);
     const socket = new SimulatedSocket(client, { kernel: 200, backpressure: 1000, closesAtOnce: true, ...behaviour });
     client.open(socket);
-    return { client, socket, got: () => socket.received.map((frame) => Buffer.from(frame).toString()) };
+    return { client, socket, received: () => socket.received.map((frame) => Buffer.from(frame).toString()) };
   };
-  const hear = <K extends keyof HubEvents>(type: K): HubEvents[K][] => {
-    const events: HubEvents[K][] = [];
+  /** Returns the events of a type as they are emitted. */
+  const record = <T extends keyof HubEvents>(type: T): HubEvents[T][] => {
+    const events: HubEvents[T][] = [];
     hub.events.on(type, (event) => events.push(event));
     return events;
   };
-  return { time, hub, keepalive, connect, hear };
+  return { time, hub, keepalive, connect, record };
 }
 
-const text = (said: string) => Buffer.from(said);
+const text = (message: string) => Buffer.from(message);
 
 describe('a client', () => {
-  test('is opening until the Hub has taken it into its room, then ready, then closed', async () => {
-    const { time, connect } = await scene();
+  test('is opening until it has joined its room, then ready, then closed', async () => {
+    const { time, connect } = await setUp();
     const { client, socket } = connect();
     expect(client.state).toBe('opening');
     time.settle();
@@ -55,8 +56,8 @@ describe('a client', () => {
     expect(client.state).toBe('closed');
   });
 
-  test('is closing between its goodbye and the end of its socket', async () => {
-    const { time, connect } = await scene();
+  test('is closing between its close frame and the end of its socket', async () => {
+    const { time, connect } = await setUp();
     const { client, socket } = connect({ closesAtOnce: false });
     time.settle();
     client.end(closes.goingAway);
@@ -65,19 +66,19 @@ describe('a client', () => {
     expect(client.state).toBe('closed');
   });
 
-  test('hears what it says before its join was carried out, as everyone does', async () => {
-    const { time, connect } = await scene();
+  test('receives what it sends before its join is processed, as do the others', async () => {
+    const { time, connect } = await setUp();
     const one = connect();
     const two = connect();
     one.client.message(text('hello'), false);
     two.client.message(text('you too'), true);
     time.settle();
-    expect(one.got()).toEqual(['hello\nyou too']);
-    expect(two.got()).toEqual(['hello\nyou too']);
+    expect(one.received()).toEqual(['hello\nyou too']);
+    expect(two.received()).toEqual(['hello\nyou too']);
   });
 
-  test('is not heard once it has closed, whatever its socket still tells', async () => {
-    const { time, hub, connect } = await scene();
+  test('ignores every callback of its socket once it has closed', async () => {
+    const { time, hub, connect } = await setUp();
     const one = connect();
     const two = connect();
     time.settle();
@@ -88,25 +89,25 @@ describe('a client', () => {
     two.client.close(1006, '');
     two.client.end(closes.goingAway);
     time.settle();
-    expect(one.got()).toEqual([]);
+    expect(one.received()).toEqual([]);
     expect(two.socket.misuse).toEqual([]);
     expect(hub.waiting('unregister')).toBe(0);
   });
 
-  test('gets what it is told ahead of the records that wait, and is closed when too much waits', async () => {
-    const { time, connect } = await scene();
-    const { client, socket, got } = connect({ kernel: 0 });
+  test('sends notices ahead of waiting records, and closes when too many notices wait', async () => {
+    const { time, connect } = await setUp();
+    const { client, socket, received } = connect({ kernel: 0 });
     time.settle();
     socket.stall();
-    for (const said of ['one', 'two', 'three']) {
-      client.message(text(said), false);
+    for (const message of ['one', 'two', 'three']) {
+      client.message(text(message), false);
       time.settle();
     }
     client.notify('note');
     client.pump.release();
     socket.read();
     time.settle();
-    expect(got()).toEqual(['one', 'note', 'two\nthree']);
+    expect(received()).toEqual(['one', 'note', 'two\nthree']);
     socket.stall();
     for (let i = 0; i < 400 && !client.closed; i++) {
       client.notify('note');
@@ -116,31 +117,31 @@ describe('a client', () => {
   });
 });
 
-describe('bad input', () => {
-  test('over 512 bytes is closed with 1009, and 512 bytes are not', async () => {
-    const { time, connect } = await scene();
-    const { client, socket, got } = connect();
+describe('invalid input', () => {
+  test('of more than 512 bytes closes with 1009; 512 bytes are accepted', async () => {
+    const { time, connect } = await setUp();
+    const { client, socket, received } = connect();
     client.message(text('x'.repeat(512)), false);
     time.settle();
-    expect(got()).toEqual(['x'.repeat(512)]);
+    expect(received()).toEqual(['x'.repeat(512)]);
     client.message(text('x'.repeat(513)), false);
     expect(socket.closedWith).toEqual({ code: 1009, reason: '' });
   });
 
-  test('binary that is no UTF-8 is closed with 1007 and reaches nobody', async () => {
-    const { time, connect } = await scene();
+  test('of binary that is not UTF-8 closes with 1007 and is not delivered', async () => {
+    const { time, connect } = await setUp();
     const one = connect();
     const two = connect();
     one.client.message(Uint8Array.of(0x68, 0xff, 0xfe), true);
     time.settle();
     expect(one.socket.closedWith?.code).toBe(1007);
-    expect(two.got()).toEqual([]);
+    expect(two.received()).toEqual([]);
   });
 
-  test('no bytes make the client throw', async () => {
-    const { time, connect } = await scene();
+  test('of any bytes never throws', async () => {
+    const { time, connect } = await setUp();
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.uint8Array({ maxLength: 600 }), fc.boolean())), (frames) => {
+      fc.property(fc.array(fc.tuple(fc.uint8Array({ maxLength: 600, size: 'max' }), fc.boolean())), (frames) => {
         const { client } = connect();
         for (const [bytes, binary] of frames) client.message(bytes, binary);
         time.settle();
@@ -150,8 +151,8 @@ describe('bad input', () => {
 });
 
 describe('the publish rate', () => {
-  test('lets the burst through, then so many a second, then closes with its code', async () => {
-    const { time, connect } = await scene({ publishRate: { perSecond: 10, burst: 5 } });
+  test('allows the burst, then the rate, then closes with 4003', async () => {
+    const { time, connect } = await setUp({ publishRate: { perSecond: 10, burst: 5 } });
     const { client, socket } = connect();
     for (let i = 0; i < 5; i++) client.message(text('x'), false);
     time.advance(100);
@@ -161,8 +162,8 @@ describe('the publish rate', () => {
     expect(socket.closedWith).toEqual(closes.rateExceeded);
   });
 
-  test('saves up no more than the burst', async () => {
-    const { time, connect } = await scene({ publishRate: { perSecond: 10, burst: 3 } });
+  test('accumulates no more than the burst', async () => {
+    const { time, connect } = await setUp({ publishRate: { perSecond: 10, burst: 3 } });
     const { client, socket } = connect();
     time.advance(10_000);
     for (let i = 0; i < 3; i++) client.message(text('x'), false);
@@ -173,30 +174,30 @@ describe('the publish rate', () => {
 });
 
 describe('a full mailbox', () => {
-  test('is told to the sender, and costs the readers nothing', async () => {
+  test('closes the sender and leaves the readers unaffected', async () => {
     const mailboxes = { register: 10, unregister: 10, broadcast: 3 };
-    const { time, connect, hear } = await scene({ settings: { mailboxes } });
-    const overloads = hear('overloaded');
+    const { time, connect, record } = await setUp({ settings: { mailboxes } });
+    const overloads = record('overloaded');
     const sender = connect();
     const reader = connect();
     time.settle();
-    for (const said of ['1', '2', '3', '4']) sender.client.message(text(said), false);
+    for (const message of ['1', '2', '3', '4']) sender.client.message(text(message), false);
     expect(sender.socket.closedWith?.code).toBe(closes.busy.code);
     expect(overloads).toEqual([{ mailbox: 'broadcast', capacity: 3 }]);
     time.settle();
-    expect(reader.got()).toEqual(['1\n2\n3']);
+    expect(reader.received()).toEqual(['1\n2\n3']);
   });
 
-  test('of joins closes the newcomer with "try again later"', async () => {
+  test('of joins closes the new client with 1013', async () => {
     const mailboxes = { register: 1, unregister: 10, broadcast: 3 };
-    const { connect } = await scene({ settings: { mailboxes } });
+    const { connect } = await setUp({ settings: { mailboxes } });
     connect();
     expect(connect().socket.closedWith?.code).toBe(closes.busy.code);
   });
 
-  test('of broadcasts never refuses a leave', async () => {
+  test('of broadcasts or leaves does not refuse the leave of a closed client', async () => {
     const mailboxes = { register: 10, unregister: 1, broadcast: 1 };
-    const { time, hub, connect } = await scene({ settings: { mailboxes } });
+    const { time, hub, connect } = await setUp({ settings: { mailboxes } });
     const clients = [connect(), connect(), connect()];
     time.settle();
     clients[0]?.client.message(text('x'), false);
@@ -208,10 +209,10 @@ describe('a full mailbox', () => {
 });
 
 describe('keepalive', () => {
-  test('pings every 54 s, and the pong tells the lag', async () => {
-    const { time, connect } = await scene();
+  test('pings every 54 s, and measures the lag by the pong', async () => {
+    const { time, connect } = await setUp();
     const { client, socket } = connect();
-    socket.stall(); // its pong will wait
+    socket.stall(); // delays its pong
     time.advance(53_900);
     time.advance(200);
     time.advance(2_000);
@@ -220,23 +221,23 @@ describe('keepalive', () => {
     expect(client.lag).toBeLessThan(3_100);
   });
 
-  test('closes a client without a pong after 60 s and no frame, though it sends all the while', async () => {
-    const { time, connect, hear } = await scene();
-    const gone = hear('disconnected');
+  test('closes a client without a pong after 60 s, without a close frame, even if it sends', async () => {
+    const { time, connect, record } = await setUp();
+    const disconnected = record('disconnected');
     const { client, socket } = connect({ kernel: 1e9 });
     socket.stall();
     for (let s = 0; s < 59; s++) {
       time.advance(1_000);
-      client.message(text('I am here'), false);
+      client.message(text('still here'), false);
     }
     expect(client.closed).toBe(false);
     time.advance(2_000);
     expect(socket.closedWith?.code).toBe(1006);
-    expect(gone).toMatchObject([{ close: { code: 1006, reason: closes.pongTimeout.reason }, by: 'server' }]);
+    expect(disconnected).toMatchObject([{ close: { code: 1006, reason: closes.pongTimeout.reason }, by: 'server' }]);
   });
 
-  test('lets a client live as long as it answers', async () => {
-    const { time, connect, keepalive } = await scene();
+  test('keeps a client that answers its pings', async () => {
+    const { time, connect, keepalive } = await setUp();
     const { client, socket } = connect();
     for (let s = 0; s < 600; s++) {
       time.advance(1_000);
@@ -248,8 +249,8 @@ describe('keepalive', () => {
     expect([keepalive.clients.size, client.state]).toEqual([0, 'closed']);
   });
 
-  test('takes an unasked pong as a sign of life, but not for a lag', async () => {
-    const { time, connect } = await scene();
+  test('accepts an unsolicited pong as a sign of life, but does not measure the lag by it', async () => {
+    const { time, connect } = await setUp();
     const { client } = connect();
     for (let s = 0; s < 120; s++) {
       time.advance(1_000);
@@ -258,8 +259,8 @@ describe('keepalive', () => {
     expect([client.state, client.lag]).toEqual(['ready', 0]);
   });
 
-  test('keeps one timer, however many clients there are', async () => {
-    const { time, connect } = await scene({ settings: { roomIdle: 1e9 } });
+  test('uses one timer for all clients', async () => {
+    const { time, connect } = await setUp({ settings: { roomIdle: 1e9 } });
     connect();
     time.settle();
     const timers = time.timers;
@@ -269,12 +270,12 @@ describe('keepalive', () => {
   });
 });
 
-describe('a slow client', () => {
+describe('a slow consumer', () => {
   const small = { settings: { sendBuffer: { records: 10, bytes: 1e6 } } };
 
-  test('is parked, and reads on from where it stood when its socket drains', async () => {
-    const { time, connect, hear } = await scene(small);
-    const [lagging, drained] = [hear('lagging'), hear('drained')];
+  test('is parked, and catches up from its cursor when its socket drains', async () => {
+    const { time, connect, record } = await setUp(small);
+    const [lagging, drained] = [record('lagging'), record('drained')];
     const slow = connect({ kernel: 0 });
     const fast = connect();
     time.settle();
@@ -286,13 +287,13 @@ describe('a slow client', () => {
     expect(lagging).toEqual([{ client: 'c1', room: PUBLIC_ROOM, records: 1 }]);
     slow.socket.read();
     time.settle();
-    expect(slow.got()).toEqual(['0', '1\n2\n3\n4\n5\n6\n7']);
+    expect(slow.received()).toEqual(['0', '1\n2\n3\n4\n5\n6\n7']);
     expect(drained).toEqual([{ client: 'c1', room: PUBLIC_ROOM }]);
   });
 
-  test('is evicted past the send buffer, with its cursor in the log and what it was owed before the close frame', async () => {
-    const { time, connect, hear } = await scene(small);
-    const [evicted, gone] = [hear('evicted'), hear('disconnected')];
+  test('is evicted past the send buffer, with its cursor, after the records that its socket accepted', async () => {
+    const { time, connect, record } = await setUp(small);
+    const [evicted, disconnected] = [record('evicted'), record('disconnected')];
     const slow = connect({ kernel: 0 });
     const fast = connect();
     time.settle();
@@ -305,14 +306,14 @@ describe('a slow client', () => {
       { client: 'c1', room: PUBLIC_ROOM, seq: 1, records: 11, why: 'reading too slowly' },
     ]);
     expect(slow.socket.closedWith?.code).toBe(1005);
-    expect(gone).toMatchObject([{ client: 'c1', close: { code: 1005 }, by: 'server' }]);
-    expect(slow.got()).toEqual(['0']);
-    expect(fast.got().join('\n').split('\n')).toHaveLength(12);
+    expect(disconnected).toMatchObject([{ client: 'c1', close: { code: 1005 }, by: 'server' }]);
+    expect(slow.received()).toEqual(['0']);
+    expect(fast.received().join('\n').split('\n')).toHaveLength(12);
   });
 
-  test('is evicted when it takes nothing for writeWait', async () => {
-    const { time, connect, hear } = await scene();
-    const evicted = hear('evicted');
+  test('is evicted when its socket accepts nothing for writeWait', async () => {
+    const { time, connect, record } = await setUp();
+    const evicted = record('evicted');
     const stuck = connect({ kernel: 0 });
     time.settle();
     stuck.socket.stall();
@@ -323,14 +324,14 @@ describe('a slow client', () => {
     expect(evicted).toMatchObject([{ client: 'c1', why: closes.writeTimeout.reason }]);
   });
 
-  test('is not stalled while it takes a little now and then', () => {
+  test('is not stalled while its socket accepts a little now and then', () => {
     const time = new VirtualTime();
     const pump = new WritePump(gorilla(), time);
     const listener = { open() {}, message() {}, pong() {}, drain() {}, close() {} };
     const socket = new SimulatedSocket(listener, { kernel: 0, backpressure: 1000, closesAtOnce: true });
     socket.stall();
     pump.open(socket);
-    for (const line of ['x'.repeat(100), 'too much for the socket']) {
+    for (const line of ['x'.repeat(100), 'more than the socket accepts']) {
       pump.queue(line);
       pump.release();
     }

@@ -37,7 +37,7 @@ test('uses the default of every setting without sources', () => {
     keepDays: 7,
     keepMegabytes: 64,
     sendBuffer: undefined,
-    publishRate: 'off',
+    publishRate: undefined,
     listeners: [],
     tlsCert: undefined,
     tlsKey: undefined,

@@ -14,7 +14,9 @@ function described(): { reading: string[]; turn: string[] } {
   return { reading: files(reading), turn: files(turn) };
 }
 
-/** The files that a real message enters. Both adapters of the transport stand at the same station. */
+/**
+ * The files that a real message enters. Both adapters of the transport stand at the same station.
+ */
 function recorded(): { reading: string[]; turn: string[] } {
   const output = execFileSync(
     process.execPath,

@@ -6,70 +6,70 @@ import { FingerprintMap, fingerprint } from '../../src/hub/fingerprints.ts';
 const MS = 1000;
 const MESSAGES = 20;
 
-describe('what was sent', () => {
-  test('is known for the window and as many messages as were promised, and forgotten some time after', () => {
+describe('Dedupe', () => {
+  test('remembers an id for the window and the number of messages, and forgets it at last', () => {
     const step = fc.record({ wait: fc.oneof(fc.nat(30), fc.nat(800)), sender: fc.constantFrom('a', 'b') });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-        const sends = new Dedupe({ ms: MS, messages: MESSAGES }, 0);
-        const said: { sender: string; at: number }[] = [];
+      fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
+        const dedupe = new Dedupe({ ms: MS, messages: MESSAGES }, 0);
+        const sent: { sender: string; at: number }[] = [];
         let now = 0;
         for (const { wait, sender } of steps) {
           now += wait;
-          sends.remember(sender, `${said.length}`, said.length + 1, now);
-          said.push({ sender, at: now });
-          said.forEach(({ sender: by, at }, index) => {
-            const after = said.length - 1 - index;
-            const seq = sends.find(by, `${index}`);
-            if (now - at < MS && after < MESSAGES) expect(seq).toBe(index + 1);
-            if (after > 2 * MESSAGES) expect(seq).toBeUndefined();
-          });
+          dedupe.remember(sender, `${sent.length}`, sent.length + 1, now);
+          sent.push({ sender, at: now });
+          const found = sent.map(({ sender }, index) => dedupe.find(sender, `${index}`));
+          const mustFind = ({ at }: { at: number }, index: number) =>
+            now - at < MS && sent.length - 1 - index < MESSAGES;
+          const mustForget = (index: number) => sent.length - 1 - index > 2 * MESSAGES;
+          expect(sent.findIndex((one, index) => mustFind(one, index) && found[index] !== index + 1)).toBe(-1);
+          expect(found.findIndex((seq, index) => mustForget(index) && seq !== undefined)).toBe(-1);
         }
       }),
     );
   });
 
-  test('is told apart by sender, even where names and ids run together', () => {
-    const sends = new Dedupe({ ms: MS, messages: MESSAGES }, 0);
-    sends.remember('a', 'bc', 1, 0);
-    expect(sends.find('ab', 'c')).toBeUndefined();
-    expect(sends.find('', 'abc')).toBeUndefined();
-    expect(sends.find('a', 'bc')).toBe(1);
+  test('separates senders, even where a name and an id join to the same text', () => {
+    const dedupe = new Dedupe({ ms: MS, messages: MESSAGES }, 0);
+    dedupe.remember('a', 'bc', 1, 0);
+    expect(dedupe.find('ab', 'c')).toBeUndefined();
+    expect(dedupe.find('', 'abc')).toBeUndefined();
+    expect(dedupe.find('a', 'bc')).toBe(1);
   });
 
-  test('gets its seq when it is known, and is as if never sent when it was not stored', () => {
-    const sends = new Dedupe({ ms: MS, messages: MESSAGES }, 0);
-    sends.remember('a', 'one', IN_FLIGHT, 0);
-    expect(sends.find('a', 'one')).toBe(IN_FLIGHT);
-    sends.stored('a', 'one', 7);
-    expect(sends.find('a', 'one')).toBe(7);
-    sends.remember('a', 'two', IN_FLIGHT, 0);
-    sends.failed('a', 'two');
-    expect(sends.find('a', 'two')).toBeUndefined();
-    sends.remember('a', 'two', IN_FLIGHT, 0);
-    sends.stored('a', 'two', 8);
-    expect(sends.find('a', 'two')).toBe(8);
+  test('returns the seq of a stored message, and treats the id of a failed one as new', () => {
+    const dedupe = new Dedupe({ ms: MS, messages: MESSAGES }, 0);
+    dedupe.remember('a', 'one', IN_FLIGHT, 0);
+    expect(dedupe.find('a', 'one')).toBe(IN_FLIGHT);
+    dedupe.stored('a', 'one', 7);
+    expect(dedupe.find('a', 'one')).toBe(7);
+    dedupe.remember('a', 'two', IN_FLIGHT, 0);
+    dedupe.failed('a', 'two');
+    expect(dedupe.find('a', 'two')).toBeUndefined();
+    dedupe.remember('a', 'two', IN_FLIGHT, 0);
+    dedupe.stored('a', 'two', 8);
+    expect(dedupe.find('a', 'two')).toBe(8);
   });
 
-  test('gets its seq also when its half has become the older one, and none when it is forgotten', () => {
-    const sends = new Dedupe({ ms: MS, messages: 1 }, 0);
-    sends.remember('a', 'one', IN_FLIGHT, 0);
-    sends.remember('a', 'two', IN_FLIGHT, 0);
-    sends.stored('a', 'one', 1);
-    expect(sends.find('a', 'one')).toBe(1);
-    sends.remember('a', 'three', 3, 0);
-    sends.stored('a', 'one', 1);
-    expect(sends.find('a', 'one')).toBeUndefined();
+  test('records the seq of an id in the older generation, and ignores that of a forgotten id', () => {
+    const dedupe = new Dedupe({ ms: MS, messages: 1 }, 0);
+    dedupe.remember('a', 'one', IN_FLIGHT, 0);
+    dedupe.remember('a', 'two', IN_FLIGHT, 0);
+    dedupe.stored('a', 'one', 1);
+    expect(dedupe.find('a', 'one')).toBe(1);
+    dedupe.remember('a', 'three', 3, 0);
+    dedupe.stored('a', 'one', 1);
+    expect(dedupe.find('a', 'one')).toBeUndefined();
   });
 });
 
-describe('a map of fingerprints', () => {
-  test('holds what a Map holds, whatever their bits, however it grows', () => {
-    // Few bits, so that many belong to the same slot and some share half of their bits.
+describe('FingerprintMap', () => {
+  test('behaves like a Map, whatever the bits and however it grows', () => {
+    // Few different bits: many fingerprints share a slot, and some share half of their bits.
     const bits = fc.oneof(fc.nat(3), fc.constantFrom(-1, 16, 32, 48, 64, 2 ** 31 - 1, -(2 ** 31)));
     const entry = fc.record({ high: bits, low: bits, value: fc.oneof(fc.integer({ min: 1 }), fc.constant(-1)) });
     fc.assert(
-      fc.property(fc.array(entry, { maxLength: 120 }), (entries) => {
+      fc.property(fc.array(entry, { maxLength: 120, size: 'max' }), (entries) => {
         const map = new FingerprintMap();
         const model = new Map<string, number>();
         for (const { high, low, value } of entries) {
@@ -84,8 +84,8 @@ describe('a map of fingerprints', () => {
   });
 });
 
-describe('a fingerprint', () => {
-  test('is the same for the same sender and id, and of all its bits each is set in about half of them', () => {
+describe('fingerprint', () => {
+  test('is the same for the same input, and sets each bit for about half of all inputs', () => {
     const of = (sender: string, id: string) => {
       const bits = { high: 0, low: 0 };
       fingerprint(sender, id, bits);
@@ -99,7 +99,7 @@ describe('a fingerprint', () => {
         expect(Math.abs(set - 10_000), `bit ${bit} of ${half}`).toBeLessThan(500); // seven standard deviations
       }
     }
-    // Of 20,000 in 32 bits, 0.05 pairs share them by chance: six would be no chance.
+    // 20,000 random values of 32 bits have 0.05 collisions on average: six are not chance.
     for (const half of ['high', 'low'] as const) {
       expect(new Set(all.map((bits) => bits[half])).size).toBeGreaterThan(19_994);
     }

@@ -2,9 +2,9 @@ import { parseArgs } from 'node:util';
 import { simulateNative } from './native.ts';
 import { simulate } from './simulation.ts';
 
-// npm run simulate -- --seeds 100000     a hundred thousand lives of a Hub
-// npm run simulate -- --native           lives of rooms with a memory, over servers that are killed
-// npm run simulate -- --seed 4711        one of them again
+// npm run simulate -- --seeds 100000     100,000 seeds of the Hub
+// npm run simulate -- --native           the native protocol, on servers that are killed
+// npm run simulate -- --seed 4711        one seed
 const { values } = parseArgs({
   options: {
     native: { type: 'boolean', default: false },
@@ -16,14 +16,16 @@ const { values } = parseArgs({
 });
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
-const live = values.native ? simulateNative : simulate;
-const again = `npm run simulate -- ${values.native ? '--native ' : ''}`;
+const run = values.native ? simulateNative : simulate;
+const command = `npm run simulate -- ${values.native ? '--native ' : ''}`;
+let ran = 0;
 let failed = 0;
 for (let seed = from; seed < from + count && failed < 5; seed++) {
-  const wrong = await live(seed, Number(values.steps));
-  if (!wrong) continue;
+  ran++;
+  const violation = await run(seed, Number(values.steps));
+  if (!violation) continue;
   failed++;
-  console.error(`seed ${seed}: ${wrong}\n  again with: ${again}--seed ${seed} --steps ${values.steps}`);
+  console.error(`seed ${seed} failed: ${violation}\n  to repeat: ${command}--seed ${seed} --steps ${values.steps}`);
 }
-console.log(`${count} lives of ${values.steps} steps from seed ${from}, ${failed} failed`);
+console.log(`ran ${ran} seeds of ${values.steps} steps from seed ${from}, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -8,12 +8,12 @@ interface StoredRoom {
   head: number;
 }
 
-/** What survives the end of a server: the rooms' logs. */
+/** The rooms' logs, which survive the server. */
 export class Disk {
   readonly rooms = new Map<string, StoredRoom>();
-  /** Everything that was ever written, by epoch and seq; also what is trimmed by now. */
+  /** Every record ever written, by epoch and seq, trimmed ones included. */
   readonly written = new Map<string, LogRecord>();
-  /** Records of a room. */
+  /** Records that are retained for each room. */
   readonly retention: number;
   #epochs = 0;
 
@@ -22,8 +22,8 @@ export class Disk {
   }
 
   room(name: string): StoredRoom {
-    const known = this.rooms.get(name);
-    if (known) return known;
+    const existing = this.rooms.get(name);
+    if (existing) return existing;
     const room = { epoch: `${name}/${++this.#epochs}`, records: [], head: 0 };
     this.rooms.set(name, room);
     return room;
@@ -41,7 +41,7 @@ export class Disk {
     return records;
   }
 
-  /** The log of a room is lost: its next life has another epoch. */
+  /** Loses the log of a room, which returns with another epoch. */
   lose(name: string): void {
     this.rooms.delete(name);
   }
@@ -57,17 +57,17 @@ interface Job {
   readonly drafts: readonly Draft[];
 }
 
-/** An engine on a disk that takes its time, now and then fails, and may be killed at any moment. */
+/** An engine on a slow disk, which fails some writes and may be killed at any moment. */
 export class DiskEngine implements Engine {
-  /** How often a write fails. */
-  failing = 0.05;
+  /** Probability that a write fails. */
+  failureRate = 0.05;
   readonly #disk: Disk;
   readonly #time: VirtualTime;
   readonly #random: Random;
   readonly #slow: boolean;
   #jobs: Job[] = [];
   #listener: EngineListener | undefined;
-  #waits = false;
+  #scheduled = false;
 
   constructor(disk: Disk, time: VirtualTime, random: Random, slow: boolean) {
     this.#disk = disk;
@@ -87,7 +87,7 @@ export class DiskEngine implements Engine {
 
   append(room: string, drafts: readonly Draft[]): void {
     this.#jobs.push({ room, drafts });
-    if (this.#slow) this.#later();
+    if (this.#slow) this.#schedule();
     else this.#work(this.#jobs.length);
   }
 
@@ -102,7 +102,7 @@ export class DiskEngine implements Engine {
 
   close(): void {}
 
-  /** The server is killed: of what it was writing a part is on the disk, though nobody was told. */
+  /** Kills the server: some of the pending drafts reach the disk, and none is acknowledged. */
   kill(): void {
     this.#listener = undefined;
     for (let left = this.#random.int(0, this.#jobs.length); left > 0; left--) {
@@ -112,11 +112,11 @@ export class DiskEngine implements Engine {
     this.#jobs = [];
   }
 
-  #later(): void {
-    if (this.#waits) return;
-    this.#waits = true;
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     const work = () => {
-      this.#waits = false;
+      this.#scheduled = false;
       if (this.#listener) this.#work(this.#random.int(1, this.#jobs.length));
     };
     if (this.#random.chance(0.3)) this.#time.soon(work);
@@ -126,9 +126,9 @@ export class DiskEngine implements Engine {
   #work(jobs: number): void {
     for (let left = jobs; left > 0; left--) {
       const { room, drafts } = this.#jobs.shift() as Job;
-      if (this.#random.chance(this.failing)) this.#listener?.failed(room, drafts.length);
+      if (this.#random.chance(this.failureRate)) this.#listener?.failed(room, drafts.length);
       else this.#listener?.committed({ room, records: this.#disk.write(room, drafts, this.#time.date()) });
     }
-    if (this.#jobs.length > 0) this.#later();
+    if (this.#jobs.length > 0) this.#schedule();
   }
 }

@@ -5,33 +5,34 @@ import type { Member } from '../../src/hub/room.ts';
 import type { Subscriber } from '../../src/hub/subscriber.ts';
 import type { Place } from '../../src/protocol/v1.ts';
 import type { Wire } from '../../src/wire/wire.ts';
-import type { Seen } from './wire.ts';
+import type { ReceivedRecord } from './wire.ts';
 
-/** One stay of a client in a room: it must be handed the records after `start` up to `end`, in order. */
+/** A membership, in which the client must receive the records `start + 1` to `end`, in order. */
 interface Stay {
   start: number;
   end: number;
-  /** The place it asked to go on from. */
+  /** The place that the join asked for. */
   readonly since: Place | undefined;
-  /** In which of the room's lives it asked. */
-  readonly life: number;
+  /** The generation of the room that it joined. */
+  readonly generation: number;
 }
 
-/** What must hold of the Hub, kept in the simplest way: what was posted, in the order it was taken. */
+/** Computes in the simplest way what the Hub must deliver, from the posts that it accepted. */
 export class Model {
-  /** What was sent to each room in its present life, without what the engine failed to store. */
+  /** The messages of each room in its current generation, without those that failed. */
   readonly #sent = new Map<string, string[]>();
-  /** How much of it the engine has committed. */
+  /** How many of them the engine has committed. */
   readonly #committed = new Map<string, number>();
-  readonly #lives = new Map<string, number>();
+  /** How often each room has left memory. */
+  readonly #generations = new Map<string, number>();
   readonly #slow: boolean;
-  /** What the Hub did wrong, seen while it did it. */
-  wrong: string | undefined;
-  /** Joins that have not been answered; undefined for those of a room the client was in. */
-  readonly #asked = new Map<string, (Stay | undefined)[]>();
+  /** The first violation that was found during a turn. */
+  violation: string | undefined;
+  /** Joins that are not processed yet, by client and room; undefined for one of a member. */
+  readonly #pendingJoins = new Map<string, (Stay | undefined)[]>();
   readonly #stays = new Map<string, Stay[]>();
 
-  /** @param slow the engine decides later: who joins starts at what is committed then. */
+  /** @param slow whether the engine decides later: then a join starts at what is committed. */
   constructor(slow: boolean) {
     this.#slow = slow;
   }
@@ -40,14 +41,17 @@ export class Model {
     this.#committed.set(room, (this.#committed.get(room) ?? 0) + records);
   }
 
-  /** The oldest of what the engine has not decided on is not stored: it was never said, and those who left after it left earlier. */
+  /**
+   * The room's oldest undecided drafts are not stored: they count as never sent, which moves the
+   * end of later stays.
+   */
   failed(room: string, drafts: number): void {
     const first = this.#committed.get(room) ?? 0;
     this.sent(room).splice(first, drafts);
     for (const [key, stays] of this.#stays) {
       if (key.split(' ')[1] !== room) continue;
       for (const stay of stays) {
-        if (stay.life === this.#lifeOf(room) && stay.end > first && stay.end < Number.POSITIVE_INFINITY)
+        if (stay.generation === this.#generationOf(room) && stay.end > first && stay.end < Number.POSITIVE_INFINITY)
           stay.end -= Math.min(drafts, stay.end - first);
       }
     }
@@ -59,66 +63,75 @@ export class Model {
     return sent;
   }
 
-  /** The room has left memory: its next life starts at 1 again. */
+  /** The room has left memory. Its next generation starts at seq 1. */
   released(room: string): void {
     this.#sent.delete(room);
     this.#committed.delete(room);
-    this.#lives.set(room, this.#lifeOf(room) + 1);
+    this.#generations.set(room, this.#generationOf(room) + 1);
   }
 
   registered(client: string, room: string, since: Place | undefined): void {
     const stays = this.#staysOf(client, room);
-    const present = stays.at(-1)?.end === Number.POSITIVE_INFINITY;
-    const stay = { start: this.sent(room).length, end: Number.POSITIVE_INFINITY, since, life: this.#lifeOf(room) };
-    if (!present) stays.push(stay);
+    const isMember = stays.at(-1)?.end === Number.POSITIVE_INFINITY;
+    const stay = {
+      start: this.sent(room).length,
+      end: Number.POSITIVE_INFINITY,
+      since,
+      generation: this.#generationOf(room),
+    };
+    if (!isMember) stays.push(stay);
     const key = `${client} ${room}`;
-    this.#asked.set(key, [...(this.#asked.get(key) ?? []), present ? undefined : stay]);
+    this.#pendingJoins.set(key, [...(this.#pendingJoins.get(key) ?? []), isMember ? undefined : stay]);
   }
 
-  /** A join was answered: at the head of when it was asked for or, where it is behind, after a place of its own choosing. */
+  /** A join was processed: at the head of its time or, if behind, after the place it asked for. */
   joined(client: string, room: string, at: Place, head: number, recovered: boolean): void {
-    const stay = this.#asked.get(`${client} ${room}`)?.shift();
+    const stay = this.#pendingJoins.get(`${client} ${room}`)?.shift();
     if (!stay) return;
     if (this.#slow) {
-      // Who comes back before its leave was carried out has left at once.
+      // A rejoin completes a pending leave at once.
       const stays = this.#staysOf(client, room);
       const before = stays[stays.indexOf(stay) - 1];
-      if (before?.life === stay.life) before.end = Math.min(before.end, head);
+      if (before?.generation === stay.generation) before.end = Math.min(before.end, head);
       stay.start = at.seq;
     }
     if (at.seq === head) return;
     stay.start = at.seq;
-    const asked = at.seq === stay.since?.seq && at.epoch === stay.since.epoch;
-    if (recovered && !asked)
-      this.wrong = `${client} joined ${room} at ${JSON.stringify(at)}, not ${JSON.stringify(stay.since)}`;
+    const isOwnPlace = at.seq === stay.since?.seq && at.epoch === stay.since.epoch;
+    if (recovered && !isOwnPlace) {
+      const [start, place] = [JSON.stringify(at), JSON.stringify(stay.since)];
+      this.violation ??= `${client} joined ${room} with recovered: true at ${start}, but asked for ${place}`;
+    }
   }
 
   unregistered(client: string, room: string | undefined): void {
     for (const [key, stays] of this.#stays) {
       const last = stays.at(-1);
-      const [who, where = ''] = key.split(' ');
-      if (who !== client || (room !== undefined && where !== room) || !last) continue;
-      if (last.end === Number.POSITIVE_INFINITY) last.end = this.sent(where).length;
+      const [member, name = ''] = key.split(' ');
+      if (member !== client || (room !== undefined && name !== room) || !last) continue;
+      if (last.end === Number.POSITIVE_INFINITY) last.end = this.sent(name).length;
     }
   }
 
   /**
-   * Checks what a client received from the rooms against what it should have.
-   * @param gone the client was closed: what it received may end early. @param fast it never stopped reading: each finished
-   * stay must be whole. @returns what is wrong, or undefined.
+   * Checks the records that a client received.
+   *
+   * @param closed whether it was closed: then the records may end early.
+   * @param fast whether it never stopped reading: then each finished stay must be complete.
+   * @returns the violation, or undefined.
    */
-  check(client: string, received: readonly Seen[], gone: boolean, fast: boolean): string | undefined {
+  check(client: string, received: readonly ReceivedRecord[], closed: boolean, fast: boolean): string | undefined {
     const rooms = new Set([...received.map(({ room }) => room), ...this.#roomsOf(client)]);
     for (const room of rooms) {
       const seqs = received.filter((record) => record.room === room).map(({ seq }) => seq);
-      const wrong = checkStays(this.#staysOf(client, room), seqs, this.sent(room).length, gone, fast);
-      if (wrong) return `${client} in ${room}: ${wrong}`;
+      const violation = checkStays(this.#staysOf(client, room), seqs, this.sent(room).length, closed, fast);
+      if (violation) return `${client} in ${room}: ${violation}`;
     }
     return undefined;
   }
 
-  #lifeOf(room: string): number {
-    return this.#lives.get(room) ?? 0;
+  #generationOf(room: string): number {
+    return this.#generations.get(room) ?? 0;
   }
 
   #roomsOf(client: string): string[] {
@@ -135,24 +148,42 @@ export class Model {
   }
 }
 
-function checkStays(stays: readonly Stay[], seqs: readonly number[], head: number, gone: boolean, fast: boolean) {
-  /** Whether the stays from `i` on explain what came from `at` on. A stay that was cut short may have got less than it could. */
+function checkStays(stays: readonly Stay[], seqs: readonly number[], head: number, closed: boolean, fast: boolean) {
+  // Reports whether the stays from `i` on explain the seqs from `at` on. A stay that was cut short
+  // may have fewer records than it could.
   const explains = (i: number, at: number): boolean => {
     const stay = stays[i];
     if (!stay) return at === seqs.length;
-    const present = stay.end === Number.POSITIVE_INFINITY;
-    const whole = !gone && (present || fast);
-    const due = present ? head : stay.end;
+    const isMember = stay.end === Number.POSITIVE_INFINITY;
+    const complete = !closed && (isMember || fast);
+    const end = isMember ? head : stay.end;
     let last = stay.start;
-    while (seqs[at + last - stay.start] === last + 1 && last < due) last++;
-    if (whole) return last === due && explains(i + 1, at + last - stay.start);
+    while (seqs[at + last - stay.start] === last + 1 && last < end) last++;
+    if (complete) return last === end && explains(i + 1, at + last - stay.start);
     for (; last >= stay.start; last--) if (explains(i + 1, at + last - stay.start)) return true;
     return false;
   };
-  return explains(0, 0) ? undefined : `it stayed ${JSON.stringify(stays)} of ${head}, and got ${seqs}`;
+  if (explains(0, 0)) return undefined;
+  return `received ${rangesOf(seqs)}; expected ${stays.map(describe).join(', ')}; the head is ${head}`;
 }
 
-/** A client whose joins the model sees. */
+function describe({ start, end, generation }: Stay): string {
+  const last = end === Number.POSITIVE_INFINITY ? 'the head' : end;
+  return `${start + 1} to ${last} (generation ${generation})`;
+}
+
+/** Writes 1, 2, 3, 7, 8 as "1 to 3, 7 to 8". */
+function rangesOf(seqs: readonly number[]): string {
+  const ranges: { first: number; last: number }[] = [];
+  for (const seq of seqs) {
+    const range = ranges.at(-1);
+    if (range && seq === range.last + 1) range.last = seq;
+    else ranges.push({ first: seq, last: seq });
+  }
+  return ranges.map(({ first, last }) => `${first} to ${last}`).join(', ') || 'nothing';
+}
+
+/** A client that reports its joins to the model. */
 export class WatchedClient extends Client {
   readonly #model: Model;
   readonly #hub: Hub;
@@ -171,35 +202,35 @@ export class WatchedClient extends Client {
   }
 }
 
-/** A Hub whose accepted posts the model sees. */
+/** A Hub that reports the posts that it accepts to the model. */
 export class WatchedHub extends Hub {
   readonly #model: Model;
 
   constructor(options: HubOptions, model: Model) {
-    super({ ...options, engine: watched(options.engine, model) });
+    super({ ...options, engine: watchedEngine(options.engine, model) });
     this.#model = model;
   }
 
   override register(subscriber: Subscriber, room: string, since?: Place, history?: number): boolean {
-    const taken = super.register(subscriber, room, since, history);
-    if (taken && !subscriber.closed) this.#model.registered(subscriber.id, room, since);
-    return taken;
+    const accepted = super.register(subscriber, room, since, history);
+    if (accepted && !subscriber.closed) this.#model.registered(subscriber.id, room, since);
+    return accepted;
   }
 
   override unregister(subscriber: Subscriber, room?: string): boolean {
-    const taken = super.unregister(subscriber, room);
-    if (taken) this.#model.unregistered(subscriber.id, room);
-    return taken;
+    const accepted = super.unregister(subscriber, room);
+    if (accepted) this.#model.unregistered(subscriber.id, room);
+    return accepted;
   }
 
   override broadcast(draft: Draft): boolean {
-    const taken = super.broadcast(draft);
-    if (taken) this.#model.sent(draft.room).push(draft.data);
-    return taken;
+    const accepted = super.broadcast(draft);
+    if (accepted) this.#model.sent(draft.room).push(draft.data);
+    return accepted;
   }
 }
 
-function watched(engine: Engine, model: Model): Engine {
+function watchedEngine(engine: Engine, model: Model): Engine {
   return {
     ...engine,
     open(listener) {

@@ -10,12 +10,12 @@ import { Session, Violation } from './session.ts';
 import { type Behaviour, SimulatedSocket } from './socket.ts';
 import { Random, VirtualTime } from './virtual.ts';
 
-/** A session and its present connection. */
+/** A session and its current connection. */
 interface Peer {
   readonly session: Session;
   client: Client | undefined;
   socket: SimulatedSocket | undefined;
-  /** It never stops reading, so nobody may evict it. */
+  /** It never stops reading, so it must never be evicted. */
   readonly fast: boolean;
 }
 
@@ -26,8 +26,8 @@ const TICK = 250;
 const policyOf = (room: string): SlowPolicy => (room === 'skips' ? 'skip' : room === 'latest' ? 'latest' : 'evict');
 
 /**
- * One life of rooms that have a memory: sessions that come and go, lose their connections and come back, on a server that is
- * killed and started again over the same disk.
+ * One run of the native protocol: sessions join and leave rooms, lose their connections and resume,
+ * on a server that is killed and restarted on the same disk.
  */
 class NativeSimulation {
   readonly #random: Random;
@@ -71,11 +71,12 @@ class NativeSimulation {
     await this.#start();
     for (let step = 0; step < steps; step++) {
       await this.#act();
-      this.#hear();
+      this.#receiveAll();
     }
-    await this.#comeToRest();
-    for (const { session } of this.#peers) session.check((room) => this.#membersOf(room));
-    this.#checkSaid();
+    await this.#quiesce();
+    const users = this.#peers.map(({ session }) => session.user); // by now all are in every room
+    for (const { session } of this.#peers) session.check(() => users);
+    this.#checkStored();
     await this.#hub.close();
   }
 
@@ -85,26 +86,26 @@ class NativeSimulation {
     this.#hub = new Hub({ engine: this.#engine, clock: time, scheduler: time, settings: this.#settings ?? {} });
     this.#keepalive = new Keepalive(time, time, TICK);
     this.#hub.events.on('failed', ({ event, error }) => {
-      throw new Violation(`a listener of ${event} threw: ${error}`);
+      throw new Violation(`a listener of the event ${event} threw: ${error}`);
     });
     await this.#hub.open();
   }
 
   async #act(): Promise<void> {
-    const { int, chance, pick } = bound(this.#random);
+    const { int, chance, pick } = choices(this.#random);
     const roll = this.#random.next();
     const peer = pick(this.#peers);
-    if (!isOn(peer)) this.#connect(peer);
+    if (!isConnected(peer)) this.#connect(peer);
     else if (roll < 0.12) this.#join(peer);
     else if (roll < 0.15) this.#leave(peer);
-    else if (roll < 0.33) this.#say(peer);
-    else if (roll < 0.36) for (let left = int(10, 80); left > 0; left--) this.#say(peer);
-    else if (roll < 0.4) this.#sayAgain(peer);
-    else if (roll < 0.44) this.#ask(peer);
+    else if (roll < 0.33) this.#send(peer);
+    else if (roll < 0.36) for (let left = int(10, 80); left > 0; left--) this.#send(peer);
+    else if (roll < 0.4) this.#retry(peer);
+    else if (roll < 0.44) this.#request(peer);
     else if (roll < 0.5 && !peer.fast) peer.socket?.stall();
     else if (roll < 0.56) peer.socket?.read();
     else if (roll < 0.62) peer.socket?.readSome();
-    else if (roll < 0.64) this.#cut(peer);
+    else if (roll < 0.64) this.#disconnect(peer);
     else if (roll < 0.645) await this.#restart();
     else if (roll < 0.85) this.#time.turn();
     else if (roll < 0.9) this.#time.settle();
@@ -112,10 +113,10 @@ class NativeSimulation {
   }
 
   #connect(peer: Peer): void {
-    const { pick, chance } = bound(this.#random);
+    const { pick, chance } = choices(this.#random);
     const { user } = peer.session;
-    this.#hearOne(peer);
-    this.#over(peer); // its old connection may not know yet
+    this.#receive(peer);
+    this.#dropConnection(peer); // the client may notice a lost connection before the server does
     const context = { hub: this.#hub, clock: this.#time, keepalive: this.#keepalive, publishRate: 'off' as const };
     const limits = { message: 512, roomName: 128, rooms: 128, history: 1000 };
     const welcome = { t: 'welcome', session: user, user, resume: '', limits, heartbeat: 2 } as const;
@@ -130,80 +131,80 @@ class NativeSimulation {
     peer.socket = new SimulatedSocket(client, { ...behaviour, ...this.#fault });
     peer.session.connected();
     client.open(peer.socket);
-    for (const [room, place] of peer.session.places) if (chance(0.8)) this.#tell(peer, peer.session.join(room, place));
+    for (const [room, place] of peer.session.places) if (chance(0.8)) this.#post(peer, peer.session.join(room, place));
   }
   readonly #wire = v1({ maxMessageSize: 512, pingPeriod: 2_000, pongWait: 3_000, writeWait: 1_000 });
 
   #join(peer: Peer): void {
-    const { int, chance, pick } = bound(this.#random);
+    const { int, chance, pick } = choices(this.#random);
     const room = pick(ROOMS);
-    const known = peer.session.views.get(room)?.place ?? peer.session.places.get(room);
-    const other = {
+    const ownPlace = peer.session.views.get(room)?.place ?? peer.session.places.get(room);
+    const randomPlace = {
       epoch: chance(0.8) ? this.#disk.room(room).epoch : 'another',
       seq: int(0, this.#disk.room(room).head + 3),
     };
-    if (chance(0.4)) this.#tell(peer, peer.session.join(room, known ?? other));
-    else if (chance(0.5)) this.#tell(peer, peer.session.join(room, other));
-    else this.#tell(peer, peer.session.join(room, undefined, chance(0.5) ? int(1, 50) : 0));
+    if (chance(0.4)) this.#post(peer, peer.session.join(room, ownPlace ?? randomPlace));
+    else if (chance(0.5)) this.#post(peer, peer.session.join(room, randomPlace));
+    else this.#post(peer, peer.session.join(room, undefined, chance(0.5) ? int(1, 50) : 0));
   }
 
   #leave(peer: Peer): void {
     const room = this.#random.pick(ROOMS);
-    if (peer.session.rooms.has(room)) this.#tell(peer, peer.session.leave(room));
+    if (peer.session.rooms.has(room)) this.#post(peer, peer.session.leave(room));
   }
 
-  #say(peer: Peer): void {
+  #send(peer: Peer): void {
     const data = `${++this.#messages}`.padEnd(this.#random.int(1, 60), '.');
-    this.#tell(peer, peer.session.send(this.#random.pick(ROOMS), data));
+    this.#post(peer, peer.session.send(this.#random.pick(ROOMS), data));
   }
 
-  /** What was answered or not, in this connection or an earlier one. */
-  #sayAgain(peer: Peer): void {
-    const ids = [...peer.session.said.keys()].slice(-20);
-    if (ids.length > 0) this.#tell(peer, peer.session.again(this.#random.pick(ids)));
+  /** Retries a recent message, answered or not, of this connection or an earlier one. */
+  #retry(peer: Peer): void {
+    const ids = [...peer.session.messages.keys()].slice(-20);
+    if (ids.length > 0) this.#post(peer, peer.session.retry(this.#random.pick(ids)));
   }
 
-  #ask(peer: Peer): void {
-    const { int, pick } = bound(this.#random);
+  #request(peer: Peer): void {
+    const { int, pick } = choices(this.#random);
     const [room] = peer.session.rooms;
     if (room === undefined) {
-      this.#raw(peer, pick(['{', '{"t":"x"}', '[]']));
+      this.#postText(peer, pick(['{', '{"t":"x"}', '[]']));
       return;
     }
     const { head } = this.#disk.room(room);
-    const asks: ClientMessage[] = [
+    const requests: ClientMessage[] = [
       { t: 'signal', room, data: 'typing' },
       { t: 'history', room, before: int(0, head + 2), limit: int(1, 20) },
       { t: 'history', room, after: int(0, head + 2), limit: int(1, 20) },
       { t: 'ack', room, seq: 0 },
       { t: 'ping' },
     ];
-    this.#tell(peer, pick(asks));
+    this.#post(peer, pick(requests));
   }
 
-  #tell(peer: Peer, message: ClientMessage): void {
-    this.#raw(peer, JSON.stringify(message));
+  #post(peer: Peer, message: ClientMessage): void {
+    this.#postText(peer, JSON.stringify(message));
   }
 
-  #raw({ client }: Peer, frame: string): void {
+  #postText({ client }: Peer, frame: string): void {
     client?.message(Buffer.from(frame), false);
   }
 
-  #cut(peer: Peer): void {
-    const how = this.#random.next();
-    if (how < 0.5) peer.socket?.end(1006);
-    else if (how < 0.75) peer.client?.end(closes.replaced);
+  #disconnect(peer: Peer): void {
+    const roll = this.#random.next();
+    if (roll < 0.5) peer.socket?.end(1006);
+    else if (roll < 0.75) peer.client?.end(closes.replaced);
     else peer.client?.goAway(100);
   }
 
-  /** `kill -9`: sockets are gone, what was being written may be on the disk, and now and then a room's log is lost. */
+  /** Kills the server as `kill -9` does, loses a room's log now and then, and restarts it. */
   async #restart(): Promise<void> {
     this.#engine.kill();
     await this.#hub.close();
     for (const peer of this.#peers) {
-      this.#hearOne(peer);
+      this.#receive(peer);
       peer.socket?.end(1006);
-      this.#over(peer);
+      this.#dropConnection(peer);
     }
     if (this.#random.chance(0.1)) this.#disk.lose(this.#random.pick(ROOMS));
     await this.#start();
@@ -218,88 +219,89 @@ class NativeSimulation {
         if (!socket.stalled) socket.read();
         if (socket.closedWith && !socket.over) socket.end(socket.closedWith.code);
       }
-      this.#hear();
+      this.#receiveAll();
     }
   }
 
-  #hear(): void {
+  #receiveAll(): void {
     for (const peer of this.#peers) {
-      this.#hearOne(peer);
+      this.#receive(peer);
       const { socket } = peer;
       if (!socket?.over) continue;
       if (peer.fast && socket.closedWith && socket.closedWith.code >= 4000 && comesBack(socket.closedWith.code))
-        throw new Violation(`${peer.session.user} read all along, yet was closed with ${socket.closedWith.code}`);
-      this.#over(peer);
+        throw new Violation(
+          `${peer.session.user} never stopped reading but was closed with ${socket.closedWith.code}: ${socket.closedWith.reason}`,
+        );
+      this.#dropConnection(peer);
     }
   }
 
-  #hearOne({ socket, session }: Peer): void {
+  #receive({ socket, session }: Peer): void {
     if (!socket) return;
     if (socket.misuse.length > 0) throw new Violation(`${session.user}: ${socket.misuse[0]}`);
     for (const frame of socket.received.splice(0))
-      for (const line of Buffer.from(frame).toString().split('\n')) session.hear(JSON.parse(line) as ServerMessage);
+      for (const line of Buffer.from(frame).toString().split('\n')) session.receive(JSON.parse(line) as ServerMessage);
   }
 
-  #over(peer: Peer): void {
+  #dropConnection(peer: Peer): void {
     if (!peer.client) return;
     peer.session.disconnected();
     peer.client = undefined;
     peer.socket = undefined;
   }
 
-  /** Everyone comes back and reads, nothing fails any more, and what was not answered is sent again. */
-  async #comeToRest(): Promise<void> {
-    this.#engine.failing = 0;
+  /** Reconnects every session, lets it read and retry, without further failures. */
+  async #quiesce(): Promise<void> {
+    this.#engine.failureRate = 0;
     for (let rounds = 0; rounds < 3; rounds++) {
       for (const peer of this.#peers) peer.socket?.read();
       this.#pass(500);
     }
     for (const peer of this.#peers) {
-      if (!isOn(peer)) {
+      if (!isConnected(peer)) {
         this.#pass(TICK);
         this.#connect(peer);
       }
       const { session } = peer;
       for (const room of ROOMS)
-        if (!session.rooms.has(room)) this.#tell(peer, session.join(room, session.places.get(room)));
-      for (const [id, { at }] of session.said) if (!at) this.#tell(peer, session.again(id));
+        if (!session.rooms.has(room)) this.#post(peer, session.join(room, session.places.get(room)));
+      for (const [id, { place }] of session.messages) if (!place) this.#post(peer, session.retry(id));
     }
     for (let rounds = 0; rounds < 6; rounds++) {
       for (const peer of this.#peers) peer.socket?.read();
       this.#pass(1000);
     }
     for (const { session, client } of this.#peers) {
-      if (!client || client.closed) throw new Violation(`${session.user} could not stay`);
-      if (session.views.size < ROOMS.length) throw new Violation(`${session.user} is in ${session.views.size} rooms`);
+      if (!client || client.closed) throw new Violation(`${session.user} was closed while it read everything`);
+      if (session.views.size < ROOMS.length)
+        throw new Violation(`${session.user} joined only ${session.views.size} of ${ROOMS.length} rooms`);
     }
   }
 
-  #membersOf(_room: string): string[] {
-    return this.#peers.map(({ session }) => session.user);
-  }
-
-  /** Everything that was said is written once, though it was sent again and again, in each life of its room's log. */
-  #checkSaid(): void {
-    const before = new Map<string, number>();
+  /** Checks that each epoch of a room has every message once, however often it was sent. */
+  #checkStored(): void {
+    const seqs = new Map<string, number>();
     for (const [key, { id, seq }] of this.#disk.written) {
-      const what = `${key.split(' ')[0]} ${id}`;
-      const first = before.get(what);
-      // A server that was started again knows the ids of what it still has.
-      if (first !== undefined && seq - first < this.#disk.retention)
-        throw new Violation(`${what} is at ${first} and ${seq}`);
-      before.set(what, seq);
+      const [epoch] = key.split(' ');
+      const first = seqs.get(`${epoch} ${id}`);
+      // A restarted server recalls the ids of the records that are retained.
+      if (first !== undefined && seq - first < this.#disk.retention) {
+        throw new Violation(`${id} is stored twice in ${epoch}, at ${first} and ${seq}`);
+      }
+      seqs.set(`${epoch} ${id}`, seq);
     }
     for (const { session } of this.#peers) {
-      for (const [id, { at }] of session.said) if (!at) throw new Violation(`${id} was never written`);
+      for (const [id, { place }] of session.messages) if (!place) throw new Violation(`${id} was never acknowledged`);
     }
   }
 }
 
-function isOn({ client }: Peer): boolean {
+function isConnected({ client }: Peer): boolean {
   return client !== undefined && !client.closed;
 }
 
-function bound(random: Random) {
+/** Returns the methods of `random`, for destructuring. */
+function choices(random: Random) {
   return {
     int: (low: number, high: number) => random.int(low, high),
     chance: (p: number) => random.chance(p),
@@ -307,7 +309,7 @@ function bound(random: Random) {
   };
 }
 
-/** Runs one seed. @returns what went wrong, or undefined. */
+/** Runs one seed. @returns the violation, or undefined. */
 export async function simulateNative(
   seed: number,
   steps = 300,

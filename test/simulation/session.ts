@@ -3,47 +3,55 @@ import type { SlowPolicy } from '../../src/hub/settings.ts';
 import type { ClientMessage, Gap, Place, ServerMessage } from '../../src/protocol/v1.ts';
 import type { Disk } from './disk.ts';
 
-/** Something that must never happen, did. */
+/** A promise of the protocol was broken. */
 export class Violation extends Error {}
 
-/** What a session knows of a room, from what it was told. */
+/** A room as the messages of the server describe it. */
 interface View {
   place: Place;
-  /** The gap that must come next: `joined` promised it. */
-  owed: Pick<Gap, 'from' | 'to' | 'why'> | undefined;
+  /** The gap that must come next, as `joined` implies. */
+  expectedGap: Pick<Gap, 'from' | 'to' | 'why'> | undefined;
   members: string[] | undefined;
   count: number;
 }
 
-interface Said {
+interface SentMessage {
   readonly room: string;
   readonly data: string;
-  /** In which connection it was sent first, and how often in the present one without an answer. */
+  /** The number of the connection that sent it first. */
   readonly connection: number;
-  again: boolean;
+  retried: boolean;
+  /** Attempts in the current connection that are not answered. */
   open: number;
-  /** Where it is, by the answer. */
-  at: Place | undefined;
+  /** Its place, by its acknowledgement. */
+  place: Place | undefined;
 }
 
+type ServerMessageOf<T extends ServerMessage['t']> = Extract<ServerMessage, { readonly t: T }>;
+
 /**
- * A client of `pumphouse.v1` that believes nothing: it keeps what it was told over all its connections, and checks each message
- * against what was promised and against what is on the disk.
+ * A client of `pumphouse.v1` that trusts nothing. It outlives its connections, and checks each
+ * message against the protocol and against the disk.
  */
 export class Session {
   readonly user: string;
-  /** The rooms it is in, and where it stood in those it left with its connection. */
+  /** The rooms that it is in. */
   readonly views = new Map<string, View>();
+  /** Its last places in the rooms that it was in. */
   readonly places = new Map<string, Place>();
-  readonly said = new Map<string, Said>();
-  /** The rooms that it has asked to be in. */
+  readonly messages = new Map<string, SentMessage>();
+  /** The rooms that it has asked to join and not to leave. */
   readonly rooms = new Set<string>();
   readonly #disk: Disk;
   readonly #policy: (room: string) => SlowPolicy;
+  /** Joins that are not answered, with their `since`. */
   #joins = new Map<string, (Place | undefined)[]>();
+  /** How many leaves are not answered. */
   #leaves = new Map<string, number>();
-  /** Ids in the order they were first sent, by room and connection. */
-  readonly #order: { room: string; connection: number; id: string }[] = [];
+  /** Every message, in the order in which it was first sent. */
+  readonly #sendOrder: { room: string; connection: number; id: string }[] = [];
+  /** Seqs of messages that were sent once, and acknowledged in the same connection. */
+  readonly #firstSeqs = new Map<string, number>();
   #connection = 0;
   #welcomed = false;
   #ids = 0;
@@ -59,14 +67,14 @@ export class Session {
     this.#welcomed = false;
   }
 
-  /** The connection is over: what was open stays unknown. */
+  /** The connection is closed. Open requests stay unanswered. */
   disconnected(): void {
     for (const [room, { place }] of this.views) this.places.set(room, place);
     this.views.clear();
     this.rooms.clear();
     this.#joins.clear();
     this.#leaves.clear();
-    for (const said of this.said.values()) said.open = 0;
+    for (const message of this.messages.values()) message.open = 0;
   }
 
   join(room: string, since?: Place, history = 0): ClientMessage {
@@ -83,149 +91,155 @@ export class Session {
 
   send(room: string, data: string): ClientMessage {
     const id = `${this.user}-${++this.#ids}`;
-    this.said.set(id, { room, data, connection: this.#connection, again: false, open: 1, at: undefined });
-    this.#order.push({ room, connection: this.#connection, id });
+    this.messages.set(id, { room, data, connection: this.#connection, retried: false, open: 1, place: undefined });
+    this.#sendOrder.push({ room, connection: this.#connection, id });
     return { t: 'send', room, id, data };
   }
 
-  again(id: string): ClientMessage {
-    const said = this.said.get(id) as Said;
-    said.open++;
-    said.again = true;
-    return { t: 'send', room: said.room, id, data: said.data };
+  retry(id: string): ClientMessage {
+    const message = this.messages.get(id) as SentMessage;
+    message.open++;
+    message.retried = true;
+    return { t: 'send', room: message.room, id, data: message.data };
   }
 
-  hear(message: ServerMessage): void {
-    if (!this.#welcomed && message.t !== 'welcome') this.#wrong(message, 'came before the welcome');
+  /** Checks a message of the server. @throws Violation */
+  receive(message: ServerMessage): void {
+    if (!this.#welcomed && message.t !== 'welcome') this.#fail(message, 'came before the welcome');
     this.#welcomed = true;
     if (message.t === 'joined') this.#joined(message);
     else if (message.t === 'left') this.#left(message);
     else if (message.t === 'message') this.#message(message);
     else if (message.t === 'gap') this.#gap(message);
-    else if (message.t === 'sent') this.#sent(message.id, message.seq, message);
+    else if (message.t === 'sent') this.#sent(message);
     else if (message.t === 'error') this.#error(message);
     else if (message.t === 'presence') this.#presence(message);
     else if (message.t === 'history') this.#history(message);
-    else if (message.t === 'signal' && message.from === this.user) this.#wrong(message, 'came back to its sender');
+    else if (message.t === 'signal' && message.from === this.user) this.#fail(message, 'was returned to its sender');
   }
 
-  /** What must hold once everything has come to rest. @param members who is in each room. */
-  check(members: (room: string) => string[]): void {
-    for (const [room, view] of this.views) {
+  /** Checks the final state. @param membersOf returns the members of a room. @throws Violation */
+  check(membersOf: (room: string) => string[]): void {
+    for (const [room, { place, expectedGap, count, members }] of this.views) {
       const { head, epoch } = this.#disk.room(room);
-      if (view.owed) this.#wrong(view, `still owes a gap of ${room}`);
-      if (view.place.epoch !== epoch || view.place.seq !== head)
-        this.#wrong(view.place, `is not the head ${head} of ${room}`);
-      const there = members(room);
-      if (view.count !== there.length) this.#wrong(view, `counts ${view.count} of ${there.length} in ${room}`);
-      if (view.members && view.members.toSorted().join() !== there.toSorted().join())
-        this.#wrong(view.members, `are not those in ${room}: ${there}`);
+      if (expectedGap) this.#fail(expectedGap, `never came in ${room}`);
+      if (place.epoch !== epoch || place.seq !== head) this.#fail(place, `is not the head ${head} of ${room}`);
+      const expected = membersOf(room);
+      if (count !== expected.length) this.#fail(count, `is not the number of members of ${room}: ${expected.length}`);
+      if (members && members.toSorted().join() !== expected.toSorted().join()) {
+        this.#fail(members, `are not the members of ${room}: ${expected}`);
+      }
     }
-    for (const [id, { open }] of this.said) if (open > 0) this.#wrong(id, `has ${open} answers to come`);
+    for (const [id, { open }] of this.messages) if (open > 0) this.#fail(id, `has ${open} attempts without an answer`);
     this.#checkOrder();
   }
 
-  /** What one connection sent to a room stands in the log as it was sent. */
+  /** Checks that each log has the messages of one connection in the order of their sends. */
   #checkOrder(): void {
     const last = new Map<string, number>();
-    for (const { room, connection, id } of this.#order) {
-      const seq = this.#firstSent.get(id);
+    for (const { room, connection, id } of this.#sendOrder) {
+      const seq = this.#firstSeqs.get(id);
       if (seq === undefined) continue;
       const key = `${room} ${connection}`;
-      if (seq < (last.get(key) ?? 0)) this.#wrong(id, 'overtook another');
+      if (seq < (last.get(key) ?? 0)) this.#fail(id, `is at ${seq} of ${room}, before a message that was sent earlier`);
       last.set(key, seq);
     }
   }
-  /** Seqs of those that were answered in the connection that sent them first, and were not sent again. */
-  readonly #firstSent = new Map<string, number>();
 
-  #joined({ room, epoch, seq, recovered, count, members }: Extract<ServerMessage, { t: 'joined' }>): void {
+  #joined(message: ServerMessageOf<'joined'>): void {
+    const { room, epoch, seq, recovered, count, members } = message;
     const joins = this.#joins.get(room);
-    if (!joins?.length) this.#wrong(room, 'was joined unasked');
+    if (!joins?.length) this.#fail(message, 'answers no join');
     const since = joins?.shift();
     const view = this.views.get(room);
-    const place = { epoch, seq };
     if (view) {
-      if (view.place.seq !== seq || view.place.epoch !== epoch)
-        this.#wrong(place, `is not where it stands: ${view.place.seq}`);
+      if (view.place.seq !== seq || view.place.epoch !== epoch) {
+        this.#fail(message, `rejoins at another place than ${view.place.seq}`);
+      }
       view.members = members && [...members];
       view.count = count;
       return;
     }
-    let owed: View['owed'];
-    if (since?.epoch === epoch && recovered && seq !== since.seq) this.#wrong(place, `is not ${since.seq}`);
-    if (since?.epoch === epoch && !recovered && since.seq < seq)
-      owed = { from: since.seq + 1, to: seq, why: 'trimmed' };
-    if (since && since.epoch !== epoch) {
-      if (recovered) this.#wrong(place, 'recovered from another epoch');
-      if (seq > 0) owed = { from: 1, to: seq, why: 'epoch' };
+    let expectedGap: View['expectedGap'];
+    if (since?.epoch === epoch && recovered && seq !== since.seq)
+      this.#fail(message, `recovered, but not at ${since.seq}`);
+    if (since?.epoch === epoch && !recovered && since.seq < seq) {
+      expectedGap = { from: since.seq + 1, to: seq, why: 'trimmed' };
     }
-    if (!since && !recovered) this.#wrong(place, 'is not recovered, though nothing was asked');
-    this.views.set(room, { place, owed, members: members && [...members], count });
+    if (since && since.epoch !== epoch) {
+      if (recovered) this.#fail(message, `recovered from the epoch ${since.epoch}`);
+      if (seq > 0) expectedGap = { from: 1, to: seq, why: 'epoch' };
+    }
+    if (!since && !recovered) this.#fail(message, 'did not recover, but its join had no place');
+    this.views.set(room, { place: { epoch, seq }, expectedGap, members: members && [...members], count });
   }
 
-  #left(message: Extract<ServerMessage, { t: 'left' }>): void {
-    const left = this.#leaves.get(message.room) ?? 0;
-    if (left === 0 && !this.#joins.get(message.room)?.length) this.#wrong(message, 'was not asked for');
-    this.#leaves.set(message.room, Math.max(0, left - 1));
+  #left(message: ServerMessageOf<'left'>): void {
+    const leaves = this.#leaves.get(message.room) ?? 0;
+    if (leaves === 0 && !this.#joins.get(message.room)?.length) this.#fail(message, 'answers no leave');
+    this.#leaves.set(message.room, Math.max(0, leaves - 1));
     const view = this.#view(message);
     this.places.set(message.room, view.place);
     this.views.delete(message.room);
   }
 
-  #message(message: Extract<ServerMessage, { t: 'message' }>): void {
+  #message(message: ServerMessageOf<'message'>): void {
     const view = this.#view(message);
     const { seq, id, from, data } = message;
-    if (view.owed) this.#wrong(message, 'came before the gap');
-    if (seq !== view.place.seq + 1) this.#wrong(message, `does not follow ${view.place.seq}`);
+    if (view.expectedGap) this.#fail(message, `came before the gap ${JSON.stringify(view.expectedGap)}`);
+    if (seq !== view.place.seq + 1) this.#fail(message, `does not follow ${view.place.seq}`);
     view.place = { epoch: view.place.epoch, seq };
-    this.#same(view.place, { id, from, data }, message);
+    this.#checkStored(view.place, { id, from, data }, message);
   }
 
-  #gap(message: Extract<ServerMessage, { t: 'gap' }>): void {
+  #gap(message: ServerMessageOf<'gap'>): void {
     const view = this.#view(message);
     const { room, from, to, why } = message;
-    if (view.owed) {
-      const { from: first, to: last, why: reason } = view.owed;
-      if (from !== first || to !== last || why !== reason)
-        this.#wrong(message, `is not the gap that is owed: ${first} to ${last}`);
-      view.owed = undefined;
+    const expected = view.expectedGap;
+    if (expected) {
+      if (from !== expected.from || to !== expected.to || why !== expected.why) {
+        this.#fail(message, `is not the expected gap ${JSON.stringify(expected)}`);
+      }
+      view.expectedGap = undefined;
       return;
     }
-    if (from !== view.place.seq + 1 || to < from) this.#wrong(message, `does not follow ${view.place.seq}`);
-    if (why === 'epoch') this.#wrong(message, 'is no gap of this epoch');
-    if (why === 'slow' && this.#policy(room) === 'evict' && !this.#leaves.get(room))
-      this.#wrong(message, 'is in a room that evicts');
-    if (why === 'trimmed' && to >= this.#disk.first(room)) this.#wrong(message, 'names what is still there');
+    if (from !== view.place.seq + 1 || to < from) this.#fail(message, `does not follow ${view.place.seq}`);
+    if (why === 'epoch') this.#fail(message, 'came without a join from another epoch');
+    if (why === 'slow' && this.#policy(room) === 'evict' && !this.#leaves.get(room)) {
+      this.#fail(message, 'came in a room that evicts slow consumers');
+    }
+    if (why === 'trimmed' && to >= this.#disk.first(room)) this.#fail(message, 'includes records that are retained');
     view.place = { epoch: view.place.epoch, seq: to };
   }
 
-  #sent(id: string, seq: number, message: ServerMessage): void {
-    const said = this.#answered(id, message);
-    const { epoch } = this.#disk.room(said.room);
-    const { at } = said;
-    // A server that was started again knows the ids of what it still has.
-    if (at?.epoch === epoch && at.seq !== seq && seq - at.seq < this.#disk.retention)
-      this.#wrong(message, `was at ${at.seq}`);
-    if (said.connection === this.#connection && !said.again) this.#firstSent.set(id, seq);
-    said.at = { epoch, seq };
-    this.#same({ epoch, seq }, { id, from: this.user, data: said.data }, message);
+  #sent(acknowledgement: ServerMessageOf<'sent'>): void {
+    const { id, seq } = acknowledgement;
+    const message = this.#answered(id, acknowledgement);
+    const { epoch } = this.#disk.room(message.room);
+    const { place } = message;
+    // A restarted server recalls the ids of the records that are retained.
+    if (place?.epoch === epoch && place.seq !== seq && seq - place.seq < this.#disk.retention) {
+      this.#fail(acknowledgement, `was acknowledged at ${place.seq} before`);
+    }
+    if (message.connection === this.#connection && !message.retried) this.#firstSeqs.set(id, seq);
+    message.place = { epoch, seq };
+    this.#checkStored(message.place, { id, from: this.user, data: message.data }, acknowledgement);
   }
 
-  #error(message: Extract<ServerMessage, { t: 'error' }>): void {
+  #error(message: ServerMessageOf<'error'>): void {
     const { id, code } = message;
     if (id !== undefined) this.#answered(id, message);
-    else if (code !== 'not_json' && code !== 'unknown_type') this.#wrong(message, 'is no answer');
+    else if (code !== 'not_json' && code !== 'unknown_type') this.#fail(message, 'answers no request');
   }
 
-  #answered(id: string, message: ServerMessage): Said {
-    const said = this.said.get(id);
-    if (!said || said.open === 0) this.#wrong(message, 'answers what was not sent, or was answered');
-    (said as Said).open--;
-    return said as Said;
+  #answered(id: string, answer: ServerMessage): SentMessage {
+    const message = this.messages.get(id);
+    if (!message || message.open === 0) this.#fail(answer, 'answers no open send');
+    (message as SentMessage).open--;
+    return message as SentMessage;
   }
 
-  #presence(message: Extract<ServerMessage, { t: 'presence' }>): void {
+  #presence(message: ServerMessageOf<'presence'>): void {
     const view = this.#view(message);
     const { count, joined, left = [], members } = message;
     view.count = count;
@@ -235,35 +249,40 @@ export class Session {
       view.members.push(...joined);
       for (const name of left) {
         const at = view.members.indexOf(name);
-        if (at < 0) this.#wrong(message, `${name} left without having come`);
+        if (at < 0) this.#fail(message, `removes ${name}, which was not a member`);
         view.members.splice(at, 1);
       }
     }
   }
 
-  #history(message: Extract<ServerMessage, { t: 'history' }>): void {
+  #history(message: ServerMessageOf<'history'>): void {
     const { epoch } = this.#disk.room(message.room);
     message.messages.forEach(({ seq, id, from, data }, i, all) => {
-      if (i > 0 && seq !== (all[i - 1]?.seq as number) + 1) this.#wrong(message, 'has a hole');
-      this.#same({ epoch, seq }, { id, from, data }, message);
+      if (i > 0 && seq !== (all[i - 1]?.seq as number) + 1) this.#fail(message, `has a hole before ${seq}`);
+      this.#checkStored({ epoch, seq }, { id, from, data }, message);
     });
   }
 
-  /** What is told must be on the disk, and stay. */
-  #same({ epoch, seq }: Place, told: { id: string; from: string; data: unknown }, message: ServerMessage): void {
+  /** Checks that the disk has the same message at this place. */
+  #checkStored(
+    { epoch, seq }: Place,
+    content: { id: string; from: string; data: unknown },
+    message: ServerMessage,
+  ): void {
     const record = this.#disk.written.get(`${epoch} ${seq}`) as LogRecord | undefined;
     const stored = record && { id: record.id, from: record.from, data: JSON.parse(record.data) };
-    if (JSON.stringify(stored) !== JSON.stringify(told))
-      this.#wrong(message, `is not what is stored: ${JSON.stringify(stored)}`);
+    if (JSON.stringify(stored) !== JSON.stringify(content)) {
+      this.#fail(message, `differs from the stored record ${JSON.stringify(stored)}`);
+    }
   }
 
   #view(message: { readonly t: string; readonly room: string }): View {
     const view = this.views.get(message.room);
-    if (!view) this.#wrong(message, 'is of a room that it is not in');
+    if (!view) this.#fail(message, 'belongs to a room that the client is not in');
     return view as View;
   }
 
-  #wrong(what: unknown, why: string): never {
-    throw new Violation(`${this.user}: ${JSON.stringify(what)} ${why}`);
+  #fail(subject: unknown, violation: string): never {
+    throw new Violation(`${this.user}: ${JSON.stringify(subject)} ${violation}`);
   }
 }

@@ -3,30 +3,31 @@ import { Keepalive } from '../../src/client/keepalive.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { Room } from '../../src/hub/room.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
-import { slowly } from './engine.ts';
 import { Model, WatchedClient, WatchedHub } from './model.ts';
+import { slowEngine } from './slow-engine.ts';
 import { type Behaviour, SimulatedSocket } from './socket.ts';
 import { Random, VirtualTime } from './virtual.ts';
-import { numbered, seen } from './wire.ts';
+import { numbered, parseFrames } from './wire.ts';
 
-/** Something that must never happen, did. */
+/** An invariant of the Hub was broken. */
 class Violation extends Error {}
 
 interface Peer {
   readonly client: Client;
   readonly socket: SimulatedSocket;
-  /** It never stops reading, so it must be handed everything, and never evicted. */
+  /** It never stops reading, so it must receive everything and never be evicted. */
   readonly fast: boolean;
-  /** It did what ends a client, or the simulation ended it. */
+  /** It has done something that closes a client, or the simulation has closed it. */
   ended: boolean;
-  told: number;
+  /** How many notices were sent to it. */
+  notices: number;
 }
 
 const ROOMS = ['a', 'b', 'c'];
 const PEERS = 12;
 const TICK = 250;
 
-/** One life of a Hub under a seed: everything that happens, and in which order, follows from it. */
+/** One run of a Hub. Its seed determines every action and their order. */
 class Simulation {
   readonly #random: Random;
   readonly #time = new VirtualTime();
@@ -39,14 +40,14 @@ class Simulation {
   readonly #records: number;
   #clients = 0;
   #messages = 0;
-  /** What the next event's listener does, from inside the Hub's turn. */
-  #ambush: (() => void) | undefined;
+  /** An action for the listener of the next event, which runs inside the Hub's turn. */
+  #onNextEvent: (() => void) | undefined;
 
-  /** @param fault plants a fault in every socket, which the simulation must then find. */
+  /** @param fault a planted fault of every socket, which the simulation must find. */
   constructor(seed: number, fault: Partial<Behaviour> = {}) {
     this.#random = new Random(seed);
     this.#fault = fault;
-    const { int, pick } = bound(this.#random);
+    const { int, pick } = choices(this.#random);
     this.#records = int(4, 64);
     const mailbox = pick([8, 64, 1024]);
     const coalesce = pick([undefined, { maxDelayMs: int(1, 300), maxBytes: int(1, 2000) }]);
@@ -61,8 +62,8 @@ class Simulation {
       coalesce: (room: string) => (room === 'a' ? coalesce : undefined),
     };
     const slow = this.#random.chance(0.5);
-    const quick = memory({ date: () => time.date(), retention: { records: 32, bytes: 4000 } });
-    const engine = slow ? slowly(quick, time, this.#random) : quick;
+    const fast = memory({ date: () => time.date(), retention: { records: 32, bytes: 4000 } });
+    const engine = slow ? slowEngine(fast, time, this.#random) : fast;
     this.#model = new Model(slow);
     this.#hub = new WatchedHub({ engine, clock: time, scheduler: time, settings }, this.#model);
     this.#keepalive = new Keepalive(time, time, TICK);
@@ -73,61 +74,62 @@ class Simulation {
     this.#listen();
   }
 
-  /** Lives through `steps` random steps, then lets everything come to rest. @throws Violation */
+  /** Takes `steps` random steps, then runs until nothing is left to do. @throws Violation */
   async run(steps: number): Promise<void> {
     await this.#hub.open();
     for (let step = 0; step < steps; step++) {
       this.#act();
       this.#checkBounds();
     }
-    this.#comeToRest();
+    this.#quiesce();
     this.#checkAll();
-    this.#vanish();
+    this.#shutDown();
     await this.#hub.close();
   }
 
   #act(): void {
-    const { int, chance, pick } = bound(this.#random);
+    const { int, chance, pick } = choices(this.#random);
     const roll = this.#random.next();
     const peer = this.#peers.length > 0 ? pick(this.#peers) : undefined;
     if (!peer || (roll < 0.06 && this.#peers.length < PEERS)) this.#connect();
-    else if (roll < 0.3) this.#say(peer);
-    else if (roll < 0.33) for (let left = int(20, 150); left > 0; left--) this.#say(peer);
-    else if (roll < 0.36) this.#misbehave(peer);
+    else if (roll < 0.3) this.#send(peer);
+    else if (roll < 0.33) for (let left = int(20, 150); left > 0; left--) this.#send(peer);
+    else if (roll < 0.36) this.#sendInvalid(peer);
     else if (roll < 0.42) this.#hub.broadcast(this.#draft(pick(ROOMS), 'program'));
     else if (roll < 0.46 && !peer.client.closed) this.#join(peer);
     else if (roll < 0.5 && !peer.client.closed) this.#hub.unregister(peer.client, pick(ROOMS));
     else if (roll < 0.55 && !peer.fast) peer.socket.stall();
     else if (roll < 0.6) peer.socket.read();
     else if (roll < 0.66) peer.socket.readSome();
-    else if (roll < 0.68) this.#tell(peer);
-    else if (roll < 0.69) this.#cut(peer);
-    else if (roll < 0.71) this.#ambush = () => this.#fromInside(pick(this.#peers));
+    else if (roll < 0.68) this.#notify(peer);
+    else if (roll < 0.69) this.#disconnect(peer);
+    else if (roll < 0.71) this.#onNextEvent = () => this.#actInTurn(pick(this.#peers));
     else if (roll < 0.85) this.#time.turn();
     else if (roll < 0.9) this.#time.settle();
     else this.#pass(chance(0.1) ? int(1000, 4000) : int(1, 300));
   }
 
   #connect(): void {
-    const { int, chance, pick } = bound(this.#random);
-    const { ambushes, id } = { ambushes: this.#ambush, id: `c${++this.#clients}` };
-    this.#ambush = undefined;
+    const { int, chance, pick } = choices(this.#random);
+    const onNextEvent = this.#onNextEvent;
+    this.#onNextEvent = undefined; // kept for an event of the Hub's turn
+    const id = `c${++this.#clients}`;
     const context = { hub: this.#hub, clock: this.#time, keepalive: this.#keepalive, publishRate: 'off' as const };
     const client = new WatchedClient(id, pick(this.#wires), context, this.#model);
     const kernel = pick([0, 100, 1000]);
     const behaviour = { kernel, backpressure: pick([-1, 0, 300, 5000]), closesAtOnce: chance(0.5), ...this.#fault };
     const socket = new SimulatedSocket(client, behaviour);
-    const peer = { client, socket, fast: chance(0.4), ended: false, told: 0 };
+    const peer = { client, socket, fast: chance(0.4), ended: false, notices: 0 };
     if (!peer.fast && int(0, 2) === 0) socket.stall();
     this.#peers.push(peer);
     client.open(socket);
-    peer.ended = client.closed; // refused: the register mailbox was full
-    this.#ambush = ambushes;
+    peer.ended = client.closed; // the register mailbox was full
+    this.#onNextEvent = onNextEvent;
   }
 
-  /** Joins a room: from its head on, or from a place in it, in this life of it or another. */
+  /** Joins a room at its head, or at a random place of its epoch or another. */
   #join({ client }: Peer): void {
-    const { int, chance, pick } = bound(this.#random);
+    const { int, chance, pick } = choices(this.#random);
     const room = pick(ROOMS);
     const members = this.#peers
       .flatMap((peer) => this.#hub.memberships(peer.client))
@@ -138,39 +140,40 @@ class Simulation {
     else this.#hub.register(client, room, since);
   }
 
-  #say(peer: Peer): void {
+  #send(peer: Peer): void {
     const wasClosed = peer.client.closed;
     const { room, data } = this.#draft(this.#random.pick(ROOMS), peer.client.id);
     peer.client.message(Buffer.from(`${room}|${data}`), false);
     if (!wasClosed && peer.client.closed) peer.ended = true; // the broadcast mailbox was full
   }
 
-  #misbehave(peer: Peer): void {
-    const { int, chance } = bound(this.#random);
+  #sendInvalid(peer: Peer): void {
+    const { int, chance } = choices(this.#random);
     const bytes = Uint8Array.from({ length: chance(0.5) ? 600 : int(0, 20) }, () => int(0, 255));
     const wasClosed = peer.client.closed;
     peer.client.message(bytes, true);
-    if (!wasClosed && !peer.client.closed) throw new Violation('bytes that break the wire were let through');
+    if (!wasClosed && !peer.client.closed)
+      throw new Violation(`${peer.client.id} sent an invalid frame and was not closed`);
     peer.ended = true;
   }
 
-  #tell(peer: Peer): void {
+  #notify(peer: Peer): void {
     if (peer.client.closed) return;
-    peer.client.notify(`!|${++peer.told}|told`);
+    peer.client.notify(`!|${++peer.notices}|note`);
     peer.client.pump.release();
-    if (peer.client.closed) peer.ended = true; // it let too many wait
+    if (peer.client.closed) peer.ended = true; // too many notices waited
   }
 
-  #cut(peer: Peer): void {
+  #disconnect(peer: Peer): void {
     peer.ended = true;
     if (this.#random.chance(0.5)) peer.socket.end(1006);
     else peer.client.end(closes.goingAway);
   }
 
-  /** What a program's listener may do while the Hub is in its turn. */
-  #fromInside(peer: Peer): void {
-    const { chance, pick } = bound(this.#random);
-    if (chance(0.3)) this.#cut(peer);
+  /** Does what an application's listener may do inside the Hub's turn. */
+  #actInTurn(peer: Peer): void {
+    const { chance, pick } = choices(this.#random);
+    if (chance(0.3)) this.#disconnect(peer);
     else if (chance(0.5)) this.#hub.broadcast(this.#draft(pick(ROOMS), 'listener'));
     else if (!peer.client.closed) this.#hub.unregister(peer.client, pick(ROOMS));
   }
@@ -180,7 +183,7 @@ class Simulation {
     return { room, from, id: '', data, bytes: data.length };
   }
 
-  /** Time passes; those who read answer their pings, and the ends of orderly closes arrive. */
+  /** Lets time pass. Peers that read answer their pings, and closes complete. */
   #pass(ms: number): void {
     this.#time.settle();
     for (let left = ms; left > 0; left -= TICK) {
@@ -196,7 +199,7 @@ class Simulation {
   #listen(): void {
     const { events } = this.#hub;
     events.on('failed', ({ event, error }) => {
-      throw new Violation(`a listener of ${event} threw: ${error}`);
+      throw new Violation(`a listener of the event ${event} threw: ${error}`);
     });
     for (const type of [
       'committed',
@@ -208,42 +211,46 @@ class Simulation {
       'connected',
     ] as const) {
       events.on(type, () => {
-        const ambush = this.#ambush;
-        this.#ambush = undefined;
-        if (ambush && this.#peers.length > 0) ambush();
+        const action = this.#onNextEvent;
+        this.#onNextEvent = undefined;
+        if (action && this.#peers.length > 0) action();
       });
     }
     events.on('evicted', ({ client, room, records, why }) => {
       const peer = this.#peers.find((one) => one.client.id === client);
       const member = (peer ? this.#hub.memberships(peer.client) : []).find((one) => one.room.name === room);
-      const reached = member?.room.reaches(member.cursor);
-      if (member && !member.live && reached && why === closes.slowConsumer.reason)
-        this.#fail(`${client} was evicted while it recovered`);
-      // What it came back for was trimmed before its turn, and its wire has no word for that.
-      if (peer && member && !member.live && !reached) peer.ended = true;
-      else if (peer?.fast) this.#fail(`${client} never stopped reading, yet was evicted ${records} behind: ${why}`);
+      const inReach = member?.room.reaches(member.cursor);
+      if (member && !member.live && inReach && why === closes.slowConsumer.reason) {
+        this.#report(`${client} was evicted from ${room} before it first reached the head`);
+      }
+      // The log no longer reaches back to its place, and its wire cannot express a gap.
+      if (peer && member && !member.live && !inReach) peer.ended = true;
+      else if (peer?.fast) {
+        this.#report(`${client} never stopped reading but was evicted from ${room}, ${records} records behind: ${why}`);
+      }
     });
     events.on('committed', ({ room, from, to }) => {
-      if (to > this.#model.sent(room).length) this.#fail(`${room}: ${from} to ${to} committed, but never sent`);
+      const sent = this.#model.sent(room).length;
+      if (to > sent) this.#report(`records ${from} to ${to} of ${room} were committed, but only ${sent} were sent`);
     });
   }
 
-  /** Listeners' throws are caught by the Hub's events, so a violation seen in one is kept for the next check. */
-  #fail(what: string): void {
-    this.#seen ??= what;
+  /** Keeps a violation for the next check: the Hub catches what a listener throws. */
+  #report(violation: string): void {
+    this.#reported ??= violation;
   }
-  #seen: string | undefined;
+  #reported: string | undefined;
 
   #checkBounds(): void {
-    const wrong = this.#seen ?? this.#model.wrong;
-    if (wrong) throw new Violation(wrong);
-    const { mailboxes } = this.#hub.settings;
-    if (this.#hub.waiting('broadcast') > mailboxes.broadcast)
-      throw new Violation('the broadcast mailbox outgrew its bound');
-    if (this.#hub.waiting('register') > mailboxes.register)
-      throw new Violation('the register mailbox outgrew its bound');
-    const leaves = mailboxes.unregister + this.#clients;
-    if (this.#hub.waiting('unregister') > leaves) throw new Violation('the unregister mailbox outgrew its bound');
+    const violation = this.#reported ?? this.#model.violation;
+    if (violation) throw new Violation(violation);
+    const { register, unregister, broadcast } = this.#hub.settings.mailboxes;
+    // A closed client's leave is never refused: each may take one post past the bound.
+    const bounds = { register, unregister: unregister + this.#clients, broadcast };
+    for (const [name, bound] of Object.entries(bounds)) {
+      const waiting = this.#hub.waiting(name as keyof typeof bounds);
+      if (waiting > bound) throw new Violation(`the ${name} mailbox holds ${waiting} posts, past its bound ${bound}`);
+    }
     for (const { client, socket } of this.#peers) {
       if (socket.misuse.length > 0) throw new Violation(`${client.id}: ${socket.misuse[0]}`);
       for (const { room } of this.#hub.memberships(client)) this.#checkRoom(room);
@@ -252,29 +259,34 @@ class Simulation {
 
   #checkRoom({ name, log, flushed }: Room): void {
     const { window, turn, hold } = this.#hub.settings;
-    if (log.head - flushed > 2 * turn.commands + hold.records) throw new Violation(`${name} holds back too much`);
-    if (flushed - log.first >= window.records) throw new Violation(`the log of ${name} outgrew its window`);
+    const held = log.head - flushed;
+    const maxHeld = 2 * turn.commands + hold.records;
+    if (held > maxHeld) throw new Violation(`${name} holds back ${held} records, past its bound ${maxHeld}`);
+    if (flushed - log.first >= window.records) {
+      throw new Violation(`the log of ${name} keeps ${flushed - log.first + 1} records, past its window`);
+    }
   }
 
-  /** At rest, nobody stays parked further behind than the send buffer allows. */
+  /** Checks that no parked member is further behind than the send buffer allows. */
   #checkDistances(): void {
     const { sendBuffer } = this.#hub.settings;
     for (const { client } of this.#peers) {
       for (const { live, room, behind, pump } of client.closed ? [] : this.#hub.memberships(client)) {
         if (!live || pump.writable || room.dirtySince !== undefined || behind <= sendBuffer.records) continue;
-        throw new Violation(`${client.id} is ${behind} behind in ${room.name} and still there`);
+        throw new Violation(`${client.id} is ${behind} records behind in ${room.name} but was not evicted`);
       }
     }
   }
 
-  /** Half of the lives end with the stalled staying stalled: then they must be gone within the write wait. */
-  #comeToRest(): void {
-    this.#ambush = undefined;
+  /** In half of the runs the stalled peers stay so, and must be evicted within the write wait. */
+  #quiesce(): void {
+    this.#onNextEvent = undefined;
     if (this.#random.chance(0.5)) {
       this.#pass(4 * TICK + 1_000);
       for (const { client, socket } of this.#peers) {
-        if (socket.bufferedAmount > 0 && !client.closed)
-          throw new Violation(`${client.id} takes nothing and is still there`);
+        if (socket.bufferedAmount > 0 && !client.closed) {
+          throw new Violation(`${client.id} has accepted nothing for the write wait but was not evicted`);
+        }
       }
     }
     for (let rounds = 0; rounds < 3; rounds++) {
@@ -285,33 +297,38 @@ class Simulation {
 
   #checkAll(): void {
     this.#checkBounds();
-    for (const { client, socket, fast, ended, told } of this.#peers) {
-      if (fast && client.closed && !ended) throw new Violation(`${client.id} read all along, yet was closed`);
-      const records = seen(socket.received);
-      const tells = records.filter(({ room }) => room === '!').map(({ seq }) => seq);
-      if (tells.some((seq, i) => seq !== i + 1)) throw new Violation(`${client.id} was told ${tells}`);
-      if (!client.closed && tells.length !== told)
-        throw new Violation(`${client.id} was told ${tells.length} of ${told}`);
-      const fromRooms = records.filter(({ room }) => room !== '!');
-      const wrong = this.#model.check(client.id, fromRooms, client.closed, fast);
-      if (wrong) throw new Violation(wrong);
-      for (const member of this.#hub.memberships(client))
-        if (member.behind > 0) throw new Violation(`${client.id} was left behind`);
+    for (const { client, socket, fast, ended, notices } of this.#peers) {
+      if (fast && client.closed && !ended) throw new Violation(`${client.id} never stopped reading but was closed`);
+      const received = parseFrames(socket.received);
+      const numbers = received.filter(({ room }) => room === '!').map(({ seq }) => seq);
+      if (numbers.some((number, i) => number !== i + 1)) {
+        throw new Violation(`${client.id} received its notices out of order: ${numbers}`);
+      }
+      if (!client.closed && numbers.length !== notices) {
+        throw new Violation(`${client.id} received ${numbers.length} of ${notices} notices`);
+      }
+      const records = received.filter(({ room }) => room !== '!');
+      const violation = this.#model.check(client.id, records, client.closed, fast);
+      if (violation) throw new Violation(violation);
+      for (const { behind, room } of this.#hub.memberships(client)) {
+        if (behind > 0) throw new Violation(`${client.id} is still ${behind} records behind in ${room.name}`);
+      }
     }
   }
 
-  /** When everyone has gone, so do the rooms, and nothing ticks on. */
-  #vanish(): void {
-    for (const peer of this.#peers) this.#cut(peer);
+  /** Disconnects all peers: then no room, client or timer may be left. */
+  #shutDown(): void {
+    for (const peer of this.#peers) this.#disconnect(peer);
     this.#pass(15_000);
-    if (this.#hub.rooms > 0) throw new Violation(`${this.#hub.rooms} rooms stayed in memory`);
-    if (this.#keepalive.clients.size > 0)
-      throw new Violation(`${this.#keepalive.clients.size} clients stayed in memory`);
-    if (this.#time.timers > 0) throw new Violation(`${this.#time.timers} timers tick on`);
+    const { size: clients } = this.#keepalive.clients;
+    if (this.#hub.rooms > 0) throw new Violation(`${this.#hub.rooms} rooms are left in memory after all have left`);
+    if (clients > 0) throw new Violation(`${clients} clients are left in memory after all have closed`);
+    if (this.#time.timers > 0) throw new Violation(`${this.#time.timers} timers are left after all have closed`);
   }
 }
 
-function bound(random: Random) {
+/** Returns the methods of `random`, for destructuring. */
+function choices(random: Random) {
   return {
     int: (low: number, high: number) => random.int(low, high),
     chance: (p: number) => random.chance(p),
@@ -319,7 +336,7 @@ function bound(random: Random) {
   };
 }
 
-/** Runs one seed. @returns what went wrong, or undefined. */
+/** Runs one seed. @returns the violation, or undefined. */
 export async function simulate(seed: number, steps = 300, fault: Partial<Behaviour> = {}): Promise<string | undefined> {
   try {
     await new Simulation(seed, fault).run(steps);

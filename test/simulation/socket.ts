@@ -8,24 +8,27 @@ import {
   type SocketListener,
 } from '../../src/transport/transport.ts';
 
-/** How a simulated socket and its peer behave. */
+/** The behaviour of a simulated socket and its peer. */
 export interface Behaviour {
-  /** Bytes that the kernel takes while the peer does not read. */
+  /** Bytes that the kernel buffers while the peer does not read. */
   readonly kernel: number;
-  /** Bytes that the transport queues before it drops. */
+  /** Bytes that the transport queues before it drops frames. */
   readonly backpressure: number;
   /** Whether the close handler runs inside `close`, as in uWebSockets.js, or later, as in ws. */
   readonly closesAtOnce: boolean;
-  /** A planted fault: every so many frames one is lost, though the socket says it was sent. */
+  /** A planted fault: one in so many frames is lost, although `send` returns SENT. */
   readonly losesEvery?: number;
 }
 
-/** A socket in memory: its kernel buffer fills while the peer does not read, then it queues, then it drops. */
+/**
+ * A socket in memory. While the peer does not read, it fills the kernel's buffer, then its own
+ * queue, then drops frames.
+ */
 export class SimulatedSocket implements Socket {
   readonly remoteAddress = 'simulated';
-  /** What the peer has received: whole frames, in order. */
+  /** The frames that the peer has received, in order. */
   readonly received: Uint8Array[] = [];
-  /** What the contract forbids and the pumps did all the same. */
+  /** Calls that break the contract of Socket. */
   readonly misuse: string[] = [];
   closedWith: Close | undefined;
   over = false;
@@ -55,12 +58,12 @@ export class SimulatedSocket implements Socket {
 
   send(frame: Uint8Array): SendStatus {
     if (this.over || this.closedWith) {
-      this.misuse.push('sent after close');
+      this.misuse.push('send was called after close');
       return DROPPED;
     }
     this.#frames++;
     if (this.#behaviour.losesEvery && this.#frames % this.#behaviour.losesEvery === 0) return SENT;
-    if (this.#queued.length === 0 && this.#kernelTakes(frame)) return SENT;
+    if (this.#queued.length === 0 && this.#kernelAccepts(frame)) return SENT;
     this.#owesDrain = true;
     if (this.#queuedBytes > this.#behaviour.backpressure) return DROPPED;
     this.#queued.push(frame);
@@ -69,7 +72,7 @@ export class SimulatedSocket implements Socket {
   }
 
   ping(payload: Uint8Array): void {
-    if (this.over || this.closedWith) this.misuse.push('pinged after close');
+    if (this.over || this.closedWith) this.misuse.push('ping was called after close');
     this.#pings.push(payload);
   }
 
@@ -79,7 +82,7 @@ export class SimulatedSocket implements Socket {
 
   close(close: Close): void {
     if (this.over || this.closedWith) {
-      this.misuse.push('closed twice');
+      this.misuse.push('close was called twice');
       return;
     }
     this.closedWith = close;
@@ -91,7 +94,7 @@ export class SimulatedSocket implements Socket {
     this.#reading = false;
   }
 
-  /** The peer reads on, and answers the pings it finds. */
+  /** The peer reads everything, and answers the pings. */
   read(): void {
     this.#reading = true;
     this.#kernelBytes = 0;
@@ -105,14 +108,14 @@ export class SimulatedSocket implements Socket {
     }
   }
 
-  /** The peer reads some of what is queued, not all of it. */
+  /** The peer reads one frame. */
   readSome(): void {
     const frame = this.#inKernel.shift();
     if (!frame) return;
     this.received.push(frame);
     this.#kernelBytes -= frame.byteLength;
     const next = this.#queued[0];
-    if (next && this.#kernelTakes(next)) {
+    if (next && this.#kernelAccepts(next)) {
       this.#queued.shift();
       this.#queuedBytes -= next.byteLength;
     }
@@ -122,16 +125,16 @@ export class SimulatedSocket implements Socket {
     }
   }
 
-  /** The connection ends, by either side; frames that were taken still arrive when it was an orderly close. */
+  /** Ends the connection. After a close frame the peer still receives the accepted frames. */
   end(code: number): void {
     if (this.over) return;
     this.over = true;
-    const left = [...this.#inKernel.splice(0), ...this.#queued.splice(0)];
-    if (this.closedWith && this.closedWith.code !== 1006) this.received.push(...left);
+    const accepted = [...this.#inKernel.splice(0), ...this.#queued.splice(0)];
+    if (this.closedWith && this.closedWith.code !== 1006) this.received.push(...accepted);
     this.#listener.close(code, '');
   }
 
-  #kernelTakes(frame: Uint8Array): boolean {
+  #kernelAccepts(frame: Uint8Array): boolean {
     if (this.#reading) {
       this.received.push(frame);
       return true;

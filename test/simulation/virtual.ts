@@ -1,6 +1,6 @@
 import type { Clock, Scheduler } from '../../src/hub/time.ts';
 
-/** A random number generator whose whole run follows from its seed (mulberry32). */
+/** A random number generator with a seed (mulberry32). */
 export class Random {
   #state: number;
 
@@ -8,7 +8,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 up to but not including 1. */
+  /** Returns a number from 0 up to but not including 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
@@ -17,11 +17,12 @@ export class Random {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   }
 
-  /** An integer from `low` to `high`, both included. */
+  /** Returns an integer from `low` to `high`, both included. */
   int(low: number, high: number): number {
     return low + Math.floor(this.next() * (high - low + 1));
   }
 
+  /** Returns true with probability `p`. */
   chance(p: number): boolean {
     return this.next() < p;
   }
@@ -37,7 +38,7 @@ interface Timer {
   readonly work: () => void;
 }
 
-/** Time that moves only when told to, and a loop whose turns the test takes one by one. */
+/** A clock that the test advances, and an event loop whose turns it runs one by one. */
 export class VirtualTime implements Clock, Scheduler {
   #now = 0;
   #order = 0;
@@ -62,11 +63,12 @@ export class VirtualTime implements Clock, Scheduler {
     return () => this.#timers.delete(timer);
   }
 
+  /** How many timers are pending. */
   get timers(): number {
     return this.#timers.size;
   }
 
-  /** Runs what is due at once, one round of it. @returns whether there was anything. */
+  /** Runs the work that `soon` has scheduled so far. @returns whether there was any. */
   turn(): boolean {
     const due = this.#soon;
     this.#soon = [];
@@ -74,12 +76,13 @@ export class VirtualTime implements Clock, Scheduler {
     return due.length > 0;
   }
 
-  /** Turns until nothing more is due at once. Throws when that never happens. */
+  /** Runs turns until no work is left. @throws Error when there is always more. */
   settle(): void {
-    for (let turns = 0; this.turn(); turns++) if (turns > 100_000) throw new Error('the loop never comes to rest');
+    for (let turns = 0; this.turn(); turns++)
+      if (turns > 100_000) throw new Error('the event loop has run 100,000 turns and has still work');
   }
 
-  /** Moves time on by `ms`, running each timer at its time with the turns that follow it. */
+  /** Advances the clock by `ms`, and runs each timer at its time, with the turns that follow it. */
   advance(ms: number): void {
     const until = this.#now + ms;
     for (;;) {

@@ -3,14 +3,14 @@ import type { Frame } from '../../src/hub/subscriber.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { type Command, noNotices, type Wire } from '../../src/wire/wire.ts';
 
-/** One record as a peer of this wire receives it. */
-export interface Seen {
+/** A record as a client of a numbered wire receives it. */
+export interface ReceivedRecord {
   readonly room: string;
   readonly seq: number;
   readonly data: string;
 }
 
-/** A wire of the simulation: it shows room and seq, so that what a peer received can be checked to the record. */
+/** Returns a wire whose frames show room and seq, so that each received record can be checked. */
 export function numbered(name: string, rooms: readonly string[], frameBytes: number, merges = true): Wire {
   return {
     name,
@@ -21,20 +21,20 @@ export function numbered(name: string, rooms: readonly string[], frameBytes: num
     pingPeriod: 2_000,
     pongWait: 3_000,
     writeWait: 1_000,
-    decode(data, binary): readonly Command[] {
-      const text = Buffer.from(data).toString();
+    decode(frame, binary): readonly Command[] {
+      const text = Buffer.from(frame).toString();
       const bar = text.indexOf('|');
       if (binary || bar < 0) return [{ kind: 'violation', close: closes.protocolError }];
-      const said = text.slice(bar + 1);
       const room = text.slice(0, bar);
-      return [{ kind: 'broadcast', room, id: '', data: said, json: false, bytes: Buffer.byteLength(said) }];
+      const data = text.slice(bar + 1);
+      return [{ kind: 'broadcast', room, id: '', data, json: false, bytes: Buffer.byteLength(data) }];
     },
-    encode(room: string, log: Records, from: number): Frame {
+    encode(room: string, records: Records, from: number): Frame {
       const lines: string[] = [];
       let bytes = 0;
       let to = from;
-      while (to < log.head) {
-        const record = log.at(to + 1);
+      while (to < records.head) {
+        const record = records.at(to + 1);
         const line = `${room}|${record.seq}|${record.data}`;
         bytes += line.length + 1;
         if (lines.length > 0 && bytes > frameBytes) break;
@@ -51,8 +51,8 @@ export function numbered(name: string, rooms: readonly string[], frameBytes: num
   };
 }
 
-/** Reads the frames that a peer of a numbered wire received. */
-export function seen(frames: readonly Uint8Array[]): Seen[] {
+/** Parses the frames that a client of a numbered wire received. */
+export function parseFrames(frames: readonly Uint8Array[]): ReceivedRecord[] {
   const lines = frames.flatMap((frame) => Buffer.from(frame).toString().split('\n'));
   return lines.map((line) => {
     const [room = '', seq = '', data = ''] = line.split('|');

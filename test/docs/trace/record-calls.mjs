@@ -1,5 +1,6 @@
-// A module hook that records calls: every function of the built server reports its file and its name when
-// it is entered, to `globalThis.calls` while that is an array. Getters and constructors are left out: they only read and build.
+// A module hook that records calls: every function of the built server reports its file and its
+// name when it is entered, to `globalThis.calls` while that is an array. Getters and constructors
+// are left out: they only read and build.
 import { register } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 import ts from 'typescript';

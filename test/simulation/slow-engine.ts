@@ -7,37 +7,37 @@ interface Job {
 }
 
 /**
- * An engine that takes its time, as one on a disk does: it decides on what it was given later, some of it at once, in order, and
- * now and then it fails.
+ * Returns an engine as slow as one on a disk: it decides drafts later, several batches at once, in
+ * order, and fails some of them.
  */
-export function slowly(inner: Engine, time: VirtualTime, random: Random): Engine {
+export function slowEngine(inner: Engine, time: VirtualTime, random: Random): Engine {
   const jobs: Job[] = [];
   let listener: EngineListener | undefined;
-  let waits = false;
+  let scheduled = false;
   const work = () => {
-    waits = false;
+    scheduled = false;
     for (let left = random.int(1, jobs.length); left > 0; left--) {
       const { room, drafts } = jobs.shift() as Job;
       if (random.chance(0.1)) listener?.failed(room, drafts.length);
       else inner.append(room, drafts);
     }
-    if (jobs.length > 0) later();
+    if (jobs.length > 0) schedule();
   };
-  const later = () => {
-    if (waits) return;
-    waits = true;
+  const schedule = () => {
+    if (scheduled) return;
+    scheduled = true;
     if (random.chance(0.3)) time.soon(work);
     else time.after(random.int(1, 50), work);
   };
   return {
     ...inner,
-    open(opened) {
-      listener = opened;
-      return inner.open(opened);
+    open(engineListener) {
+      listener = engineListener;
+      return inner.open(engineListener);
     },
     append(room, drafts) {
       jobs.push({ room, drafts });
-      later();
+      schedule();
     },
   };
 }
