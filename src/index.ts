@@ -42,4 +42,4 @@ export { gorilla } from './wire/gorilla.ts';
 export { spread } from './wire/spread.ts';
 export { PUBLIC_ROOM } from './wire/text.ts';
 export { v1 } from './wire/v1.ts';
-export type { Command, HttpPost, Publication, Publishing, Wire, WireLimits } from './wire/wire.ts';
+export type { Command, HttpPost, Publication, Publishing, ReadPost, Wire, WireLimits, WireName } from './wire/wire.ts';
