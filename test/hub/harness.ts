@@ -34,7 +34,7 @@ export class CommaEncoder implements Encoder {
 }
 
 /** A subscriber and its pump in one, which keeps everything that the Hub hands it. */
-export class FakeSubscriber implements Subscriber, Pump {
+class FakeSubscriber implements Subscriber, Pump {
   readonly pump = this;
   readonly frames: Uint8Array[] = [];
   readonly notices: Notice[] = [];
