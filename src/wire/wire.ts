@@ -1,7 +1,6 @@
 import type { Encoder } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import type { Place, Rate } from '../protocol/v1.ts';
-import { type ErrorCode, type Json, ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
+import { type ErrorCode, type Json, type Place, type Rate, ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
 import { PUBLIC_ROOM } from './text.ts';
 
 /** The wires that a listener can be pinned to. */
