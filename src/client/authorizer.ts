@@ -43,20 +43,23 @@ function bothMethods<A extends unknown[]>(first: Method<A>, second: Method<A>): 
   return (...args) => andThen(first(...args), (decision) => (decision.kind === 'allowed' ? second(...args) : decision));
 }
 
+/** The client of a command queue. */
+interface CommandSource {
+  readonly reading: boolean;
+  endInOrder(close: Close): void;
+}
+
 // Commands that may wait behind one decision.
 const MAX_WAITING = 64;
 
 /** Runs a client's commands in order: while a decision is pending, the commands after it wait. */
 export class CommandQueue {
   readonly #run: (command: Command) => Close | undefined;
-  readonly #client: { readonly closed: boolean; end(close: Close): void };
+  readonly #client: CommandSource;
   #waiting: Command[] | undefined;
 
   /** @param run runs a command. @returns why the client must be closed, or undefined. */
-  constructor(
-    run: (command: Command) => Close | undefined,
-    client: { readonly closed: boolean; end(close: Close): void },
-  ) {
+  constructor(run: (command: Command) => Close | undefined, client: CommandSource) {
     this.#run = run;
     this.#client = client;
   }
@@ -82,9 +85,9 @@ export class CommandQueue {
     if (!(answer instanceof Promise)) return next(answer);
     this.#waiting = [];
     void answer.then((value) => {
-      if (this.#client.closed) return;
+      if (!this.#client.reading) return;
       const close = next(value) ?? this.#runWaiting();
-      if (close) this.#client.end(close);
+      if (close) this.#client.endInOrder(close);
     });
     return undefined;
   }

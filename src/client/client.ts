@@ -15,7 +15,7 @@ export interface ClientContext extends ReadPumpContext {
 }
 
 /**
- * `opening` until it is in its rooms, `ready`, `closing` once the server has sent a close frame,
+ * `opening` until it is in its rooms, `ready`, `closing` once the server has decided to close it,
  * `closed`.
  */
 export type ClientState = 'opening' | 'ready' | 'closing' | 'closed';
@@ -72,6 +72,10 @@ export class Client implements Reader, SocketListener, Connection {
     return this.#state;
   }
 
+  get reading(): boolean {
+    return this.#state === 'opening' || this.#state === 'ready';
+  }
+
   /** Its address; empty before it is open. */
   get address(): string {
     return this.#address;
@@ -86,7 +90,7 @@ export class Client implements Reader, SocketListener, Connection {
   }
 
   get closed(): boolean {
-    return this.#state === 'closing' || this.#state === 'closed';
+    return this.#closedWith !== undefined || this.#state === 'closed';
   }
 
   open(socket: Socket): void {
@@ -104,9 +108,9 @@ export class Client implements Reader, SocketListener, Connection {
   }
 
   message(data: Uint8Array, binary: boolean): void {
-    if (this.closed) return;
+    if (!this.reading) return;
     const close = this.#readPump.message(data, binary);
-    if (close) this.end(close);
+    if (close) this.endInOrder(close);
   }
 
   drain(): void {
@@ -144,6 +148,12 @@ export class Client implements Reader, SocketListener, Connection {
     this.#state = 'closing';
     this.#closedWith = this.wire.closeFrame(close);
     this.#socket?.close(this.#closedWith);
+  }
+
+  endInOrder(close: Close): void {
+    if (!this.reading) return;
+    this.#state = 'closing';
+    this.#context.hub.closeInOrder(this, close);
   }
 
   refresh(token: string): void {

@@ -28,7 +28,10 @@ export interface Reader extends Subscriber {
    * express it.
    */
   reply(notice: Notice): void;
-  end(close: Close): void;
+  /** False once it is closed, or about to be. */
+  readonly reading: boolean;
+  /** Stops reading, and closes it once it has got every message that the Hub has accepted. */
+  endInOrder(close: Close): void;
   /** Verifies a new token, and replies with the result. */
   refresh(token: string): void;
 }

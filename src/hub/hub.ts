@@ -1,3 +1,4 @@
+import type { Close } from '../protocol/close-codes.ts';
 import type { Place } from '../protocol/v1.ts';
 import { Coalescer } from './coalescer.ts';
 import { Commits } from './commits.ts';
@@ -105,10 +106,13 @@ export class Hub {
    *   once, when it closes.
    */
   unregister(subscriber: Subscriber, room?: string): boolean {
-    if (room !== undefined) return this.#post('unregister', { subscriber, room });
-    this.#mailboxes.postAnyway('unregister', { subscriber, room });
-    this.#wake();
-    return true;
+    if (room !== undefined) return this.#post('unregister', { kind: 'leave', subscriber, room });
+    return this.#postAnyway({ kind: 'leave-all', subscriber });
+  }
+
+  /** Closes a subscriber once it has been handed every message that was accepted before. */
+  closeInOrder(subscriber: Subscriber, close: Close): void {
+    this.#postAnyway({ kind: 'close', subscriber, close });
   }
 
   /**
@@ -198,6 +202,13 @@ export class Hub {
     if (posted) this.#wake();
     else this.events.emit('overloaded', { mailbox, capacity: this.settings.mailboxes[mailbox] });
     return posted;
+  }
+
+  /** For departures that each subscriber makes once or twice in its life. */
+  #postAnyway(departure: Departure): true {
+    this.#mailboxes.postAnyway('unregister', departure);
+    this.#wake();
+    return true;
   }
 
   readonly #wake = (): void => {

@@ -1,3 +1,4 @@
+import type { Close } from '../protocol/close-codes.ts';
 import { errors, type GapReason, type Place } from '../protocol/v1.ts';
 import type { Commits } from './commits.ts';
 import type { Events } from './events.ts';
@@ -19,11 +20,11 @@ export interface Registration {
   readonly history: number;
 }
 
-/** A request to leave a room or, without one, all of them. */
-export interface Departure {
-  readonly subscriber: Subscriber;
-  readonly room: string | undefined;
-}
+/** A request to leave a room or all rooms, or to leave all rooms and then be closed. */
+export type Departure =
+  | { readonly kind: 'leave'; readonly subscriber: Subscriber; readonly room: string }
+  | { readonly kind: 'leave-all'; readonly subscriber: Subscriber }
+  | { readonly kind: 'close'; readonly subscriber: Subscriber; readonly close: Close };
 
 /** The application of a client has shown the messages of a room up to `seq`. */
 export interface Acknowledgement {
@@ -54,6 +55,8 @@ export class Membership {
   readonly #notices: Notices;
   readonly #events: Events;
   readonly #departures = new Map<Room, PendingDeparture[]>();
+  /** Subscribers that are closed once they have left all rooms. */
+  readonly #closing = new Map<Subscriber, Close>();
 
   constructor(
     rooms: Rooms,
@@ -92,11 +95,14 @@ export class Membership {
    * Leaves a room, or all. Messages sent before the leave are delivered first, so the member still
    * gets them.
    */
-  leave({ subscriber, room: name }: Departure): void {
+  leave(departure: Departure): void {
+    const { kind, subscriber } = departure;
+    if (kind === 'close' && !subscriber.closed) this.#closing.set(subscriber, departure.close);
     for (const member of [...this.#rooms.membershipsOf(subscriber)]) {
-      if (name === undefined || member.room.name === name) this.#leave(member);
+      if (kind !== 'leave' || member.room.name === departure.room) this.#leave(member);
     }
-    if (subscriber.closed) this.#slowConsumers.forget(subscriber);
+    if (subscriber.closed) this.#forget(subscriber);
+    else this.#closeIfGone(subscriber);
   }
 
   /** Records what a client's application has shown. It cannot have shown what it was not handed. */
@@ -162,16 +168,35 @@ export class Membership {
 
   #depart(member: Member): void {
     const { subscriber, room } = member;
-    if (!subscriber.closed) {
-      this.#slowConsumers.handRest(member);
-      const { cursor, behind } = member;
-      const gap = { from: cursor + 1, to: cursor + behind, why: 'slow' } as const;
-      if (behind > 0) this.#notices.notify(subscriber, { t: 'gap', room: room.name, ...gap });
-      this.#notices.notify(subscriber, { t: 'left', room: room.name });
-    }
+    if (!subscriber.closed) this.#deliverRest(member);
     this.#rooms.leave(member);
     this.#presence.left(room, subscriber);
     this.#events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
+    this.#closeIfGone(subscriber);
+  }
+
+  #deliverRest(member: Member): void {
+    const { subscriber, room } = member;
+    this.#slowConsumers.handRest(member);
+    if (this.#closing.has(subscriber)) return;
+    const { cursor, behind } = member;
+    const gap = { from: cursor + 1, to: cursor + behind, why: 'slow' } as const;
+    if (behind > 0) this.#notices.notify(subscriber, { t: 'gap', room: room.name, ...gap });
+    this.#notices.notify(subscriber, { t: 'left', room: room.name });
+  }
+
+  /** Closes a subscriber that has left all rooms, if it is to be closed. */
+  #closeIfGone(subscriber: Subscriber): void {
+    const close = this.#closing.get(subscriber);
+    if (close === undefined || this.#rooms.membershipsOf(subscriber).length > 0) return;
+    this.#forget(subscriber);
+    subscriber.pump.release();
+    subscriber.end(close);
+  }
+
+  #forget(subscriber: Subscriber): void {
+    this.#closing.delete(subscriber);
+    this.#slowConsumers.forget(subscriber);
   }
 }
 

@@ -96,6 +96,8 @@ export interface Subscriber {
   joined(room: string, recovered: boolean): void;
   /** Closes a slow consumer. `at` is undefined for one that is in no room. */
   evict(close: Close, at: Eviction | undefined): void;
+  /** Closes it at once. */
+  end(close: Close): void;
 }
 
 /** A message to the connected members of a room that is not kept. */

@@ -97,6 +97,8 @@ class Receipt implements Subscriber {
   joined(): void {}
 
   evict(): void {}
+
+  end(): void {}
 }
 
 /** Encodes the Hub's acknowledgement or error as an outcome. */

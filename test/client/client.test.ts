@@ -125,6 +125,7 @@ describe('invalid input', () => {
     time.settle();
     expect(received()).toEqual(['x'.repeat(512)]);
     client.message(text('x'.repeat(513)), false);
+    time.settle();
     expect(socket.closedWith).toEqual({ code: 1009, reason: '' });
   });
 
@@ -157,8 +158,9 @@ describe('the publish rate', () => {
     for (let i = 0; i < 5; i++) client.message(text('x'), false);
     time.advance(100);
     client.message(text('x'), false);
-    expect(client.closed).toBe(false);
+    expect(client.reading).toBe(true);
     client.message(text('x'), false);
+    time.settle();
     expect(socket.closedWith).toEqual(closes.rateExceeded);
   });
 
@@ -167,9 +169,21 @@ describe('the publish rate', () => {
     const { client, socket } = connect();
     time.advance(10_000);
     for (let i = 0; i < 3; i++) client.message(text('x'), false);
-    expect(client.closed).toBe(false);
+    expect(client.reading).toBe(true);
     client.message(text('x'), false);
+    time.settle();
     expect(socket.closedWith?.code).toBe(closes.rateExceeded.code);
+  });
+
+  test('closes a flooding sender once it has got its own accepted messages', async () => {
+    const { time, connect } = await setUp({ publishRate: { perSecond: 10, burst: 3 } });
+    const { client, socket, received } = connect();
+    time.settle();
+    for (const letter of 'abcdef') client.message(text(letter), false);
+    expect([client.state, socket.closedWith]).toEqual(['closing', undefined]);
+    time.settle();
+    expect(received()).toEqual(['a\nb\nc']);
+    expect(socket.closedWith).toEqual(closes.rateExceeded);
   });
 });
 
@@ -182,9 +196,10 @@ describe('a full mailbox', () => {
     const reader = connect();
     time.settle();
     for (const message of ['1', '2', '3', '4']) sender.client.message(text(message), false);
-    expect(sender.socket.closedWith?.code).toBe(closes.busy.code);
     expect(overloads).toEqual([{ mailbox: 'broadcast', capacity: 3 }]);
     time.settle();
+    expect(sender.socket.closedWith?.code).toBe(closes.busy.code);
+    expect(sender.received()).toEqual(['1\n2\n3']);
     expect(reader.received()).toEqual(['1\n2\n3']);
   });
 

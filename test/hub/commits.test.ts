@@ -171,6 +171,7 @@ async function openCommits(turn: { commands: number; bytes: number }, immediate:
     },
     joined() {},
     evict() {},
+    end() {},
   });
   return { engine, rooms, model, commits, dirty, replies, subscriberOf };
 }

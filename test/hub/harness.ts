@@ -43,6 +43,7 @@ class FakeSubscriber implements Subscriber, Pump {
   readonly evictions: { readonly close: Close; readonly at: Eviction | undefined }[] = [];
   writable = true;
   closed = false;
+  closedWith: Close | undefined;
   readonly id: string;
   readonly user: string;
   readonly encoder: Encoder;
@@ -77,6 +78,11 @@ class FakeSubscriber implements Subscriber, Pump {
 
   joined(_room: string, recovered: boolean): void {
     this.joins.push(recovered);
+  }
+
+  end(close: Close): void {
+    this.closedWith = close;
+    this.closed = true;
   }
 
   evict(close: Close, at: Eviction | undefined): void {

@@ -101,6 +101,51 @@ describe('a flush', () => {
   });
 });
 
+describe('a close in order', () => {
+  test('follows every message that was accepted before it, in all rooms', async () => {
+    const { time, hub, subscribe, send } = await openHub();
+    const subscriber = subscribe('lobby');
+    hub.register(subscriber, 'other');
+    time.settle();
+    send('a');
+    send('b', 'other');
+    hub.closeInOrder(subscriber, closes.rateExceeded);
+    send('c');
+    time.settle();
+    expect(subscriber.received).toEqual(['a', 'b']);
+    expect(subscriber.closedWith).toEqual(closes.rateExceeded);
+    expect(subscriber.memberships).toEqual([]);
+  });
+
+  test('waits for a slow engine to decide the drafts before it', async () => {
+    const engine = memory();
+    const held: (() => void)[] = [];
+    const slow: Engine = { ...engine, append: (room, drafts) => void held.push(() => engine.append(room, drafts)) };
+    const { time, hub, subscribe, send } = await openHub({}, slow);
+    const subscriber = subscribe('lobby');
+    time.settle();
+    send('a');
+    hub.closeInOrder(subscriber, closes.rateExceeded);
+    time.settle();
+    expect([subscriber.received, subscriber.closedWith]).toEqual([[], undefined]);
+    for (const append of held) append();
+    time.settle();
+    expect([subscriber.received, subscriber.closedWith]).toEqual([['a'], closes.rateExceeded]);
+  });
+
+  test('happens in no room as well, and not after the subscriber has closed', async () => {
+    const { time, hub, subscribe } = await openHub();
+    const [alone, gone] = [subscribe(), subscribe('lobby')];
+    time.settle();
+    hub.closeInOrder(alone, closes.rateExceeded);
+    hub.closeInOrder(gone, closes.rateExceeded);
+    gone.closed = true;
+    hub.unregister(gone);
+    time.settle();
+    expect([alone.closedWith, gone.closedWith]).toEqual([closes.rateExceeded, undefined]);
+  });
+});
+
 describe('a turn', () => {
   test('takes its budget of posts, then lets the sockets be read', async () => {
     const { time, hub, send } = await openHub({ turn: { commands: 10, bytes: 1e6 } });

@@ -52,6 +52,14 @@ describe.each(transports)('the Hub on real sockets of the transport %s', (name) 
     await until('the message of 512 bytes arrives', () => bob.messages()[0] === 'x'.repeat(512));
   });
 
+  test('sends a flooding client all of its accepted messages before it closes with 4003', async () => {
+    const { port } = await start({ publishRate: { perSecond: 1, burst: 50 } });
+    const flooder = await peer(port);
+    for (let i = 1; i <= 200; i++) flooder.socket.send(`${i}`);
+    expect(await flooder.closed).toEqual(closes.rateExceeded);
+    expect(flooder.messages()).toEqual(Array.from({ length: 50 }, (_, i) => `${i + 1}`));
+  });
+
   test('closes the sender of invalid UTF-8, as text or binary, without delivering it', async () => {
     const { port } = await start();
     const [text, binary, bob] = [await peer(port), await peer(port), await peer(port)];

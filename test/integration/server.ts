@@ -3,6 +3,7 @@ import { connect, type Socket as TcpSocket } from 'node:net';
 import { WebSocket } from 'ws';
 import { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
+import type { RateLimit } from '../../src/client/rate-limit.ts';
 import { memory } from '../../src/engine/memory.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { HubSettings } from '../../src/hub/settings.ts';
@@ -26,14 +27,19 @@ export interface Options {
    * @default 20
    */
   readonly tick?: number;
+  /** @default 'off' */
+  readonly publishRate?: RateLimit;
 }
 
 /** Serves a Hub on real sockets, with limits that a test may lower. */
-export async function listen(name: Transport['name'], { limits, settings = {}, tick = 20 }: Options = {}) {
+export async function listen(
+  name: Transport['name'],
+  { limits, settings = {}, tick = 20, publishRate = 'off' }: Options = {},
+) {
   const hub = new Hub({ engine: memory(), settings });
   await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, tick);
-  const context = { hub, clock: systemClock, keepalive, publishRate: 'off' as const };
+  const context = { hub, clock: systemClock, keepalive, publishRate };
   const wire = gorilla(limits);
   const clients: Client[] = [];
   const { factory } = chooseTransport(name);

@@ -3,6 +3,7 @@ import type { Draft, Engine } from '../../src/hub/engine.ts';
 import { Hub, type HubOptions } from '../../src/hub/hub.ts';
 import type { Member } from '../../src/hub/room.ts';
 import type { Subscriber } from '../../src/hub/subscriber.ts';
+import type { Close } from '../../src/protocol/close-codes.ts';
 import type { Place } from '../../src/protocol/v1.ts';
 import type { Wire } from '../../src/wire/wire.ts';
 import type { ReceivedRecord } from './wire.ts';
@@ -221,6 +222,11 @@ export class WatchedHub extends Hub {
     const accepted = super.unregister(subscriber, room);
     if (accepted) this.#model.unregistered(subscriber.id, room);
     return accepted;
+  }
+
+  override closeInOrder(subscriber: Subscriber, close: Close): void {
+    super.closeInOrder(subscriber, close);
+    this.#model.unregistered(subscriber.id, undefined);
   }
 
   override broadcast(draft: Draft): boolean {

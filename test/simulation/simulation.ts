@@ -141,19 +141,17 @@ class Simulation {
   }
 
   #send(peer: Peer): void {
-    const wasClosed = peer.client.closed;
+    const wasReading = peer.client.reading;
     const { room, data } = this.#draft(this.#random.pick(ROOMS), peer.client.id);
     peer.client.message(Buffer.from(`${room}|${data}`), false);
-    if (!wasClosed && peer.client.closed) peer.ended = true; // the broadcast mailbox was full
+    if (wasReading && !peer.client.reading) peer.ended = true; // the broadcast mailbox was full
   }
 
   #sendInvalid(peer: Peer): void {
     const { int, chance } = choices(this.#random);
     const bytes = Uint8Array.from({ length: chance(0.5) ? 600 : int(0, 20) }, () => int(0, 255));
-    const wasClosed = peer.client.closed;
     peer.client.message(bytes, true);
-    if (!wasClosed && !peer.client.closed)
-      throw new Violation(`${peer.client.id} sent an invalid frame and was not closed`);
+    if (peer.client.reading) throw new Violation(`${peer.client.id} sent an invalid frame and was not closed`);
     peer.ended = true;
   }
 
