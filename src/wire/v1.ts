@@ -23,7 +23,7 @@ const rules = {
   seq: `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
   history: `must be a whole number from 0 to ${fields.history}`,
   limit: `must be a whole number from 1 to ${fields.history}`,
-  after: 'must be absent beside "before"',
+  after: 'must be absent when "before" is given',
 };
 
 /**

@@ -417,7 +417,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     const [fromStart, fromMiddle] = [await connect(), await connect()];
     const joined = await Promise.all([
       fromStart.join('r', { since: { epoch, seq } }),
-      fromMiddle.join('r', { since: { epoch, seq: 700 } }),
+      fromMiddle.join('r', { since: { epoch, seq: 700 }, history: 5 }),
     ]);
     expect(joined).toMatchObject([
       { recovered: true, seq: 0 },
@@ -459,7 +459,10 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       epoch,
     });
     expect(await foreign.next('gap')).toEqual({ t: 'gap', room: 'r', from: 1, to: 3, why: 'epoch' });
-    expect(await future.join('r', { since: { epoch, seq: 6 } })).toMatchObject({ recovered: false, seq: 5 });
+    expect(await future.join('r', { since: { epoch, seq: 6 }, history: 2 })).toMatchObject({
+      recovered: false,
+      seq: 5,
+    });
     expect((await foreign.all('message')).map(({ seq }) => seq)).toEqual([4, 5]);
     expect(await future.all('message')).toEqual([]);
   });
@@ -641,6 +644,11 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       expect((await ada.all('sent')).length + rejected.length).toBe(60);
       for (let i = 0; i < 200; i++) ada.send({ t: 'send', room: 'r', id: `more ${i}`, data: i });
       expect((await ada.closed).code).toBe(4003);
+      const pinging = await connect();
+      for (let i = 0; i < 250; i++) pinging.send({ t: 'ping' });
+      const answers = () => pinging.got.filter(({ t }) => t === 'pong' || t === 'error').map(({ t }) => t);
+      await until('all pings are answered', () => answers().length === 250);
+      expect(answers().indexOf('error')).toBeGreaterThanOrEqual(5 * 40);
       const noisy = await connect();
       for (let i = 0; i < 200; i++) noisy.raw('noise');
       expect((await noisy.closed).code).toBe(1002);

@@ -159,6 +159,7 @@ describe('decode', () => {
 
   const SEQ = 'must be a whole number from 0 to 9007199254740991';
   const NAME = 'must be a string of 1 to 128 bytes';
+  const EXCLUSIVE = 'must be absent when "before" is given';
   const DATA = 'must be a JSON value, nested at most 100 deep';
   test.each([
     ['{"t":"auth","token":""}', 'token', 'auth: "token" must be a non-empty string'],
@@ -173,7 +174,7 @@ describe('decode', () => {
     ['{"t":"history","room":"r","limit":0}', 'limit', 'history: "limit" must be a whole number from 1 to 1000'],
     ['{"t":"history","room":"r","before":-1}', 'before', `history: "before" ${SEQ}`],
     ['{"t":"history","room":"r","after":"1"}', 'after', `history: "after" ${SEQ}`],
-    ['{"t":"history","room":"r","before":1,"after":1}', 'after', 'history: "after" must be absent beside "before"'],
+    ['{"t":"history","room":"r","before":1,"after":1}', 'after', `history: "after" ${EXCLUSIVE}`],
     ['{"t":"ack","room":"r","seq":null}', 'seq', `ack: "seq" ${SEQ}`],
   ])('names the invalid field and its rule: %s', (line, field, message) => {
     expect(decode(line)).toMatchObject([{ kind: 'refusal', code: 'bad_field', field, message }]);
