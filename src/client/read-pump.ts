@@ -130,7 +130,7 @@ export class ReadPump {
       case 'violation':
         return command.close;
       case 'refusal':
-        return this.#refuse(command.code, closes.protocolError, command);
+        return this.#refuse(command.code, closes.protocolError, command, command.message);
       default:
         if (this.#requests?.take() === false) {
           return this.#refuse('rate_limited', closes.rateExceeded, subjectOf(command));
@@ -242,18 +242,20 @@ export class ReadPump {
   #refuse(
     code: ErrorCode,
     close: Close,
-    { id, room }: Subject,
+    { field, id, room }: Subject,
     message: string = errors[code].message,
   ): Close | undefined {
     if (!this.#wire.notices.has('error')) return close;
     if (++this.#refusals > MAX_REFUSALS) return code === 'rate_limited' ? closes.rateExceeded : closes.protocolError;
-    this.#client.reply({ t: 'error', code, ...errors[code], message, ...(id && { id }), ...(room && { room }) });
+    const subject = { ...(field && { field }), ...(id && { id }), ...(room && { room }) };
+    this.#client.reply({ t: 'error', code, ...errors[code], message, ...subject });
     return undefined;
   }
 }
 
 /** The subject of an error. */
 interface Subject {
+  readonly field?: string;
   readonly id?: string;
   readonly room?: string;
 }

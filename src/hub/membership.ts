@@ -110,7 +110,9 @@ export class Membership {
     const member = this.#rooms.membershipsOf(subscriber).find(({ room }) => room.name === name);
     if (!member || subscriber.closed) return;
     if (seq > member.cursor) {
-      this.#notices.notify(subscriber, { t: 'error', code: 'bad_field', ...errors.bad_field, room: name });
+      const message = `ack: "seq" must be at most ${member.cursor}, the seq of the last message sent to this client`;
+      const error = { ...errors.bad_field, message, field: 'seq', room: name };
+      this.#notices.notify(subscriber, { t: 'error', code: 'bad_field', ...error });
     } else if (member.acknowledge(seq)) {
       this.#events.emit('shown', { client: subscriber.id, user: subscriber.user, room: name, seq });
     }

@@ -245,8 +245,11 @@ export interface ErrorMessage {
   readonly retry: boolean;
   /** Milliseconds to wait before a retry. */
   readonly retryAfter?: number;
+  /** The path of the invalid field, such as `since.seq`; set for `bad_field`. */
+  readonly field?: string;
   /** The `id` of the rejected `send` or `history`. */
   readonly id?: string;
+  /** The room of the rejected request. */
   readonly room?: string;
 }
 

@@ -13,6 +13,19 @@ export const fields = { room: ROOM_BYTES, id: 128, history: 1000, depth: 100 };
 const EPOCH_BYTES = 128;
 const DEFAULT_HISTORY = 50;
 
+/** The rules of fields, as the error `bad_field` states them. */
+const rules = {
+  token: 'must be a non-empty string',
+  id: `must be a string of 1 to ${fields.id} bytes`,
+  data: `must be a JSON value, nested at most ${fields.depth} deep`,
+  since: 'must be an object with "epoch" and "seq"',
+  epoch: `must be a string of 1 to ${EPOCH_BYTES} bytes`,
+  seq: `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+  history: `must be a whole number from 0 to ${fields.history}`,
+  limit: `must be a whole number from 1 to ${fields.history}`,
+  after: 'must be absent when "before" is given',
+};
+
 /**
  * The wire of `pumphouse.v1`, for the SDK, the built-in chat and any other client of PROTOCOL.md,
  * which gives its rules. Accepts and sends JSON, one message a line.
@@ -71,54 +84,77 @@ type Fields = Record<string, unknown>;
 function decodeMessage(message: Fields): Command {
   const { t, room, token } = message;
   if (t === 'ping') return { kind: 'ping' };
-  if (t === 'auth') return isToken(token) ? { kind: 'auth', token } : refusal('bad_field', {});
+  if (t === 'auth') return isToken(token) ? { kind: 'auth', token } : badField(message, 'token', rules.token);
   const decoder =
     typeof t === 'string' && Object.hasOwn(decoders, t) ? decoders[t as keyof typeof decoders] : undefined;
   if (!decoder) return refusal('unknown_type', message);
   if (!isName(room, fields.room)) return refusal('bad_room', message);
-  return decoder(room, message) ?? refusal('bad_field', message);
+  return decoder(room, message);
 }
 
-/** By `t`. Each gets a valid room, and returns undefined when another field is invalid. */
+/** By `t`. Each gets a valid room, and refuses the message if another field is invalid. */
 const decoders = {
-  send(room: string, { id, data }: Fields): Command | undefined {
-    if (!isName(id, fields.id) || !isData(data)) return undefined;
+  send(room: string, message: Fields): Command {
+    const { id, data } = message;
+    if (!isName(id, fields.id)) return badField(message, 'id', rules.id);
+    if (!isData(data)) return badField(message, 'data', rules.data);
     const json = JSON.stringify(data);
     return { kind: 'broadcast', room, id, data: json, json: true, bytes: Buffer.byteLength(json) };
   },
-  join(room: string, { since, history = 0 }: Fields): Command | undefined {
-    if (!isCount(history, fields.history)) return undefined;
+  join(room: string, message: Fields): Command {
+    const { since, history = 0 } = message;
+    if (!isCount(history, fields.history)) return badField(message, 'history', rules.history);
     if (since === undefined) return { kind: 'join', room, history };
-    return isPlace(since) ? { kind: 'join', room, history, since } : undefined;
+    return isPlace(since) ? { kind: 'join', room, history, since } : badSince(message, since);
   },
   leave(room: string): Command {
     return { kind: 'leave', room };
   },
-  signal(room: string, { data }: Fields): Command | undefined {
-    return isData(data) ? { kind: 'signal', room, data } : undefined;
+  signal(room: string, message: Fields): Command {
+    const { data } = message;
+    return isData(data) ? { kind: 'signal', room, data } : badField(message, 'data', rules.data);
   },
-  history(room: string, { id, before, after, limit = DEFAULT_HISTORY }: Fields): Command | undefined {
-    if (id !== undefined && !isName(id, fields.id)) return undefined;
-    if (!isCount(limit, fields.history) || limit === 0) return undefined;
-    if (before !== undefined && after !== undefined) return undefined;
+  history(room: string, message: Fields): Command {
+    const { id, before, after, limit = DEFAULT_HISTORY } = message;
+    if (id !== undefined && !isName(id, fields.id)) return badField(message, 'id', rules.id);
+    if (!isCount(limit, fields.history) || limit === 0) return badField(message, 'limit', rules.limit);
+    if (before !== undefined && after !== undefined) return badField(message, 'after', rules.after);
     const request = { kind: 'history', room, limit, ...(id !== undefined && { id }) } as const;
-    if (before !== undefined) return isSeq(before) ? { ...request, before } : undefined;
-    if (after !== undefined) return isSeq(after) ? { ...request, after } : undefined;
+    if (before !== undefined) return isSeq(before) ? { ...request, before } : badField(message, 'before', rules.seq);
+    if (after !== undefined) return isSeq(after) ? { ...request, after } : badField(message, 'after', rules.seq);
     return request;
   },
-  ack(room: string, { seq }: Fields): Command | undefined {
-    return isSeq(seq) ? { kind: 'ack', room, seq } : undefined;
+  ack(room: string, message: Fields): Command {
+    const { seq } = message;
+    return isSeq(seq) ? { kind: 'ack', room, seq } : badField(message, 'seq', rules.seq);
   },
 };
 
 /** Names the refused request and its room where those fields are valid. */
-function refusal(code: ErrorCode, { t, id, room }: Fields): Command {
+function refusal(code: ErrorCode, { t, id, room }: Fields, invalid?: InvalidField): Command {
   return {
     kind: 'refusal',
     code,
+    ...invalid,
     ...((t === 'send' || t === 'history') && isName(id, fields.id) && { id }),
     ...(isName(room, fields.room) && { room }),
   };
+}
+
+interface InvalidField {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** @param field its path, such as `since.seq`. */
+function badField(message: Fields, field: string, rule: string): Command {
+  return refusal('bad_field', message, { field, message: `${message['t']}: "${field}" ${rule}` });
+}
+
+function badSince(message: Fields, since: unknown): Command {
+  if (!isObject(since)) return badField(message, 'since', rules.since);
+  if (!isName(since['epoch'], EPOCH_BYTES)) return badField(message, 'since.epoch', rules.epoch);
+  return badField(message, 'since.seq', rules.seq);
 }
 
 /** @returns undefined for text that is not JSON. */

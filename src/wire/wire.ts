@@ -57,7 +57,16 @@ export type Command =
   /** A frame that the wire ignores. It counts against the rate all the same. */
   | { readonly kind: 'ignored' }
   /** An invalid request. The client gets an error, or is closed where the wire has no errors. */
-  | { readonly kind: 'refusal'; readonly code: ErrorCode; readonly id?: string; readonly room?: string }
+  | {
+      readonly kind: 'refusal';
+      readonly code: ErrorCode;
+      /** The path of the invalid field. */
+      readonly field?: string;
+      /** For people. @default the message of the error `code` */
+      readonly message?: string;
+      readonly id?: string;
+      readonly room?: string;
+    }
   /** A frame that breaks the wire's rules. It closes the client. */
   | { readonly kind: 'violation'; readonly close: Close };
 

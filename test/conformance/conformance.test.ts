@@ -245,34 +245,35 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     expect((await ada.closed).code).toBe(1003);
   });
 
-  rule('F6', 'reports an invalid field with the id and the room of its message', async () => {
+  rule('F6', 'names an invalid field, with the id and the room of its message', async () => {
     const { ada } = await pair();
     const cases: [object, string, object][] = [
-      [{ t: 'send', room: 'r', id: 'x' }, 'bad_field', { id: 'x', room: 'r' }],
-      [{ t: 'send', room: 'r', id: '', data: 1 }, 'bad_field', { room: 'r' }],
-      [{ t: 'send', room: 'r', id: 7, data: 1 }, 'bad_field', { room: 'r' }],
-      [{ t: 'send', room: 'r', id: 'x'.repeat(129), data: 1 }, 'bad_field', { room: 'r' }],
+      [{ t: 'send', room: 'r', id: 'x' }, 'bad_field', { field: 'data', id: 'x', room: 'r' }],
+      [{ t: 'send', room: 'r', id: '', data: 1 }, 'bad_field', { field: 'id', room: 'r' }],
+      [{ t: 'send', room: 'r', id: 7, data: 1 }, 'bad_field', { field: 'id', room: 'r' }],
+      [{ t: 'send', room: 'r', id: 'x'.repeat(129), data: 1 }, 'bad_field', { field: 'id', room: 'r' }],
       [{ t: 'send', room: '', id: 'x', data: 1 }, 'bad_room', { id: 'x' }],
       [{ t: 'send', id: 'x', data: 1 }, 'bad_room', { id: 'x' }],
       [{ t: 'join', room: 'é'.repeat(65) }, 'bad_room', {}],
-      [{ t: 'join', room: 'r', since: 5 }, 'bad_field', { room: 'r' }],
-      [{ t: 'join', room: 'r', since: { epoch: 'e', seq: -1 } }, 'bad_field', { room: 'r' }],
-      [{ t: 'join', room: 'r', since: { epoch: 'e', seq: 1.5 } }, 'bad_field', { room: 'r' }],
-      [{ t: 'join', room: 'r', history: 1001 }, 'bad_field', { room: 'r' }],
-      [{ t: 'signal', room: 'r' }, 'bad_field', { room: 'r' }],
-      [{ t: 'history', room: 'r', before: 'x' }, 'bad_field', { room: 'r' }],
-      [{ t: 'history', room: 'r', before: 1, after: 1 }, 'bad_field', { room: 'r' }],
-      [{ t: 'history', room: 'r', limit: 0 }, 'bad_field', { room: 'r' }],
-      [{ t: 'history', room: 'r', id: 'h', limit: 0 }, 'bad_field', { id: 'h', room: 'r' }],
-      [{ t: 'history', room: 'r', id: 7 }, 'bad_field', { room: 'r' }],
+      [{ t: 'join', room: 'r', since: 5 }, 'bad_field', { field: 'since', room: 'r' }],
+      [{ t: 'join', room: 'r', since: { epoch: 'e', seq: -1 } }, 'bad_field', { field: 'since.seq', room: 'r' }],
+      [{ t: 'join', room: 'r', since: { epoch: 'e', seq: 1.5 } }, 'bad_field', { field: 'since.seq', room: 'r' }],
+      [{ t: 'join', room: 'r', history: 1001 }, 'bad_field', { field: 'history', room: 'r' }],
+      [{ t: 'signal', room: 'r' }, 'bad_field', { field: 'data', room: 'r' }],
+      [{ t: 'history', room: 'r', before: 'x' }, 'bad_field', { field: 'before', room: 'r' }],
+      [{ t: 'history', room: 'r', before: 1, after: 1 }, 'bad_field', { field: 'after', room: 'r' }],
+      [{ t: 'history', room: 'r', limit: 0 }, 'bad_field', { field: 'limit', room: 'r' }],
+      [{ t: 'history', room: 'r', id: 'h', limit: 0 }, 'bad_field', { field: 'limit', id: 'h', room: 'r' }],
+      [{ t: 'history', room: 'r', id: 7 }, 'bad_field', { field: 'id', room: 'r' }],
       [{ t: 'history', room: 'other', id: 'h' }, 'not_member', { id: 'h', room: 'other' }],
-      [{ t: 'ack', room: 'r', seq: null }, 'bad_field', { room: 'r' }],
+      [{ t: 'ack', room: 'r', seq: null }, 'bad_field', { field: 'seq', room: 'r' }],
     ];
     for (const [message, code, request] of cases) {
       ada.raw(JSON.stringify(message));
       const { message: text, retry, ...error } = await ada.next('error');
       expect(error).toEqual({ t: 'error', code, ...request });
       expect([text, retry]).toEqual([expect.any(String), false]);
+      if ('field' in request) expect(text).toContain(`"${request.field}" must be`);
     }
   });
 
@@ -416,7 +417,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     const [fromStart, fromMiddle] = [await connect(), await connect()];
     const joined = await Promise.all([
       fromStart.join('r', { since: { epoch, seq } }),
-      fromMiddle.join('r', { since: { epoch, seq: 700 } }),
+      fromMiddle.join('r', { since: { epoch, seq: 700 }, history: 5 }),
     ]);
     expect(joined).toMatchObject([
       { recovered: true, seq: 0 },
@@ -458,7 +459,10 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       epoch,
     });
     expect(await foreign.next('gap')).toEqual({ t: 'gap', room: 'r', from: 1, to: 3, why: 'epoch' });
-    expect(await future.join('r', { since: { epoch, seq: 6 } })).toMatchObject({ recovered: false, seq: 5 });
+    expect(await future.join('r', { since: { epoch, seq: 6 }, history: 2 })).toMatchObject({
+      recovered: false,
+      seq: 5,
+    });
     expect((await foreign.all('message')).map(({ seq }) => seq)).toEqual([4, 5]);
     expect(await future.all('message')).toEqual([]);
   });
@@ -551,7 +555,8 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     await ada.say('r', 'one');
     await ada.next('message');
     ada.send({ t: 'ack', room: 'r', seq: 1 }, { t: 'ack', room: 'r', seq: 0 }, { t: 'ack', room: 'r', seq: 2 });
-    expect((await ada.all('error')).map(({ code }) => code)).toEqual(['bad_field']);
+    const message = 'ack: "seq" must be at most 1, the seq of the last message sent to this client';
+    expect(await ada.all('error')).toMatchObject([{ code: 'bad_field', field: 'seq', message }]);
     expect(acknowledged).toEqual([['ada', 'r', 1]]);
   });
 
@@ -639,6 +644,11 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       expect((await ada.all('sent')).length + rejected.length).toBe(60);
       for (let i = 0; i < 200; i++) ada.send({ t: 'send', room: 'r', id: `more ${i}`, data: i });
       expect((await ada.closed).code).toBe(4003);
+      const pinging = await connect();
+      for (let i = 0; i < 250; i++) pinging.send({ t: 'ping' });
+      const answers = () => pinging.got.filter(({ t }) => t === 'pong' || t === 'error').map(({ t }) => t);
+      await until('all pings are answered', () => answers().length === 250);
+      expect(answers().indexOf('error')).toBeGreaterThanOrEqual(5 * 40);
       const noisy = await connect();
       for (let i = 0; i < 200; i++) noisy.raw('noise');
       expect((await noisy.closed).code).toBe(1002);

@@ -233,7 +233,8 @@ describe('an acknowledgement', () => {
     acknowledge(4);
     time.settle();
     expect(shown).toEqual([]);
-    expect(member.notices).toMatchObject([{ t: 'error', code: 'bad_field', room: 'lobby' }]);
+    const message = 'ack: "seq" must be at most 3, the seq of the last message sent to this client';
+    expect(member.notices).toMatchObject([{ t: 'error', code: 'bad_field', field: 'seq', message, room: 'lobby' }]);
     acknowledge(3);
     time.settle();
     expect(shown).toEqual([shownAt(3)]);

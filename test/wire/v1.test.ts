@@ -152,7 +152,32 @@ describe('decode', () => {
     const nested = (depth: number) =>
       `{"t":"${t}","room":"r","id":"1","data":${'['.repeat(depth)}${']'.repeat(depth)}}`;
     expect(decode(nested(100))[0]?.kind).toBe(t === 'send' ? 'broadcast' : 'signal');
-    for (const depth of [101, 8_000]) expect(decode(nested(depth))[0]).toMatchObject({ code: 'bad_field' });
+    for (const depth of [101, 8_000]) {
+      expect(decode(nested(depth))[0]).toMatchObject({ code: 'bad_field', field: 'data' });
+    }
+  });
+
+  const SEQ = 'must be a whole number from 0 to 9007199254740991';
+  const NAME = 'must be a string of 1 to 128 bytes';
+  const EXCLUSIVE = 'must be absent when "before" is given';
+  const DATA = 'must be a JSON value, nested at most 100 deep';
+  test.each([
+    ['{"t":"auth","token":""}', 'token', 'auth: "token" must be a non-empty string'],
+    ['{"t":"send","room":"r","data":1}', 'id', `send: "id" ${NAME}`],
+    ['{"t":"send","room":"r","id":"1"}', 'data', `send: "data" ${DATA}`],
+    ['{"t":"signal","room":"r"}', 'data', `signal: "data" ${DATA}`],
+    ['{"t":"join","room":"r","history":1001}', 'history', 'join: "history" must be a whole number from 0 to 1000'],
+    ['{"t":"join","room":"r","since":5}', 'since', 'join: "since" must be an object with "epoch" and "seq"'],
+    ['{"t":"join","room":"r","since":{"seq":1}}', 'since.epoch', `join: "since.epoch" ${NAME}`],
+    ['{"t":"join","room":"r","since":{"epoch":"e","seq":1.5}}', 'since.seq', `join: "since.seq" ${SEQ}`],
+    ['{"t":"history","room":"r","id":7}', 'id', `history: "id" ${NAME}`],
+    ['{"t":"history","room":"r","limit":0}', 'limit', 'history: "limit" must be a whole number from 1 to 1000'],
+    ['{"t":"history","room":"r","before":-1}', 'before', `history: "before" ${SEQ}`],
+    ['{"t":"history","room":"r","after":"1"}', 'after', `history: "after" ${SEQ}`],
+    ['{"t":"history","room":"r","before":1,"after":1}', 'after', `history: "after" ${EXCLUSIVE}`],
+    ['{"t":"ack","room":"r","seq":null}', 'seq', `ack: "seq" ${SEQ}`],
+  ])('names the invalid field and its rule: %s', (line, field, message) => {
+    expect(decode(line)).toMatchObject([{ kind: 'refusal', code: 'bad_field', field, message }]);
   });
 
   test('treats a binary frame as a violation', () => {
