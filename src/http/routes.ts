@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { RequiredCredential } from '../auth/authenticator.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { LOGIN_PATH } from './login.ts';
-import { checkOrigin, type Origins } from './origin.ts';
+import { checkOrigin, type Origins, parseOrigins } from './origin.ts';
 import { PUBLISH_PATH } from './publish.ts';
 import { json, plainText } from './responses.ts';
 import { staticFiles } from './static.ts';
@@ -54,6 +54,7 @@ export function createRoutes(options: RouteOptions): Handler {
   const { web, metrics, draining, rejectPlain, publish, postOnly, login, loginByGet, origins, requires } = options;
   const files = web === undefined ? chatFiles() : staticFiles(web);
   const page = createPages(files, options);
+  parseOrigins(origins); // an invalid pattern fails the start, not a request
   return async (request) => {
     const { method, path } = request;
     const readable = method === 'GET' || method === 'HEAD';
