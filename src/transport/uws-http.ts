@@ -25,7 +25,7 @@ interface UwsResponse {
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
   end(body: string | Uint8Array): unknown;
-  endWithoutBody(contentLength: number): unknown;
+  endWithoutBody(): unknown;
   getRemoteAddressAsText(): ArrayBuffer;
 }
 
@@ -115,7 +115,10 @@ class Exchange {
 function writeResponse(res: UwsResponse, head: boolean, { status, headers, body }: HttpResponse): void {
   res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-  if (head) res.endWithoutBody(Buffer.byteLength(body));
+  // With its argument, endWithoutBody waits for a body, and the next request cuts the connection. A
+  // 304 has no length: it would be that of the body which the client has already.
+  if (head && status !== 304) res.writeHeader('content-length', `${Buffer.byteLength(body)}`);
+  if (head || status === 304) res.endWithoutBody();
   else res.end(body);
 }
 

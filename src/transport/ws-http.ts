@@ -17,7 +17,9 @@ export async function answerRequest(
     ({ status, headers, body } = await pending);
   } catch {}
   if (response.destroyed) return;
-  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+  // In a 304, the length would be that of the body which the client has already.
+  const length = status === 304 ? {} : { 'content-length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...headers, ...length });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
