@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
+import { parseOriginPattern } from '../protocol/origin-pattern.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { wireNames } from '../wire/wire.ts';
 
@@ -75,8 +76,16 @@ const list = (what: string) =>
 const ORIGINS = 'is not a list of origins such as https://chat.example or https://*.chat.example';
 export const origins = v.pipe(
   list(ORIGINS.slice('is not '.length)),
-  v.check((items) => items.every((item) => /^https?:\/\/(\*\.)?[^/*\s]+$/i.test(item)), ORIGINS),
+  v.check(
+    (items) => items.every((item) => originProblem(item) === undefined),
+    ({ input }) => `${ORIGINS}: ${input.map(originProblem).find((problem) => problem !== undefined)}`,
+  ),
 );
+
+function originProblem(text: string): string | undefined {
+  const pattern = parseOriginPattern(text);
+  return pattern.kind === 'invalid' ? `${JSON.stringify(text)} ${pattern.reason}` : undefined;
+}
 
 const PROXIES = 'is not a list of addresses or networks such as 10.0.0.0/8';
 export const proxies = v.pipe(

@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import type { RequiredCredential } from '../auth/authenticator.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { entityTag, notModified } from './entity-tag.ts';
 import { LOGIN_PATH } from './login.ts';
-import { checkOrigin, type Origins } from './origin.ts';
+import { checkOrigin, type Origins, parseOrigins } from './origin.ts';
 import { PUBLISH_PATH } from './publish.ts';
 import { json, plainText } from './responses.ts';
 import { staticFiles } from './static.ts';
@@ -54,6 +55,7 @@ export function createRoutes(options: RouteOptions): Handler {
   const { web, metrics, draining, rejectPlain, publish, postOnly, login, loginByGet, origins, requires } = options;
   const files = web === undefined ? chatFiles() : staticFiles(web);
   const page = createPages(files, options);
+  parseOrigins(origins); // an invalid pattern fails the start, not a request
   return async (request) => {
     const { method, path } = request;
     const readable = method === 'GET' || method === 'HEAD';
@@ -78,24 +80,28 @@ export function createRoutes(options: RouteOptions): Handler {
 function chatFiles(): ReturnType<typeof staticFiles> {
   const page = staticFiles(CHAT, CHAT_HEADERS);
   const assets = staticFiles(CHAT, { ...CHAT_HEADERS, 'cache-control': 'public, max-age=31536000, immutable' });
-  return (path) => (path.startsWith('/assets/') ? assets : page)(path);
+  return (path, encoding) => (path.startsWith('/assets/') ? assets : page)(path, encoding);
 }
 
 // Served if there is no index.html: the page of the Go Programming Blueprints chat has this name.
 const OTHER_INDEX = '/chat.html';
 
 function createPages(files: ReturnType<typeof staticFiles>, { pageEverywhere, template }: RouteOptions): Handler {
-  const index = async () => (await files('/')) ?? files(OTHER_INDEX);
+  const index = async (encoding: string) => (await files('/', encoding)) ?? files(OTHER_INDEX, encoding);
   return async ({ method, path, header }) => {
-    const host = header('host');
-    const file = (await files(path)) ?? (pageEverywhere || path === '/' ? await index() : undefined);
+    const [host, ifNoneMatch] = [header('host'), header('if-none-match')];
+    const encoding = template ? '' : header('accept-encoding'); // a template is filled in plain text
+    const readable = method === 'GET' || method === 'HEAD';
+    const file = (await files(path, encoding)) ?? (pageEverywhere || path === '/' ? await index(encoding) : undefined);
     if (!file) return plainText(404, 'Not found');
-    if (method !== 'GET' && !pageEverywhere) return plainText(405, 'Method not allowed', { Allow: 'GET' });
-    return template && file.headers['content-type']?.startsWith('text/html') ? fillTemplate(file, host) : file;
+    if (!readable && !pageEverywhere) return plainText(405, 'Method not allowed', { Allow: 'GET, HEAD' });
+    const page = template && file.headers['content-type']?.startsWith('text/html') ? fillTemplate(file, host) : file;
+    return readable ? notModified(page, ifNoneMatch) : page;
   };
 }
 
 function fillTemplate(file: HttpResponse, host: string): HttpResponse {
   const safeHost = host.replaceAll(/[^A-Za-z0-9.:[\]-]/g, '');
-  return { ...file, body: Buffer.from(file.body).toString().replaceAll('{{.Host}}', safeHost) };
+  const body = Buffer.from(file.body).toString().replaceAll('{{.Host}}', safeHost);
+  return { ...file, headers: { ...file.headers, etag: entityTag(body, 'identity') }, body };
 }

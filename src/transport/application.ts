@@ -1,3 +1,4 @@
+import { acceptsHtml, NOT_FOUND_PAGE } from './error-page.ts';
 import type { Application, HttpRequest, HttpResponse } from './transport.ts';
 
 /** The response when an application throws or rejects. It does not reveal the cause. */
@@ -10,4 +11,18 @@ export function decideHandshake(application: Application, request: HttpRequest):
   } catch {
     return INTERNAL_ERROR;
   }
+}
+
+/**
+ * Returns a function that shows a plain 404 as a page, if the request asks for one. It reads the
+ * request before it returns.
+ */
+export function presentErrors(request: HttpRequest): (response: HttpResponse) => HttpResponse {
+  const { method } = request;
+  const wantsPage = (method === 'GET' || method === 'HEAD') && acceptsHtml(request.header('accept'));
+  return (response) => (wantsPage && isPlain404(response) ? NOT_FOUND_PAGE : response);
+}
+
+function isPlain404({ status, headers }: HttpResponse): boolean {
+  return status === 404 && (headers['content-type'] ?? 'text/plain').startsWith('text/plain');
 }

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import { decideHandshake, INTERNAL_ERROR } from './application.ts';
+import { decideHandshake, INTERNAL_ERROR, presentErrors } from './application.ts';
+import { headersTooLarge, MAX_HEADER_BYTES } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { type Application, type HttpRequest, type HttpResponse, isUpgrade, type Upgrade } from './transport.ts';
 
@@ -25,7 +26,7 @@ interface UwsResponse {
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
   end(body: string | Uint8Array): unknown;
-  endWithoutBody(contentLength: number): unknown;
+  endWithoutBody(): unknown;
   getRemoteAddressAsText(): ArrayBuffer;
 }
 
@@ -34,13 +35,18 @@ export function answerRequest(res: UwsResponse, req: UwsRequest, application: Ap
   const exchange = new Exchange(res);
   const request = requestOf(res, req, (maxBytes) => exchange.body(maxBytes));
   const head = request.method === 'HEAD';
+  if (headerBytes(req) > MAX_HEADER_BYTES) {
+    writeResponse(res, head, headersTooLarge(request.header('accept')));
+    return;
+  }
+  const present = presentErrors(request);
   let response: HttpResponse | Promise<HttpResponse>;
   try {
     response = application.handle(request);
   } catch {
     response = INTERNAL_ERROR;
   }
-  exchange.whenReady(response, (ready) => writeResponse(res, head, ready));
+  exchange.whenReady(response, (ready) => writeResponse(res, head, present(ready)));
 }
 
 /**
@@ -54,11 +60,24 @@ export function answerHandshake(
   accept: (upgrade: Upgrade) => void,
 ): void {
   const head = req.getMethod() === 'head';
+  if (headerBytes(req) > MAX_HEADER_BYTES) {
+    writeResponse(res, head, headersTooLarge(''));
+    return;
+  }
   const decision = decideHandshake(application, requestOf(res, req, noBody));
   new Exchange(res).whenReady(decision, (ready) => {
     if (isUpgrade(ready)) accept(ready);
     else writeResponse(res, head, ready);
   });
+}
+
+/** Counts as Node does: address, names and values, without what is between them. */
+function headerBytes(req: UwsRequest): number {
+  let bytes = req.getUrl().length + (req.getQuery() ?? '').length;
+  req.forEach((name, value) => {
+    bytes += name.length + value.length;
+  });
+  return bytes;
 }
 
 const noBody = () => Promise.resolve(new Uint8Array());
@@ -115,7 +134,10 @@ class Exchange {
 function writeResponse(res: UwsResponse, head: boolean, { status, headers, body }: HttpResponse): void {
   res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-  if (head) res.endWithoutBody(Buffer.byteLength(body));
+  // With its argument, endWithoutBody waits for a body, and the next request cuts the connection. A
+  // 304 has no length: it would be that of the body which the client has already.
+  if (head && status !== 304) res.writeHeader('content-length', `${Buffer.byteLength(body)}`);
+  if (head || status === 304) res.endWithoutBody();
   else res.end(body);
 }
 

@@ -2,6 +2,7 @@ import type * as UWS from 'uWebSockets.js';
 import { createRequire } from 'node:module';
 import type { Close } from '../protocol/close-codes.ts';
 import { truncateReason } from './close-reason.ts';
+import { MAX_HEADER_BYTES } from './error-page.ts';
 import { findFreePort } from './free-port.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { readTls } from './tls.ts';
@@ -28,10 +29,25 @@ export function loadUws(): LoadedUws {
   const release = selectRelease(process.platform, Number(process.versions.node.split('.')[0]), glibcVersion());
   if (release.kind === 'unavailable') return release;
   try {
-    const uws = createRequire(import.meta.url)(release.alias) as typeof UWS;
+    const uws = requireUws(release.alias);
     return { kind: 'loaded', factory: (application, options) => new UwsTransport(uws, application, options) };
   } catch (error) {
     return { kind: 'unavailable', reason: `its binary does not load: ${(error as Error).message.split('\n')[0]}` };
+  }
+}
+
+// uWebSockets.js answers a request with longer headers itself, before any handler runs, with a page
+// that names it. The default of 4 KiB is less than the cookies of many development machines.
+const HEADER_BUFFER_BYTES = 2 * MAX_HEADER_BYTES;
+
+/** The binary reads the limit from the environment of the process, once, as it is loaded. */
+function requireUws(alias: string): typeof UWS {
+  const { UWS_HTTP_MAX_HEADERS_SIZE: before } = process.env;
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = before ?? `${HEADER_BUFFER_BYTES}`;
+  try {
+    return createRequire(import.meta.url)(alias) as typeof UWS;
+  } finally {
+    if (before === undefined) delete process.env['UWS_HTTP_MAX_HEADERS_SIZE'];
   }
 }
 

@@ -1,6 +1,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { INTERNAL_ERROR } from './application.ts';
+import { INTERNAL_ERROR, presentErrors } from './application.ts';
+import { headersTooLarge } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import type { Application, HttpRequest, HttpResponse } from './transport.ts';
 
@@ -12,21 +13,50 @@ export async function answerRequest(
 ): Promise<void> {
   let { status, headers, body } = INTERNAL_ERROR;
   try {
-    const pending = application.handle(requestOf(request));
+    const incoming = requestOf(request);
+    const present = presentErrors(incoming);
+    const pending = application.handle(incoming);
     request.resume(); // an unread body would block the connection's next request
-    ({ status, headers, body } = await pending);
+    ({ status, headers, body } = present(await pending));
   } catch {}
   if (response.destroyed) return;
-  response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+  // In a 304, the length would be that of the body which the client has already.
+  const length = status === 304 ? {} : { 'content-length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...headers, ...length });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** Writes the response to a handshake and ends the connection. */
+/** Writes the response to a handshake, or to no request at all, and ends the connection. */
 export function rejectHandshake(tcp: Duplex, { status, headers, body }: HttpResponse): void {
   const all = { connection: 'close', ...headers, 'content-length': `${Buffer.byteLength(body)}` };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   tcp.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`);
   tcp.end(body);
+}
+
+/** An error of Node's HTTP parser, with the chunk in which it occurred. */
+type ParserError = Error & { readonly code?: string; readonly rawPacket?: Buffer };
+
+const STATUSES: Readonly<Record<string, number>> = {
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+// A peer that is still sending would get a reset before it has read the response.
+const LINGER_MS = 1_000;
+
+/** Answers a request that cannot be parsed, and ends the connection. */
+export function rejectUnreadable({ code = '', rawPacket }: ParserError, tcp: Duplex): void {
+  if (tcp.writableEnded) return;
+  if (code === 'ECONNRESET' || !tcp.writable) {
+    tcp.destroy();
+    return;
+  }
+  // Headers in an earlier chunk are not known here: without Accept, the response is plain text.
+  const accept = /^accept:(.*)$/im.exec(rawPacket?.toString('latin1') ?? '')?.[1] ?? '';
+  const bare = { status: STATUSES[code] ?? 400, headers: {}, body: '' };
+  rejectHandshake(tcp, code === 'HPE_HEADER_OVERFLOW' ? headersTooLarge(accept) : bare);
+  setTimeout(() => tcp.destroy(), LINGER_MS).unref();
 }
 
 export function requestOf(request: IncomingMessage): HttpRequest {

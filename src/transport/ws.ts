@@ -6,6 +6,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Close } from '../protocol/close-codes.ts';
 import { decideHandshake, INTERNAL_ERROR } from './application.ts';
 import { truncateReason } from './close-reason.ts';
+import { MAX_HEADER_BYTES } from './error-page.ts';
 import { readTls } from './tls.ts';
 import type {
   Application,
@@ -19,7 +20,7 @@ import type {
   Upgrade,
 } from './transport.ts';
 import { DROPPED, isUpgrade, QUEUED, SENT } from './transport.ts';
-import { answerRequest, rejectHandshake, remoteAddressOf, requestOf } from './ws-http.ts';
+import { answerRequest, rejectHandshake, rejectUnreadable, remoteAddressOf, requestOf } from './ws-http.ts';
 
 const TEXT = { binary: false, compress: false, fin: true };
 const NO_BYTES = Buffer.alloc(0);
@@ -144,7 +145,8 @@ class WsTransport implements Transport {
       handleProtocols: () => this.#protocol || false,
       ...closeTimeout,
     });
-    const timeouts = {
+    const limits = {
+      maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: REQUEST_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_REQUESTS_EVERY_MS,
@@ -153,8 +155,9 @@ class WsTransport implements Transport {
       void answerRequest(request, response, application);
     };
     this.#server = options.tls
-      ? createSecureServer({ ...timeouts, ...readTls(options.tls) }, answer)
-      : createServer(timeouts, answer);
+      ? createSecureServer({ ...limits, ...readTls(options.tls) }, answer)
+      : createServer(limits, answer);
+    this.#server.on('clientError', rejectUnreadable);
     this.#server.on('upgrade', (request, tcp, head) => this.#upgrade(request, tcp, head));
   }
 

@@ -38,6 +38,24 @@ describe.each(transports)('the server of the transport %s', (name) => {
     expect(await answer.text()).toBe('');
   });
 
+  // uWebSockets.js once cut the connection at the second request.
+  test('answers requests after HEAD and 304 on the same connection', async () => {
+    const url = await start(({ path, method }) =>
+      path === '/304' ? { status: 304, headers: { etag: '"x"' }, body: '' } : { ...ok, body: method },
+    );
+    const tcp = connect(Number(new URL(url).port), '127.0.0.1').setEncoding('utf8');
+    const answers: string[] = [];
+    for (const line of ['HEAD /', 'GET /304', 'HEAD /304', 'HEAD /', 'GET /']) {
+      tcp.write(`${line} HTTP/1.1\r\nHost: here\r\n\r\n`);
+      answers.push(String(await once(tcp, 'data')));
+    }
+    tcp.destroy();
+    expect(answers.map((answer) => answer.slice(9, 12))).toEqual(['200', '304', '304', '200', '200']);
+    const lengths = answers.map((answer) => /content-length: (\d+)/i.exec(answer)?.[1]);
+    expect(lengths).toEqual(['4', undefined, undefined, '4', '3']);
+    expect(answers.map((answer) => answer.split('\r\n\r\n')[1])).toEqual(['', '', '', '', 'GET']);
+  });
+
   test('sends a binary body unchanged', async () => {
     const body = Uint8Array.from({ length: 200_000 }, (_, i) => i % 256);
     const url = await start(() => ({ ...ok, body }));
