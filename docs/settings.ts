@@ -24,7 +24,7 @@ ${markdownTable(['flag', 'environment variable', 'config key', 'default', 'unit'
 
 Repeatable flags are lists: arrays in a config file, and separated by commas in the environment.
 The options of \`createServer\` have the names and values of the config keys. Its default engine is
-\`memory\`, and it logs to \`log\` in place of \`logLevel\`.
+\`memory\`, and its default log level \`silent\`.
 
 ## Settings of the config file
 

@@ -32,8 +32,16 @@ export { type Close, type CloseName, closes, comesBack } from './protocol/close-
 export type { NowOrLater } from './protocol/now-or-later.ts';
 export type * as Protocol from './protocol/v1.ts';
 export type { Rate } from './protocol/v1.ts';
-export { createServer, type Extensions, type Server, type ServerOptions } from './server/create-server.ts';
+export {
+  type AttachedServer,
+  type AttachOptions,
+  createServer,
+  type Extensions,
+  type Server,
+  type ServerOptions,
+} from './server/create-server.ts';
 export { DROPPED, QUEUED, SENT, type SendStatus, type Socket, type SocketListener } from './transport/transport.ts';
+export type { HttpServer, RequestHandler } from './transport/ws-attach.ts';
 export { blueprints } from './wire/blueprints.ts';
 export { coder } from './wire/coder.ts';
 export { events } from './wire/events.ts';

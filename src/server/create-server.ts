@@ -9,6 +9,7 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import { Sessions } from '../auth/sessions.ts';
 import { Keepalive } from '../client/keepalive.ts';
 import { type RateLimit, SharedLimits } from '../client/rate-limit.ts';
+import { ConfigError } from '../config/error.ts';
 import { settingsOf } from '../config/load.ts';
 import type { ListenerSettings, Settings } from '../config/settings.ts';
 import { CHAT } from '../http/routes.ts';
@@ -16,10 +17,12 @@ import type { Engine } from '../hub/engine.ts';
 import { Hub } from '../hub/hub.ts';
 import type { HubOverrides } from '../hub/settings.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
-import { logEvents } from '../observe/log.ts';
+import { createLog, logEvents } from '../observe/log.ts';
 import { collectMetrics } from '../observe/metrics.ts';
 import { chooseTransport, type TransportChoice } from '../transport/choose.ts';
-import type { Transport } from '../transport/transport.ts';
+import type { HttpRequest, Transport } from '../transport/transport.ts';
+import { type Attachment, attach, type HttpServer, type RequestHandler } from '../transport/ws-attach.ts';
+import { checkAttachable, type ExcludedOption, formatHost, portOf, urlOfServer } from './attach.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
@@ -37,15 +40,34 @@ export interface Extensions {
 }
 
 /** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
-export interface ServerOptions extends Partial<Omit<Settings, 'engine' | 'logLevel'>>, Omit<Extensions, 'engine'> {
+export interface ServerOptions extends Partial<Omit<Settings, 'engine'>>, Omit<Extensions, 'engine'> {
   /**
    * `memory` loses the rooms when the process ends; `lmdb` stores them in the folder `data`.
    *
    * @default 'memory'
    */
   readonly engine?: Settings['engine'] | Engine;
-  /** A pino logger. @default a silent one */
+  /**
+   * Least severe level to log on standard output: readable text on a terminal, one JSON object a
+   * line elsewhere.
+   *
+   * @default 'silent'
+   */
+  readonly logLevel?: Settings['logLevel'];
+  /** A pino logger, in place of `logLevel`. @default undefined */
   readonly log?: Logger;
+}
+
+/** Options of `createServer` that attach it to the program's own HTTP server. */
+export interface AttachOptions extends Omit<ServerOptions, ExcludedOption | 'transport'> {
+  /**
+   * The program's server. Its handshakes for the paths of Pumphouse are answered; other handshakes
+   * are left to other listeners, which must leave those of Pumphouse alone. Its plain requests stay
+   * the program's.
+   */
+  readonly server: HttpServer;
+  /** uWebSockets.js cannot attach to a server of Node. @default 'ws' */
+  readonly transport?: 'auto' | 'ws';
 }
 
 /** A listening server. */
@@ -70,9 +92,29 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** A server that is attached to the program's own HTTP server. */
+export interface AttachedServer {
+  /** URL of the program's server; undefined until it listens, and on a Unix socket. */
+  readonly url: string | undefined;
+  /** Port of the program's server; undefined until it listens, and on a Unix socket. */
+  readonly port: number | undefined;
+  readonly hub: Hub;
+  /**
+   * Serves the plain requests of `pumphouse serve`: `/publish`, `/login`, `/healthz`, `/metrics`
+   * and the page. Mount it behind the program's own routes and before any body parser.
+   */
+  readonly handler: RequestHandler;
+  /**
+   * Closes every client with 1001 as `Server.stop` does, then detaches. The program's server stays
+   * open.
+   */
+  stop(): Promise<void>;
+}
+
 /**
  * Starts a server in this process, with everything that `pumphouse serve` offers. Its default
- * address is `http://localhost:8080`.
+ * address is `http://localhost:8080`. With the option `server` it attaches to the program's own HTTP
+ * server instead of listening.
  *
  * @throws ConfigError for an invalid option, and Node's error, with its `code`, if a listener
  * cannot listen.
@@ -85,16 +127,25 @@ export interface Server {
  *   },
  * });
  * await server.stop();
- *
  */
-export async function createServer(options: ServerOptions = {}): Promise<Server> {
-  const { engine = 'memory', hooks, hookTimeout, log = pino({ level: 'silent' }), ...settings } = options;
+export function createServer(options: AttachOptions): Promise<AttachedServer>;
+export function createServer(options?: ServerOptions): Promise<Server>;
+export async function createServer(options: ServerOptions | AttachOptions = {}): Promise<Server | AttachedServer> {
+  const { server, engine = 'memory', hooks, hookTimeout, log, ...given } = { server: undefined, ...options };
+  if (log && given.logLevel !== undefined) {
+    throw new ConfigError('log and logLevel exclude each other; set one of them');
+  }
+  if (server !== undefined) checkAttachable(server, given);
   const provided = typeof engine === 'object';
-  return startServer(settingsOf({ ...settings, engine: provided ? 'memory' : engine }), log, {
+  const settings = settingsOf({ ...given, engine: provided ? 'memory' : engine });
+  const extensions = {
     ...(provided && { engine }),
     ...(hooks && { hooks }),
     ...(hookTimeout !== undefined && { hookTimeout }),
-  });
+  };
+  const logger = log ?? (given.logLevel === undefined ? pino({ level: 'silent' }) : createLog(settings.logLevel));
+  if (server) return attachServer(server, { ...settings, transport: 'ws' }, logger, extensions);
+  return startServer(settings, logger, extensions);
 }
 
 /**
@@ -113,6 +164,27 @@ export async function startServer(settings: Settings, log: Logger, extensions: E
     port: Number(new URL(url).port),
     hub: running.hub,
     renewCertificates: () => running.renewCertificates(),
+    stop: () => running.stop(),
+  };
+}
+
+async function attachServer(
+  server: HttpServer,
+  settings: Settings,
+  log: Logger,
+  extensions: Extensions,
+): Promise<AttachedServer> {
+  const running = new RunningServer(await build(settings, log, extensions));
+  const { handler } = await running.attach(server);
+  return {
+    get url() {
+      return urlOfServer(server);
+    },
+    get port() {
+      return portOf(server);
+    },
+    hub: running.hub,
+    handler,
     stop: () => running.stop(),
   };
 }
@@ -153,6 +225,8 @@ const MAX_BACKPRESSURE = MiB;
 // instead of cut off.
 const MAX_PAYLOAD = MiB;
 
+const SOCKET_LIMITS = { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE };
+
 const DEFAULT_HOOK_TIMEOUT_MS = 5_000;
 
 const DEFAULT_PUBLISH_RATE = { perSecond: 20, burst: 40 };
@@ -165,7 +239,7 @@ class RunningServer {
   readonly #wires: Wires;
   readonly #upgrader: Upgrader;
   readonly #listenerOptions: Omit<ListenerOptions, 'wires' | 'web'>;
-  readonly #transports: Transport[] = [];
+  readonly #transports: Omit<Transport, 'listen'>[] = [];
   #draining = false;
 
   constructor(parts: Parts) {
@@ -212,25 +286,27 @@ class RunningServer {
 
   /** Starts every listener, or none. @returns their URLs. */
   async listen(): Promise<readonly string[]> {
-    const { settings, log, extensions, transport, storage } = this.#parts;
-    if (settings.web === undefined && !existsSync(CHAT)) {
-      log.warn('the built-in chat is missing; build it with npm run build:web');
-    }
-    const engine = extensions.engine ? 'its own' : settings.engine;
     const urls: string[] = [];
-    try {
-      for (const listener of listenersOf(settings)) {
+    await this.#startOrRelease(async () => {
+      for (const listener of listenersOf(this.#parts.settings)) {
         const url = urlOf(listener, await this.#listen(listener));
-        log.info({ transport: transport.name, wire: listener.wire, engine }, `pumphouse serves ${url}`);
+        this.#logStart(listener.wire, `pumphouse serves ${url}`);
         urls.push(url);
       }
-    } catch (error) {
-      for (const transport of this.#transports) transport.terminate();
-      await this.hub.close();
-      storage.close();
-      throw error;
-    }
+    });
     return urls;
+  }
+
+  /** Serves on the program's own server. */
+  async attach(server: HttpServer): Promise<Attachment> {
+    const { wire, web } = this.#parts.settings;
+    const wires = new WireSelector(this.#wires, wire);
+    const listener = createListener({ ...this.#listenerOptions, wires, web });
+    const accepts = (request: HttpRequest) => wires.select(request) !== undefined;
+    const attachment = await this.#startOrRelease(async () => attach(server, listener, { ...SOCKET_LIMITS, accepts }));
+    this.#transports.push(attachment);
+    this.#logStart(wire, "pumphouse is attached to the program's server");
+    return attachment;
   }
 
   async renewCertificates(): Promise<void> {
@@ -253,13 +329,34 @@ class RunningServer {
     for (const transport of this.#transports) transport.finish();
   }
 
+  /** Starts to serve, or releases everything if that fails. */
+  async #startOrRelease<T>(start: () => Promise<T>): Promise<T> {
+    const { settings, log, storage } = this.#parts;
+    if (settings.web === undefined && !existsSync(CHAT)) {
+      log.warn('the built-in chat is missing; build it with npm run build:web');
+    }
+    try {
+      return await start();
+    } catch (error) {
+      for (const transport of this.#transports) transport.terminate();
+      await this.hub.close();
+      storage.close();
+      throw error;
+    }
+  }
+
+  #logStart(wire: ListenerSettings['wire'], message: string): void {
+    const { settings, log, extensions, transport } = this.#parts;
+    const engine = extensions.engine ? 'its own' : settings.engine;
+    log.info({ transport: transport.name, wire, engine }, message);
+  }
+
   /** @returns the port. */
   async #listen({ host, port, wire, web, tlsCert, tlsKey }: ListenerSettings): Promise<number> {
     const wires = new WireSelector(this.#wires, wire);
     const listener = createListener({ ...this.#listenerOptions, wires, web });
     const tls = tlsCert !== undefined && tlsKey !== undefined ? { tls: { cert: tlsCert, key: tlsKey } } : {};
-    const limits = { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE };
-    const transport = this.#parts.transport.factory(listener, { ...limits, ...tls });
+    const transport = this.#parts.transport.factory(listener, { ...SOCKET_LIMITS, ...tls });
     this.#transports.push(transport);
     return transport.listen(host, port);
   }
@@ -292,7 +389,7 @@ function listenersOf({ listeners, host, port, wire, web, tlsCert, tlsKey }: Sett
 }
 
 function urlOf({ host, tlsCert }: ListenerSettings, port: number): string {
-  return `http${tlsCert === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `http${tlsCert === undefined ? '' : 's'}://${formatHost(host)}:${port}`;
 }
 
 function hubOverrides({ sendBuffer, rooms }: Settings): HubOverrides {

@@ -108,7 +108,7 @@ export interface Application {
   upgrade(request: HttpRequest): Upgrade | HttpResponse | Promise<Upgrade | HttpResponse>;
 }
 
-export interface TransportOptions {
+export interface ConnectionOptions {
   /**
    * Maximum length of a message, in bytes. A longer one ends the connection without a close code of
    * the wire, so set it well above the wire's own limit.
@@ -116,6 +116,9 @@ export interface TransportOptions {
   readonly maxPayload: number;
   /** Bytes that may be buffered for one socket before its frames are DROPPED. */
   readonly maxBackpressure: number;
+}
+
+export interface TransportOptions extends ConnectionOptions {
   /**
    * The certificate for https and wss.
    *

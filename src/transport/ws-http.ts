@@ -11,15 +11,47 @@ export async function answerRequest(
   response: ServerResponse,
   application: Application,
 ): Promise<void> {
-  let { status, headers, body } = INTERNAL_ERROR;
+  let answer = INTERNAL_ERROR;
   try {
     const incoming = requestOf(request);
     const present = presentErrors(incoming);
     const pending = application.handle(incoming);
     request.resume(); // an unread body would block the connection's next request
-    ({ status, headers, body } = present(await pending));
+    answer = present(await pending);
   } catch {}
-  if (response.destroyed) return;
+  writeResponse(request, response, answer);
+}
+
+const NOT_SERVED: readonly number[] = [404, 405];
+
+/**
+ * Answers a plain request as a middleware: calls `next` for a path or a method that the application
+ * does not serve, with the body unread, and `next(error)` if the application fails.
+ */
+export async function offerRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  application: Application,
+  next: (error?: unknown) => void,
+): Promise<void> {
+  let answer: HttpResponse;
+  try {
+    answer = await application.handle(requestOf(request));
+  } catch (error) {
+    if (!response.destroyed) next(error);
+    return;
+  }
+  if (NOT_SERVED.includes(answer.status)) next();
+  else writeResponse(request, response, answer);
+}
+
+/** Writes a response, unless the client has disconnected or the program has answered already. */
+export function writeResponse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, headers, body }: HttpResponse,
+): void {
+  if (response.destroyed || response.headersSent) return;
   // In a 304, the length would be that of the body which the client has already.
   const length = status === 304 ? {} : { 'content-length': Buffer.byteLength(body) };
   response.writeHead(status, { ...headers, ...length });
@@ -83,6 +115,7 @@ function textOf(header: string | string[] | undefined): string {
 }
 
 function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array | undefined> {
+  if (request.readableEnded) return readParsedBody(request, maxBytes);
   const body = new Promise<Uint8Array | undefined>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -96,4 +129,19 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
   });
   body.catch(() => {}); // the application may ignore the body
   return body;
+}
+
+/** Returns a body that a program's body parser has read, and left in `body` as Express does. */
+async function readParsedBody(
+  request: IncomingMessage & { readonly body?: unknown },
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  const { body } = request;
+  const isJson = /^application\/json\b/i.test(request.headers['content-type'] ?? '');
+  const unchanged = typeof body === 'string' || body instanceof Uint8Array;
+  if (!unchanged && !(isJson && body !== undefined)) {
+    throw new Error('a body parser has read the body; mount the handler of Pumphouse before it');
+  }
+  const bytes = Buffer.from(unchanged ? body : JSON.stringify(body));
+  return bytes.byteLength > maxBytes ? undefined : bytes;
 }

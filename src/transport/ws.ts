@@ -7,9 +7,10 @@ import type { Close } from '../protocol/close-codes.ts';
 import { decideHandshake, INTERNAL_ERROR } from './application.ts';
 import { truncateReason } from './close-reason.ts';
 import { MAX_HEADER_BYTES } from './error-page.ts';
-import { readTls } from './tls.ts';
+import { readTls, type TlsFiles } from './tls.ts';
 import type {
   Application,
+  ConnectionOptions,
   HttpResponse,
   SendStatus,
   Socket,
@@ -124,27 +125,68 @@ class WsSocket implements Socket {
   }
 }
 
-class WsTransport implements Transport {
-  readonly name = 'ws';
+/** Completes the handshakes of an HTTP server, and holds their open sockets. */
+export class WsConnections {
   readonly #application: Application;
-  readonly #options: TransportOptions;
-  readonly #server: Server | SecureServer;
+  readonly #maxBackpressure: number;
   readonly #wss: WebSocketServer;
   readonly #sockets = new Set<WsSocket>();
   /** The subprotocol of the handshake in progress, read by `handleProtocols`. */
   #protocol = '';
 
-  constructor(application: Application, options: TransportOptions) {
+  constructor(application: Application, { maxPayload, maxBackpressure }: ConnectionOptions) {
     this.#application = application;
-    this.#options = options;
+    this.#maxBackpressure = maxBackpressure;
     this.#wss = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
-      maxPayload: options.maxPayload,
+      maxPayload,
       handleProtocols: () => this.#protocol || false,
       ...closeTimeout,
     });
+  }
+
+  /** Answers a handshake, by the arguments of the event 'upgrade'. */
+  upgrade(request: IncomingMessage, tcp: Duplex, head: Buffer): void {
+    tcp.on('error', () => tcp.destroy());
+    const answer = (decision: Upgrade | HttpResponse) => this.#answerHandshake(decision, request, tcp, head);
+    const decision = decideHandshake(this.#application, requestOf(request));
+    if (decision instanceof Promise) decision.then(answer, () => answer(INTERNAL_ERROR));
+    else answer(decision);
+  }
+
+  /** Cuts every open socket without a close frame. */
+  terminate(): void {
+    for (const socket of this.#sockets) socket.terminate();
+  }
+
+  #answerHandshake(decision: Upgrade | HttpResponse, request: IncomingMessage, tcp: Duplex, head: Buffer): void {
+    if (tcp.destroyed) return;
+    if (!isUpgrade(decision)) {
+      rejectHandshake(tcp, decision);
+      return;
+    }
+    const { listener, protocol } = decision;
+    this.#protocol = protocol;
+    this.#wss.handleUpgrade(request, tcp, head, (ws) => {
+      const socket = new WsSocket(ws, tcp, listener, this.#maxBackpressure, remoteAddressOf(request));
+      this.#sockets.add(socket);
+      ws.on('close', () => this.#sockets.delete(socket));
+      listener.open(socket);
+    });
+  }
+}
+
+class WsTransport implements Transport {
+  readonly name = 'ws';
+  readonly #tls: TlsFiles | undefined;
+  readonly #server: Server | SecureServer;
+  readonly #connections: WsConnections;
+
+  constructor(application: Application, options: TransportOptions) {
+    this.#tls = options.tls;
+    this.#connections = new WsConnections(application, options);
     const limits = {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: REQUEST_TIMEOUT_MS,
@@ -158,7 +200,7 @@ class WsTransport implements Transport {
       ? createSecureServer({ ...limits, ...readTls(options.tls) }, answer)
       : createServer(limits, answer);
     this.#server.on('clientError', rejectUnreadable);
-    this.#server.on('upgrade', (request, tcp, head) => this.#upgrade(request, tcp, head));
+    this.#server.on('upgrade', (request, tcp, head) => this.#connections.upgrade(request, tcp, head));
   }
 
   listen(host: string, port: number): Promise<number> {
@@ -173,7 +215,7 @@ class WsTransport implements Transport {
   }
 
   async renewCertificate(): Promise<void> {
-    if (this.#options.tls) (this.#server as SecureServer).setSecureContext(readTls(this.#options.tls));
+    if (this.#tls) (this.#server as SecureServer).setSecureContext(readTls(this.#tls));
   }
 
   stopListening(): void {
@@ -188,30 +230,6 @@ class WsTransport implements Transport {
   terminate(): void {
     this.stopListening();
     this.#server.closeAllConnections();
-    for (const socket of this.#sockets) socket.terminate();
-  }
-
-  #upgrade(request: IncomingMessage, tcp: Duplex, head: Buffer): void {
-    tcp.on('error', () => tcp.destroy());
-    const answer = (decision: Upgrade | HttpResponse) => this.#answerHandshake(decision, request, tcp, head);
-    const decision = decideHandshake(this.#application, requestOf(request));
-    if (decision instanceof Promise) decision.then(answer, () => answer(INTERNAL_ERROR));
-    else answer(decision);
-  }
-
-  #answerHandshake(decision: Upgrade | HttpResponse, request: IncomingMessage, tcp: Duplex, head: Buffer): void {
-    if (tcp.destroyed) return;
-    if (!isUpgrade(decision)) {
-      rejectHandshake(tcp, decision);
-      return;
-    }
-    const { listener, protocol } = decision;
-    this.#protocol = protocol;
-    this.#wss.handleUpgrade(request, tcp, head, (ws) => {
-      const socket = new WsSocket(ws, tcp, listener, this.#options.maxBackpressure, remoteAddressOf(request));
-      this.#sockets.add(socket);
-      ws.on('close', () => this.#sockets.delete(socket));
-      listener.open(socket);
-    });
+    this.#connections.terminate();
   }
 }
