@@ -32,7 +32,7 @@ async function generate({ host: hosts, out, days, force }: Options): Promise<voi
   const [cert, key] = [join(out, 'cert.pem'), join(out, 'key.pem')];
   const existing = [cert, key].find((file) => existsSync(file));
   if (existing !== undefined && !force) throw new ConfigError(`${existing} exists; overwrite it with --force`);
-  const { generate: create } = await import('selfsigned'); // loads many modules
+  const { generate: create } = await loadSelfsigned();
   const pair = await create([{ name: 'commonName', value: hosts[0] as string }], {
     keyType: 'ec',
     curve: 'P-256',
@@ -50,6 +50,16 @@ async function generate({ host: hosts, out, days, force }: Options): Promise<voi
   writeFileSync(cert, pair.cert);
   console.log(`created ${cert} and ${key} for ${hosts.join(', ')}, valid for ${days} days`);
   console.log(`use them with: pumphouse serve --tls-cert ${cert} --tls-key ${key}`);
+}
+
+/** Loads the package that creates certificates. It is an optional peer dependency. */
+async function loadSelfsigned() {
+  try {
+    return await import('selfsigned');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new ConfigError('gen-cert needs the package selfsigned: npm install selfsigned@5');
+  }
 }
 
 function altName(host: string) {

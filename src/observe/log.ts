@@ -1,19 +1,18 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
+import { type Logger, pino } from 'pino';
 import type { Events, HubEvents } from '../hub/events.ts';
+import { formatLine } from './terminal.ts';
 
 export type { Logger } from 'pino';
 
 /**
- * Creates a log on standard output: readable text on a terminal, one JSON object a line elsewhere.
- * Writes are synchronous, so no line is lost when the process exits.
- *
- * @param level the lowest pino level to log.
+ * Creates a log on standard output: readable lines on a terminal, else one JSON object a line. Both
+ * are written synchronously, so that an exit loses no line.
  */
 export function createLog(level: string, terminal: boolean = process.stdout.isTTY): Logger {
-  const readable = () =>
-    pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' }) as DestinationStream;
-  return pino({ level, base: null }, terminal ? readable() : pino.destination({ dest: 1, sync: true }));
+  const output = pino.destination({ dest: 1, sync: true });
+  if (!terminal) return pino({ level, base: null }, output);
+  const colours = process.stdout.hasColors?.() === true;
+  return pino({ level, base: null }, { write: (json) => output.write(formatLine(json, colours)) });
 }
 
 // A full mailbox may reject thousands of posts a second; one line a second suffices.

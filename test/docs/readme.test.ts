@@ -42,9 +42,9 @@ test('the client in six lines runs', async () => {
   try {
     const lines: string[] = [];
     for await (const line of createInterface({ input: client.stdout })) {
-      if (lines.push(line) === 2) break;
+      if (lines.push(line) === 4) break;
     }
-    expect(lines.toSorted()).toEqual(['1 ada hello', 'stored as 1']);
+    expect(lines.toSorted()).toEqual(['1 ada hello', 'connecting', 'live', 'stored as 1']);
   } finally {
     client.kill();
     await server.stop();

@@ -1,6 +1,7 @@
 import { connect, type Options, type State } from 'pumphouse/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ErrorMessage, Json } from '../../src/protocol/v1.ts';
+import { loadWebSocket } from '../../web/sdk/web-socket.ts';
 import { FakeSocket, lastSocket, MemoryStore } from './fakes.ts';
 
 beforeEach(() => {
@@ -54,13 +55,17 @@ describe('a connection', () => {
     expect(lastSocket().url.href).toBe(address);
   });
 
-  test('throws for an invalid URL, an invalid user, or a platform without WebSocket', () => {
+  test('throws for an invalid URL or an invalid user', () => {
     expect(() => connect('no url', { WebSocket: FakeSocket })).toThrow(TypeError);
     expect(() => connect('http://hub.test', { WebSocket: FakeSocket, user: '' })).toThrow('1 to 64 bytes');
     expect(() => connect('http://hub.test', { WebSocket: FakeSocket, user: 'é'.repeat(33) })).toThrow('1 to 64 bytes');
-    vi.stubGlobal('WebSocket', undefined);
-    expect(() => connect('http://hub.test')).toThrow('no WebSocket');
-    vi.unstubAllGlobals();
+  });
+
+  test('names the package to install where there is no WebSocket', async () => {
+    await expect(loadWebSocket('no-such-package')).rejects.toThrow(
+      'this platform has no WebSocket: install no-such-package (npm install no-such-package), or pass a class to ' +
+        'connect(url, { WebSocket })',
+    );
   });
 
   test('sends the user name, and is live after the welcome', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type Hub, type Message, type Options } from 'pumphouse/client';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Server, startServer } from '../server.ts';
 import { MemoryStore } from './fakes.ts';
@@ -65,6 +65,25 @@ test('two programs exchange messages, signals and presence, and read the history
   bob.leave();
   await until('bob has left', () => ada.count === 1);
   expect(ada.members).toEqual(['ada']);
+});
+
+test('connects with the package ws where the platform has no WebSocket', async () => {
+  vi.stubGlobal('WebSocket', undefined);
+  const hub = connect(server.url, { user: 'ada' });
+  hubs.push(hub);
+  vi.unstubAllGlobals();
+  expect(await hub.join('ws').send('hello')).toBe(1);
+});
+
+test('does not connect if it is closed while ws loads', async () => {
+  vi.stubGlobal('WebSocket', undefined);
+  const hub = connect(server.url, { user: 'ada' });
+  const states: string[] = [];
+  hub.on('state', ({ name }) => states.push(name));
+  hub.close();
+  vi.unstubAllGlobals();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(states).toEqual(['closed']);
 });
 
 test('messages sent while the server is killed repeatedly are stored and delivered once, in order', async () => {

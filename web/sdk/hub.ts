@@ -6,6 +6,7 @@ import { Outbox } from './outbox.ts';
 import { RoomClient } from './room.ts';
 import { type Item, openSlot, type Slot } from './slot.ts';
 import type { Hub, HubError, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
+import { loadWebSocket } from './web-socket.ts';
 
 /**
  * Owns a connection's rooms, session and outbox, and dispatches the messages of the server to them.
@@ -19,7 +20,8 @@ export class HubClient implements Hub {
   #slot: Slot | undefined;
   #resume: string | undefined;
 
-  constructor(url: string | URL | undefined, { user, token, storage, WebSocket }: Options) {
+  constructor(url: string | URL | undefined, options: Options) {
+    const { user, token } = options;
     const endpoint = endpointOf(url);
     if (user !== undefined && !isUserName(user)) throw new TypeError(`the user name must be 1 to ${USER_BYTES} bytes`);
     this.#user = user;
@@ -29,12 +31,12 @@ export class HubClient implements Hub {
       save: () => this.#save(),
       onFailure: (item, error) => this.#onSendFailure(item, error),
     });
-    this.#link = new Link(() => this.#connectUrl(endpoint), WebSocket ?? platformWebSocket(), token, {
+    this.#link = new Link(() => this.#connectUrl(endpoint), token, {
       state: (state) => this.#onState(state),
       welcome: (welcome) => this.#onWelcome(welcome),
       message: (message) => this.#onMessage(message),
     });
-    void this.#start(['pumphouse', endpoint.host + endpoint.pathname, user ?? ''].join(' '), storage);
+    void this.#start(['pumphouse', endpoint.host + endpoint.pathname, user ?? ''].join(' '), options);
   }
 
   get state(): State {
@@ -66,21 +68,36 @@ export class HubClient implements Hub {
   }
 
   close(): void {
-    const closed = hubError('closed', 'close() was called');
-    this.#link.close();
-    this.#outbox.stop(closed);
-    for (const room of this.#rooms.values()) room.end(closed);
-    this.#slot?.release();
+    this.#end('close() was called');
   }
 
-  async #start(slotName: string, storage: Options['storage']): Promise<void> {
+  /** Rejects, which the platform reports as uncaught, if there is no WebSocket to connect with. */
+  async #start(slotName: string, { storage, WebSocket }: Options): Promise<void> {
+    const socketClass = WebSocket ?? globalThis.WebSocket ?? (await this.#loadWebSocket());
     const slot = await openSlot(slotName, storage);
     if (this.state.name === 'closed') return slot.release();
     this.#slot = slot;
     const { resume, outbox = [] } = slot.load();
     this.#resume = resume;
     this.#outbox.restore(outbox);
-    this.#link.open();
+    this.#link.start(socketClass);
+  }
+
+  async #loadWebSocket(): Promise<WebSocketClass> {
+    try {
+      return await loadWebSocket();
+    } catch (error) {
+      this.#end((error as Error).message);
+      throw error;
+    }
+  }
+
+  #end(why: string): void {
+    const closed = hubError('closed', why);
+    this.#link.close();
+    this.#outbox.stop(closed);
+    for (const room of this.#rooms.values()) room.end(closed);
+    this.#slot?.release();
   }
 
   #connectUrl(endpoint: URL): string {
@@ -138,13 +155,6 @@ function endpointOf(input: string | URL | undefined): URL {
   if (url.pathname === '/') url.pathname = '/ws';
   url.hash = '';
   return url;
-}
-
-function platformWebSocket(): WebSocketClass {
-  if (globalThis.WebSocket) return globalThis.WebSocket;
-  throw new TypeError(
-    'this platform has no WebSocket: pass one, as in connect(url, { WebSocket }) with the class of the package ws',
-  );
 }
 
 function isUserName(user: string): boolean {

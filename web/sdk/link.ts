@@ -40,7 +40,7 @@ interface LinkListener {
  */
 export class Link {
   readonly #url: () => string;
-  readonly #WebSocket: WebSocketClass;
+  #WebSocket: WebSocketClass | undefined;
   readonly #listener: LinkListener;
   readonly #token: Options['token'];
   #state: State = { name: 'connecting' };
@@ -57,9 +57,8 @@ export class Link {
   readonly #unwatchPage: () => void;
 
   /** @param url called for the URL of each attempt. */
-  constructor(url: () => string, WebSocket: WebSocketClass, token: Options['token'], listener: LinkListener) {
+  constructor(url: () => string, token: Options['token'], listener: LinkListener) {
     this.#url = url;
-    this.#WebSocket = WebSocket;
     this.#listener = listener;
     this.#token = token;
     this.#unwatchPage = watchPage(
@@ -72,9 +71,15 @@ export class Link {
     return this.#state;
   }
 
-  /** Connects now, unless the link is connecting, live or closed. */
+  /** Connects for the first time. Until then the link does nothing. */
+  start(WebSocket: WebSocketClass): void {
+    this.#WebSocket = WebSocket;
+    this.open();
+  }
+
+  /** Connects now, unless the link is connecting, live or closed, or was not started. */
   open(): void {
-    if (this.#socket || this.#state.name === 'closed') return;
+    if (!this.#WebSocket || this.#socket || this.#state.name === 'closed') return;
     clearTimeout(this.#timer);
     const socket = new this.#WebSocket(this.#url(), SUBPROTOCOL);
     this.#socket = socket;

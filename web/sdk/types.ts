@@ -27,7 +27,7 @@ export interface Options {
   /**
    * The WebSocket class to connect with.
    *
-   * @default `globalThis.WebSocket`
+   * @default `globalThis.WebSocket`; without it, as in Node 20, that of the package `ws`
    */
   readonly WebSocket?: WebSocketClass;
 }
@@ -64,7 +64,7 @@ export type WebSocketClass = new (url: string, protocols: string) => WebSocketLi
  * - `offline`: the connection was lost and the platform reports no network. The next attempt starts
  *   when the network returns, or when the retry delay ends.
  * - `refused`: the server rejected the connection. There is no next attempt until `reconnect()`.
- * - `closed`: `close()` was called.
+ * - `closed`: `close()` was called, or the platform has no WebSocket.
  *
  * `why` describes the reason. `code` is the WebSocket close code, absent if the client itself gave
  * the connection up, as after a timeout.
@@ -82,7 +82,8 @@ export type State =
  *
  * - `too_long`: the message is larger than the server's limit.
  * - `left`: `leave()` was called before the request was answered.
- * - `closed`: `close()` was called before the request was answered.
+ * - `closed`: `close()` was called before the request was answered, or the platform has no
+ *   WebSocket.
  */
 export interface HubError extends Error {
   readonly code: ErrorCode | 'too_long' | 'left' | 'closed';
