@@ -63,6 +63,7 @@ async function runSnippet(cwd: string, url: string, name: string): Promise<strin
   return lines.toSorted();
 }
 
+const MINUTE = 60_000; // milliseconds
 const SNIPPET_OUTPUT = ['1 ada hello', 'connecting', 'live', 'stored as 1'];
 
 // The checkout is as `npm install && npm start` leaves it: only the chat is built.
@@ -75,15 +76,15 @@ beforeAll(() => {
   mkdirSync(join(checkout, 'dist/web'), { recursive: true });
   writeFileSync(join(checkout, 'dist/web/index.html'), 'an old build');
   npm(checkout, 'pack', '--workspaces', '--include-workspace-root', '--pack-destination', packages);
-}, 240_000);
+}, 5 * MINUTE);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe('pumphouse', () => {
+describe('pumphouse', { timeout: MINUTE }, () => {
   let cwd: string;
   let server: ChildProcess | undefined;
   beforeAll(() => {
     cwd = install('pumphouse');
-  }, 240_000);
+  }, 5 * MINUTE);
   afterAll(() => {
     server?.kill();
   });
@@ -124,13 +125,13 @@ describe('pumphouse', () => {
   });
 });
 
-describe('pumphouse-client', () => {
+describe('pumphouse-client', { timeout: MINUTE }, () => {
   let cwd: string;
   let server: Server;
   beforeAll(async () => {
     cwd = install('pumphouse-client');
     server = await createServer({ port: 0, drainWindow: 0 });
-  }, 240_000);
+  }, 5 * MINUTE);
   afterAll(() => server?.stop());
 
   test('installs one package, with the licences, the types and a source map', () => {
