@@ -21,7 +21,7 @@ export function selectEncoding(acceptEncoding: string, available: readonly Encod
   return weighted.sort((a, b) => b.weight - a.weight)[0]?.encoding;
 }
 
-/** Without a weight of its own, `identity` is accepted, but any encoding with a weight precedes it. */
+/** An `identity` without a weight is accepted, but comes after every encoding with a weight. */
 function weightOf(encoding: Encoding, weights: ReadonlyMap<string, number>): number {
   return weights.get(encoding) ?? weights.get('*') ?? (encoding === 'identity' ? Number.MIN_VALUE : 0);
 }

@@ -22,7 +22,7 @@ describe.each(transports)('errors on the transport %s', (name) => {
     return `http://127.0.0.1:${served.port}/nothing`;
   };
 
-  /** Sends chunks as they are. @returns what the server sends until it ends the connection or stays silent. */
+  /** Sends raw chunks. @returns what the server sends until it ends the connection or is silent. */
   const exchange = async (chunks: readonly string[]) => {
     const tcp = connect((served as Served).port, '127.0.0.1').setEncoding('latin1');
     let received = '';
