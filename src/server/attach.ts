@@ -4,9 +4,7 @@ import { ConfigError } from '../config/error.ts';
 import type { HttpServer } from '../transport/ws-attach.ts';
 
 /** Options of `createServer` that the program's own server decides. */
-const EXCLUDED = ['host', 'port', 'tlsCert', 'tlsKey', 'listeners'] as const;
-
-export type ExcludedOption = (typeof EXCLUDED)[number];
+const EXCLUDED = ['host', 'port', 'tlsCert', 'tlsKey', 'listeners'];
 
 /**
  * Checks that a program's server can be attached to.

@@ -22,7 +22,7 @@ import { collectMetrics } from '../observe/metrics.ts';
 import { chooseTransport, type TransportChoice } from '../transport/choose.ts';
 import type { HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer, type RequestHandler } from '../transport/ws-attach.ts';
-import { checkAttachable, type ExcludedOption, formatHost, portOf, urlOfServer } from './attach.ts';
+import { checkAttachable, formatHost, portOf, urlOfServer } from './attach.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
@@ -59,7 +59,8 @@ export interface ServerOptions extends Partial<Omit<Settings, 'engine'>>, Omit<E
 }
 
 /** Options of `createServer` that attach it to the program's own HTTP server. */
-export interface AttachOptions extends Omit<ServerOptions, ExcludedOption | 'transport'> {
+export interface AttachOptions
+  extends Omit<ServerOptions, 'host' | 'port' | 'tlsCert' | 'tlsKey' | 'listeners' | 'transport'> {
   /**
    * The program's server. Its handshakes for the paths of Pumphouse are answered; other handshakes
    * are left to other listeners, which must leave those of Pumphouse alone. Its plain requests stay
