@@ -71,7 +71,7 @@ async function compare({ report: folder, seconds, repeat, only }: ComparisonOpti
   if (runs.some(({ server, sound }) => server.startsWith(first.name) && !sound)) process.exitCode = 1;
 }
 
-/** Whether a trial is not the same as that of the plain Pumphouse: some scenarios already use v1. */
+/** Whether a trial differs from that of the plain Pumphouse: some scenarios already use v1. */
 function isDistinct({ contestant, job }: Trial): boolean {
   return contestant.name !== V1 || job.load.wire !== contestant.wire;
 }

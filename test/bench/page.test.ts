@@ -44,7 +44,7 @@ interface Region {
   readonly inPage: boolean;
 }
 
-/** @returns the state of each scrollable region. The script is text: tests do not have DOM types. */
+/** @returns the state of each scrollable region. The script is text: tests have no DOM types. */
 const regions = (page: Page) =>
   page.evaluate<Region[]>(`[...document.querySelectorAll('.scroll')].map((scroll) => {
     const hint = scroll.previousElementSibling;
