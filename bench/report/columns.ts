@@ -76,11 +76,16 @@ export const columns = {
 } as const satisfies Record<string, Column>;
 
 /** Formats the median of some runs, marked with `≈` if it is rough. */
-export function cellOf(runs: readonly Run[], { figure, write, isMeasured, isCount }: Column): string {
-  const values = runs.map(figure);
-  const spread = spreadOf(values);
-  if (!spread) return runs.some((run) => isMeasured?.(run) ?? true) ? NOT_APPLICABLE : NOT_MEASURED;
-  return isCount || !isRough(values) ? write(spread.median) : `≈ ${write(spread.median)}`;
+export function cellOf(runs: readonly Run[], column: Column): string {
+  const isMarked = !column.isCount && isRough(runs.map(column.figure));
+  return `${isMarked ? '≈ ' : ''}${medianOf(runs, column)}`;
+}
+
+/** Formats the median of some runs. */
+export function medianOf(runs: readonly Run[], { figure, write, isMeasured }: Column): string {
+  const spread = spreadOf(runs.map(figure));
+  if (spread) return write(spread.median);
+  return runs.some((run) => isMeasured?.(run) ?? true) ? NOT_APPLICABLE : NOT_MEASURED;
 }
 
 /** @returns how many clients the server closed in a run. */

@@ -6,7 +6,7 @@ import type { Plot } from './plots.ts';
 import { gistOf } from './rates.ts';
 import { CONTROL, noiseOf, type Results } from './results.ts';
 import { escaped, scrollable, scrollStyle } from './scrollable.ts';
-import { ROUGH_RULE, spreadOf } from './spread.ts';
+import { ROUGH_RULE, rangeOf } from './spread.ts';
 import { palette } from './svg.ts';
 
 /** A plot with its SVG. */
@@ -102,13 +102,12 @@ ${scrollable(
 
 function row(runs: readonly Run[]): string {
   const [first] = runs;
-  const spread = spreadOf(runs.map(deliveries.figure));
-  const range = spread && runs.length > 1 ? percent((spread.max - spread.min) / spread.median) : '–';
+  const range = rangeOf(runs.map(deliveries.figure));
   const closed = runs.reduce((sum, run) => sum + closedIn(run), 0);
   const unsound = runs.filter(({ sound }) => !sound).length;
   const cells = [
     ...selected.map((column) => figureCell(cellOf(runs, column))),
-    range,
+    range === undefined ? '–' : percent(range),
     closed > 0 ? `<span class="bad">${whole(closed)}</span>` : '0',
     unsound > 0 ? `<span class="bad">unsound in ${unsound} of ${runs.length}</span>` : 'sound',
   ];

@@ -4,11 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
 import { scenarios } from '../scenarios.ts';
-import { type Column, cellOf, closedIn, columns } from './columns.ts';
+import { type Column, closedIn, columns, medianOf } from './columns.ts';
 import { grouped, percent, whole } from './figures.ts';
 import { plotsOf } from './plots.ts';
 import { CONTROL, noiseOf, PUMPHOUSE, type Results } from './results.ts';
-import { ROUGH_RULE, spreadOf } from './spread.ts';
+import { isRough, rangeOf, STABLE_RANGE, spreadOf } from './spread.ts';
 import { draw } from './svg.ts';
 import { readResults } from './write.ts';
 
@@ -53,6 +53,8 @@ const ordinaryLoads: readonly OrdinaryLoad[] = [
     about: `A room of 100 clients receives 1,000 messages per second, sent at fixed times (\`open-loop\`). ${ROUND_TRIP}.`,
   },
 ];
+
+const SPREAD_RULE = `The spread of a row is the widest range of the runs among its figures, relative to their median; ≈ marks one above ${percent(STABLE_RANGE)}, and figures of a single run.`;
 
 function ordinaryLoadOf(runs: readonly Run[]): OrdinaryLoad {
   const measured = ordinaryLoads.find(({ scenario }) => runs.some((run) => run.scenario === scenario));
@@ -109,14 +111,14 @@ export function figures(comparison: Results, alone: Results): string {
   return [
     BEGIN,
     wrapped(
-      `Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load generator, messages of 64 bytes, medians of ${repeats(comparison)} interleaved runs. Every client's messages are counted, and some clients check each one. A delivery is one message received by one client. \`${FLOOR}\` is the theoretical floor, a minimal server in C. ${noiseLine(comparison)} ${ROUGH_RULE}`,
+      `Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load generator, messages of 64 bytes, medians of ${repeats(comparison)} interleaved runs. Every client's messages are counted, and some clients check each one. A delivery is one message received by one client. \`${FLOOR}\` is the theoretical floor, a minimal server in C. ${noiseLine(comparison)} ${SPREAD_RULE}`,
     ),
     '### Ordinary load',
     wrapped(load.about),
     image(load.plot),
     table(
-      ['', ...ordinary.map(({ title }) => title)],
-      servers.map((runs) => [labelOf(runs), ...ordinary.map((column) => serverCell(runs, column))]),
+      ['', ...ordinary.map(({ title }) => title), 'spread'],
+      servers.map((runs) => [labelOf(runs), ...serverCells(runs, ordinary)]),
     ),
     '### Saturation',
     wrapped(
@@ -125,15 +127,15 @@ export function figures(comparison: Results, alone: Results): string {
     image('throughput'),
     image('cost'),
     table(
-      ['', ...saturation.map(({ title }) => title), 'closed'],
-      servers.map((runs) => [labelOf(runs), ...saturation.map((column) => serverCell(runs, column)), closedCell(runs)]),
+      ['', ...saturation.map(({ title }) => title), 'spread', 'closed'],
+      servers.map((runs) => [labelOf(runs), ...serverCells(runs, saturation), closedCell(runs)]),
     ),
     '### Where other servers are ahead',
     aheadOf(comparison.runs),
     '### All scenarios',
     'Pumphouse alone (`npm run bench -- all`):',
     table(
-      ['scenario', 'deliveries/s', 'p50', 'p99', 'peak memory', ''],
+      ['scenario', 'deliveries/s', 'p50', 'p99', 'peak memory', 'spread', ''],
       grouped(alone.runs, ({ scenario }) => scenario ?? '').map(scenarioRow),
     ),
     END,
@@ -187,11 +189,21 @@ function labelOf(runs: readonly Run[]): string {
   return name === PUMPHOUSE ? `**${name}**` : name;
 }
 
-function serverCell(runs: readonly Run[], column: ServerColumn): string {
-  return cellOf(
-    runs.filter(({ scenario }) => scenario === column.scenario),
+/** @returns a cell for each column, and the spread of the row. */
+function serverCells(runs: readonly Run[], columns: readonly ServerColumn[]): string[] {
+  const figures = columns.map((column) => ({
     column,
-  );
+    runs: runs.filter(({ scenario }) => scenario === column.scenario),
+  }));
+  return [...figures.map(({ column, runs }) => medianOf(runs, column)), spreadCell(figures)];
+}
+
+/** Formats the widest range of a row's figures. */
+function spreadCell(figures: readonly { readonly column: Column; readonly runs: readonly Run[] }[]): string {
+  const values = figures.map(({ column, runs }) => runs.map(column.figure));
+  const widest = Math.max(...values.map((each) => rangeOf(each) ?? Number.NEGATIVE_INFINITY));
+  const text = Number.isFinite(widest) ? percent(widest) : 'single run';
+  return values.some(isRough) ? `≈ ${text}` : text;
 }
 
 function closedCell(runs: readonly Run[]): string {
@@ -203,21 +215,27 @@ function closedCell(runs: readonly Run[]): string {
   ].join(', ');
 }
 
+/** The figures that only one scenario has. */
+const specialColumns: Readonly<Record<string, { readonly column: Column; readonly suffix: string }>> = {
+  idle: { column: perConnection, suffix: 'each' },
+  storm: { column: columns.connects, suffix: 'per second' },
+  recover: { column: columns.recovery, suffix: 'for all' },
+};
+
 function scenarioRow(runs: readonly Run[]): string[] {
   const name = runs[0]?.scenario ?? '';
-  const cells = [deliveries, p50, p99, memory].map((column) => cellOf(runs, column));
+  const selected = [deliveries, p50, p99, memory];
+  const own = specialColumns[name];
+  const spread = spreadCell([...selected, ...(own ? [own.column] : [])].map((column) => ({ column, runs })));
+  const cells = [...selected.map((column) => medianOf(runs, column)), spread];
   return [`\`${name}\``, ...cells, descriptionOf(name, runs)];
 }
 
 /** @returns what a scenario measures, with the figure that only this scenario has. */
 function descriptionOf(name: string, runs: readonly Run[]): string {
   const about = scenarios.find((scenario) => scenario.name === name)?.about ?? '';
-  const special: Record<string, () => string> = {
-    idle: () => `**${cellOf(runs, perConnection)} each**`,
-    storm: () => `**${cellOf(runs, columns.connects)} per second**`,
-    recover: () => `**${cellOf(runs, columns.recovery)} for all**`,
-  };
-  return [about, special[name]?.()].filter(Boolean).join(': ');
+  const special = specialColumns[name];
+  return special ? `${about}: **${medianOf(runs, special.column)} ${special.suffix}**` : about;
 }
 
 const repeats = ({ runs }: Results) =>

@@ -6,11 +6,12 @@ export interface Spread {
 }
 
 /** The widest range of the runs, relative to their median, at which a figure counts as stable. */
-const STABLE_RANGE = 0.15;
+export const STABLE_RANGE = 0.15;
 
 /** The rule of the mark, for the reader of a table. */
 export const ROUGH_RULE = `≈ marks a rough figure: its runs differ by more than ${STABLE_RANGE * 100} % of their median, or it comes from a single run.`;
 
+/** A figure of each run. */
 type Values = readonly (number | undefined)[];
 
 /** @returns undefined if no run has the figure. */
@@ -25,10 +26,19 @@ export function spreadOf(values: Values): Spread | undefined {
 
 /** Whether a figure deserves the mark of `ROUGH_RULE`. */
 export function isRough(values: Values): boolean {
+  const range = rangeOf(values);
+  return spreadOf(values) !== undefined && (range === undefined || range > STABLE_RANGE);
+}
+
+/**
+ * @returns the range of the runs relative to their median; undefined if less than two have the
+ * figure.
+ */
+export function rangeOf(values: Values): number | undefined {
   const spread = spreadOf(values);
-  if (!spread) return false;
+  if (!spread || sortedOf(values).length < 2) return undefined;
   const { median, min, max } = spread;
-  return sortedOf(values).length < 2 || max - min > STABLE_RANGE * Math.abs(median);
+  return max === min ? 0 : (max - min) / Math.abs(median);
 }
 
 function sortedOf(values: Values): number[] {

@@ -35,8 +35,7 @@ interface Scale {
 
 /**
  * Formats a table with one row per scenario and server: medians, the spread of the deliveries, and
- * the verdict of the audit. Bars compare the servers of one scenario or, with one server, the
- * scenarios of one family; `tableNotes` explains their scales.
+ * the verdict of the audit. Bars compare the rows of one scale, which `tableNotes` explains.
  */
 export function table(runs: readonly Run[]): string {
   const rows = rowsOf(runs);
@@ -102,9 +101,13 @@ function comparedFigure({ load: { senders, rate, backlog }, scenario }: Run): Om
   return { unit: 'of memory per connection', better: 'shorter', column: columns.perConnection };
 }
 
-/** Groups the rows whose bars can be compared. A row alone has no bar. */
+/**
+ * Groups the rows whose bars can be compared: the servers of one scenario, or the scenarios of one
+ * family if only one server ran them. A row alone has no bar.
+ */
 function scalesOf(rows: readonly Row[]): Scale[] {
-  const key = hasSeveralServers(rows) ? ({ name }: Row) => name : ({ name }: Row) => familyOf(name);
+  const key = ({ name, server }: Row) =>
+    rows.some((other) => other.name === name && other.server !== server) ? name : `${familyOf(name)} on ${server}`;
   const comparable = rows.filter(({ bar }) => bar !== undefined);
   return grouped(comparable, (row) => `${key(row)} ${row.bar?.unit}`).flatMap((group): Scale[] => {
     const [full] = group.flatMap(({ bar }) => bar ?? []).sort((a, b) => b.value - a.value);

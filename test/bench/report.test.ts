@@ -123,8 +123,13 @@ test('leads the figures of the README with the scenario ordinary where it was me
   const of = (scenario: string) => servers.flatMap((server) => [run(scenario, { server }), run(scenario, { server })]);
   const text = figures({ ...results, runs: [...of('open-loop'), ...of('ordinary')] }, results);
   expect(text).toContain('(bench/results/latency-ordinary.svg)');
-  expect(text).toMatch(/^\|.* server CPU \| user CPU \| CPU per delivery \|$/m);
-  expect(text).toMatch(/^\| \*\*pumphouse\*\* .* 50 % .* 20 % /m);
+  expect(text).toMatch(/^\|.* server CPU \| user CPU \| CPU per delivery \| +spread \|$/m);
+  expect(text).toMatch(/^\| \*\*pumphouse\*\* .* 50 % .* 20 % .* 0 % \|$/m);
+  expect(figures({ ...results, runs: [run('ordinary')] }, results)).toMatch(
+    /^\| \*\*pumphouse\*\* .* ≈ single run \|$/m,
+  );
+  const differing = [run('ordinary', { deliveries: 1000 }), run('ordinary', { deliveries: 1300 })];
+  expect(figures({ ...results, runs: differing }, results)).toMatch(/^\| \*\*pumphouse\*\* .* ≈ 26 % \|$/m);
   const earlier = figures({ ...results, runs: of('open-loop') }, results);
   expect(earlier).toContain('(bench/results/latency.svg)');
 });

@@ -107,6 +107,17 @@ test('compares by bars only scenarios of one family, each family on its own scal
   expect(tableNotes([run('chat'), run('broadcast')])).toEqual([ROUGH_RULE]);
 });
 
+test('compares the scenarios of a family that one server ran beside scenarios of several servers', () => {
+  const alone = [0, 20].map((delay) => run(`coalescing-${delay}`, { load: { rate: 2000 } }));
+  const [scales = ''] = tableNotes([run('chat'), run('chat', { server: 'ws' }), ...alone]);
+  expect(
+    scales
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(':')[0]),
+  ).toEqual(['chat', 'coalescing-0, coalescing-20']);
+});
+
 test('marks a figure that comes from a single run or differs by more than 15 %, and states the rule once', () => {
   expect([[100], [100, undefined], [100, 100, 116], [93, 100, 109]].map(isRough)).toEqual([true, true, true, true]);
   expect([[], [undefined], [0, 0], [100, 110], [93, 100, 108]].map(isRough)).toEqual([
