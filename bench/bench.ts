@@ -8,7 +8,7 @@ import { pumphouse } from './pumphouse.ts';
 import { quick } from './quick.ts';
 import { gistOf } from './report/rates.ts';
 import { canDraw } from './report/svg.ts';
-import { table } from './report/table.ts';
+import { table, tableNotes } from './report/table.ts';
 import { report } from './report/text.ts';
 import { readResults, writeReport } from './report/write.ts';
 import { type Run, runAll, trialsOf } from './run.ts';
@@ -57,6 +57,7 @@ function print(runs: readonly Run[], machine: Conditions): void {
   if (first && runs.length === 1) console.log(report(first));
   else {
     console.log(table(runs));
+    for (const note of tableNotes(runs)) console.log(`\n${note}`);
     const gists = runs.flatMap(({ scenario, notices }) =>
       notices.map((notice) => `${scenario ?? 'load'}: ${gistOf(notice)}`),
     );

@@ -106,14 +106,9 @@ export class Load {
       if (this.#options.slow > 0) await this.#waitForSlowCloses();
       const findings = await this.#all((generator) => generator.call('findings', sent));
       const stall = since ? (await readingsOf(this.#options.url))?.get(STALL) : undefined;
-      const server =
-        start.usage && end.usage
-          ? {
-              cpuSeconds: end.usage.cpuSeconds - start.usage.cpuSeconds,
-              memory: { before: before?.memoryBytes ?? 0, connected: connected?.memoryBytes ?? 0, most },
-              stall,
-            }
-          : undefined;
+      const memory = { before: this.#pid && before?.memoryBytes, connected: connected?.memoryBytes, most };
+      const cpu = cpuBetween(start.usage, end.usage);
+      const server = cpu && { ...cpu, memory, stall };
       await this.#all((generator) => generator.call('close'));
       return { connectingSeconds, recoverySeconds, server, ...measured(start.of, end.of), ...judged(findings) };
     } finally {
@@ -182,11 +177,22 @@ export class Load {
   }
 }
 
+/**
+ * @returns the CPU time of a process between two readings; undefined if one is missing, or if they
+ * are of different processes.
+ */
+function cpuBetween(start: Usage | undefined, end: Usage | undefined) {
+  if (!start || !end || end.cpuSeconds < start.cpuSeconds) return undefined;
+  const [from, to] = [start.userCpuSeconds, end.userCpuSeconds];
+  const userCpuSeconds = from === undefined || to === undefined ? undefined : to - from;
+  return { cpuSeconds: end.cpuSeconds - start.cpuSeconds, userCpuSeconds };
+}
+
 /** Polls the memory of a server and keeps the maximum. */
 class PeakMemory {
   readonly #usage: () => Promise<Usage | undefined>;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #peak = 0;
+  #peak: number | undefined;
 
   constructor(usage: () => Promise<Usage | undefined>) {
     this.#usage = usage;
@@ -197,13 +203,14 @@ class PeakMemory {
     this.#timer = setInterval(async () => {
       if (polling) return;
       polling = true;
-      this.#peak = Math.max(this.#peak, (await this.#usage())?.memoryBytes ?? 0);
+      const bytes = (await this.#usage())?.memoryBytes;
+      if (bytes !== undefined) this.#peak = Math.max(this.#peak ?? 0, bytes);
       polling = false;
     }, MEMORY_POLL_MS);
   }
 
-  /** @returns the maximum, in bytes. */
-  stop(): number {
+  /** @returns the maximum, in bytes; undefined if it could not be read. */
+  stop(): number | undefined {
     clearInterval(this.#timer);
     return this.#peak;
   }

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { duration, expectedSeconds } from './duration.ts';
 import { MIN_BYTES } from './generator/message.ts';
 import type { LoadSettings } from './load-options.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
@@ -54,7 +55,8 @@ const defaults: LoadSettings = {
   generators: 1,
 };
 
-const number =
+/** Parses a number within bounds. */
+export const number =
   (low: number, high: number, whole = true) =>
   (text: string) => {
     const value = Number(text);
@@ -78,9 +80,13 @@ function withLoadOptions(command: Command): Command {
     .option('--clients <N>', 'clients to connect', number(1, MAX_CLIENTS), clients)
     .option('--senders <N>', 'how many of the clients send', number(0, MAX_CLIENTS), senders)
     .option('--window <N>', 'closed loop: messages in flight per sender', number(1, 100_000), window)
-    .option('--rate <N>', 'open loop: messages per second of all senders together', number(0.1, 10_000_000, false))
-    .option('--bytes <N>', 'length of a message', number(MIN_BYTES, 1_000_000), bytes)
-    .option('--seconds <N>', 'how long to measure', number(0.1, 86_400, false), seconds)
+    .option(
+      '--rate <N>',
+      'open loop: messages per second of all senders together (default: none, a closed loop)',
+      number(0.1, 10_000_000, false),
+    )
+    .option('--bytes <N>', 'length of a message, in bytes', number(MIN_BYTES, 1_000_000), bytes)
+    .option('--seconds <N>', 'how long to measure, in seconds', number(0.1, 86_400, false), seconds)
     .option('--warm-up <N>', 'seconds of load before measuring', number(0, 3600, false), warmUp)
     .option('--audit <N>', 'how many of the clients check every message', number(0, MAX_CLIENTS), audit)
     .option(
@@ -91,7 +97,11 @@ function withLoadOptions(command: Command): Command {
     )
     .option('--slow <N>', 'additional clients that never read', number(0, MAX_CLIENTS), slow)
     .option('--churn <N>', 'additional clients that connect per second and leave again', number(0, 100_000), churn)
-    .option('--room-size <N>', 'clients per room, wire v1 only (default: one room for all)', number(1, MAX_CLIENTS))
+    .option(
+      '--room-size <N>',
+      'clients per room, wire v1 only (default: none, one room for all)',
+      number(1, MAX_CLIENTS),
+    )
     .option('--at-once <N>', 'connections to open concurrently', number(1, 100_000), atOnce)
     .option('--seed <N>', 'seed for auditors, the order of senders, and churn', number(0, 2 ** 31 - 1), seed)
     .option('--generators <N>', 'generator processes that share the clients', number(1, MAX_GENERATORS), 1)
@@ -111,7 +121,11 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       'Loads a server with WebSocket clients and checks every message they receive. Without --url, starts a server first.',
     )
     .argument('[scenario...]', `what to measure: ${scenarios.map(({ name }) => name).join(', ')}, or all`)
-    .option('--url <URL>', 'measure a server that is already running', webSocketUrl)
+    .option(
+      '--url <URL>',
+      'measure a server that is already running (default: none, starts one for each run)',
+      webSocketUrl,
+    )
     .addOption(
       new Option('--transport <NAME>', 'transport of the server that is started')
         .choices(['auto', 'uws', 'ws'])
@@ -119,8 +133,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     )
     .option('--repeat <N>', 'runs of each scenario, interleaved; reports the median', number(1, 1000), 1)
     .option('--json', 'print one JSON object', false)
-    .option('--report <DIR>', 'write an HTML page with plots, and the JSON results')
-    .option('--from <FILE>', 'make the report from earlier JSON results, without running anything')
+    .option('--report <DIR>', 'write an HTML page with plots, and the JSON results (default: none)')
+    .option('--from <FILE>', 'make the report from earlier JSON results, without running anything (default: none)')
     .option('--quick', 'one-minute check of correctness and relative speed', false)
     .addHelpText('after', HELP)
     .configureOutput({ writeErr: () => {} })
@@ -171,9 +185,13 @@ function scenariosNamed(
   );
 }
 
+const ALL_SECONDS = scenarios.reduce((sum, { load }) => sum + expectedSeconds({ ...defaults, ...load }), 0);
 const HELP = `
 A message is delivered to all clients of its room, including its sender. A delivery is one message received by one client.
+The defaults are those of a load without a scenario. A scenario has its own; flags override both.
 Exits with 1 if a message is lost, repeated or reordered, and with 2 if an option is invalid.
+
+Duration: ${duration(expectedSeconds(defaults))} without a scenario, ${duration(ALL_SECONDS)} for all, times --repeat.
 
 Scenarios:
 ${scenarios.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}

@@ -27,7 +27,10 @@ export interface LoadResult {
   /** Undefined if the usage of the server is not available. */
   readonly server:
     | {
+        /** User and system time. */
         readonly cpuSeconds: number;
+        /** The part of `cpuSeconds` outside the kernel; undefined if it is not reported. */
+        readonly userCpuSeconds: number | undefined;
         readonly memory: Memory;
         /** The longest stall of the event loop, in seconds; only measured with a backlog. */
         readonly stall: number | undefined;
@@ -54,13 +57,17 @@ export interface LoadResult {
   readonly unreturned: number;
 }
 
-/**
- * Resident memory of the server in bytes: without clients, with all connected, and at its maximum.
- */
+/** Resident memory of the server, in bytes. Each is undefined if it was not measured. */
 interface Memory {
-  readonly before: number;
-  readonly connected: number;
-  readonly most: number;
+  /**
+   * Without clients. Undefined for a server that was already running: memory that earlier clients
+   * left is used again, so growth from it says nothing.
+   */
+  readonly before: number | undefined;
+  /** With all clients connected. */
+  readonly connected: number | undefined;
+  /** The maximum. */
+  readonly most: number | undefined;
 }
 
 const PERCENTILES = [1, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100];

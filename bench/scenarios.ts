@@ -7,6 +7,12 @@ export interface Scenario {
   readonly about: string;
   /** Load settings. The command line overrides them. */
   readonly load: Partial<LoadSettings>;
+  /**
+   * Scenarios that differ in one setting share a family: their figures can be compared.
+   *
+   * @default undefined, which compares the scenario with no other one
+   */
+  readonly family?: string;
   /** Additional flags of `pumphouse serve`. */
   readonly flags?: readonly string[];
   /** The `rooms` section of the server's config file. */
@@ -23,6 +29,7 @@ export interface Scenario {
 export const scenarios: readonly Scenario[] = [
   {
     name: 'chat',
+    family: 'chat',
     about: 'saturation: 1,000 clients, 100 of which keep 10 messages in flight each',
     load: { clients: 1000, senders: 100, window: 10 },
   },
@@ -34,6 +41,7 @@ export const scenarios: readonly Scenario[] = [
   // Throughput against the number of clients.
   ...[100, 1000, 5000].map((clients) => ({
     name: `fan-out-${clients}`,
+    family: 'fan-out',
     about: `10 senders with one message in flight each, ${clients.toLocaleString('en-US')} clients`,
     load: { clients, senders: 10, window: 1 },
   })),
@@ -43,8 +51,14 @@ export const scenarios: readonly Scenario[] = [
     load: { wire: 'v1', clients: 10_000, senders: 1000, roomSize: 10, window: 1, audit: 1000 },
   },
   {
+    name: 'ordinary',
+    about: 'a typical room: 100 clients, 10 of which send 1,000 messages per second in all, stored on disk',
+    load: { wire: 'v1', clients: 100, senders: 10, rate: 1000, bytes: 64 },
+    flags: ['--engine', 'lmdb'],
+  },
+  {
     name: 'open-loop',
-    about: 'ordinary load: 1,000 messages per second to 100 clients, timed from when each was due',
+    about: 'latency: 100 clients send 1,000 messages per second to each other, timed from when each was due',
     load: { clients: 100, senders: 100, rate: 1000 },
   },
   {
@@ -54,6 +68,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'slow-readers',
+    family: 'chat',
     about: 'the chat load plus 50 clients that never read',
     load: { clients: 1000, senders: 100, window: 10, slow: 50 },
   },
@@ -75,6 +90,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'durable',
+    family: 'chat',
     about: 'the chat load, delivered only once it is stored on disk',
     load: { clients: 1000, senders: 100, window: 10 },
     flags: ['--engine', 'lmdb'],
@@ -98,6 +114,7 @@ export const scenarios: readonly Scenario[] = [
   // The trade of latency for fewer system calls.
   ...[0, 5, 20, 100].map((maxDelayMs) => ({
     name: `coalescing-${maxDelayMs}`,
+    family: 'coalescing',
     about: `2,000 messages per second to 1,000 clients, coalesced for up to ${maxDelayMs} ms`,
     load: { clients: 1000, senders: 100, rate: 2000 },
     rooms: { lobby: { coalesce: { maxDelayMs } } },

@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs';
 
 /** The resources that a server process has used so far. */
 export interface Usage {
+  /** User and system time. */
   readonly cpuSeconds: number;
+  /** The part of `cpuSeconds` outside the kernel; undefined if it is not reported. */
+  readonly userCpuSeconds: number | undefined;
   readonly memoryBytes: number;
 }
 
@@ -26,7 +29,8 @@ export async function usageOf({ url, pid }: Target): Promise<Usage | undefined> 
   const readings = await readingsOf(url);
   const cpuSeconds = readings?.get('process_cpu_seconds_total');
   const memoryBytes = readings?.get('process_resident_memory_bytes');
-  return cpuSeconds === undefined || memoryBytes === undefined ? undefined : { cpuSeconds, memoryBytes };
+  if (cpuSeconds === undefined || memoryBytes === undefined) return undefined;
+  return { cpuSeconds, userCpuSeconds: readings?.get('process_cpu_user_seconds_total'), memoryBytes };
 }
 
 /**
@@ -51,9 +55,11 @@ function usageOfProcess(pid: number): Usage | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name in parentheses may contain spaces. After it, utime and stime are fields 12 and 13.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const ticks = Number(fields[11]) + Number(fields[12]);
+    const [user, system] = [Number(fields[11]), Number(fields[12])].map((ticks) => ticks / ticksPerSecond());
     const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return { cpuSeconds: ticks / ticksPerSecond(), memoryBytes: Number(resident) * 1024 };
+    // A process that has exited keeps its entry until its parent collects it, but has no memory.
+    if (user === undefined || system === undefined || resident === undefined) return undefined;
+    return { cpuSeconds: user + system, userCpuSeconds: user, memoryBytes: Number(resident) * 1024 };
   } catch {
     return undefined;
   }

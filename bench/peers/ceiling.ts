@@ -1,6 +1,8 @@
 // Measures the capacity of one generator against the cheapest possible servers. Faster servers
 // cannot be measured with it.
+import { Command } from 'commander';
 import { conditions, conditionsLine } from '../conditions.ts';
+import { duration, expectedSeconds } from '../duration.ts';
 import { watchForInterrupts } from '../interrupt.ts';
 import { type Job, jobOf } from '../options.ts';
 import { runWithProgress } from '../progress.ts';
@@ -10,6 +12,11 @@ import { limit, limitWithFrames } from './peers.ts';
 
 const job = (clients: number): Job => jobOf(undefined, { clients, senders: 100, window: 10, seconds: 3 });
 
+new Command('npm run bench:ceiling --')
+  .description(
+    `Measures the capacity of one load generator. Takes ${duration(2 * expectedSeconds(job(1000).load))} on two cores.`,
+  )
+  .parse();
 watchForInterrupts();
 limit.prepare();
 const trials = [

@@ -1,10 +1,12 @@
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
-import { grouped, kibi, percent, time, whole } from './figures.ts';
+import { type Column, cellOf, closedIn, columns, NOT_MEASURED } from './columns.ts';
+import { grouped, percent, whole } from './figures.ts';
 import type { Plot } from './plots.ts';
 import { gistOf } from './rates.ts';
-import { CONTROL, type Figure, noiseOf, type Results } from './results.ts';
-import { spreadOf } from './spread.ts';
+import { CONTROL, noiseOf, type Results } from './results.ts';
+import { escaped, scrollable, scrollStyle } from './scrollable.ts';
+import { ROUGH_RULE, rangeOf } from './spread.ts';
 import { palette } from './svg.ts';
 
 /** A plot with its SVG. */
@@ -13,26 +15,33 @@ export interface DrawnPlot {
   readonly svg: string;
 }
 
+const { deliveries, cpu, userCpu, perCpuSecond, p50, p99, p999, memory, perConnection } = columns;
+const selected: readonly Column[] = [deliveries, cpu, userCpu, perCpuSecond, p50, p99, p999, memory, perConnection];
+
 const STYLE = `
 ${palette}
-:root{color-scheme:light dark;--ground:#fbfcfd;--panel:#fff}
-@media(prefers-color-scheme:dark){:root{--ground:#12181f;--panel:#19212a}}
+:root{color-scheme:light dark;--ground:#fbfcfd;--panel:#fff;--shade:#1d273340}
+@media(prefers-color-scheme:dark){:root{--ground:#12181f;--panel:#19212a;--shade:#0009}}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
-main{max-width:56rem;margin:0 auto;padding:2.5rem 1.25rem 5rem}
+main{display:grid;grid-template-columns:minmax(0,56rem);justify-content:center;padding:2.5rem 1.25rem 5rem}
 h1{font-size:1.75rem;margin:0 0 .25rem}
 h2{font-size:1.2rem;margin:2.75rem 0 .25rem}
+h3{margin:1.5rem 0 .25rem}
 p{margin:.25rem 0 1rem}
 .faint{color:var(--faint)}
-figure{margin:1rem 0 0;padding:1.25rem;background:var(--panel);border:1px solid var(--line);border-radius:.75rem;overflow-x:auto}
-figure svg{display:block;max-width:100%;height:auto;margin:auto}
-.scroll{overflow-x:auto}
+figure{margin:1rem 0 0;padding:1.25rem;background:var(--panel);border:1px solid var(--line);border-radius:.75rem}
+figure svg{display:block;max-width:100%;min-width:36rem;height:auto;margin:auto}
+.tables{width:min(100vw - 2.5rem,78rem);justify-self:center}
 table{border-collapse:collapse;font-size:.875rem;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
-th{font-weight:600;color:var(--faint)}
-th:first-child,td:first-child{text-align:left}
-tr.pumphouse td:first-child{font-weight:600}
+th,td{padding:.3rem .5rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+thead th{font-weight:600;color:var(--faint);vertical-align:bottom;white-space:normal}
+th:first-child{position:sticky;left:0;min-width:6.5rem;max-width:9rem;text-align:left;white-space:normal;overflow-wrap:anywhere;background:var(--ground)}
+td span{white-space:normal}
+tbody th{font-weight:400}
+tr.pumphouse th{font-weight:600}
 .bad{color:#d9480f}
 @media(prefers-color-scheme:dark){.bad{color:#ff922b}}
+${scrollStyle}
 `;
 
 /** Renders a self-contained HTML page. */
@@ -41,7 +50,7 @@ export function page(results: Results, drawn: readonly DrawnPlot[]): string {
   const repeat = Math.max(...grouped(runs, keyOf).map((group) => group.length));
   const figures = drawn.map(
     ({ plot, svg }) =>
-      `<h2>${escaped(plot.title)}</h2><p class="faint">${escaped(plot.about)}</p><figure role="img" aria-label="${escaped(plot.title)}">${svg}</figure>`,
+      `<h2>${escaped(plot.title)}</h2><p class="faint">${escaped(plot.about)}</p><figure>${scrollable(plot.title, `<div role="img" aria-label="${escaped(plot.title)}">${svg}</div>`)}</figure>`,
   );
   const tables = grouped(runs, ({ scenario = 'load' }) => scenario).map(scenarioTable);
   const notices = grouped(
@@ -53,10 +62,13 @@ export function page(results: Results, drawn: readonly DrawnPlot[]): string {
 <body><main>
 <h1>Results</h1>
 <p class="faint">${escaped(conditionsLine(conditions))}</p>
-<p>The messages of every client are counted, and auditing clients check each message. A server that loses, repeats or reorders messages is marked. Figures are medians of ${repeat} ${repeat === 1 ? 'run' : 'interleaved runs'}; the spread is the range of the runs relative to the median. ${escaped(noiseLine(runs))}</p>
+<p>The messages of every client are counted, and auditing clients check each message. A server that loses, repeats or reorders messages is marked. Figures are medians of ${repeat} ${repeat === 1 ? 'run' : 'interleaved runs'}; the spread is the range of the runs relative to the median. ${ROUGH_RULE} ${escaped(noiseLine(runs))}</p>
 ${figures.join('\n')}
 <h2>All figures</h2>
+<p class="faint">CPU is the share of one core that the server used; user CPU is the part of it outside the kernel. Per CPU s is deliveries per second of CPU time.</p>
+<section class="tables">
 ${tables.join('\n')}
+</section>
 ${list('Notes', notices)}
 ${list('Not run', missing)}
 </main></body></html>
@@ -79,49 +91,37 @@ function scenarioTable(runs: readonly Run[]): string {
   const pace = rate === undefined ? `${whole(window)} in flight each` : `${whole(rate)} messages per second`;
   const load = senders > 0 ? `${whole(senders)} senders, ${pace}` : 'no senders';
   const rows = grouped(runs, ({ server }) => server).map(row);
+  const head = ['server', ...selected.map(({ title }) => title), 'spread', 'closed', 'audit'];
   return `<h3>${escaped(first?.scenario ?? 'load')} <small class="faint">${whole(clients)} clients, ${load}</small></h3>
-<div class="scroll"><table><thead><tr><th></th><th>deliveries/s</th><th>spread</th><th>per CPU s</th><th>p50</th><th>p99</th><th>p99.9</th><th>memory</th><th>per connection</th><th>closed</th><th>audit</th></tr></thead>
-<tbody>${rows.join('')}</tbody></table></div>`;
+${scrollable(
+  `Figures of ${first?.scenario ?? 'load'}`,
+  `<table><thead><tr>${head.map((title) => `<th scope="col">${title}</th>`).join('')}</tr></thead>
+<tbody>${rows.join('')}</tbody></table>`,
+)}`;
 }
 
 function row(runs: readonly Run[]): string {
   const [first] = runs;
-  const median = (of: Figure, write: (value: number) => string) => {
-    const spread = spreadOf(runs.map(of));
-    return spread ? write(spread.median) : '–';
-  };
-  const deliveries = spreadOf(runs.map(({ rates }) => rates.deliveriesPerSecond || undefined));
-  const range = deliveries && runs.length > 1 ? percent((deliveries.max - deliveries.min) / deliveries.median) : '–';
-  const closed = runs.reduce(
-    (sum, { result }) => sum + Object.values(result.closes).reduce((all, count) => all + count, 0),
-    0,
-  );
+  const range = rangeOf(runs.map(deliveries.figure));
+  const closed = runs.reduce((sum, run) => sum + closedIn(run), 0);
   const unsound = runs.filter(({ sound }) => !sound).length;
   const cells = [
-    deliveries ? whole(deliveries.median) : '–',
-    range,
-    median(({ rates }) => rates.deliveriesPerCpuSecond, whole),
-    median(({ result }) => result.roundTrip.p50 || undefined, time),
-    median(({ result }) => result.roundTrip.p99 || undefined, time),
-    median(({ result }) => result.roundTrip.p999 || undefined, time),
-    median(
-      ({ result }) => result.server?.memory.most,
-      (bytes) => `${whole(bytes / 2 ** 20)} MiB`,
-    ),
-    median(({ rates }) => rates.bytesPerConnection, kibi),
+    ...selected.map((column) => figureCell(cellOf(runs, column))),
+    range === undefined ? '–' : percent(range),
     closed > 0 ? `<span class="bad">${whole(closed)}</span>` : '0',
     unsound > 0 ? `<span class="bad">unsound in ${unsound} of ${runs.length}</span>` : 'sound',
   ];
   const name = first?.server ?? '';
   const highlighted = name.startsWith('pumphouse') && name !== CONTROL;
-  return `<tr${highlighted ? ' class="pumphouse"' : ''}><td>${escaped(name)}</td>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+  return `<tr${highlighted ? ' class="pumphouse"' : ''}><th scope="row">${escaped(name)}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+}
+
+/** Lets words wrap, which a figure with its unit must not. */
+function figureCell(text: string): string {
+  return text === NOT_MEASURED ? `<span class="faint">${text}</span>` : text;
 }
 
 function list(title: string, lines: readonly string[]): string {
   if (lines.length === 0) return '';
   return `<h2>${title}</h2><ul class="faint">${lines.map((line) => `<li>${escaped(line)}</li>`).join('')}</ul>`;
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }

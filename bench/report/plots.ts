@@ -2,7 +2,7 @@ import type { TopLevelSpec } from 'vega-lite';
 import type { Run } from '../run.ts';
 import { grouped } from './figures.ts';
 import { CONTROL, type Figure } from './results.ts';
-import { spreadOf } from './spread.ts';
+import { isRough, spreadOf } from './spread.ts';
 
 /** A plot of some figures. */
 export interface Plot {
@@ -53,7 +53,18 @@ export function plotsOf(all: readonly Run[]): Plot[] {
   } as const;
   const plots: (Plot | undefined)[] = [
     throughput(runs, colour),
-    latency(runs, colour),
+    latency(runs, colour, {
+      name: 'latency',
+      scenario: 'open-loop',
+      title: 'Round trip at 1,000 messages per second',
+      load: '1,000 messages per second to 100 clients, all of which send',
+    }),
+    latency(runs, colour, {
+      name: 'latency-ordinary',
+      scenario: 'ordinary',
+      title: 'Round trip at an ordinary load',
+      load: '1,000 messages per second to 100 clients, 10 of which send; Pumphouse stores each message on disk',
+    }),
     bars(runs, {
       name: 'cost',
       title: 'CPU time per delivery',
@@ -62,7 +73,7 @@ export function plotsOf(all: readonly Run[]): Plot[] {
       scenario: 'fan-out-1000',
       unit: 'µs of CPU per delivery',
       of: ({ rates }) => rates.microsPerDelivery,
-      format: '.2~f',
+      digits: 2,
     }),
     bars(runs, {
       name: 'memory',
@@ -71,7 +82,7 @@ export function plotsOf(all: readonly Run[]): Plot[] {
       scenario: 'idle',
       unit: 'KiB per connection',
       of: ({ rates }) => rates.bytesPerConnection && rates.bytesPerConnection / 1024,
-      format: '.1~f',
+      digits: 1,
     }),
     coalescing(runs),
   ];
@@ -79,11 +90,12 @@ export function plotsOf(all: readonly Run[]): Plot[] {
 }
 
 /** @returns the median of a figure for each server in each scenario. */
-function medians(runs: readonly Run[], of: Figure): { run: Run; value: number }[] {
+function medians(runs: readonly Run[], of: Figure): { run: Run; value: number; isRough: boolean }[] {
   return grouped(runs, ({ server, scenario }) => JSON.stringify([server, scenario])).flatMap((group) => {
-    const spread = spreadOf(group.map(of));
+    const values = group.map(of);
+    const spread = spreadOf(values);
     const [run] = group;
-    return run && spread ? [{ run, value: spread.median }] : [];
+    return run && spread ? [{ run, value: spread.median, isRough: isRough(values) }] : [];
   });
 }
 
@@ -128,8 +140,16 @@ function throughput(runs: readonly Run[], color: object): Plot | undefined {
   };
 }
 
-function latency(runs: readonly Run[], color: object): Plot | undefined {
-  const open = runs.filter(({ scenario, result }) => scenario === 'open-loop' && result.roundTrips.length > 0);
+interface Latency {
+  readonly name: string;
+  readonly scenario: string;
+  readonly title: string;
+  /** A description of the load. */
+  readonly load: string;
+}
+
+function latency(runs: readonly Run[], color: object, { name, scenario, title, load }: Latency): Plot | undefined {
+  const open = runs.filter((run) => run.scenario === scenario && run.result.roundTrips.length > 0);
   const percents = [...new Set(open.flatMap(({ result }) => result.roundTrips.map(([percent]) => percent)))];
   const values: Row[] = percents
     .filter((percent) => percent >= 50 && percent < 100)
@@ -145,16 +165,16 @@ function latency(runs: readonly Run[], color: object): Plot | undefined {
   const labels =
     "{'2': 'p50', '10': 'p90', '100': 'p99', '1000': 'p99.9', '10000': 'p99.99'}[format(datum.value, 'd')]";
   return {
-    name: 'latency',
-    title: 'Round trip at 1,000 messages per second',
-    about:
-      'Percentiles of the round trip at 1,000 messages per second to 100 clients. Time counts from when a message was due, so it includes any delay in the sender. Lower is better.',
+    name,
+    title,
+    about: `Percentiles of the round trip: ${load}. Each point is a measured percentile; straight lines join the points of a server. Time counts from when a message was due, so it includes any delay in the sender. Lower is better.`,
     spec: {
       config,
       width: WIDTH,
       height: HEIGHT,
       data: { values },
-      mark: { type: 'line', strokeWidth: 2.5, interpolate: 'monotone' },
+      // A smoothed line would invent values between the percentiles.
+      mark: { type: 'line', point: { size: 36 }, strokeWidth: 1, interpolate: 'linear' },
       encoding: {
         x: {
           field: 'slower',
@@ -181,12 +201,17 @@ interface Bars {
   readonly scenario: string;
   readonly unit: string;
   readonly of: Figure;
-  readonly format: string;
+  /** Decimals of the labels. */
+  readonly digits: number;
 }
 
-function bars(runs: readonly Run[], { name, title, about, scenario, unit, of, format }: Bars): Plot | undefined {
+function bars(runs: readonly Run[], { name, title, about, scenario, unit, of, digits }: Bars): Plot | undefined {
   const selected = runs.filter((run) => run.scenario === scenario);
-  const values: Row[] = medians(selected, of).map(({ run, value }) => ({ server: run.server, value }));
+  const values: Row[] = medians(selected, of).map(({ run, value, isRough }) => ({
+    server: run.server,
+    value,
+    label: `${isRough ? '≈ ' : ''}${value.toFixed(digits)}`,
+  }));
   if (values.length === 0) return undefined;
   const y = {
     field: 'server',
@@ -214,7 +239,7 @@ function bars(runs: readonly Run[], { name, title, about, scenario, unit, of, fo
         },
         {
           mark: { type: 'text', align: 'left', dx: 6, color: INK, fontSize: 12 },
-          encoding: { text: { field: 'value', type: 'quantitative', format } },
+          encoding: { text: { field: 'label', type: 'nominal' } },
         },
       ],
     } as TopLevelSpec,

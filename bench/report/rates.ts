@@ -9,7 +9,9 @@ export interface Rates {
   readonly deliveriesPerCpuSecond: number | undefined;
   /** The share of a core that the server used. */
   readonly serverBusy: number | undefined;
-  /** Growth of the server's memory in bytes per connection. */
+  /** The part of `serverBusy` outside the kernel. */
+  readonly serverUserBusy: number | undefined;
+  /** Growth of the server's memory in bytes per connection; undefined if it did not grow. */
   readonly bytesPerConnection: number | undefined;
   /** Microseconds of the server's CPU per delivery. */
   readonly microsPerDelivery: number | undefined;
@@ -26,15 +28,23 @@ export function ratesOf(
   connections: number,
 ): Rates {
   const cpu = server?.cpuSeconds;
+  const userCpu = server?.userCpuSeconds;
   return {
     deliveriesPerSecond: deliveries / seconds,
     messagesPerSecond: messages / seconds,
     deliveriesPerCpuSecond: cpu && deliveries ? deliveries / cpu : undefined,
     microsPerDelivery: cpu && deliveries ? (cpu * 1e6) / deliveries : undefined,
     serverBusy: cpu === undefined ? undefined : cpu / seconds,
+    serverUserBusy: userCpu === undefined ? undefined : userCpu / seconds,
     connectionsPerSecond: connections / connectingSeconds,
-    bytesPerConnection: server && (server.memory.connected - server.memory.before) / connections,
+    bytesPerConnection: growthOf(server) / connections || undefined,
   };
+}
+
+/** @returns 0 if the growth was not measured, or is less than the noise of the measurement. */
+function growthOf(server: LoadResult['server']): number {
+  const { before, connected } = server?.memory ?? {};
+  return before === undefined || connected === undefined ? 0 : Math.max(0, connected - before);
 }
 
 /** Whether every message was received once and in order. */

@@ -4,10 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
 import { scenarios } from '../scenarios.ts';
-import { grouped, kibi, mebi, percent, time, whole } from './figures.ts';
+import { type Column, closedIn, columns, medianOf } from './columns.ts';
+import { grouped, percent, whole } from './figures.ts';
 import { plotsOf } from './plots.ts';
-import { CONTROL, type Figure, noiseOf, PUMPHOUSE, type Results } from './results.ts';
-import { spreadOf } from './spread.ts';
+import { CONTROL, noiseOf, PUMPHOUSE, type Results } from './results.ts';
+import { isRough, rangeOf, STABLE_RANGE, spreadOf } from './spread.ts';
 import { draw } from './svg.ts';
 import { readResults } from './write.ts';
 
@@ -23,69 +24,77 @@ const PROSE_WIDTH = 100;
 const FLOOR = 'limit';
 
 /** A column of a table of servers. */
-interface Column {
-  readonly title: string;
+interface ServerColumn extends Column {
   readonly scenario: string;
-  readonly figure: Figure;
-  readonly write: (value: number) => string;
   /** How to compare servers by this figure; undefined if it is for information only. */
   readonly comparison?: { readonly name: string; readonly better: 'higher' | 'lower' };
 }
 
-const cost = {
-  figure: ({ rates }: Run) => rates.microsPerDelivery,
-  write: (micros: number) => `${micros.toFixed(2)} µs`,
-};
+/** An ordinary load. Results from before the scenario `ordinary` have `open-loop` alone. */
+interface OrdinaryLoad {
+  readonly scenario: string;
+  readonly plot: string;
+  readonly about: string;
+}
 
-const ordinary: readonly Column[] = [
+const { deliveries, cpu, userCpu, cpuPerDelivery, p50, p99, memory, perConnection } = columns;
+const ROUND_TRIP =
+  'A round trip counts from when the message was due, so that it includes any delay in the sender. Server CPU is a share of one core';
+
+const ordinaryLoads: readonly OrdinaryLoad[] = [
   {
-    title: 'deliveries/s',
-    scenario: 'open-loop',
-    figure: ({ rates }) => rates.deliveriesPerSecond || undefined,
-    write: whole,
+    scenario: 'ordinary',
+    plot: 'latency-ordinary',
+    about: `A room of 100 clients receives 1,000 messages per second, which 10 of them send at fixed times (\`ordinary\`). Pumphouse speaks \`pumphouse.v1\` and stores each message on disk before it delivers it; the other servers store nothing. ${ROUND_TRIP}, user CPU the part of it outside the kernel.`,
   },
   {
-    title: 'p50',
     scenario: 'open-loop',
-    figure: ({ result }) => result.roundTrip.p50 || undefined,
-    write: time,
-    comparison: { name: 'p50 at the ordinary load', better: 'lower' },
-  },
-  {
-    title: 'p99',
-    scenario: 'open-loop',
-    figure: ({ result }) => result.roundTrip.p99 || undefined,
-    write: time,
-    comparison: { name: 'p99 at the ordinary load', better: 'lower' },
-  },
-  { title: 'server CPU', scenario: 'open-loop', figure: ({ rates }) => rates.serverBusy, write: percent },
-  {
-    title: 'CPU per delivery',
-    scenario: 'open-loop',
-    ...cost,
-    comparison: { name: 'CPU time per delivery at the ordinary load', better: 'lower' },
+    plot: 'latency',
+    about: `A room of 100 clients receives 1,000 messages per second, sent at fixed times (\`open-loop\`). ${ROUND_TRIP}.`,
   },
 ];
 
-const saturation: readonly Column[] = [
+const SPREAD_RULE = `The spread of a row is the widest range of the runs among its figures, relative to their median; ≈ marks one above ${percent(STABLE_RANGE)}, and figures of a single run.`;
+
+function ordinaryLoadOf(runs: readonly Run[]): OrdinaryLoad {
+  const measured = ordinaryLoads.find(({ scenario }) => runs.some((run) => run.scenario === scenario));
+  return measured ?? (ordinaryLoads[0] as OrdinaryLoad);
+}
+
+function ordinaryColumns(runs: readonly Run[]): readonly ServerColumn[] {
+  const { scenario } = ordinaryLoadOf(runs);
+  const hasUserCpu = runs.some((run) => run.scenario === scenario && userCpu.isMeasured(run));
+  return [
+    { ...deliveries, scenario },
+    { ...p50, scenario, comparison: { name: 'p50 at the ordinary load', better: 'lower' } },
+    { ...p99, scenario, comparison: { name: 'p99 at the ordinary load', better: 'lower' } },
+    { ...cpu, title: 'server CPU', scenario },
+    ...(hasUserCpu ? [{ ...userCpu, scenario }] : []),
+    {
+      ...cpuPerDelivery,
+      scenario,
+      comparison: { name: 'CPU time per delivery at the ordinary load', better: 'lower' },
+    },
+  ];
+}
+
+const saturation: readonly ServerColumn[] = [
   {
+    ...deliveries,
     title: 'chat: deliveries/s',
     scenario: 'chat',
-    figure: ({ rates }) => rates.deliveriesPerSecond || undefined,
-    write: whole,
     comparison: { name: 'deliveries per second at saturation', better: 'higher' },
   },
   {
+    ...cpuPerDelivery,
     title: 'fan-out-1000: CPU per delivery',
     scenario: 'fan-out-1000',
-    ...cost,
     comparison: { name: 'CPU time per delivery to 1,000 clients', better: 'lower' },
   },
   {
+    ...perConnection,
     title: 'idle: memory per connection',
     scenario: 'idle',
-    figure: ({ rates }) => rates.bytesPerConnection,
-    write: kibi,
     comparison: { name: 'memory per connection', better: 'lower' },
   },
 ];
@@ -96,20 +105,20 @@ export function figures(comparison: Results, alone: Results): string {
     comparison.runs.filter(({ server }) => server !== CONTROL),
     ({ server }) => server,
   );
+  const load = ordinaryLoadOf(comparison.runs);
+  const ordinary = ordinaryColumns(comparison.runs);
   const image = (name: string) => `![${titleOf(comparison, name)}](${PLOTS}/${name}.svg)`;
   return [
     BEGIN,
     wrapped(
-      `Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load generator, messages of 64 bytes, medians of ${repeats(comparison)} interleaved runs. Every client's messages are counted, and some clients check each one. A delivery is one message received by one client. \`${FLOOR}\` is the theoretical floor, a minimal server in C. ${noiseLine(comparison)}`,
+      `Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load generator, messages of 64 bytes, medians of ${repeats(comparison)} interleaved runs. Every client's messages are counted, and some clients check each one. A delivery is one message received by one client. \`${FLOOR}\` is the theoretical floor, a minimal server in C. ${noiseLine(comparison)} ${SPREAD_RULE}`,
     ),
     '### Ordinary load',
-    wrapped(
-      'A room of 100 clients receives 1,000 messages per second, sent at fixed times (`open-loop`). A round trip counts from when the message was due, so that it includes any delay in the sender. Server CPU is a share of one core.',
-    ),
-    image('latency'),
+    wrapped(load.about),
+    image(load.plot),
     table(
-      ['', ...ordinary.map(({ title }) => title)],
-      servers.map((runs) => [labelOf(runs), ...ordinary.map((column) => cellOf(runs, column))]),
+      ['', ...ordinary.map(({ title }) => title), 'spread'],
+      servers.map((runs) => [labelOf(runs), ...serverCells(runs, ordinary)]),
     ),
     '### Saturation',
     wrapped(
@@ -118,15 +127,15 @@ export function figures(comparison: Results, alone: Results): string {
     image('throughput'),
     image('cost'),
     table(
-      ['', ...saturation.map(({ title }) => title), 'closed'],
-      servers.map((runs) => [labelOf(runs), ...saturation.map((column) => cellOf(runs, column)), closedCell(runs)]),
+      ['', ...saturation.map(({ title }) => title), 'spread', 'closed'],
+      servers.map((runs) => [labelOf(runs), ...serverCells(runs, saturation), closedCell(runs)]),
     ),
     '### Where other servers are ahead',
     aheadOf(comparison.runs),
     '### All scenarios',
     'Pumphouse alone (`npm run bench -- all`):',
     table(
-      ['scenario', 'deliveries/s', 'p50', 'p99', 'peak memory', ''],
+      ['scenario', 'deliveries/s', 'p50', 'p99', 'peak memory', 'spread', ''],
       grouped(alone.runs, ({ scenario }) => scenario ?? '').map(scenarioRow),
     ),
     END,
@@ -141,7 +150,7 @@ export function aheadOf(runs: readonly Run[]): string {
   const lines: string[] = [];
   const notAhead: string[] = [];
   const valid = runs.filter((run) => run.sound && closedIn(run) === 0);
-  for (const { scenario, figure, write, comparison } of [...ordinary, ...saturation]) {
+  for (const { scenario, figure, write, comparison } of [...ordinaryColumns(runs), ...saturation]) {
     if (!comparison) continue;
     const noise = noiseOf(runs, figure) ?? 0;
     const medians = grouped(
@@ -180,9 +189,21 @@ function labelOf(runs: readonly Run[]): string {
   return name === PUMPHOUSE ? `**${name}**` : name;
 }
 
-function cellOf(runs: readonly Run[], { scenario, figure, write }: Column): string {
-  const spread = spreadOf(runs.filter((run) => run.scenario === scenario).map(figure));
-  return spread ? write(spread.median) : '–';
+/** @returns a cell for each column, and the spread of the row. */
+function serverCells(runs: readonly Run[], columns: readonly ServerColumn[]): string[] {
+  const figures = columns.map((column) => ({
+    column,
+    runs: runs.filter(({ scenario }) => scenario === column.scenario),
+  }));
+  return [...figures.map(({ column, runs }) => medianOf(runs, column)), spreadCell(figures)];
+}
+
+/** Formats the widest range of a row's figures. */
+function spreadCell(figures: readonly { readonly column: Column; readonly runs: readonly Run[] }[]): string {
+  const values = figures.map(({ column, runs }) => runs.map(column.figure));
+  const widest = Math.max(...values.map((each) => rangeOf(each) ?? Number.NEGATIVE_INFINITY));
+  const text = Number.isFinite(widest) ? percent(widest) : 'single run';
+  return values.some(isRough) ? `≈ ${text}` : text;
 }
 
 function closedCell(runs: readonly Run[]): string {
@@ -194,40 +215,28 @@ function closedCell(runs: readonly Run[]): string {
   ].join(', ');
 }
 
-type Median = (figure: Figure, write: (value: number) => string) => string;
+/** The figures that only one scenario has. */
+const specialColumns: Readonly<Record<string, { readonly column: Column; readonly suffix: string }>> = {
+  idle: { column: perConnection, suffix: 'each' },
+  storm: { column: columns.connects, suffix: 'per second' },
+  recover: { column: columns.recovery, suffix: 'for all' },
+};
 
 function scenarioRow(runs: readonly Run[]): string[] {
-  const median: Median = (figure, write) => {
-    const spread = spreadOf(runs.map(figure));
-    return spread ? write(spread.median) : '–';
-  };
   const name = runs[0]?.scenario ?? '';
-  return [
-    `\`${name}\``,
-    median(({ rates }) => rates.deliveriesPerSecond || undefined, whole),
-    median(({ result }) => result.roundTrip.p50 || undefined, time),
-    median(({ result }) => result.roundTrip.p99 || undefined, time),
-    median(({ result }) => result.server?.memory.most, mebi),
-    descriptionOf(name, median),
-  ];
+  const selected = [deliveries, p50, p99, memory];
+  const own = specialColumns[name];
+  const spread = spreadCell([...selected, ...(own ? [own.column] : [])].map((column) => ({ column, runs })));
+  const cells = [...selected.map((column) => medianOf(runs, column)), spread];
+  return [`\`${name}\``, ...cells, descriptionOf(name, runs)];
 }
 
 /** @returns what a scenario measures, with the figure that only this scenario has. */
-function descriptionOf(name: string, median: Median): string {
+function descriptionOf(name: string, runs: readonly Run[]): string {
   const about = scenarios.find((scenario) => scenario.name === name)?.about ?? '';
-  const special: Record<string, () => string> = {
-    idle: () => `**${median(({ rates }) => rates.bytesPerConnection, kibi)} each**`,
-    storm: () => `**${median(({ rates }) => rates.connectionsPerSecond, whole)} per second**`,
-    recover: () =>
-      `**${median(
-        ({ result }) => result.recoverySeconds,
-        (seconds) => `${seconds.toFixed(1)} s`,
-      )} for all**`,
-  };
-  return [about, special[name]?.()].filter(Boolean).join(': ');
+  const special = specialColumns[name];
+  return special ? `${about}: **${medianOf(runs, special.column)} ${special.suffix}**` : about;
 }
-
-const closedIn = ({ result }: Run) => Object.values(result.closes).reduce((sum, count) => sum + count, 0);
 
 const repeats = ({ runs }: Results) =>
   Math.max(...grouped(runs, ({ server, scenario }) => `${server} ${scenario}`).map((group) => group.length));

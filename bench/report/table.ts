@@ -1,68 +1,124 @@
 import type { Run } from '../run.ts';
-import { grouped, time, whole } from './figures.ts';
-import type { Figure } from './results.ts';
-import { type Spread, spreadOf } from './spread.ts';
+import { scenarios } from '../scenarios.ts';
+import { type Column, cellOf, columns } from './columns.ts';
+import { grouped } from './figures.ts';
+import { ROUGH_RULE, type Spread, spreadOf } from './spread.ts';
 
 const BAR_WIDTH = 24;
-const MIB = 2 ** 20;
 
-/** One column of figures. */
-interface Column {
-  readonly title: string;
-  readonly of: Figure;
-  readonly write: (value: number) => string;
-}
-
-const columns: readonly Column[] = [
-  { title: 'deliveries/s', of: ({ rates }) => rates.deliveriesPerSecond || undefined, write: whole },
-  { title: 'per CPU s', of: ({ rates }) => rates.deliveriesPerCpuSecond || undefined, write: whole },
-  { title: 'p50', of: ({ result }) => result.roundTrip.p50 || undefined, write: time },
-  { title: 'p99', of: ({ result }) => result.roundTrip.p99 || undefined, write: time },
-  { title: 'connects/s', of: ({ rates }) => rates.connectionsPerSecond, write: whole },
-  { title: 'memory', of: ({ result }) => result.server?.memory.most, write: (bytes) => `${whole(bytes / MIB)} MiB` },
-  { title: 'closed', of: ({ result }) => sumOf(result.closes), write: whole },
-];
-
-const sumOf = (codes: Readonly<Record<string, number>>) => Object.values(codes).reduce((sum, count) => sum + count, 0);
+const { deliveries, cpu, userCpu, perCpuSecond, p50, p99, connects, memory, closed } = columns;
+const selected: readonly Column[] = [deliveries, cpu, userCpu, perCpuSecond, p50, p99, connects, memory, closed];
+/** The columns at the end that hold words: the verdict and the bar. */
+const TRAILING_WORDS = 2;
 
 /** One row: a scenario on a server. */
 interface Row {
   readonly name: string;
   readonly server: string;
   readonly cells: readonly string[];
-  readonly deliveries: number;
+  readonly bar: Bar | undefined;
+}
+
+/** A figure that bars compare. */
+interface Bar {
+  readonly unit: string;
+  readonly better: 'longer' | 'shorter';
+  readonly column: Column;
+  readonly value: number;
+}
+
+/** Rows whose bars share a scale. */
+interface Scale {
+  readonly rows: readonly Row[];
+  readonly full: Bar;
 }
 
 /**
  * Formats a table with one row per scenario and server: medians, the spread of the deliveries, and
- * the verdict of the audit. With several servers, the bars compare those of one scenario.
+ * the verdict of the audit. Bars compare the rows of one scale, which `tableNotes` explains.
  */
 export function table(runs: readonly Run[]): string {
-  const servers = new Set(runs.map(({ server }) => server)).size;
+  const rows = rowsOf(runs);
+  const several = hasSeveralServers(rows);
+  const scales = scalesOf(rows);
+  const head = ['', ...(several ? [''] : []), ...selected.map(({ title }) => title), 'spread', 'audit', ''];
+  const lines = rows.map((row) => {
+    const scale = scales.find((each) => each.rows.includes(row));
+    const names = several ? [row.name, row.server] : [row.name];
+    return [...names, ...row.cells, scale && row.bar ? barOf(row.bar.value / scale.full.value) : ''];
+  });
+  return aligned([head, ...lines], several ? 2 : 1);
+}
+
+/** @returns the notes of a table: the scale of each group of bars, and the rule of the marks. */
+export function tableNotes(runs: readonly Run[]): string[] {
+  const rows = rowsOf(runs);
+  const scales = scalesOf(rows).map(({ rows, full: { column, value, unit, better } }) => {
+    const names = [...new Set(rows.map(({ name }) => name))].join(', ');
+    return `  ${names}: a full bar is ${column.write(value)} ${unit}, ${better} is better`;
+  });
+  const marked = rows.some(({ cells }) => cells.some((cell) => cell.startsWith('≈')));
+  return [
+    ...(scales.length > 0 ? [['Bars, each group on its own scale:', ...scales].join('\n')] : []),
+    ...(marked ? [ROUGH_RULE] : []),
+  ];
+}
+
+function rowsOf(runs: readonly Run[]): Row[] {
   const rows = grouped(runs, ({ scenario, server }) => JSON.stringify([scenario, server])).map(rowOf);
   const order = rows.map(({ name }) => name);
-  rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  const head = ['', ...(servers > 1 ? [''] : []), ...columns.map(({ title }) => title), 'spread', 'audit', ''];
-  const lines = rows.map((row) => {
-    const compared = servers > 1 ? rows.filter(({ name }) => name === row.name) : rows;
-    const max = Math.max(...compared.map(({ deliveries }) => deliveries));
-    const names = servers > 1 ? [row.name, row.server] : [row.name];
-    return [...names, ...row.cells, barOf(row.deliveries / max)];
-  });
-  return aligned([head, ...lines], servers > 1 ? 2 : 1);
+  return rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
 }
 
 function rowOf(runs: readonly Run[]): Row {
   const [{ scenario = 'load', server } = { server: '' }] = runs;
-  const figures = columns.map(({ of, write }) => {
-    const spread = spreadOf(runs.map(of));
-    return spread ? write(spread.median) : '–';
-  });
-  const deliveries = spreadOf(runs.map(({ rates }) => rates.deliveriesPerSecond || undefined));
   const unsound = runs.filter(({ sound }) => !sound).length;
   const verdict = unsound > 0 ? `UNSOUND in ${unsound} of ${runs.length}` : 'sound';
-  const cells = [...figures, rangeOf(deliveries, runs.length), verdict];
-  return { name: scenario, server, cells, deliveries: deliveries?.median ?? 0 };
+  const spread = rangeOf(spreadOf(runs.map(deliveries.figure)), runs.length);
+  const cells = [...selected.map((column) => cellOf(runs, column)), spread, verdict];
+  return { name: scenario, server, cells, bar: barFigureOf(runs) };
+}
+
+/**
+ * Chooses the figure that a load varies. At a fixed rate every server delivers the same, at a
+ * different cost.
+ *
+ * @returns undefined if no run has the figure.
+ */
+function barFigureOf(runs: readonly Run[]): Bar | undefined {
+  const [first] = runs;
+  if (!first) return undefined;
+  const compared = comparedFigure(first);
+  const spread = spreadOf(runs.map(compared.column.figure));
+  return spread && { ...compared, value: spread.median };
+}
+
+function comparedFigure({ load: { senders, rate, backlog }, scenario }: Run): Omit<Bar, 'value'> {
+  if (senders > 0 && rate === undefined) return { unit: 'deliveries/s', better: 'longer', column: deliveries };
+  if (senders > 0) return { unit: 'of CPU per delivery', better: 'shorter', column: columns.cpuPerDelivery };
+  if (backlog > 0) return { unit: 'until all have recovered', better: 'shorter', column: columns.recovery };
+  if (scenario === 'storm') return { unit: 'connects/s', better: 'longer', column: connects };
+  return { unit: 'of memory per connection', better: 'shorter', column: columns.perConnection };
+}
+
+/**
+ * Groups the rows whose bars can be compared: the servers of one scenario, or the scenarios of one
+ * family if only one server ran them. A row alone has no bar.
+ */
+function scalesOf(rows: readonly Row[]): Scale[] {
+  const key = ({ name, server }: Row) =>
+    rows.some((other) => other.name === name && other.server !== server) ? name : `${familyOf(name)} on ${server}`;
+  const comparable = rows.filter(({ bar }) => bar !== undefined);
+  return grouped(comparable, (row) => `${key(row)} ${row.bar?.unit}`).flatMap((group): Scale[] => {
+    const [full] = group.flatMap(({ bar }) => bar ?? []).sort((a, b) => b.value - a.value);
+    return full && full.value > 0 && group.length > 1 ? [{ rows: group, full }] : [];
+  });
+}
+
+const hasSeveralServers = (rows: readonly Row[]) => new Set(rows.map(({ server }) => server)).size > 1;
+
+function familyOf(name: string): string {
+  return scenarios.find((scenario) => scenario.name === name)?.family ?? name;
 }
 
 /** Formats the range of several runs relative to their median. */
@@ -73,21 +129,24 @@ function rangeOf(spread: Spread | undefined, runs: number): string {
 }
 
 function barOf(share: number): string {
-  return '█'.repeat(Math.round((Number.isFinite(share) ? share : 0) * BAR_WIDTH));
+  return '█'.repeat(Math.round(share * BAR_WIDTH));
 }
 
-/** @param names the number of leading columns that hold names. */
+/**
+ * Aligns figures to the right, and words to the left.
+ *
+ * @param names the number of leading columns that hold names.
+ */
 function aligned(rows: readonly (readonly string[])[], names: number): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const isFigure = (column: number) => column >= names && column < widths.length - TRAILING_WORDS;
   return rows
     .map((row) =>
-      row.map((cell, column) => (column < names ? cell.padEnd(widths[column] ?? 0) : padded(cell, widths[column]))),
+      row.map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return isFigure(column) ? cell.padStart(width) : cell.padEnd(width);
+      }),
     )
     .map((row) => row.join('  ').trimEnd())
     .join('\n');
-}
-
-/** Aligns figures to the right, words and bars to the left. */
-function padded(cell: string, width = 0): string {
-  return /^[█A-Za-z]/.test(cell) && !/\d/.test(cell) ? cell.padEnd(width) : cell.padStart(width);
 }

@@ -1,6 +1,12 @@
+import { expectedSeconds } from '../duration.ts';
 import type { Progress } from '../load.ts';
+import type { LoadResult } from '../result.ts';
 import type { Run, RunStatus } from '../run.ts';
+import { NOT_MEASURED } from './columns.ts';
 import { kibi, mebi, percent, time, whole } from './figures.ts';
+import type { Rates } from './rates.ts';
+
+const NO_PROCESS = `${NOT_MEASURED}: the benchmark did not start the server, and it has no usable /metrics`;
 
 /** Formats one run. */
 export function report({ load, result, rates, notices, sound }: Run): string {
@@ -12,7 +18,7 @@ export function report({ load, result, rates, notices, sound }: Run): string {
   const more = slow > 0 ? `; ${whole(slow)} more that never read` : '';
   const rows: [string, string][] = [
     ['load', `${whole(clients)} clients${rooms}, ${sending}${more}`],
-    ['measured', `${result.seconds.toFixed(1)} s`],
+    ['measured', `${result.seconds.toFixed(1)} s in a single run: the figures are rough (--repeat shows their spread)`],
     [
       'connected',
       `${whole(rates.connectionsPerSecond)} per second: p50 ${time(connecting.p50)}, p99 ${time(connecting.p99)}`,
@@ -31,21 +37,12 @@ export function report({ load, result, rates, notices, sound }: Run): string {
       `${whole(deliveriesPerSecond)} per second, from ${whole(messagesPerSecond)} messages per second`,
     ]);
   }
-  if (rates.deliveriesPerCpuSecond !== undefined && rates.serverBusy !== undefined) {
-    rows.push([
-      'per CPU second',
-      `${whole(rates.deliveriesPerCpuSecond)} (the server used ${percent(rates.serverBusy)} of a core)`,
-    ]);
-  }
+  rows.push(['server CPU', cpuLine(rates)]);
   if (roundTrip.max > 0) {
     const { p50, p99, p999, max } = roundTrip;
     rows.push(['round trip', `p50 ${time(p50)}, p99 ${time(p99)}, p99.9 ${time(p999)}, max ${time(max)}`]);
   }
-  if (server && rates.bytesPerConnection !== undefined) {
-    const { before, connected, most } = server.memory;
-    const each = `${kibi(rates.bytesPerConnection)} per connection`;
-    rows.push(['server memory', `${mebi(before)} before, ${mebi(connected)} connected (${each}), ${mebi(most)} peak`]);
-  }
+  rows.push(['server memory', memoryLine(result, rates)]);
   if (server?.stall !== undefined) {
     rows.push(['longest stall', `${time(server.stall * 1000)} of the server's event loop`]);
   }
@@ -67,6 +64,22 @@ export function report({ load, result, rates, notices, sound }: Run): string {
   return [...table, ...notices.map((line) => `\n${line}`)].join('\n');
 }
 
+function cpuLine({ serverBusy, serverUserBusy, deliveriesPerCpuSecond }: Rates): string {
+  if (serverBusy === undefined) return NO_PROCESS;
+  const user = serverUserBusy === undefined ? NOT_MEASURED : percent(serverUserBusy);
+  const share = `${percent(serverBusy)} of a core (user CPU: ${user})`;
+  if (deliveriesPerCpuSecond === undefined) return share;
+  return `${share}, ${whole(deliveriesPerCpuSecond)} deliveries per CPU second`;
+}
+
+function memoryLine({ server }: LoadResult, { bytesPerConnection }: Rates): string {
+  if (!server) return NO_PROCESS;
+  const bytes = (value: number | undefined) => (value === undefined ? NOT_MEASURED : mebi(value));
+  const { before, connected, most } = server.memory;
+  const each = bytesPerConnection === undefined ? NOT_MEASURED : kibi(bytesPerConnection);
+  return `before: ${bytes(before)}, connected: ${bytes(connected)} (per connection: ${each}), peak: ${bytes(most)}`;
+}
+
 /** Formats the progress line. @param perSecond deliveries in the last second. */
 export function progressLine({ phase, connected, p99 }: Progress, perSecond: number, status: RunStatus): string {
   const { server, job, done, of } = status;
@@ -81,7 +94,7 @@ export function progressLine({ phase, connected, p99 }: Progress, perSecond: num
  * first one completes.
  */
 function secondsLeft({ job: { load }, done, of, elapsed, since }: RunStatus): number {
-  const each = done > 0 ? since / 1000 / done : load.warmUp + load.seconds + 2;
+  const each = done > 0 ? since / 1000 / done : expectedSeconds(load);
   return Math.max(0, each * of - elapsed / 1000);
 }
 

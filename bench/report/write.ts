@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DrawnPlot, page } from './page.ts';
 import { plotsOf } from './plots.ts';
+import { ratesOf } from './rates.ts';
 import type { Results } from './results.ts';
 import { draw } from './svg.ts';
 
@@ -22,12 +23,18 @@ export async function writeReport(folder: string, results: Results): Promise<str
   return path;
 }
 
-/** @throws Error if the file cannot be read or holds something else. */
+/**
+ * Reads results. Rates are derived again, so that those of an earlier version follow today's rules.
+ *
+ * @throws Error if the file cannot be read or holds something else.
+ */
 export function readResults(path: string): Results {
   const results = JSON.parse(readFileSync(path, 'utf8')) as Partial<Results>;
   if (!results.conditions || !Array.isArray(results.runs))
     throw new Error(`${path} holds no results of pumphouse bench`);
-  return { missing: [], ...results } as Results;
+  const { conditions, missing = [] } = results;
+  const runs = results.runs.map((run) => ({ ...run, rates: ratesOf(run.result, run.load.clients + run.load.slow) }));
+  return { conditions, runs, missing };
 }
 
 /** One run per line, so that diffs are readable. */

@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { parseOptions } from '../../bench/options.ts';
+import { parseComparison } from '../../bench/peers/options.ts';
 
 test('has a default load', () => {
   expect(parseOptions([]).jobs[0]?.load).toMatchObject({
@@ -55,4 +56,40 @@ test('accepts the address of a WebSocket server', () => {
 
 test('limits auditors to the number of clients', () => {
   expect(parseOptions(['--clients', '3', '--senders', '1']).jobs[0]?.load.audit).toBe(3);
+});
+
+afterEach(() => vi.restoreAllMocks());
+
+/** @returns the help text. */
+function helpOf(parse: (args: readonly string[]) => unknown): string {
+  let help = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    help += text;
+    return true;
+  });
+  expect(() => parse(['--help'])).toThrow(expect.objectContaining({ exitCode: 0 }));
+  return help;
+}
+
+test.each([
+  ['pumphouse bench', parseOptions, 24],
+  ['npm run bench:peers', parseComparison, 5],
+] as const)('%s --help gives the default of each flag and the expected duration', (name, parse, flags) => {
+  const help = helpOf(parse);
+  expect(help).toContain(`Usage: ${name}`);
+  const described = help
+    .split(/^ {2}(?=-)/m)
+    .slice(1)
+    .map((option) => option.replaceAll(/\s+/g, ' '));
+  expect(described).toHaveLength(flags);
+  expect(described.filter((option) => !/^-h, --help|default: /.test(option))).toEqual([]);
+  expect(help).toMatch(/about \d+ minutes/);
+});
+
+test('rejects an invalid comparison in one line that names the valid values', () => {
+  expect(() => parseComparison(['--only', 'ws,nonsense'])).toThrow(
+    /There is no server "nonsense". Servers: ws, socket.io/,
+  );
+  expect(() => parseComparison(['--seconds', 'x'])).toThrow(/It must be a number from 0.1/);
+  expect(parseComparison(['--only', 'bun, ws'])).toMatchObject({ only: ['bun', 'ws'], seconds: 1.2, repeat: 3 });
 });

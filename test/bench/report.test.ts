@@ -3,12 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { TopLevelSpec } from 'vega-lite';
 import { expect, test } from 'vitest';
 import type { Conditions } from '../../bench/conditions.ts';
 import { tooSlow } from '../../bench/quick.ts';
 import { plotsOf } from '../../bench/report/plots.ts';
-import { aheadOf } from '../../bench/report/readme.ts';
+import { aheadOf, figures } from '../../bench/report/readme.ts';
 import { CONTROL, noiseOf, type Results } from '../../bench/report/results.ts';
+import { draw } from '../../bench/report/svg.ts';
+import { report } from '../../bench/report/text.ts';
 import { readResults, writeReport } from '../../bench/report/write.ts';
 import type { Run } from '../../bench/run.ts';
 import { run } from './runs.ts';
@@ -29,6 +32,16 @@ const runs = servers.flatMap((server, i) => [
   ...[0, 20].map((delay) => run(`coalescing-${delay}`, { server: 'pumphouse', deliveries: 1000 * (delay + 1) })),
 ]);
 const results: Results = { conditions, runs, missing: ['bun is left out: it is not installed'] };
+
+/** @returns the page of some runs. */
+async function pageOf(runs: readonly Run[]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
+  try {
+    return readFileSync(await writeReport(folder, { conditions, runs, missing: [] }), 'utf8');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 test('writes a page with all plots from JSON results, and each plot as a file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
@@ -60,6 +73,65 @@ test('draws no plot without its figures', () => {
   expect(plotsOf([run('chat')])).toEqual([]);
   expect(plotsOf([run('fan-out-100', { clients: 100 })])).toEqual([]); // a single point is not a line
   expect(plotsOf([run('idle')]).map(({ name }) => name)).toEqual(['memory']);
+});
+
+test('draws a point for each measured percentile, joined by straight lines only', async () => {
+  const [plot] = plotsOf([run('ordinary'), run('ordinary', { server: 'ws' })]);
+  expect(plot?.name).toBe('latency-ordinary');
+  const [svg = ''] = await draw([plot?.spec as TopLevelSpec]);
+  // p50, p99 and p99.9 of two servers; the maximum has no place on the axis.
+  expect(svg.match(/aria-roledescription="point"/g)).toHaveLength(6);
+  const lines = svg.match(/aria-roledescription="line mark"[^>]*? d="[^"]*"/g) ?? [];
+  expect(lines).toHaveLength(2);
+  for (const line of lines) expect(line).toMatch(/ d="M[\d.,]+L[\d.,]+L[\d.,]+"$/);
+});
+
+test('marks a rough figure in the page and its bars, and states the rule once', async () => {
+  const labels = (runs: readonly Run[]) =>
+    JSON.stringify(plotsOf(runs).map(({ spec }) => spec)).match(/"label":"[^"]*"/g);
+  expect(labels([run('idle')])).toEqual(['"label":"≈ 10.2"']);
+  expect(labels([run('idle'), run('idle')])).toEqual(['"label":"10.2"']);
+  const html = await pageOf([run('chat'), run('broadcast'), run('broadcast')]);
+  expect(html.match(/<td>≈ /g)).toHaveLength(9); // those of the scenario with a single run
+  expect(html.match(/≈ marks a rough figure/g)).toHaveLength(1);
+});
+
+test('shows in the page as not measured what depends on the process of a server without one', async () => {
+  const html = await pageOf([run('chat', { hasUsage: false })]);
+  expect(html.match(/<td><span class="faint">not measured<\/span><\/td>/g)).toHaveLength(5);
+  expect(html).not.toMatch(/KiB|MiB|NaN|undefined/);
+});
+
+test('derives rates again from earlier results, without memory that did not grow', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
+  try {
+    const { result, ...idle } = run('idle');
+    const memory = { before: 4096, connected: 2048, most: 4096 };
+    const server = { cpuSeconds: 1, userCpuSeconds: undefined, memory, stall: undefined };
+    const rates = { ...idle.rates, bytesPerConnection: -2048 };
+    await writeReport(folder, { conditions, runs: [{ ...idle, rates, result: { ...result, server } }], missing: [] });
+    const [read] = readResults(join(folder, 'results.json')).runs;
+    expect(read?.rates.bytesPerConnection).toBeUndefined();
+    expect(read && report(read)).toContain('per connection: not measured');
+    expect(plotsOf(read ? [read] : [])).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('leads the figures of the README with the scenario ordinary where it was measured', () => {
+  const of = (scenario: string) => servers.flatMap((server) => [run(scenario, { server }), run(scenario, { server })]);
+  const text = figures({ ...results, runs: [...of('open-loop'), ...of('ordinary')] }, results);
+  expect(text).toContain('(bench/results/latency-ordinary.svg)');
+  expect(text).toMatch(/^\|.* server CPU \| user CPU \| CPU per delivery \| +spread \|$/m);
+  expect(text).toMatch(/^\| \*\*pumphouse\*\* .* 50 % .* 20 % .* 0 % \|$/m);
+  expect(figures({ ...results, runs: [run('ordinary')] }, results)).toMatch(
+    /^\| \*\*pumphouse\*\* .* ≈ single run \|$/m,
+  );
+  const differing = [run('ordinary', { deliveries: 1000 }), run('ordinary', { deliveries: 1300 })];
+  expect(figures({ ...results, runs: differing }, results)).toMatch(/^\| \*\*pumphouse\*\* .* ≈ 26 % \|$/m);
+  const earlier = figures({ ...results, runs: of('open-loop') }, results);
+  expect(earlier).toContain('(bench/results/latency.svg)');
 });
 
 test('marks a server that loses messages and the number of clients that it closed', async () => {

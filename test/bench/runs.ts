@@ -10,12 +10,30 @@ export interface Overrides {
   readonly sound?: boolean;
   readonly clients?: number;
   readonly notices?: readonly string[];
+  /** Whether the usage of the server's process was available. @default true */
+  readonly hasUsage?: boolean;
+  readonly load?: Partial<Run['load']>;
 }
+
+const usage: LoadResult['server'] = {
+  cpuSeconds: 1,
+  userCpuSeconds: 0.4,
+  memory: { before: 0, connected: 2 ** 20, most: 100 * 2 ** 20 },
+  stall: undefined,
+};
 
 /** @returns a synthetic run of 2 s in which the server used 1 s of CPU time. */
 export function run(
   scenario: string,
-  { server = 'pumphouse', deliveries = 1000, sound = true, clients = 100, notices = [] }: Overrides = {},
+  {
+    server = 'pumphouse',
+    deliveries = 1000,
+    sound = true,
+    clients = 100,
+    notices = [],
+    hasUsage = true,
+    load: settings = {},
+  }: Overrides = {},
 ): Run {
   const result: LoadResult = {
     seconds: 2,
@@ -24,7 +42,7 @@ export function run(
     recoverySeconds: undefined,
     deliveries,
     messages: 10,
-    server: { cpuSeconds: 1, memory: { before: 0, connected: 2 ** 20, most: 100 * 2 ** 20 }, stall: undefined },
+    server: hasUsage ? usage : undefined,
     generator: { cpuSeconds: 1, busy: 0.5 },
     roundTrip: { p50: 0.5, p99: 12, p999: 20, max: 30 },
     roundTrips: [
@@ -40,6 +58,6 @@ export function run(
     audit: { lost: 0, repeated: 0, swapped: 0, unknown: 0, clients: 1, messages: 10, first: undefined },
     unreturned: 0,
   };
-  const load = { ...(parseOptions([]).jobs[0]?.load as Run['load']), clients };
+  const load = { ...(parseOptions([]).jobs[0]?.load as Run['load']), clients, ...settings };
   return { server, scenario, load, result, rates: ratesOf(result, clients), notices, sound };
 }

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseOptions } from '../../bench/options.ts';
-import { spreadOf } from '../../bench/report/spread.ts';
-import { table } from '../../bench/report/table.ts';
+import { isRough, ROUGH_RULE, spreadOf } from '../../bench/report/spread.ts';
+import { table, tableNotes } from '../../bench/report/table.ts';
 import { scenarios } from '../../bench/scenarios.ts';
 import { run } from './runs.ts';
 
@@ -39,16 +39,18 @@ test.each([
 
 test('prints a row per scenario with medians, the spread and the verdict', () => {
   const text = table([
-    run('one', { deliveries: 2000 }),
-    run('two', { deliveries: 400 }),
-    run('one', { deliveries: 2400, sound: false }),
-    run('one', { deliveries: 2200 }),
-    run('two', { deliveries: 440 }),
+    run('fan-out-100', { deliveries: 2000 }),
+    run('fan-out-1000', { deliveries: 400 }),
+    run('fan-out-100', { deliveries: 2400, sound: false }),
+    run('fan-out-100', { deliveries: 2200 }),
+    run('fan-out-1000', { deliveries: 440 }),
   ]);
   const [head = '', one = '', two = '', ...more] = text.split('\n');
   expect(more).toEqual([]);
   expect(head.trim().split(/ {2,}/)).toEqual([
     'deliveries/s',
+    'CPU',
+    'user CPU',
     'per CPU s',
     'p50',
     'p99',
@@ -59,8 +61,9 @@ test('prints a row per scenario with medians, the spread and the verdict', () =>
     'audit',
   ]);
   const cells = (line: string) => line.split(/ {2,}/);
-  expect(cells(one).slice(0, 8)).toEqual(['one', '1,100', '2,200', '500 µs', '12.0 ms', '200', '100 MiB', '0']);
-  expect(cells(one).slice(8)).toEqual(['-9 % … +9 %', 'UNSOUND in 1 of 3', '█'.repeat(24)]);
+  expect(cells(one).slice(0, 5)).toEqual(['fan-out-100', '≈ 1,100', '50 %', '20 %', '≈ 2,200']);
+  expect(cells(one).slice(5, 10)).toEqual(['500 µs', '12.0 ms', '200', '100 MiB', '0']);
+  expect(cells(one).slice(10)).toEqual(['-9 % … +9 %', 'UNSOUND in 1 of 3', '█'.repeat(24)]);
   expect(cells(two).slice(-2)).toEqual(['sound', '█'.repeat(5)]);
 });
 
@@ -79,4 +82,62 @@ test('groups the servers of a scenario and compares them by bars', () => {
     'two other',
   ]);
   expect(lines.map((line) => /█*$/.exec(line)?.[0].length)).toEqual([24, 12, 12, 24]);
+});
+
+test('compares by bars only scenarios of one family, each family on its own scale', () => {
+  const runs = [
+    run('chat', { deliveries: 30_000 }),
+    run('durable', { deliveries: 15_000 }),
+    run('broadcast', { deliveries: 100 }),
+    run('coalescing-0', { deliveries: 1000, load: { rate: 2000 } }),
+    run('coalescing-20', { deliveries: 4000, load: { rate: 2000 } }),
+    run('idle', { deliveries: 0, load: { senders: 0 } }),
+  ];
+  const bars = table(runs)
+    .split('\n')
+    .slice(1)
+    .map((line) => /█*$/.exec(line)?.[0].length);
+  // A broadcast and idle clients have nothing to be compared with; at a fixed rate the cost counts.
+  expect(bars).toEqual([24, 12, 0, 24, 6, 0]);
+  expect(tableNotes(runs)[0]?.split('\n')).toEqual([
+    'Bars, each group on its own scale:',
+    '  chat, durable: a full bar is 15,000 deliveries/s, longer is better',
+    '  coalescing-0, coalescing-20: a full bar is 1000.00 µs of CPU per delivery, shorter is better',
+  ]);
+  expect(tableNotes([run('chat'), run('broadcast')])).toEqual([ROUGH_RULE]);
+});
+
+test('compares the scenarios of a family that one server ran beside scenarios of several servers', () => {
+  const alone = [0, 20].map((delay) => run(`coalescing-${delay}`, { load: { rate: 2000 } }));
+  const [scales = ''] = tableNotes([run('chat'), run('chat', { server: 'ws' }), ...alone]);
+  expect(
+    scales
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(':')[0]),
+  ).toEqual(['chat', 'coalescing-0, coalescing-20']);
+});
+
+test('marks a figure that comes from a single run or differs by more than 15 %, and states the rule once', () => {
+  expect([[100], [100, undefined], [100, 100, 116], [93, 100, 109]].map(isRough)).toEqual([true, true, true, true]);
+  expect([[], [undefined], [0, 0], [100, 110], [93, 100, 108]].map(isRough)).toEqual([
+    false,
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect(table([run('chat')])).toContain('≈ 500 ');
+  expect(tableNotes([run('chat')])).toEqual([ROUGH_RULE]);
+  expect(table([run('chat'), run('chat')])).not.toContain('≈');
+  expect(tableNotes([run('chat'), run('chat')])).toEqual([]);
+});
+
+test('shows what depends on the process of the server as not measured without one', () => {
+  const [head = '', line = ''] = table([run('chat', { hasUsage: false })]).split('\n');
+  const columns = head.trim().split(/ {2,}/);
+  const cells = line.split(/ {2,}/).slice(1);
+  const notMeasured = columns.filter((_, i) => cells[i] === 'not measured');
+  expect(notMeasured).toEqual(['CPU', 'user CPU', 'per CPU s', 'memory']);
+  expect(table([run('idle', { deliveries: 0, load: { senders: 0 } })])).not.toContain('not measured');
 });
