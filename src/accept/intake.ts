@@ -1,6 +1,6 @@
 import type { Clock } from '../hub/time.ts';
 
-// What an ordinary two-core machine takes in while it delivers messages too.
+// An ordinary two-core machine takes in so many while it delivers messages.
 const MIN_PER_SECOND = 2_000;
 
 // The rest of the best second is left for messages.

@@ -9,7 +9,7 @@ import type { HttpResponse } from '../transport/transport.ts';
 /** A bounded set: the reasons are labels of a metric. */
 export type RefusalReason = HubEvents['refused']['reason'];
 
-/** What a client of the native protocol receives, and nothing else. */
+/** The answer to a client of the native protocol. It receives nothing else. */
 export interface RefusalNotice {
   /** Sent first where a retry makes sense. */
   readonly error?: ErrorMessage;

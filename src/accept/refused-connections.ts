@@ -5,10 +5,10 @@ import type { RefusalNotice } from './refusal.ts';
 const MAX_OPEN = 100;
 
 /**
- * Tells clients of the native protocol why they are refused. A browser cannot read the response to
- * a handshake, so the connection is accepted, gets its notice and is closed at once. A peer that
- * leaves the close frame unanswered keeps its socket for some seconds, so the number is bounded. On
- * uWebSockets.js a connection counts only until its close frame is written.
+ * Reports to clients of the native protocol why they are refused. A browser cannot read the
+ * response to a handshake, so the connection is accepted, gets its notice and is closed at once. A
+ * peer that leaves the close frame unanswered keeps its socket for some seconds, so the number is
+ * bounded. On uWebSockets.js a connection counts only until its close frame is written.
  */
 export class RefusedConnections {
   readonly #maxOpen: number;
@@ -19,7 +19,7 @@ export class RefusedConnections {
     this.#maxOpen = maxOpen;
   }
 
-  /** Returns a connection that tells the notice, or undefined when too many are open. */
+  /** Returns a connection that sends the notice, or undefined when too many are open. */
   accept(notice: RefusalNotice, wire: Wire, protocol: string): Upgrade | undefined {
     return this.#open < this.#maxOpen ? { listener: this.#listener(notice, wire), protocol } : undefined;
   }

@@ -185,8 +185,8 @@ export class Upgrader {
   /** Answers a refused handshake: by a close code where the client speaks the native protocol. */
   #refuse(refusal: Refusal, { wire, address, origin, protocol, defect }: HandshakeRequest): Upgrade | HttpResponse {
     const response = this.#report(refusal, wire.name, address, origin);
-    const tellable = protocol === SUBPROTOCOL && defect?.reason !== 'malformed' && refusal.notice !== undefined;
-    return (tellable ? this.#refused.accept(refusal.notice, wire, protocol) : undefined) ?? response;
+    const reportable = protocol === SUBPROTOCOL && defect?.reason !== 'malformed' && refusal.notice !== undefined;
+    return (reportable ? this.#refused.accept(refusal.notice, wire, protocol) : undefined) ?? response;
   }
 
   #report({ reason, message, response }: Refusal, wire: string, remoteAddress: string, origin: string): HttpResponse {

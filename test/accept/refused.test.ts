@@ -147,15 +147,15 @@ const cases: readonly Case[] = [
 ];
 
 describe.each(transports)('a refused handshake on %s', (transport) => {
-  test.each(cases)('is logged, counted and told: $reason', async (given) => {
+  test.each(cases)('is logged, counted and reported to the client: $reason', async (given) => {
     const { reason, options, path = '/ws', headers = {}, open = 0, status, code, remedy } = given;
     const context = await start({ transport, ...options });
     for (let i = 0; i < open; i++) await once(new WebSocket(`ws://127.0.0.1:${context.port}/ws`), 'open');
     const response = await plain(context, path, headers);
     expect(response.status).toBe(status);
-    const told = await native(context, path, headers);
-    expect(told.code).toBe(code);
-    expect(told.messages.map(({ t }) => t)).toEqual(code < 4500 ? ['error'] : []);
+    const outcome = await native(context, path, headers);
+    expect(outcome.code).toBe(code);
+    expect(outcome.messages.map(({ t }) => t)).toEqual(code < 4500 ? ['error'] : []);
     const [first, ...others] = context.refusals();
     expect(first).toMatchObject({ level: 30, reason, wire: 'gorilla', remoteAddress: '127.0.0.1', suppressed: 0 });
     expect(first?.['origin']).toBe(headers['origin']);
@@ -232,9 +232,9 @@ describe.each(transports)('a refused handshake on %s', (transport) => {
     const context = await start({ transport, hooks: { connect: () => false } });
     const peers = await Promise.all(Array.from({ length: 130 }, () => silent(context.port)));
     const statuses = peers.map(({ status }) => status);
-    const told = statuses.filter((status) => status === 101).length;
-    // With uWebSockets.js a connection counts until its close frame is written; ws waits for the peer.
-    expect(told).toBe(transport === 'ws' ? 100 : 130);
+    const accepted = statuses.filter((status) => status === 101).length;
+    // On ws a connection counts until the peer answers its close frame.
+    expect(accepted).toBe(transport === 'ws' ? 100 : 130);
     expect(statuses.every((status) => status === 101 || status === 403)).toBe(true);
     expect((await fetch(`${context.url}/healthz`)).status).toBe(200);
     for (const { tcp } of peers) tcp.destroy();

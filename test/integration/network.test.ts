@@ -252,7 +252,7 @@ describe.each(transports)('on a network, with %s', (transport) => {
       const server = await start({ auth: 'otp', users: await users() });
       for (const path of ['/ws', '/subscribe', '/room', '/ws?user=ada', '/ws?otp=x']) {
         expect([path, await handshake(server, path)]).toEqual([path, 401]);
-        // At /ws the subprotocol selects the native protocol, which tells by its close code.
+        // At /ws the subprotocol selects the native protocol, which has a close code.
         const native = path.startsWith('/ws') ? closes.unauthenticated.code : 401;
         expect(await handshake(server, path, { protocols: ['pumphouse.v1'] })).toBe(native);
       }
