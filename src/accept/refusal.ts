@@ -1,13 +1,10 @@
 import type { AuthenticationFailure, RequiredCredential } from '../auth/authenticator.ts';
 import type { Admission } from '../http/publish.ts';
-import { authenticationFailed, plainText } from '../http/responses.ts';
+import { plainText, tooManyRequests, unauthorized } from '../http/responses.ts';
 import type { HubEvents } from '../hub/events.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { type ErrorMessage, errors } from '../protocol/v1.ts';
 import type { HttpResponse } from '../transport/transport.ts';
-
-/** A bounded set: the reasons are labels of a metric. */
-export type RefusalReason = HubEvents['refused']['reason'];
 
 /** The answer to a client of the native protocol. It receives nothing else. */
 export interface RefusalNotice {
@@ -18,7 +15,8 @@ export interface RefusalNotice {
 
 /** Why a handshake is refused, and the answers to it. */
 export interface Refusal {
-  readonly reason: RefusalReason;
+  /** One of a bounded set: the reasons are labels of a metric. */
+  readonly reason: HubEvents['refused']['reason'];
   /** For the operator's log: the cause, and the setting that would allow the handshake. */
   readonly message: string;
   /** The answer of all wires but the native protocol. */
@@ -82,27 +80,22 @@ export function limitRefusal(
 }
 
 /** @param requires the credential that the server requires. */
-export function authenticationRefusal(failure: AuthenticationFailure, requires: RequiredCredential): Refusal {
-  const response = authenticationFailed(failure);
-  const notice = { close: closes.unauthenticated };
-  switch (failure.kind) {
-    case 'missing': {
-      const message = `it has no credentials, and the server requires a ${requires}: only --auth open needs none`;
-      return { reason: 'missing_credentials', message, response, notice };
-    }
-    case 'invalid': {
-      const settings =
-        requires === 'token'
-          ? 'token is invalid: see --jwt-secret, --jwt-key, --jwt-issuer and --jwt-audience'
-          : 'ticket or password is invalid: see --users';
-      return { reason: 'invalid_credentials', message: `its ${settings}`, response, notice };
-    }
-    case 'throttled': {
-      const error = errorOf('unavailable', 'too many attempts to sign in', errors.unavailable.retryAfter);
-      const message = 'too many attempts to sign in from its address or as its user';
-      return { reason: 'throttled', message, response, notice: { error, close: closes.unavailable } };
-    }
+export function authenticationRefusal({ kind }: AuthenticationFailure, requires: RequiredCredential): Refusal {
+  if (kind === 'throttled') {
+    const error = errorOf('unavailable', 'too many attempts to sign in', errors.unavailable.retryAfter);
+    const message = 'too many attempts to sign in from its address or as its user';
+    return { reason: kind, message, response: tooManyRequests(), notice: { error, close: closes.unavailable } };
   }
+  const answers = { response: unauthorized(), notice: { close: closes.unauthenticated } };
+  if (kind === 'missing') {
+    const message = `it has no credentials, and the server requires a ${requires}: only --auth open needs none`;
+    return { reason: 'missing_credentials', message, ...answers };
+  }
+  const message =
+    requires === 'token'
+      ? 'its token is invalid: see --jwt-secret, --jwt-key, --jwt-issuer and --jwt-audience'
+      : 'its ticket or password is invalid: see --users';
+  return { reason: 'invalid_credentials', message, ...answers };
 }
 
 /** The refusal of an invalid query, in every wire by HTTP (PROTOCOL.md, C2 and C3). */
