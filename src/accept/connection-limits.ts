@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { plainText, tooManyRequests } from '../http/responses.ts';
-import type { HttpResponse } from '../transport/transport.ts';
+import { jitter, limitRefusal, type Refusal } from './refusal.ts';
 
 /** Limits of open connections. */
 export interface ConnectionLimits {
@@ -22,11 +22,17 @@ export class ConnectionLimiter {
     this.#limits = limits;
   }
 
-  /** Checks whether one more connection is allowed. @returns the rejection, or undefined. */
-  check(address: string): HttpResponse | undefined {
+  /** Checks whether one more connection is allowed. @returns the refusal, or undefined. */
+  check(address: string): Refusal | undefined {
     const { all, perAddress = isLoopback(address) ? all : DEFAULT_PER_ADDRESS } = this.#limits;
-    if (this.#all >= all) return plainText(503, 'Too many connections', { 'Retry-After': '10' });
-    return (this.#byAddress.get(addressKey(address)) ?? 0) >= perAddress ? tooManyRequests() : undefined;
+    if (this.#all >= all) {
+      const message = `all ${all} connections are taken: raise --max-connections`;
+      const response = plainText(503, 'Too many connections', { 'Retry-After': '10' });
+      return limitRefusal('max_connections', message, response, jitter(10_000));
+    }
+    if ((this.#byAddress.get(addressKey(address)) ?? 0) < perAddress) return undefined;
+    const message = `its address has ${perAddress} connections: raise --connections-per-address, or name a proxy with --trust-proxy`;
+    return limitRefusal('connections_per_address', message, tooManyRequests(), jitter(1_000));
   }
 
   add(address: string): void {

@@ -1,6 +1,7 @@
 import { checkOrigin, type Origins } from '../http/origin.ts';
 import { plainText } from '../http/responses.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { malformedRefusal, originRefusal, type Refusal } from './refusal.ts';
 
 const VERSION = { 'Sec-Websocket-Version': '13' };
 
@@ -16,17 +17,24 @@ type Library = 'gorilla' | 'coder';
  *
  * @returns the rejection in that library's words, or undefined.
  */
-export function checkHandshake(
-  request: HttpRequest,
-  library: Library,
-  origins: Origins = [],
-): HttpResponse | undefined {
+export function checkHandshake(request: HttpRequest, library: Library, origins?: Origins): HttpResponse | undefined {
+  return refusalOf(request, library, origins)?.response;
+}
+
+/** Returns why `checkHandshake` rejects a handshake, or undefined for a valid one. */
+export function refusalOf(request: HttpRequest, library: Library, origins: Origins = []): Refusal | undefined {
+  const malformed = checkForm(request, library);
+  if (malformed) return malformedRefusal(malformed);
+  return checkOrigin(request, origins) && originRefusal(request.header('origin'), originNotAllowed(request, library));
+}
+
+function checkForm(request: HttpRequest, library: Library): HttpResponse | undefined {
   if (request.method !== 'GET') return plainText(405, 'Method Not Allowed', { Allow: 'GET' });
   if (!hasToken(request.header('connection'), 'upgrade')) return upgradeRequired(library);
   if (!hasToken(request.header('upgrade'), 'websocket')) return upgradeRequired(library);
   if (request.header('sec-websocket-version') !== '13') return plainText(400, 'Bad Request', VERSION);
   if (!KEY.test(request.header('sec-websocket-key'))) return plainText(400, 'Bad Request', VERSION);
-  return checkOrigin(request, origins) && originNotAllowed(request, library);
+  return undefined;
 }
 
 function upgradeRequired(library: Library): HttpResponse {

@@ -1,38 +1,58 @@
 import type { Session, Sessions } from '../auth/sessions.ts';
-import { plainText } from '../http/responses.ts';
 import { MAX_ROOMS } from '../protocol/v1.ts';
-import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+import type { HttpRequest } from '../transport/transport.ts';
 import { isRoom, isUser } from '../wire/wire.ts';
+import { queryRefusal, type Refusal } from './refusal.ts';
 
-/** The query of a handshake in the native protocol. */
+/** The subprotocol that carries a session's secret, beside that of the native protocol. */
+const RESUME = 'resume.';
+
+/** The session and the rooms that a handshake of the native protocol asks for. */
 export type SessionQuery =
   | { readonly kind: 'valid'; readonly session: Session; readonly rooms: readonly string[] }
-  | { readonly kind: 'invalid'; readonly response: HttpResponse };
+  | { readonly kind: 'invalid'; readonly refusal: Refusal };
 
 /**
- * Reads `?user=`, `?resume=` and `?room=`, which may be repeated. A `resume` token of another
- * server, or of a lost secret, starts a new session.
+ * Reads `?user=` and `?room=`, which may be repeated. A secret of another server, or one whose key
+ * is lost, starts a new session.
+ *
+ * @param secret of the session to resume; empty for none.
  *
  * @param verifiedUser replaces the name that the query asks for.
  */
-export function readSessionQuery(query: URLSearchParams, sessions: Sessions, verifiedUser?: string): SessionQuery {
+export function readSessionQuery(
+  query: URLSearchParams,
+  secret: string,
+  sessions: Sessions,
+  verifiedUser?: string,
+): SessionQuery {
   const rooms = [...new Set(query.getAll('room'))];
   if (rooms.length > MAX_ROOMS || !rooms.every(isRoom)) return invalid('Bad room');
   const user = verifiedUser ?? query.get('user') ?? undefined;
   if (user !== undefined && !isUser(user)) return invalid('Bad user');
-  const resumed = sessions.resume(query.get('resume') ?? '');
+  const resumed = sessions.resume(secret);
   const mayResume = resumed !== undefined && (verifiedUser === undefined || resumed.user === verifiedUser);
   return { kind: 'valid', session: mayResume ? resumed : sessions.create(user), rooms };
 }
 
 function invalid(reason: string): SessionQuery {
-  return { kind: 'invalid', response: plainText(400, reason) };
+  return { kind: 'invalid', refusal: queryRefusal(reason) };
+}
+
+/** Returns the secret of the session to resume, from the offered subprotocols; empty for none. */
+export function resumeSecret(request: HttpRequest): string {
+  const offered = offeredSubprotocols(request).find((name) => name.startsWith(RESUME));
+  return offered?.slice(RESUME.length) ?? '';
 }
 
 /** Reports whether a client offers a subprotocol. */
 export function offers(request: HttpRequest, subprotocol: string): boolean {
+  return offeredSubprotocols(request).includes(subprotocol);
+}
+
+function offeredSubprotocols(request: HttpRequest): readonly string[] {
   return request
     .header('sec-websocket-protocol')
     .split(',')
-    .some((offered) => offered.trim() === subprotocol);
+    .map((name) => name.trim());
 }

@@ -1,18 +1,21 @@
 import {
+  type AuthenticationFailure,
   type Authenticator,
   bearerProtocol,
   credentialsOf,
+  INVALID,
+  MISSING,
   type Principal,
   tokenCredentials,
 } from '../auth/authenticator.ts';
 import { allows } from '../auth/grants.ts';
 import type { Sessions } from '../auth/sessions.ts';
-import { ALLOWED, type Authorizer, type Decision } from '../client/authorizer.ts';
+import { ALLOWED, type Authorizer, type Decision as Permission } from '../client/authorizer.ts';
 import { Client, type ClientContext } from '../client/client.ts';
 import type { Identity } from '../client/identity.ts';
 import type { Origins } from '../http/origin.ts';
 import type { Admission } from '../http/publish.ts';
-import { authenticationFailed, plainText, unauthorized } from '../http/responses.ts';
+import { plainText } from '../http/responses.ts';
 import type { Scheduler } from '../hub/time.ts';
 import { closes } from '../protocol/close-codes.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
@@ -21,10 +24,21 @@ import type { HttpRequest, HttpResponse, Upgrade } from '../transport/transport.
 import { fields } from '../wire/v1.ts';
 import { isRoom, isUser, type Wire } from '../wire/wire.ts';
 import type { ConnectionLimiter } from './connection-limits.ts';
-import { checkHandshake } from './handshake.ts';
+import { refusalOf } from './handshake.ts';
+import type { HandshakeLimiter } from './handshake-limiter.ts';
 import type { HookRunner } from './hooks.ts';
-import { PendingClient } from './pending-client.ts';
-import { offers, readSessionQuery } from './query.ts';
+import { type LateAuthentication, PendingClient } from './pending-client.ts';
+import { offers, readSessionQuery, resumeSecret } from './query.ts';
+import {
+  authenticationRefusal,
+  DRAINING,
+  hookRefusal,
+  malformedRefusal,
+  pathRefusal,
+  queryRefusal,
+  type Refusal,
+} from './refusal.ts';
+import { RefusedConnections } from './refused-connections.ts';
 
 export interface UpgraderOptions {
   readonly sessions: Sessions;
@@ -34,6 +48,12 @@ export interface UpgraderOptions {
   /** Origins whose pages may connect, besides this host's own. */
   readonly origins: Origins;
   readonly limiter: ConnectionLimiter;
+  /** Bounds the handshakes a second. @default no bound */
+  readonly handshakes?: HandshakeLimiter | undefined;
+  /** Refused connections of the native protocol that may be open at once. @default 100 */
+  readonly maxRefused?: number;
+  /** Reports whether the server is shutting down. @default it never does */
+  readonly draining?: () => boolean;
   /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
   /** Calls the connect hook. @default every handshake is admitted */
@@ -47,21 +67,25 @@ interface HandshakeRequest {
   /** The subprotocol to select; empty for none. */
   readonly protocol: string;
   readonly address: string;
-  /** Whether it comes from a page. */
-  readonly browser: boolean;
+  /** The page's; empty unless a browser sent it. */
+  readonly origin: string;
+  /** The secret of the session to resume; empty for none. */
+  readonly resume: string;
+  /** Why it is no valid handshake. */
+  readonly defect: Refusal | undefined;
   /** Calls the connect hook. */
   readonly connect: () => NowOrLater<Admission>;
 }
 
-/** The result of a handshake. */
-type Acceptance =
-  | { readonly kind: 'accepted'; readonly client: Client }
-  | { readonly kind: 'rejected'; readonly response: HttpResponse };
+/** The decision on a handshake. It creates the client last, when nothing else can refuse it. */
+type Decision =
+  | { readonly kind: 'accepted'; readonly create: () => Client | PendingClient }
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** A valid handshake creates its client last, when nothing else can reject it. */
-type Preparation =
-  | { readonly kind: 'valid'; readonly create: () => Client }
-  | { readonly kind: 'rejected'; readonly response: HttpResponse };
+/** The decision on a handshake with credentials. */
+type Admittance =
+  | { readonly kind: 'accepted'; readonly create: () => Client }
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 /** Upgrader authenticates handshakes and creates their clients. */
 export class Upgrader {
@@ -69,11 +93,13 @@ export class Upgrader {
   /** The client that holds each session. */
   readonly #bySession = new Map<string, Client>();
   readonly #pending = new Set<PendingClient>();
+  readonly #refused: RefusedConnections;
   #connections = 0;
 
   constructor(options: UpgraderOptions) {
     this.#options = options;
     const { limiter, context } = options;
+    this.#refused = new RefusedConnections(options.maxRefused);
     context.hub.events.on('connected', ({ remoteAddress }) => limiter.add(remoteAddress));
     context.hub.events.on('disconnected', ({ client, remoteAddress }) => {
       limiter.remove(remoteAddress);
@@ -81,32 +107,33 @@ export class Upgrader {
     });
   }
 
-  /** Accepts or rejects a handshake, which it reads before it returns. */
+  /** Accepts or refuses a handshake, which it reads before it returns. */
   upgrade(request: HttpRequest, wire: Wire): NowOrLater<Upgrade | HttpResponse> {
-    const { authenticator, origins, limiter, addressOf } = this.#options;
-    const address = addressOf(request);
-    const overLimit = limiter.check(address);
-    if (overLimit) return overLimit;
-    const rejection = checkHandshake(request, wire.library, origins);
-    const handshake = this.#read(request, wire, address);
-    return andThen(authenticator.authenticate(credentialsOf(request, address)), (authentication) => {
-      // A failed authentication takes precedence over an invalid handshake.
-      if (authentication.kind === 'missing' && hasSessions(wire)) return rejection ?? this.#acceptLater(handshake);
-      if (authentication.kind !== 'authenticated') return authenticationFailed(authentication);
-      const { principal } = authentication;
-      if (lacksUser(principal, wire)) return unauthorized();
-      return rejection ?? andThen(this.#accept(principal, handshake), (acceptance) => toUpgrade(acceptance, handshake));
+    const handshake = this.#read(request, wire);
+    return andThen(this.#decide(request, handshake), (decision) => {
+      // A hook may take so long that the server shuts down meanwhile.
+      if (this.#options.draining?.()) return this.#refuse(DRAINING, handshake);
+      if (decision.kind === 'refused') return this.#refuse(decision.refusal, handshake);
+      return { listener: decision.create(), protocol: handshake.protocol };
     });
   }
 
   /** Rejects a request to a wire's path that is not a handshake. */
   async rejectPlain(request: HttpRequest, wire: Wire): Promise<HttpResponse> {
     const { authenticator, origins, addressOf } = this.#options;
-    const rejection = checkHandshake(request, wire.library, origins) ?? plainText(400, 'Bad Request');
-    if (!wire.ticketed) return rejection;
-    const authentication = await authenticator.authenticate(credentialsOf(request, addressOf(request)));
-    if (authentication.kind !== 'authenticated') return authenticationFailed(authentication);
-    return lacksUser(authentication.principal, wire) ? unauthorized() : rejection;
+    const address = addressOf(request);
+    const origin = request.header('origin');
+    const reject = (refusal: Refusal) => this.#report(refusal, wire.name, address, origin);
+    const defect = refusalOf(request, wire.library, origins) ?? malformedRefusal(plainText(400, 'Bad Request'));
+    if (!wire.ticketed) return reject(defect);
+    const authentication = await authenticator.authenticate(credentialsOf(request, address));
+    if (authentication.kind !== 'authenticated') return reject(this.#unauthenticated(authentication));
+    return reject(lacksUser(authentication.principal, wire) ? this.#unauthenticated(MISSING) : defect);
+  }
+
+  /** Rejects a handshake at a path without a wire. */
+  rejectPath(request: HttpRequest): HttpResponse {
+    return this.#report(pathRefusal(request.path), '', this.#options.addressOf(request), request.header('origin'));
   }
 
   /** Closes the connections that have not authenticated. */
@@ -114,59 +141,119 @@ export class Upgrader {
     for (const pending of this.#pending) pending.end(closes.goingAway);
   }
 
-  #read(request: HttpRequest, wire: Wire, address: string): HandshakeRequest {
-    const { hookRunner } = this.#options;
+  #read(request: HttpRequest, wire: Wire): HandshakeRequest {
+    const { hookRunner, origins, addressOf } = this.#options;
     const native = hasSessions(wire) && offers(request, SUBPROTOCOL);
+    const query = new URLSearchParams(request.query);
+    const address = addressOf(request);
     return {
       wire,
-      query: new URLSearchParams(request.query),
+      query,
       protocol: native ? SUBPROTOCOL : (bearerProtocol(request) ?? ''),
       address,
-      browser: request.header('origin') !== '',
+      origin: request.header('origin'),
+      resume: hasSessions(wire) ? resumeSecret(request) || this.#resumeInUrl(query, address) : '',
+      defect: refusalOf(request, wire.library, origins),
       connect: hookRunner?.prepareConnect(request, address) ?? (() => ({ kind: 'admitted' })),
     };
   }
 
+  /** Reads the secret where older clients send it: URLs end up in logs. */
+  #resumeInUrl(query: URLSearchParams, remoteAddress: string): string {
+    const resume = query.get('resume') ?? '';
+    const names = { feature: '?resume=SECRET in the URL', instead: 'the subprotocol resume.SECRET' };
+    if (resume !== '') this.#options.context.hub.events.emit('deprecated', { ...names, remoteAddress });
+    return resume;
+  }
+
+  #decide(request: HttpRequest, handshake: HandshakeRequest): NowOrLater<Decision> {
+    const { authenticator, limiter, handshakes } = this.#options;
+    const { wire, address, defect } = handshake;
+    const overLimit = limiter.check(address) ?? (defect ? undefined : handshakes?.take());
+    if (overLimit) return refused(overLimit);
+    return andThen(authenticator.authenticate(credentialsOf(request, address)), (authentication) => {
+      // A failed authentication takes precedence over an invalid handshake.
+      const valid = defect && refused(defect);
+      if (authentication.kind === 'missing' && hasSessions(wire)) return valid ?? this.#acceptLater(handshake);
+      if (authentication.kind !== 'authenticated') return refused(this.#unauthenticated(authentication));
+      const { principal } = authentication;
+      if (lacksUser(principal, wire)) return refused(this.#unauthenticated(MISSING));
+      return valid ?? this.#accept(principal, handshake);
+    });
+  }
+
+  /** Answers a refused handshake: by a close code where the client speaks the native protocol. */
+  #refuse(refusal: Refusal, { wire, address, origin, protocol, defect }: HandshakeRequest): Upgrade | HttpResponse {
+    const response = this.#report(refusal, wire.name, address, origin);
+    const reportable = protocol === SUBPROTOCOL && defect?.reason !== 'malformed' && refusal.notice !== undefined;
+    return (reportable ? this.#refused.accept(refusal.notice, wire, protocol) : undefined) ?? response;
+  }
+
+  #report({ reason, message, response }: Refusal, wire: string, remoteAddress: string, origin: string): HttpResponse {
+    this.#options.context.hub.events.emit('refused', { reason, message, wire, remoteAddress, origin });
+    return response;
+  }
+
+  #unauthenticated(failure: AuthenticationFailure): Refusal {
+    return authenticationRefusal(failure, this.#options.authenticator.requires);
+  }
+
   /** Resumes the session of a handshake without credentials, or lets it authenticate once open. */
-  async #acceptLater(handshake: HandshakeRequest): Promise<Upgrade | HttpResponse> {
+  async #acceptLater(handshake: HandshakeRequest): Promise<Decision> {
     const { authenticator, sessions } = this.#options;
-    const resumed = sessions.resume(handshake.query.get('resume') ?? '');
+    const resumed = sessions.resume(handshake.resume);
     if (resumed && (await authenticator.mayResume(resumed.user))) {
-      return toUpgrade(await this.#accept({ user: resumed.user }, handshake), handshake);
+      return this.#accept({ user: resumed.user }, handshake);
     }
     const { lateAuthentication } = authenticator;
-    const allowed = lateAuthentication === 'all' || (lateAuthentication === 'browsers' && handshake.browser);
-    return allowed ? { listener: this.#createPending(handshake), protocol: handshake.protocol } : unauthorized();
+    const browser = handshake.origin !== '';
+    const allowed = lateAuthentication === 'all' || (lateAuthentication === 'browsers' && browser);
+    if (!allowed) return refused(this.#unauthenticated(MISSING));
+    return { kind: 'accepted', create: () => this.#createPending(handshake) };
   }
 
   #createPending(handshake: HandshakeRequest): PendingClient {
     const { authenticator, scheduler, limiter } = this.#options;
-    const { wire, address } = handshake;
-    const authenticate = async (token: string) => {
+    const { wire, address, origin } = handshake;
+    const report = (refusal: Refusal) => this.#report(refusal, wire.name, address, origin);
+    const authenticate = async (token: string): Promise<LateAuthentication> => {
       const authentication = await authenticator.authenticate(tokenCredentials(token, address));
-      if (authentication.kind !== 'authenticated') return undefined;
-      const acceptance = await this.#accept(authentication.principal, handshake);
-      return acceptance.kind === 'accepted' ? acceptance.client : undefined;
+      if (authentication.kind !== 'authenticated') {
+        report(this.#unauthenticated(authentication));
+        return { kind: 'invalid' };
+      }
+      const decision = await this.#accept(authentication.principal, handshake);
+      if (decision.kind === 'accepted') return { kind: 'accepted', client: decision.create() };
+      const { refusal } = decision;
+      report(refusal);
+      const notice = refusal.notice ?? { close: { ...closes.forbidden, reason: refusal.message } };
+      return { kind: 'refused', notice };
     };
-    const pending = new PendingClient(wire, authenticate, scheduler, () => {
-      if (this.#pending.delete(pending)) limiter.remove(address);
+    const pending = new PendingClient({
+      wire,
+      authenticate,
+      scheduler,
+      onMissingToken: () => report(this.#unauthenticated(MISSING)),
+      onDone: () => {
+        if (this.#pending.delete(pending)) limiter.remove(address);
+      },
     });
     this.#pending.add(pending);
     limiter.add(address);
     return pending;
   }
 
-  /** Asks the connect hook, then creates the client. */
-  #accept(principal: Principal, handshake: HandshakeRequest): NowOrLater<Acceptance> {
-    return andThen(handshake.connect(), (admission): Acceptance => {
-      if (admission.kind === 'rejected') return rejected(plainText(admission.status, admission.reason));
+  /** Asks the connect hook, then prepares the client. */
+  #accept(principal: Principal, handshake: HandshakeRequest): NowOrLater<Admittance> {
+    return andThen(handshake.connect(), (admission): Admittance => {
+      if (admission.kind === 'rejected') return refused(hookRefusal(admission));
       const user = admission.user ?? principal.user;
-      const preparation = hasSessions(handshake.wire)
+      const admittance = hasSessions(handshake.wire)
         ? this.#prepareSession(user, principal, handshake)
         : this.#prepareConnection(user, principal, handshake);
-      if (preparation.kind === 'rejected') return preparation;
+      if (admittance.kind === 'refused') return admittance;
       const confirmed = principal.confirm?.() ?? true;
-      return confirmed ? { kind: 'accepted', client: preparation.create() } : rejected(unauthorized());
+      return confirmed ? admittance : refused(this.#unauthenticated(INVALID));
     });
   }
 
@@ -175,29 +262,29 @@ export class Upgrader {
     verifiedUser: string | undefined,
     principal: Principal,
     { wire, query, address }: HandshakeRequest,
-  ): Preparation {
+  ): Admittance {
     const { context } = this.#options;
     const parameters = wire.publishing ? query : undefined;
     const room = parameters?.get('room_id') ?? undefined;
-    if (room !== undefined && !isRoom(room)) return rejected(plainText(400, 'Bad room'));
+    if (room !== undefined && !isRoom(room)) return refused(queryRefusal('Bad room'));
     const requestedUser = parameters?.get('user_id') ?? undefined;
-    if (requestedUser !== undefined && !isUser(requestedUser)) return rejected(plainText(400, 'Bad user'));
+    if (requestedUser !== undefined && !isUser(requestedUser)) return refused(queryRefusal('Bad user'));
     const user = verifiedUser ?? requestedUser ?? wire.guest?.();
     const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
     const create = () =>
       new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#validity(principal) });
-    return { kind: 'valid', create };
+    return { kind: 'accepted', create };
   }
 
   /** Prepares a client of the native protocol. Its id is that of its session. */
   #prepareSession(
     verifiedUser: string | undefined,
     principal: Principal,
-    { wire, query, address }: HandshakeRequest,
-  ): Preparation {
+    { wire, query, resume: secret, address }: HandshakeRequest,
+  ): Admittance {
     const { sessions, context } = this.#options;
-    const parsed = readSessionQuery(query, sessions, verifiedUser);
-    if (parsed.kind === 'invalid') return rejected(parsed.response);
+    const parsed = readSessionQuery(query, secret, sessions, verifiedUser);
+    if (parsed.kind === 'invalid') return refused(parsed.refusal);
     const { session, rooms } = parsed;
     const { id, user, resume } = session;
     const { expires } = principal;
@@ -220,7 +307,7 @@ export class Upgrader {
       const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...validity });
       return client;
     };
-    return { kind: 'valid', create };
+    return { kind: 'accepted', create };
   }
 
   /** Returns a principal's permissions and their expiry. A new token replaces both. */
@@ -262,17 +349,13 @@ function lacksUser(principal: Principal, wire: Wire): boolean {
   return wire.ticketed === true && principal.user === undefined;
 }
 
-function rejected(response: HttpResponse) {
-  return { kind: 'rejected', response } as const;
-}
-
-function toUpgrade(acceptance: Acceptance, { protocol }: HandshakeRequest): Upgrade | HttpResponse {
-  return acceptance.kind === 'accepted' ? { listener: acceptance.client, protocol } : acceptance.response;
+function refused(refusal: Refusal) {
+  return { kind: 'refused', refusal } as const;
 }
 
 /** @param grants returns the current grants; undefined allows everything. */
 function authorizerOf(grants: () => Principal['grants']): Authorizer {
-  const decide = (action: 'join' | 'send', room: string): Decision => {
+  const decide = (action: 'join' | 'send', room: string): Permission => {
     const current = grants();
     const allowed = current === undefined || allows(current, action, room);
     return allowed ? ALLOWED : { kind: 'denied', code: 'forbidden' };

@@ -18,6 +18,10 @@ export const integer = (what: string, low: number, high: number) =>
 export const oneOf = <const T extends readonly string[]>(options: T) =>
   v.picklist(options, `is not one of ${options.join(', ')}`);
 
+/** A number, or `off` for no limit. */
+export const limit = (what: string, low: number, high: number) =>
+  v.union([v.literal('off'), integer(what, low, high)], `is not "off" or ${what} (${low} to ${high})`);
+
 const RATE = 'is not "off", a number of messages per second, or RATE:BURST such as 20:40';
 export const publishRate = v.pipe(
   v.union(

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import type { Coalesce, SlowPolicy } from '../hub/settings.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { type WireName, wireNames } from '../wire/wire.ts';
-import { integer, listeners, oneOf, origins, proxies, publishRate, rooms, text } from './schemas.ts';
+import { integer, limit, listeners, oneOf, origins, proxies, publishRate, rooms, text } from './schemas.ts';
 
 /** The settings of one room, by the config file. */
 export interface RoomSettings {
@@ -87,6 +87,11 @@ export interface Settings extends ListenerSettings {
   readonly maxConnections: number;
   /** @default undefined: 1000, and no limit for loopback addresses */
   readonly connectionsPerAddress: number | undefined;
+  /**
+   * Handshakes a second, five times as many at once.
+   * @default undefined: 60 % of the best second so far, at least 2000
+   */
+  readonly maxHandshakes: number | 'off' | undefined;
   /**
    * Replaces the listener of `host`, `port`, `wire`, `web`, `tlsCert` and `tlsKey`, unless empty.
    * @default []
@@ -235,6 +240,15 @@ export const table: readonly Setting[] = [
     otherwise: '1000; loopback unlimited',
     schema: v.optional(integer('a number of connections', 1, 10_000_000)),
     help: 'limit of connections from one address; more are rejected with 429',
+  },
+  {
+    name: 'maxHandshakes',
+    value: 'N',
+    unit: 'handshakes per second',
+    fallback: undefined,
+    otherwise: 'measured, at least 2000',
+    schema: v.optional(limit('a number of handshakes', 1, 10_000_000)),
+    help: 'limit of handshakes a second, five times as many at once; more are rejected with 503; off disables it',
   },
   {
     name: 'engine',

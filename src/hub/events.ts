@@ -28,6 +28,32 @@ export type HubEvents = {
   evicted: { client: string; room: string; epoch: string; seq: number; records: number; why: string };
   /** A client's application has shown the messages up to `seq`. */
   shown: { client: string; user: string; room: string; seq: number };
+  /**
+   * A handshake was refused. `message` is for the operator: the cause, and the setting that would
+   * allow it. `wire` and `origin` are empty where the request has none.
+   */
+  refused: {
+    reason:
+      | 'origin'
+      | 'hook'
+      | 'hook_failed'
+      | 'max_connections'
+      | 'connections_per_address'
+      | 'max_handshakes'
+      | 'missing_credentials'
+      | 'invalid_credentials'
+      | 'throttled'
+      | 'malformed'
+      | 'bad_query'
+      | 'unknown_path'
+      | 'draining';
+    message: string;
+    wire: string;
+    remoteAddress: string;
+    origin: string;
+  };
+  /** A client used `feature`, which a later version removes. It should use `instead`. */
+  deprecated: { feature: string; instead: string; remoteAddress: string };
   /** A full mailbox refused a post. */
   overloaded: { mailbox: 'register' | 'unregister' | 'broadcast' | 'request'; capacity: number };
   /** A listener of `event` threw. */

@@ -15,11 +15,11 @@ export function createLog(level: string, terminal: boolean = process.stdout.isTT
   return pino({ level, base: null }, { write: (json) => output.write(formatLine(json, colours)) });
 }
 
-// A full mailbox may reject thousands of posts a second; one line a second suffices.
-const OVERLOAD_EVERY_MS = 1_000;
+// Thousands of posts or handshakes a second may be refused; one line a second suffices.
+const SUMMARY_EVERY_MS = 1_000;
 
 /**
- * Logs the Hub's events, one line each. Full mailboxes are summarized.
+ * Logs the Hub's events, one line each. Full mailboxes and refused handshakes are summarized.
  *
  * @param now returns milliseconds from any start.
  */
@@ -36,18 +36,52 @@ export function logEvents(events: Events, log: Logger, now: () => number = Date.
   });
   if (log.isLevelEnabled('trace')) events.on('committed', (event) => log.trace(event, 'committed'));
   events.on('overloaded', overloadLogger(log, now));
+  events.on('refused', refusalLogger(log, now));
+  const summarize = summarizer(now);
+  events.on('deprecated', ({ feature, instead, remoteAddress }) => {
+    const suppressed = summarize(feature);
+    if (suppressed === undefined) return;
+    log.warn({ remoteAddress, suppressed }, `${feature} is deprecated: send ${instead}`);
+  });
 }
 
 /** Logs at most one line a second for each mailbox, with the posts rejected since the last one. */
 function overloadLogger(log: Logger, now: () => number): (event: HubEvents['overloaded']) => void {
-  const rejections = new Map<string, { count: number; loggedAt: number }>();
+  const summarize = summarizer(now);
   return ({ mailbox, capacity }) => {
-    const state = rejections.get(mailbox) ?? { count: 0, loggedAt: Number.NEGATIVE_INFINITY };
-    rejections.set(mailbox, state);
-    state.count++;
-    if (now() - state.loggedAt < OVERLOAD_EVERY_MS) return;
-    log.warn({ mailbox, capacity, refused: state.count }, 'mailbox full');
-    state.count = 0;
-    state.loggedAt = now();
+    const suppressed = summarize(mailbox);
+    if (suppressed !== undefined) log.warn({ mailbox, capacity, refused: suppressed + 1 }, 'mailbox full');
+  };
+}
+
+// Clients choose the header, so its length is bounded.
+const MAX_ORIGIN_LENGTH = 200;
+
+/** Logs at most one line a second for each reason, with the handshakes suppressed since. */
+function refusalLogger(log: Logger, now: () => number): (event: HubEvents['refused']) => void {
+  const summarize = summarizer(now);
+  return ({ reason, message, wire, remoteAddress, origin }) => {
+    const suppressed = summarize(reason);
+    if (suppressed === undefined) return;
+    const page = origin === '' ? {} : { origin: origin.slice(0, MAX_ORIGIN_LENGTH) };
+    log.info({ reason, wire, remoteAddress, ...page, suppressed }, `handshake refused: ${message}`);
+  };
+}
+
+/**
+ * Returns a function that allows one line a second for each key.
+ *
+ * @returns the lines suppressed since the last one, or undefined to suppress this one.
+ */
+function summarizer(now: () => number): (key: string) => number | undefined {
+  const states = new Map<string, { suppressed: number; loggedAt: number }>();
+  return (key) => {
+    const state = states.get(key);
+    if (state !== undefined && now() - state.loggedAt < SUMMARY_EVERY_MS) {
+      state.suppressed++;
+      return undefined;
+    }
+    states.set(key, { suppressed: 0, loggedAt: now() });
+    return state?.suppressed ?? 0;
   };
 }

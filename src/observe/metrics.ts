@@ -66,6 +66,13 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
     labelNames: ['mailbox'],
     registers,
   });
+  const refusals = new Counter({
+    name: 'pumphouse_refused_handshakes_total',
+    help: 'Handshakes refused, by reason.',
+    labelNames: ['reason'],
+    registers,
+  });
+  events.on('refused', ({ reason }) => refusals.inc({ reason }));
   events.on('connected', () => connects.inc());
   events.on('committed', ({ from, to }) => {
     messages.inc(to - from + 1);

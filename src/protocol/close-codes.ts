@@ -30,8 +30,12 @@ export const closes = {
   pongTimeout: { code: 4002, reason: 'no pong in time' },
   rateExceeded: { code: 4003, reason: 'sending too fast' },
   tokenExpired: { code: 4004, reason: 'the token has expired: refresh it and come back' },
+  tooManyConnections: { code: 4005, reason: 'too many connections' },
+  unavailable: { code: 4006, reason: 'try again later' },
   replaced: { code: 4500, reason: 'another connection goes on with this session' },
   unauthenticated: { code: 4501, reason: 'not signed in' },
+  originRefused: { code: 4502, reason: 'this origin is not allowed' },
+  refused: { code: 4503, reason: 'Forbidden' },
 } as const satisfies Record<string, Close>;
 
 /** A key of `closes`. */

@@ -282,6 +282,7 @@ export const errors = {
   rate_limited: { message: 'sending too fast', retry: true, retryAfter: 1000 },
   busy: { message: 'the hub is busy', retry: true, retryAfter: 1000 },
   unavailable: { message: 'the message could not be stored', retry: true, retryAfter: 1000 },
+  too_many_connections: { message: 'too many connections: try again later', retry: true, retryAfter: 1000 },
 } as const satisfies Record<string, { message: string; retry: boolean; retryAfter?: number }>;
 
 export type ErrorCode = keyof typeof errors;

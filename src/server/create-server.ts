@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { clientAddress } from '../accept/client-address.ts';
 import { addressKey, ConnectionLimiter, isLoopback } from '../accept/connection-limits.ts';
+import { HandshakeLimiter } from '../accept/handshake-limiter.ts';
 import { HookRunner, type Hooks } from '../accept/hooks.ts';
+import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { Upgrader } from '../accept/upgrader.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
@@ -238,6 +241,7 @@ class RunningServer {
   readonly #parts: Parts;
   readonly #keepalive = new Keepalive(systemClock, systemScheduler);
   readonly #wires: Wires;
+  readonly #intake: Intake;
   readonly #upgrader: Upgrader;
   readonly #listenerOptions: Omit<ListenerOptions, 'wires' | 'web'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
@@ -255,6 +259,9 @@ class RunningServer {
     const origins = settings.origin;
     const draining = () => this.#draining;
     const [clock, scheduler] = [systemClock, systemScheduler];
+    const { maxHandshakes } = settings;
+    this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes);
+    hub.events.on('connected', () => this.#intake.count());
     this.#upgrader = new Upgrader({
       sessions: new Sessions(parts.storage.secret),
       authenticator,
@@ -262,6 +269,8 @@ class RunningServer {
       scheduler,
       origins,
       limiter: new ConnectionLimiter({ all: settings.maxConnections, perAddress: settings.connectionsPerAddress }),
+      handshakes: maxHandshakes === 'off' ? undefined : new HandshakeLimiter(this.#intake, clock),
+      draining,
       addressOf,
       hookRunner,
     });
@@ -316,13 +325,14 @@ class RunningServer {
   }
 
   async stop(): Promise<void> {
-    const drainWindow = this.#parts.settings.drainWindow * 1000;
+    const window = this.#parts.settings.drainWindow * 1000;
+    const drain = { window, intake: this.#intake.perSecond, clock: systemClock, sleep };
     this.#draining = true;
     for (const transport of this.#transports) transport.stopListening();
     this.#upgrader.close();
     await this.hub.settle(); // accepted messages are delivered before their receivers are closed
-    await closeClients(this.#keepalive, drainWindow);
-    await allClosed(this.#keepalive, drainWindow);
+    await closeClients(this.#keepalive, drain);
+    await allClosed(this.#keepalive, drain);
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
     await this.hub.close();

@@ -1,28 +1,34 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Keepalive } from '../client/keepalive.ts';
-
-// Spreads the reconnects, unless the drain window is too short for this rate.
-const RECONNECTS_PER_SECOND = 1000;
+import type { Clock } from '../hub/time.ts';
 
 // After so many close frames, sockets are written before the next ones.
 const CLOSES_PER_TURN = 100;
 
+export interface DrainOptions {
+  /** How long closing and waiting may take, in milliseconds. */
+  readonly window: number;
+  /** Clients that the server takes in a second. */
+  readonly intake: number;
+  readonly clock: Clock;
+  /** Resolves after `ms` milliseconds. */
+  readonly sleep: (ms: number) => Promise<unknown>;
+}
+
 /**
- * Closes every client, and gives each its own time to reconnect.
- *
- * @param ms the drain window, in milliseconds.
+ * Closes every client, and gives each its own time to reconnect: no sooner than the server that
+ * follows can take it in, so perhaps long after the drain window.
  */
-export async function closeClients(keepalive: Keepalive, ms: number): Promise<void> {
-  const clients = [...keepalive.clients];
-  const interval = Math.min(1000 / RECONNECTS_PER_SECOND, ms / clients.length);
-  for (const [index, client] of clients.entries()) {
-    client.goAway(Math.round(index * interval));
-    if (index % CLOSES_PER_TURN === CLOSES_PER_TURN - 1) await sleep(1);
+export async function closeClients(keepalive: Keepalive, options: DrainOptions): Promise<void> {
+  const { window, intake, clock, sleep } = options;
+  const end = clock.now() + window;
+  for (const [index, client] of [...keepalive.clients].entries()) {
+    client.goAway(Math.round((index / intake) * 1000));
+    if (index % CLOSES_PER_TURN === CLOSES_PER_TURN - 1 && clock.now() < end) await sleep(1);
   }
 }
 
-/** Resolves when no client is connected, or after `ms` milliseconds. */
-export async function allClosed(keepalive: Keepalive, ms: number): Promise<void> {
-  const end = Date.now() + ms;
-  while (keepalive.clients.size > 0 && Date.now() < end) await sleep(10);
+/** Resolves when no client is connected, or at the end of the window. */
+export async function allClosed(keepalive: Keepalive, { window, clock, sleep }: DrainOptions): Promise<void> {
+  const end = clock.now() + window;
+  while (keepalive.clients.size > 0 && clock.now() < end) await sleep(10);
 }

@@ -6,10 +6,8 @@ import { type Authenticator, credentialsOf } from '../auth/authenticator.ts';
 import { KeyedBuckets, type RateLimit } from '../client/rate-limit.ts';
 import { createLogin } from '../http/login.ts';
 import { createPublish } from '../http/publish.ts';
-import { plainText } from '../http/responses.ts';
 import { createRoutes, type RouteOptions } from '../http/routes.ts';
 import type { Clock, Scheduler } from '../hub/time.ts';
-import { andThen } from '../protocol/now-or-later.ts';
 import type { Rate } from '../protocol/v1.ts';
 import type { Application, HttpRequest } from '../transport/transport.ts';
 import type { Publisher } from './publisher.ts';
@@ -35,14 +33,12 @@ export interface ListenerOptions extends Pick<RouteOptions, 'web' | 'metrics' | 
 
 /** Returns what one listener serves: its page, its routes, and the handshakes of its wires. */
 export function createListener(options: ListenerOptions): Application {
-  const { wires, upgrader, draining } = options;
+  const { wires, upgrader } = options;
   return {
     handle: createRoutes(routeOptions(options)),
     upgrade(request) {
       const wire = wires.select(request);
-      if (!wire) return plainText(404, 'Not found');
-      // A hook may take so long that the server shuts down meanwhile.
-      return andThen(upgrader.upgrade(request, wire), (result) => (draining() ? plainText(503, 'draining') : result));
+      return wire ? upgrader.upgrade(request, wire) : upgrader.rejectPath(request);
     },
   };
 }

@@ -51,6 +51,7 @@ test('uses the default of every setting without sources', () => {
     trustProxy: [],
     maxConnections: 100_000,
     connectionsPerAddress: undefined,
+    maxHandshakes: undefined,
     transport: 'auto',
     drainWindow: 10,
     logLevel: 'info',

@@ -50,6 +50,9 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     return { ...server, ada, bob };
   };
 
+  /** Returns the messages and the close frame of a refused connection. */
+  const refusal = async (peer: Peer) => ({ close: await peer.closed, got: peer.got });
+
   const statusOfRejection = async (port: number, query: string) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, 'pumphouse.v1');
     socket.on('error', () => {});
@@ -113,42 +116,151 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     const { connect } = await start();
     const first = await connect('?user=ada');
     const { session, resume } = await first.next('welcome');
-    const second = await connect(`?resume=${resume}&user=mallory`);
+    const second = await connect('?user=mallory', [`resume.${resume}`]);
     expect(await second.next('welcome')).toMatchObject({ session, user: 'ada', resume });
+    expect(second.socket.protocol).toBe('pumphouse.v1');
     expect((await first.closed).code).toBe(4500);
-    for (const forged of [`${resume}x`, resume.slice(0, -1), resume.replace('YWRh', 'Ym9i'), '..', 'x']) {
-      expect((await (await connect(`?resume=${forged}`)).next('welcome')).session).not.toBe(session);
+    const forgeries = [`${resume}x`, resume.slice(0, -1), resume.replace('YWRh', 'Ym9i'), '..', 'x', ''];
+    for (const forged of forgeries) {
+      for (const peer of [await connect('', [`resume.${forged}`]), await connect(`?resume=${forged}`)]) {
+        expect((await peer.next('welcome')).session).not.toBe(session);
+      }
     }
   });
 
-  rule('T1', 'accepts a token in the header, query or subprotocol, and rejects an invalid one with 401', async () => {
-    const { port, connect } = await start({ authenticator });
-    const valid = await token({ sub: 'ada' });
-    const places: [string, string[], Record<string, string>][] = [
-      ['', [], { authorization: `Bearer ${valid}` }],
-      [`?user=eve&token=${valid}`, [], {}],
-      ['', [`bearer.${valid}`], {}],
-    ];
-    for (const [query, protocols, headers] of places) {
-      const peer = await connect(query, protocols, headers);
-      expect((await peer.next('welcome')).user).toBe('ada');
-      expect(peer.socket.protocol).toBe('pumphouse.v1');
-    }
-    const expired = await token({ sub: 'ada' }, -1);
-    const other = await token({ sub: 'ada' }, 60, 'another secret of thirty-two bytes!');
-    for (const invalid of [
-      '',
-      'x',
-      `${valid}x`,
-      expired,
-      other,
-      await token({}),
-      await token({ sub: '' }),
-      'x'.repeat(2000),
-    ]) {
-      expect(await statusOfRejection(port, `?token=${invalid}`)).toBe(401);
+  rule('C5', 'still resumes by the URL, and reports that this is deprecated', async () => {
+    const { connect, hub } = await start();
+    const deprecated: unknown[] = [];
+    hub.events.on('deprecated', (event) => deprecated.push(event));
+    const { session, resume } = await (await connect()).next('welcome');
+    expect((await (await connect(`?resume=${resume}`)).next('welcome')).session).toBe(session);
+    expect(deprecated).toEqual([
+      {
+        feature: '?resume=SECRET in the URL',
+        instead: 'the subprotocol resume.SECRET',
+        remoteAddress: '127.0.0.1',
+      },
+    ]);
+    await (await connect(`?resume=${resume}x`, [`resume.${resume}`])).next('welcome');
+    expect(deprecated).toHaveLength(1);
+  });
+
+  rule('C7 C10', 'closes a page of another origin with 4502, and sends it nothing', async () => {
+    const { connect, hub } = await start({ origins: ['https://chat.example'] });
+    const connected: unknown[] = [];
+    hub.events.on('connected', (event) => connected.push(event));
+    const foreign = await connect('?room=r', [], { origin: 'https://page.example' });
+    foreign.send({ t: 'join', room: 'r' });
+    expect(await refusal(foreign)).toEqual({ close: closes.originRefused, got: [] });
+    expect(foreign.socket.protocol).toBe('pumphouse.v1');
+    expect(connected).toEqual([]);
+    expect(hub.rooms).toBe(0);
+    await (await connect('', [], { origin: 'https://chat.example' })).next('welcome');
+  });
+
+  rule('C7', 'rejects by HTTP when many refused connections are open, and for other protocols', async () => {
+    const { port } = await start({ hooks: { connect: () => false }, maxRefused: 0 });
+    expect(await statusOfRejection(port, '')).toBe(403);
+    await close();
+    const other = await start({ hooks: { connect: () => false } });
+    const plain = new WebSocket(`ws://127.0.0.1:${other.port}/ws`);
+    await expect(once(plain, 'open')).rejects.toThrow('403');
+    expect((await refusal(await other.connect())).close).toEqual(closes.refused);
+  });
+
+  rule('C8', 'closes a client over a limit of connections with 4005 and the time to return', async () => {
+    for (const connections of [{ all: 1 }, { perAddress: 1 }]) {
+      const { connect } = await start({ connections });
+      const first = await connect();
+      await first.next('welcome');
+      const { close: closed, got } = await refusal(await connect());
+      expect(closed).toEqual(closes.tooManyConnections);
+      const retryAfter = expect.any(Number);
+      expect(got).toEqual([{ t: 'error', code: 'too_many_connections', ...errors.too_many_connections, retryAfter }]);
+      expect((got[0] as { retryAfter: number }).retryAfter).toBeGreaterThanOrEqual(1000);
+      expect(first.socket.readyState).toBe(WebSocket.OPEN);
+      await close();
     }
   });
+
+  rule('C8', 'closes handshakes past the rate with 4005, each with a later time to return', async () => {
+    const { connect } = await start({ maxHandshakes: 1 });
+    const peers = await Promise.all(Array.from({ length: 12 }, () => connect()));
+    await until('all are answered', () => peers.every(({ got }) => got.length > 0));
+    const times = peers.flatMap(({ got: [first] }) => (first?.t === 'error' ? [first.retryAfter as number] : []));
+    expect(times.length).toBeGreaterThanOrEqual(6);
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(1000);
+    expect(Math.max(...times) - Math.min(...times)).toBeGreaterThan(3000);
+    expect(new Set(times).size).toBe(times.length);
+  });
+
+  rule('C9', 'closes with 4006 and retryAfter when the connect hook fails or takes too long', async () => {
+    const fails = () => Promise.reject(new Error('the database is down'));
+    for (const connectHook of [fails, () => new Promise<never>(() => {})]) {
+      const { connect } = await start({ hooks: { connect: connectHook } });
+      const { close: closed, got } = await refusal(await connect());
+      expect(closed).toEqual(closes.unavailable);
+      expect(got).toMatchObject([{ t: 'error', code: 'unavailable', retry: true, retryAfter: 1000 }]);
+      expect(JSON.stringify(got)).not.toContain('database');
+      await close();
+    }
+  });
+
+  rule('C11', 'closes with 4503 and the reason of the connect hook', async () => {
+    const reasons: Record<string, string | false> = { no: false, why: 'members only', long: 'é'.repeat(100) };
+    const { connect } = await start({ hooks: { connect: ({ query }) => reasons[query.get('as') ?? ''] ?? true } });
+    expect(await refusal(await connect('?as=no'))).toEqual({ close: closes.refused, got: [] });
+    expect(await refusal(await connect('?as=why'))).toEqual({ close: { code: 4503, reason: 'members only' }, got: [] });
+    expect((await refusal(await connect('?as=long'))).close).toEqual({ code: 4503, reason: 'é'.repeat(61) });
+    await (await connect()).next('welcome');
+  });
+
+  rule('C11', 'refuses a client that authenticated once open in the same way', async () => {
+    const answers: Record<string, string | boolean> = { eve: 'members only' };
+    const connectHook = async ({ query }: { query: URLSearchParams }) => answers[query.get('user') ?? ''] ?? true;
+    const { connect } = await start({ authenticator, hooks: { connect: connectHook } });
+    const eve = await connect('?user=eve');
+    eve.send({ t: 'auth', token: await token({ sub: 'eve' }) });
+    expect(await refusal(eve)).toEqual({ close: { code: 4503, reason: 'members only' }, got: [] });
+  });
+
+  rule('C12', 'closes a new connection with 1001 while the server shuts down', async () => {
+    const { connect } = await start({ draining: () => true });
+    expect(await refusal(await connect())).toEqual({ close: closes.goingAway, got: [] });
+  });
+
+  rule(
+    'T1',
+    'accepts a token in the header, query or subprotocol, and closes with 4501 for an invalid one',
+    async () => {
+      const { connect } = await start({ authenticator });
+      const valid = await token({ sub: 'ada' });
+      const places: [string, string[], Record<string, string>][] = [
+        ['', [], { authorization: `Bearer ${valid}` }],
+        [`?user=eve&token=${valid}`, [], {}],
+        ['', [`bearer.${valid}`], {}],
+      ];
+      for (const [query, protocols, headers] of places) {
+        const peer = await connect(query, protocols, headers);
+        expect((await peer.next('welcome')).user).toBe('ada');
+        expect(peer.socket.protocol).toBe('pumphouse.v1');
+      }
+      const expired = await token({ sub: 'ada' }, -1);
+      const other = await token({ sub: 'ada' }, 60, 'another secret of thirty-two bytes!');
+      for (const invalid of [
+        '',
+        'x',
+        `${valid}x`,
+        expired,
+        other,
+        await token({}),
+        await token({ sub: '' }),
+        'x'.repeat(2000),
+      ]) {
+        expect(await refusal(await connect(`?token=${invalid}`))).toEqual({ close: closes.unauthenticated, got: [] });
+      }
+    },
+  );
 
   rule('T2', 'requires auth as the first message of a connection without a token', async () => {
     const { connect } = await start({ authenticator });
@@ -392,7 +504,7 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
       [1, true],
     ]);
     await bob.say('r', 'another sender may use the same id', 'same');
-    const resumed = await connect(`?resume=${resume}&room=r`);
+    const resumed = await connect('?room=r', [`resume.${resume}`]);
     expect(await resumed.say('r', 1, 'same')).toMatchObject({ seq: 1, duplicate: true });
     expect((await bob.all('message')).map(({ seq, from }) => [seq, from])).toEqual([
       [1, 'ada'],
@@ -663,6 +775,13 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     const reconnects = (code: number) =>
       [1001, 1005, 1006, 1011, 1012, 1013].includes(code) || (code >= 4000 && code < 4500);
     for (let code = 1000; code < 5000; code++) expect(comesBack(code)).toBe(reconnects(code));
+  });
+
+  rule('E2', 'lists in PROTOCOL.md each close code of its own, and whether to reconnect', async () => {
+    for (const { code } of Object.values(closes)) {
+      if (code < 4000) continue;
+      expect(specification).toMatch(new RegExp(`\\| ${code}  \\| ${comesBack(code) ? 'yes' : 'no'} `));
+    }
   });
 
   rule('E3', 'lists in PROTOCOL.md each error of the code, and each error has a text', async () => {

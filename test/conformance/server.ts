@@ -1,6 +1,9 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import { ConnectionLimiter } from '../../src/accept/connection-limits.ts';
+import { ConnectionLimiter, type ConnectionLimits } from '../../src/accept/connection-limits.ts';
+import { HandshakeLimiter } from '../../src/accept/handshake-limiter.ts';
+import { HookRunner, type Hooks } from '../../src/accept/hooks.ts';
+import { Intake } from '../../src/accept/intake.ts';
 import { createWires, WireSelector } from '../../src/accept/select-wire.ts';
 import { Upgrader } from '../../src/accept/upgrader.ts';
 import type { Authenticator } from '../../src/auth/authenticator.ts';
@@ -26,6 +29,14 @@ export interface Options {
   readonly publishRate?: RateLimit;
   readonly engine?: Engine;
   readonly authenticator?: Authenticator;
+  readonly origins?: readonly string[];
+  readonly hooks?: Hooks;
+  readonly connections?: Partial<ConnectionLimits>;
+  /** Handshakes a second. @default unlimited */
+  readonly maxHandshakes?: number;
+  /** Refused connections that may be open at once. @default 100 */
+  readonly maxRefused?: number;
+  readonly draining?: () => boolean;
 }
 
 const tickets = new Tickets(() => systemClock.now());
@@ -37,13 +48,15 @@ type ConnectArguments = [query?: string, protocols?: string[], headers?: Record<
 /** Starts a server of the native protocol on real sockets. */
 export async function serve(
   transport: Transport['name'],
-  { settings = {}, limits, publishRate = 'off', engine, authenticator = openAuthenticator(tickets) }: Options = {},
+  { settings = {}, limits, publishRate = 'off', engine, ...options }: Options = {},
 ) {
+  const { authenticator = openAuthenticator(tickets), origins = [], connections, maxHandshakes, ...more } = options;
   const hub = new Hub({ engine: engine ?? memory(), settings });
   await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined });
+  const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...connections });
+  const intake = maxHandshakes === undefined ? undefined : new Intake(systemClock, maxHandshakes);
   const addressOf = ({ remoteAddress }: HttpRequest) => remoteAddress;
   const sessions = new Sessions(Buffer.from('a secret'));
   const upgrader = new Upgrader({
@@ -51,9 +64,13 @@ export async function serve(
     authenticator,
     context,
     scheduler: systemScheduler,
-    origins: [],
+    origins,
     limiter,
+    handshakes: intake && new HandshakeLimiter(intake, systemClock),
     addressOf,
+    ...(more.hooks && { hookRunner: new HookRunner(more.hooks, 100, systemScheduler, () => {}) }),
+    ...(more.maxRefused !== undefined && { maxRefused: more.maxRefused }),
+    ...(more.draining && { draining: more.draining }),
   });
   const wires = new WireSelector(createWires(limits), 'auto');
   const application: Application = {

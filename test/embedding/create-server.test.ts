@@ -18,9 +18,9 @@ async function start(options: ServerOptions): Promise<Server> {
   return server;
 }
 
-/** Returns the response to a handshake: 101 or the rejection. */
+/** Returns the response to a handshake of the wire `gorilla`: 101 or the rejection. */
 async function handshake({ port }: Server, query = '', headers: Record<string, string> = {}) {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, 'pumphouse.v1', { headers });
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws${query}`, { headers });
   socket.on('error', () => {});
   const [response] = await Promise.race([
     once(socket, 'unexpected-response').then(([, rejection]) => [rejection]),
@@ -90,7 +90,7 @@ describe.each(transports)('an embedded server on %s', (transport) => {
     const server = await startOn({ hooks: { connect: async () => ++calls === 1 || decided.then(() => true) } });
     const peer = await Peer.connect(server.port);
     const { resume } = await peer.next('welcome');
-    const gone = new WebSocket(`ws://127.0.0.1:${server.port}/ws?resume=${resume}`, 'pumphouse.v1');
+    const gone = new WebSocket(`ws://127.0.0.1:${server.port}/ws`, ['pumphouse.v1', `resume.${resume}`]);
     gone.on('error', () => {});
     while (calls < 2) await sleep(5);
     gone.terminate();
@@ -118,18 +118,19 @@ describe.each(transports)('an embedded server on %s', (transport) => {
     expect(await handshake(server, '?x=1', { 'x-token': 'bad' })).toEqual({ status: 403, body: 'no such token' });
     expect(calls[1]).toEqual(['/ws', '1', 'bad', '127.0.0.1']);
     expect(await handshake(server, '?user=eve', { 'x-token': 'any' })).toMatchObject({ status: 101 });
-    const open = async (query: string, token: string) => {
-      const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws${query}`, 'pumphouse.v1', {
+    const open = async (token: string, ...more: string[]) => {
+      const protocols = ['pumphouse.v1', ...more];
+      const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws?user=eve`, protocols, {
         headers: { 'x-token': token },
       });
       const [data] = await once(socket, 'message');
       socket.terminate();
       return JSON.parse(String(data));
     };
-    const eve = await open('?user=eve', 'any');
+    const eve = await open('any');
     expect(eve.user).toBe('eve');
-    expect((await open(`?user=eve&resume=${eve.resume}`, 'any')).session).toBe(eve.session);
-    const ada = await open(`?user=eve&resume=${eve.resume}`, 'ada');
+    expect((await open('any', `resume.${eve.resume}`)).session).toBe(eve.session);
+    const ada = await open('ada', `resume.${eve.resume}`);
     expect([ada.user, ada.session === eve.session]).toEqual(['ada', false]);
   });
 

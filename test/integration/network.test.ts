@@ -10,6 +10,8 @@ import { createServer, type Server, type ServerOptions } from 'pumphouse';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { Users } from '../../src/auth/users.ts';
+import { closes } from '../../src/protocol/close-codes.ts';
+import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
 import { run, serving } from '../cli/command.ts';
 import { built } from '../server.ts';
 import { transports, until } from './server.ts';
@@ -250,7 +252,9 @@ describe.each(transports)('on a network, with %s', (transport) => {
       const server = await start({ auth: 'otp', users: await users() });
       for (const path of ['/ws', '/subscribe', '/room', '/ws?user=ada', '/ws?otp=x']) {
         expect([path, await handshake(server, path)]).toEqual([path, 401]);
-        expect(await handshake(server, path, { protocols: ['pumphouse.v1'] })).toBe(401);
+        // At /ws the subprotocol selects the native protocol, which has a close code.
+        const native = path.startsWith('/ws') ? closes.unauthenticated.code : 401;
+        expect(await handshake(server, path, { protocols: ['pumphouse.v1'] })).toBe(native);
       }
       expect(await login(server, 'ada', 'wrong')).toEqual({ status: 401, body: '' });
       expect(await login(server, 'eve', 'secret')).toEqual({ status: 401, body: '' });
@@ -260,8 +264,10 @@ describe.each(transports)('on a network, with %s', (transport) => {
       const { user, resume } = JSON.parse(String(welcome));
       expect(user).toBe('ada');
       // A resumed session needs no ticket, but the server's signature.
+      expect(await handshake(server, '/ws', { protocols: ['pumphouse.v1', `resume.${resume}`] })).toBe(101);
+      expect(await handshake(server, '/ws', { protocols: ['pumphouse.v1', `resume.${resume}x`] })).toBe(4501);
       expect(await handshake(server, `/ws?resume=${resume}`, { protocols: ['pumphouse.v1'] })).toBe(101);
-      expect(await handshake(server, `/ws?resume=${resume}x`, { protocols: ['pumphouse.v1'] })).toBe(401);
+      expect(await handshake(server, `/ws?resume=${resume}x`, { protocols: ['pumphouse.v1'] })).toBe(4501);
     });
 
     test('requires a name and a password for posts', async () => {
@@ -321,12 +327,20 @@ async function openAt(url: string, path: string, options: DialOptions = {}): Pro
 
 const open = ({ url }: Server, path: string, options: DialOptions = {}) => openAt(url, path, options);
 
-/** Attempts a handshake. @returns the status of the response; 101 if it is accepted. */
+/**
+ * Attempts a handshake.
+ *
+ * @returns the status of the response: 101 if it is accepted, and the close code if the native
+ * protocol refuses it.
+ */
 async function handshake({ url }: Server, path: string, options: DialOptions = {}): Promise<number> {
   const socket = dial(url, path, options);
   socket.on('error', () => {});
   const rejected = once(socket, 'unexpected-response').then(([, response]) => response.statusCode as number);
-  const code = await Promise.race([rejected, once(socket, 'open').then(() => 101)]);
+  const native = options.protocols?.includes(SUBPROTOCOL);
+  const accepted = once(socket, native ? 'message' : 'open').then(() => 101);
+  const closed = once(socket, 'close').then(([code]) => Number(code));
+  const code = await Promise.race([rejected, accepted, closed]);
   socket.terminate();
   return code;
 }

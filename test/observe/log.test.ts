@@ -80,3 +80,29 @@ test('logs a full mailbox once a second, with the posts rejected since', () => {
     ['register', 1],
   ]);
 });
+
+test('logs a refused handshake once a second for each reason, with the number suppressed', () => {
+  let now = 0;
+  const { events, lines } = logging('info', () => now);
+  const page = { wire: 'v1', remoteAddress: '10.0.0.1', origin: 'https://page.example' };
+  const message = 'its origin is not allowed: start with --origin https://page.example';
+  for (now = 0; now < 2_500; now++) events.emit('refused', { reason: 'origin', message, ...page });
+  events.emit('refused', { ...page, reason: 'hook', message: 'no', origin: '' });
+  events.emit('refused', { ...page, reason: 'malformed', message: 'no', origin: 'x'.repeat(9000) });
+  expect(lines.map(({ reason, suppressed }) => [reason, suppressed])).toEqual([
+    ['origin', 0],
+    ['origin', 999],
+    ['origin', 999],
+    ['hook', 0],
+    ['malformed', 0],
+  ]);
+  expect(lines[0]).toMatchObject({ level: 30, ...page, msg: `handshake refused: ${message}` });
+  expect(lines[3]).not.toHaveProperty('origin');
+  expect(lines[4]?.['origin']).toHaveLength(200);
+});
+
+test('logs a deprecated feature as a warning, once a second', () => {
+  const { events, lines } = logging('info');
+  for (let i = 0; i < 5; i++) events.emit('deprecated', { feature: 'old', instead: 'new', remoteAddress: '::1' });
+  expect(lines).toMatchObject([{ level: 40, msg: 'old is deprecated: send new', remoteAddress: '::1' }]);
+});

@@ -21,6 +21,8 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
   events.emit('committed', { room: 'r', from: 11, to: 11, members: 1 });
   events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 1, records: 9, why: '' });
   events.emit('overloaded', { mailbox: 'broadcast', capacity: 1 });
+  const request = { message: '', wire: 'v1', remoteAddress: '', origin: '' };
+  for (const reason of ['origin', 'origin', 'draining'] as const) events.emit('refused', { reason, ...request });
   events.emit('disconnected', {
     client: 'c1',
     wire: 'gorilla',
@@ -40,6 +42,8 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
     pumphouse_evictions_total: 1,
     'pumphouse_overloads_total{mailbox="broadcast"}': 1,
     'pumphouse_closes_total{code="1001",by="server"}': 1,
+    'pumphouse_refused_handshakes_total{reason="origin"}': 2,
+    'pumphouse_refused_handshakes_total{reason="draining"}': 1,
   });
 });
 

@@ -1,0 +1,39 @@
+import type { Clock } from '../hub/time.ts';
+
+// An ordinary two-core machine takes in so many while it delivers messages.
+const MIN_PER_SECOND = 2_000;
+
+// The rest of the best second is left for messages.
+const SHARE = 0.6;
+
+const WINDOW_MS = 1_000;
+
+/** Measures how many connections a second the server takes in. */
+export class Intake {
+  readonly #clock: Clock;
+  readonly #fixed: number | undefined;
+  #best = 0;
+  #count = 0;
+  #windowStart = Number.NEGATIVE_INFINITY;
+
+  /** @param fixed replaces the measurement. */
+  constructor(clock: Clock, fixed?: number) {
+    this.#clock = clock;
+    this.#fixed = fixed;
+  }
+
+  /** Counts a connection. */
+  count(): void {
+    const now = this.#clock.now();
+    if (now - this.#windowStart >= WINDOW_MS) {
+      this.#windowStart = now;
+      this.#count = 0;
+    }
+    this.#best = Math.max(this.#best, ++this.#count);
+  }
+
+  /** Connections a second: 60 % of those in the best second so far, and 2,000 at least. */
+  get perSecond(): number {
+    return this.#fixed ?? Math.max(MIN_PER_SECOND, Math.floor(SHARE * this.#best));
+  }
+}
