@@ -352,6 +352,48 @@ describe('a room', () => {
     expect([codes, hub.pending]).toEqual([['too_many_rooms', 'too_many_rooms'], 0]);
   });
 
+  test('rejects later requests at once after a join rejected for good, until it joins again', async () => {
+    const { hub } = await connectHub();
+    const room = hub.join<number>('r');
+    const failed: unknown[] = [];
+    room.on('failed', ({ data, error }) => failed.push([data, error.code]));
+    lastSocket().welcome();
+    lastSocket().deliver({ t: 'error', code: 'forbidden', message: 'staff only', retry: false, room: 'r' });
+    const expected = { name: 'HubError', code: 'forbidden', message: 'staff only', room: 'r' };
+    await expect(room.send(1)).rejects.toMatchObject(expected);
+    await expect(room.history()).rejects.toMatchObject(expected);
+    expect([failed, hub.pending, room.pending]).toEqual([[[1, 'forbidden']], 0, []]);
+    lastSocket().disconnect();
+    const results = Promise.all([room.send(2), room.history()]);
+    await vi.advanceTimersByTimeAsync(20_000);
+    lastSocket().welcome();
+    lastSocket().deliver(joined('r', 0));
+    const [send] = lastSocket().take('send');
+    const [request] = lastSocket().take('history');
+    lastSocket().deliver(
+      { t: 'sent', room: 'r', id: send?.id as string, seq: 1 },
+      { t: 'history', room: 'r', id: request?.id as string, messages: [], more: false },
+    );
+    expect(await results).toEqual([1, { messages: [], more: false }]);
+    expect([send?.data, failed.length]).toEqual([2, 1]);
+  });
+
+  test('rejects requests after leave(), without an effect on the room joined again', async () => {
+    const { hub, room } = await joinRoom();
+    const errors: unknown[] = [];
+    room.leave();
+    const again = hub.join<Json>('r');
+    lastSocket().deliver(joined('r', 0));
+    hub.on('error', (error) => errors.push(error));
+    again.on('failed', (failure) => errors.push(failure));
+    void again.send('kept');
+    await expect(room.send('late')).rejects.toMatchObject({ code: 'left' });
+    await expect(room.history()).rejects.toMatchObject({ code: 'left' });
+    expect([errors, again.pending.map(({ data }) => data)]).toEqual([[], ['kept']]);
+    hub.close();
+    await expect(again.history()).rejects.toMatchObject({ code: 'closed' });
+  });
+
   test('delivers nothing after leave(), and can be joined again', async () => {
     const { hub, room } = await joinRoom();
     const sent = room.send('x');
@@ -375,6 +417,65 @@ describe('a room', () => {
         .take('ack')
         .map(({ seq }) => seq),
     ).toEqual([3, 5]);
+  });
+});
+
+describe('an acknowledgement of shown messages', () => {
+  const acks = () =>
+    lastSocket()
+      .take('ack')
+      .map(({ room, seq }) => [room, seq]);
+
+  test('is sent after the join if the room was not joined', async () => {
+    const { hub } = await connectHub();
+    const room = hub.join('r', { since: { epoch: 'e', seq: 7 } });
+    room.shown(6);
+    room.shown(7);
+    lastSocket().welcome();
+    expect(acks()).toEqual([]);
+    lastSocket().deliver(joined('r', 7));
+    expect(acks()).toEqual([['r', 7]]);
+    lastSocket().deliver(message(8));
+    expect(acks()).toEqual([]);
+    room.shown(8);
+    expect(acks()).toEqual([['r', 8]]);
+  });
+
+  test('is sent again after a reconnection, in which it may have been lost', async () => {
+    const { room } = await joinRoom();
+    lastSocket().deliver(message(1), message(2));
+    room.shown(2);
+    await reconnect();
+    room.shown(2);
+    expect(acks()).toEqual([]);
+    lastSocket().deliver(joined('r', 2));
+    expect(acks()).toEqual([['r', 2]]);
+  });
+
+  test('waits until the message is delivered in this membership', async () => {
+    const { hub } = await connectHub();
+    const room = hub.join('r', { history: 3 });
+    room.shown(5);
+    lastSocket().welcome();
+    lastSocket().deliver(joined('r', 3), message(4));
+    expect(acks()).toEqual([]);
+    lastSocket().deliver(message(5), message(6));
+    expect(acks()).toEqual([['r', 5]]);
+  });
+
+  test('is dropped with the log that it counts in, and after leave()', async () => {
+    const { room } = await joinRoom();
+    lastSocket().deliver(message(1), message(2));
+    room.shown(2);
+    await reconnect();
+    lastSocket().deliver(joined('r', 0, { epoch: 'new', recovered: false }), message(1));
+    expect(acks()).toEqual([]);
+    room.shown(1);
+    expect(acks()).toEqual([['r', 1]]);
+    room.on('joined', () => room.leave());
+    await reconnect();
+    lastSocket().deliver(joined('r', 1, { epoch: 'new' }));
+    expect(acks()).toEqual([]);
   });
 });
 
@@ -491,6 +592,35 @@ describe('a message', () => {
     ]);
     void room.send(2);
     expect(lastSocket().take('send')).toHaveLength(1);
+  });
+
+  test('fails with a TypeError that names what JSON cannot carry', async () => {
+    const { hub, room } = await joinRoom();
+    const cyclic: Record<string, unknown> = {};
+    cyclic['self'] = cyclic;
+    const values: [unknown, RegExp][] = [
+      [undefined, /: undefined$/],
+      [() => {}, /: function$/],
+      [Symbol('s'), /: symbol$/],
+      [cyclic, /circular structure/],
+      [1n, /BigInt/],
+      [{ toJSON: () => undefined }, /: object$/],
+      [
+        {
+          toJSON() {
+            throw new Error('thrown by toJSON');
+          },
+        },
+        /thrown by toJSON/,
+      ],
+    ];
+    for (const [data, problem] of values) {
+      const sent = room.send(data as Json);
+      await expect(sent).rejects.toThrow(TypeError);
+      await expect(sent).rejects.toThrow(/^the data of a message cannot be encoded as JSON: /);
+      await expect(sent).rejects.toThrow(problem);
+    }
+    expect([hub.pending, lastSocket().take('send')]).toEqual([0, []]);
   });
 
   test('fails with the rejected join of its room, even if sent by an earlier run of the program', async () => {

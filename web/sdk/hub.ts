@@ -52,9 +52,9 @@ export class HubClient implements Hub {
   join<T, S>(name: string, options: JoinOptions = {}): Room<T, S> {
     const existing = this.#rooms.get(name);
     if (existing) return existing as unknown as Room<T, S>;
-    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, () => {
+    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, (left) => {
       this.#rooms.delete(name);
-      this.#outbox.drop(name, hubError('left', `left the room ${name}`, name));
+      this.#outbox.drop(name, left);
     });
     this.#rooms.set(name, room as unknown as RoomClient<unknown, unknown>);
     if (this.state.name === 'live') room.join();
@@ -109,11 +109,11 @@ export class HubClient implements Hub {
   }
 
   /**
-   * Emits no hub error for a room that was left or rejected: leaving is no error, and the rejection
-   * was emitted.
+   * Emits no event for a room that was left, even if it was joined again meanwhile. Emits no hub
+   * error for a room whose join was rejected: that rejection was emitted.
    */
   #onSendFailure({ room: name, id, json }: Item, error: HubError): void {
-    const room = this.#rooms.get(name);
+    const room = error.code === 'left' ? undefined : this.#rooms.get(name);
     room?.emitFailed(id, JSON.parse(json), error);
     if (room?.joined) this.#events.emit('error', error);
   }
