@@ -11,7 +11,6 @@ import type { Hub, HubError, HubEvents, JoinOptions, Options, Room, State, WebSo
  * Owns a connection's rooms, session and outbox, and dispatches the messages of the server to them.
  */
 export class HubClient implements Hub {
-  readonly #user: string | undefined;
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #events = new Events<HubEvents>();
@@ -22,14 +21,15 @@ export class HubClient implements Hub {
   constructor(url: string | URL | undefined, { user, token, storage, WebSocket }: Options) {
     const endpoint = endpointOf(url);
     if (user !== undefined && !isUserName(user)) throw new TypeError(`the user name must be 1 to ${USER_BYTES} bytes`);
-    this.#user = user;
     this.#outbox = new Outbox({
       isJoined: (room) => this.#rooms.get(room)?.joined === true,
       transmit: (text) => this.#link.send(text),
       save: () => this.#save(),
       onFailure: (item, error) => this.#onSendFailure(item, error),
     });
-    this.#link = new Link(() => this.#connectUrl(endpoint), WebSocket ?? platformWebSocket(), token, {
+    if (user !== undefined) endpoint.searchParams.set('user', user);
+    this.#link = new Link(endpoint.href, WebSocket ?? platformWebSocket(), token, {
+      resume: () => this.#resume,
       state: (state) => this.#onState(state),
       welcome: (welcome) => this.#onWelcome(welcome),
       message: (message) => this.#onMessage(message),
@@ -81,13 +81,6 @@ export class HubClient implements Hub {
     this.#resume = resume;
     this.#outbox.restore(outbox);
     this.#link.open();
-  }
-
-  #connectUrl(endpoint: URL): string {
-    const url = new URL(endpoint);
-    if (this.#user !== undefined) url.searchParams.set('user', this.#user);
-    if (this.#resume !== undefined) url.searchParams.set('resume', this.#resume);
-    return url.href;
   }
 
   #save(): void {

@@ -27,6 +27,8 @@ export type RoomMessage = Exclude<ServerMessage, { t: 'welcome' | 'authenticated
 
 /** Receives the events of a link. */
 interface LinkListener {
+  /** Returns the secret of the session to resume. Called for each attempt. */
+  resume(): string | undefined;
   state(state: State): void;
   /** Called with the first message of a connection, before the state `live`. */
   welcome(welcome: Welcome): void;
@@ -39,7 +41,7 @@ interface LinkListener {
  * server is pinged, and the connection is given up if no answer arrives.
  */
 export class Link {
-  readonly #url: () => string;
+  readonly #url: string;
   readonly #WebSocket: WebSocketClass;
   readonly #listener: LinkListener;
   readonly #token: Options['token'];
@@ -56,8 +58,7 @@ export class Link {
   #heartbeat = 25_000;
   readonly #unwatchPage: () => void;
 
-  /** @param url called for the URL of each attempt. */
-  constructor(url: () => string, WebSocket: WebSocketClass, token: Options['token'], listener: LinkListener) {
+  constructor(url: string, WebSocket: WebSocketClass, token: Options['token'], listener: LinkListener) {
     this.#url = url;
     this.#WebSocket = WebSocket;
     this.#listener = listener;
@@ -76,7 +77,7 @@ export class Link {
   open(): void {
     if (this.#socket || this.#state.name === 'closed') return;
     clearTimeout(this.#timer);
-    const socket = new this.#WebSocket(this.#url(), SUBPROTOCOL);
+    const socket = new this.#WebSocket(this.#url, protocolsOf(this.#listener.resume()));
     this.#socket = socket;
     socket.onmessage = ({ data }: { data: unknown }) => this.#onFrame(socket, String(data));
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#onClose(socket, code, reason);
@@ -208,6 +209,15 @@ function parse(line: string): ServerMessage | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Offers the secret as a subprotocol: unlike a URL, it is kept out of the logs of proxies and of
+ * error messages. A string that is no valid subprotocol would make the WebSocket throw an error
+ * that quotes it.
+ */
+function protocolsOf(resume: string | undefined): string[] {
+  return resume && /^[\w.-]+$/.test(resume) ? [SUBPROTOCOL, `resume.${resume}`] : [SUBPROTOCOL];
 }
 
 function offline({ why, code }: { why: string; code?: number }): State {

@@ -52,7 +52,7 @@ export interface WebSocketLike {
   close(code?: number): void;
 }
 
-export type WebSocketClass = new (url: string, protocols: string) => WebSocketLike;
+export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
 
 /**
  * The state of a connection.
