@@ -9,6 +9,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.unstubAllGlobals();
   vi.useRealTimers();
 });
 
@@ -35,6 +36,23 @@ async function joinRoom(options: Options = {}) {
   lastSocket().welcome();
   lastSocket().deliver(joined('r', 0));
   return { ...connected, room };
+}
+
+/** Rejects the handshake as the server does when it has too many connections. */
+function rejectHandshake(retryAfter: number, code = 4005, reason = 'too many connections') {
+  const error = { t: 'error', code: 'too_many_connections', message: 'too many', retry: true, retryAfter };
+  lastSocket().deliver(JSON.stringify(error));
+  lastSocket().disconnect(code, reason);
+}
+
+/** Gives the test a browser's globals: a page of `origin` whose events the test dispatches. */
+function stubPage(origin: string) {
+  const window = new EventTarget();
+  const document = Object.assign(new EventTarget(), { hidden: false });
+  vi.stubGlobal('window', window);
+  vi.stubGlobal('document', document);
+  vi.stubGlobal('origin', origin);
+  return { window, document };
 }
 
 /** Loses the connection and reconnects, up to the welcome. */
@@ -148,6 +166,140 @@ describe('a connection', () => {
     expect(FakeSocket.all).toHaveLength(1);
     hub.reconnect();
     expect(FakeSocket.all).toHaveLength(2);
+  });
+
+  test.each([
+    [4500, 'another connection goes on with this session'],
+    [4501, 'not signed in'],
+    [4502, 'this origin is not allowed'],
+    [4503, 'members only'],
+    [4999, 'a code of a later version'],
+  ])('is refused for good by the close code %i', async (code, why) => {
+    const { hub } = await connectHub();
+    lastSocket().disconnect(code, why);
+    expect(hub.state).toEqual({ name: 'refused', code, why });
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(FakeSocket.all).toHaveLength(1);
+  });
+
+  test('waits until the time that the server gave, also if the network returns or the page is shown', async () => {
+    const page = stubPage('https://page.test');
+    const { hub, states } = await connectHub();
+    const errors: unknown[] = [];
+    hub.on('error', (error) => errors.push(error));
+    rejectHandshake(30_000);
+    expect(hub.state).toEqual({ name: 'waiting', in: 30_000, why: 'too many connections', code: 4005 });
+    expect(FakeSocket.all[0]?.closed).toBe(true);
+    for (const passed of [0, 15_000, 14_999]) {
+      await vi.advanceTimersByTimeAsync(passed);
+      page.window.dispatchEvent(new Event('offline'));
+      page.window.dispatchEvent(new Event('online'));
+      page.document.dispatchEvent(new Event('visibilitychange'));
+      hub.reconnect();
+      expect([FakeSocket.all.length, hub.state.name]).toEqual([1, 'waiting']);
+    }
+    await vi.advanceTimersByTimeAsync(1);
+    expect([FakeSocket.all.length, hub.state.name]).toEqual([2, 'connecting']);
+    lastSocket().welcome();
+    expect(states.map(({ name }) => name)).toEqual(['connecting', 'waiting', 'connecting', 'live']);
+    expect(errors).toEqual([]);
+    hub.close();
+  });
+
+  test('waits at its next rejection as long as that one says, longer than a timer can last', async () => {
+    const { hub } = await connectHub();
+    rejectHandshake(1_000, 4006, '');
+    expect(hub.state).toEqual({ name: 'waiting', in: 1_000, why: 'too many', code: 4006 });
+    await vi.advanceTimersByTimeAsync(1_000);
+    rejectHandshake(2 ** 31 + 5_000);
+    await vi.advanceTimersByTimeAsync(2 ** 31 + 4_999);
+    expect([FakeSocket.all.length, hub.state.name]).toEqual([2, 'waiting']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(FakeSocket.all).toHaveLength(3);
+    hub.close();
+  });
+
+  test('does not wait for an earlier error, nor without a delay', async () => {
+    const { hub } = await connectHub();
+    lastSocket().disconnect(4005, 'too many connections');
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 4005 });
+    hub.reconnect();
+    rejectHandshake(0);
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 4005 });
+    hub.reconnect();
+    rejectHandshake(1_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    lastSocket().disconnect(1006);
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 1006 });
+    hub.reconnect();
+    lastSocket().deliver(JSON.stringify({ t: 'error', code: 'busy', message: '', retry: true, retryAfter: 9_000 }));
+    lastSocket().welcome();
+    lastSocket().disconnect(1006);
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 1006 });
+  });
+
+  test('makes no further attempt if it is closed while it waits', async () => {
+    const { hub } = await connectHub();
+    rejectHandshake(1_000);
+    hub.close();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([FakeSocket.all.length, hub.state.name]).toEqual([1, 'closed']);
+  });
+
+  test('names --origin once in the console of a page whose origin is not allowed', async () => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue();
+    stubPage('https://page.test');
+    const { hub } = await connectHub({ user: 'ada' });
+    for (let attempt = 0; attempt < 2; attempt++) {
+      lastSocket().disconnect(4502, 'this origin is not allowed');
+      hub.reconnect();
+    }
+    expect(warn.mock.calls).toEqual([
+      ['hub.test does not allow pages of the origin https://page.test: start it with --origin https://page.test'],
+    ]);
+    stubPage('null');
+    await connectHub();
+    lastSocket().disconnect(4502, 'this origin is not allowed');
+    expect(warn.mock.lastCall?.[0]).toMatch(/the origin null: serve the page over http/);
+    vi.unstubAllGlobals();
+    await connectHub();
+    lastSocket().disconnect(4502, 'this origin is not allowed');
+    stubPage('https://page.test');
+    await connectHub();
+    lastSocket().disconnect(4503, 'members only');
+    expect(warn).toHaveBeenCalledTimes(2);
+  });
+
+  test('keeps the secret of its session out of URLs, states, errors and the console', async () => {
+    const output = (['log', 'warn', 'error', 'info', 'debug'] as const).map((name) =>
+      vi.spyOn(console, name).mockReturnValue(),
+    );
+    stubPage('https://page.test');
+    const storage = new MemoryStore();
+    const { hub, states } = await connectHub({ storage, user: 'ada' });
+    const errors: unknown[] = [];
+    hub.on('error', (error) => errors.push({ ...error, message: error.message, stack: error.stack }));
+    const room = hub.join('r');
+    lastSocket().welcome({ resume: 'c2Vzc2lvbg.s3cr-t_' });
+    lastSocket().deliver({ t: 'error', code: 'forbidden', message: 'no', retry: false, room: 'r' });
+    await expect(room.send(1)).rejects.toMatchObject({ code: 'forbidden' });
+    for (const code of [1006, 4005, 4502, 1011]) {
+      lastSocket().disconnect(code);
+      hub.reconnect();
+      expect(lastSocket().resume).toBe('c2Vzc2lvbg.s3cr-t_');
+    }
+    const later = await connectHub({ storage, user: 'ada' });
+    expect(lastSocket().resume).toBe('c2Vzc2lvbg.s3cr-t_');
+    const visible = [FakeSocket.all.map(({ url }) => url.href), states, later.states, errors];
+    expect(errors).toHaveLength(1);
+    expect(JSON.stringify([visible, output.map(({ mock }) => mock.calls)])).not.toContain('s3cr');
+  });
+
+  test('starts a new session if the stored secret cannot be a subprotocol', async () => {
+    const storage = new MemoryStore();
+    storage.getItem = () => JSON.stringify({ resume: 'not a token', outbox: [] });
+    const { hub } = await connectHub({ storage });
+    expect([lastSocket().resume, hub.state.name]).toEqual([undefined, 'connecting']);
   });
 
   test('gives up a server that sends no welcome, or stops answering', async () => {

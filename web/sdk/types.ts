@@ -63,7 +63,11 @@ export type WebSocketClass = new (url: string, protocols: string[]) => WebSocket
  *   state was entered.
  * - `offline`: the connection was lost and the platform reports no network. The next attempt starts
  *   when the network returns, or when the retry delay ends.
- * - `refused`: the server rejected the connection. There is no next attempt until `reconnect()`.
+ * - `waiting`: the server accepts no connection for now, as when it has too many. The next attempt
+ *   starts `in` milliseconds after this state was entered, the time that the server gave. Nothing
+ *   makes it start earlier, not even `reconnect()`.
+ * - `refused`: the server rejected the connection for good. There is no next attempt until
+ *   `reconnect()`.
  * - `closed`: `close()` was called.
  *
  * `why` describes the reason. `code` is the WebSocket close code, absent if the client itself gave
@@ -74,6 +78,7 @@ export type State =
   | { readonly name: 'live'; readonly user: string; readonly session: string; readonly limits: Limits }
   | { readonly name: 'reconnecting'; readonly in: number; readonly why: string; readonly code?: number }
   | { readonly name: 'offline'; readonly why: string; readonly code?: number }
+  | { readonly name: 'waiting'; readonly in: number; readonly why: string; readonly code?: number }
   | { readonly name: 'refused'; readonly why: string; readonly code: number }
   | { readonly name: 'closed' };
 
@@ -211,7 +216,10 @@ export interface Hub {
    * run time.
    */
   join<T = Json, S = Json>(room: string, options?: JoinOptions): Room<T, S>;
-  /** Connects now instead of waiting for the retry delay. In the state `refused`, tries again. */
+  /**
+   * Connects now instead of waiting for the retry delay. In the state `refused`, tries again. Does
+   * nothing in the state `waiting`.
+   */
   reconnect(): void;
   /** Closes the connection for good. Unacknowledged messages stay in the storage. */
   close(): void;
