@@ -211,11 +211,13 @@ describe('a connection', () => {
     rejectHandshake(1_000, 4006, '');
     expect(hub.state).toEqual({ name: 'waiting', in: 1_000, why: 'too many', code: 4006 });
     await vi.advanceTimersByTimeAsync(1_000);
+    const timers = vi.spyOn(globalThis, 'setTimeout');
     rejectHandshake(2 ** 31 + 5_000);
     await vi.advanceTimersByTimeAsync(2 ** 31 + 4_999);
     expect([FakeSocket.all.length, hub.state.name]).toEqual([2, 'waiting']);
     await vi.advanceTimersByTimeAsync(1);
     expect(FakeSocket.all).toHaveLength(3);
+    expect(timers.mock.calls.filter(([, ms]) => Number(ms) >= 2 ** 31)).toEqual([]);
     hub.close();
   });
 
