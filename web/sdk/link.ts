@@ -260,8 +260,7 @@ function parse(line: string): ServerMessage | undefined {
 
 /**
  * Offers the secret as a subprotocol: unlike a URL, it is kept out of the logs of proxies and of
- * error messages. A string that is no valid subprotocol would make the WebSocket throw an error
- * that quotes it.
+ * error messages. An invalid subprotocol would make the WebSocket throw an error that quotes it.
  */
 function protocolsOf(resume: string | undefined): string[] {
   return resume && /^[\w.-]+$/.test(resume) ? [SUBPROTOCOL, `resume.${resume}`] : [SUBPROTOCOL];

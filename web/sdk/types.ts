@@ -287,8 +287,8 @@ export interface Room<T, S> {
   signal(data: JsonCompatible<S>): void;
   /**
    * Reads stored messages: those with a `seq` less than `before`, those with a `seq` greater than
-   * `after`, or the latest ones if neither is given. Waits until this client is a member, or rejects
-   * at once if the server has rejected the membership on this connection.
+   * `after`, or the latest ones if neither is given. Waits until this client is a member, or
+   * rejects at once if the server has rejected the membership on this connection.
    *
    * @param of `before` and `after` exclude each other. `limit` is the maximum number of messages, 1
    * to 1,000, 50 by default.
