@@ -147,6 +147,11 @@ describe('texts', () => {
       'Disconnected because the page fell behind. Reconnecting in 3 s',
     );
     expect(text({ name: 'offline', why: '' }, { pending: 1 })).toBe('Offline · 1 unsent');
+    const rejected = { name: 'waiting', in: 0, why: 'too many connections', code: 4005 } as const;
+    expect(text({ ...rejected, until: 91_000 })).toBe('Too many connections. Trying again in 90 s');
+    expect(text({ ...rejected, until: 92_000 }, { pending: 1 })).toBe(
+      'Too many connections. Trying again in 2 min · 1 unsent',
+    );
     expect(text({ name: 'refused', why: 'not signed in', code: 4501 })).toBe('Disconnected: not signed in');
   });
 });

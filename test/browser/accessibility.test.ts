@@ -105,11 +105,14 @@ describe.each([
     expect(await violations(page)).toEqual([]);
   });
 
-  test('has no violations while reconnecting, offline and refused, and in a dialog', async () => {
+  test('has no violations while reconnecting, offline, waiting and refused, and in a dialog', async () => {
     const page = await chat.newPage(options);
     let closeCode = 0;
     let disconnect = () => {};
     await page.routeWebSocket(/\/ws/, (socket) => {
+      if (closeCode === 4005) {
+        socket.send('{"t":"error","code":"too_many_connections","message":"","retry":true,"retryAfter":3000}');
+      }
       if (closeCode > 0) socket.close({ code: closeCode, reason: 'not now' });
       else {
         socket.connectToServer();
@@ -136,8 +139,11 @@ describe.each([
     await page.context().setOffline(true);
     await waitForStatus(page, /^Offline/);
     expect(await violations(page)).toEqual([]);
-    closeCode = 4500;
+    closeCode = 4005;
     await page.context().setOffline(false);
+    await waitForStatus(page, /^Not now\. Trying again in/);
+    expect(await violations(page)).toEqual([]);
+    closeCode = 4500;
     await waitForStatus(page, /^Disconnected/);
     expect(await violations(page)).toEqual([]);
   });

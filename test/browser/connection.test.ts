@@ -126,6 +126,33 @@ describe('a lost connection', () => {
     await waitForStatus(page, 'Live');
   });
 
+  test('counts down to the time that a full server gave, without a button to try earlier', async () => {
+    const page = await chat.newPage();
+    let attempts = 0;
+    await page.routeWebSocket(/\/ws/, (socket) => {
+      if (attempts++ > 0) socket.connectToServer();
+      else {
+        socket.send('{"t":"error","code":"too_many_connections","message":"","retry":true,"retryAfter":4000}');
+        socket.close({ code: 4005, reason: 'too many connections' });
+      }
+    });
+    await page.goto(`${chat.server().url}/#/full`);
+    await page.getByLabel('Display name').fill('ada');
+    await page.keyboard.press('Enter');
+    await waitForStatus(page, /^Too many connections\. Trying again in [43] s$/);
+    await send(page, 'sent while waiting');
+    await waitForStatus(page, /^Too many connections\. Trying again in [32] s · 1 unsent$/);
+    expect(await page.locator('.connection button').count()).toBe(0);
+    expect(await page.locator('.connection [role=status]').textContent()).toBe(
+      'Too many connections. Trying again · 1 unsent',
+    );
+    await page.evaluate('window.dispatchEvent(new Event("online"))');
+    expect(attempts).toBe(1);
+    await waitForStatus(page, 'Live');
+    await waitForMessage(page, 'sent while waiting');
+    expect(attempts).toBe(2);
+  });
+
   test('is not retried after a terminal close, and shows its reason', async () => {
     const page = await chat.newPage();
     let attempts = 0;
@@ -141,6 +168,22 @@ describe('a lost connection', () => {
     await waitForStatus(page, 'Live');
     expect(attempts).toBe(2);
   });
+});
+
+test('tells in the console of a page that its origin is not allowed, and shows it', async () => {
+  const page = await chat.newPage();
+  const warnings: string[] = [];
+  page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
+  await page.routeWebSocket(/\/ws/, (socket) => socket.close({ code: 4502, reason: 'this origin is not allowed' }));
+  const { url } = chat.server();
+  await page.goto(`${url}/#/origin`);
+  await page.getByLabel('Display name').fill('ada');
+  await page.keyboard.press('Enter');
+  await waitForStatus(page, 'Disconnected: this origin is not allowed');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await waitForStatus(page, 'Disconnected: this origin is not allowed');
+  const { host, origin } = new URL(url);
+  expect(warnings).toEqual([`${host} does not allow pages of the origin ${origin}: start it with --origin ${origin}`]);
 });
 
 test('queues messages while offline, and shows how many', async () => {

@@ -39,6 +39,35 @@ test('signs in with a password, and stays signed in after a reload', async () =>
   expect(await page.evaluate('localStorage.length + sessionStorage.length')).toBe(0);
 });
 
+test('keeps the ticket of a sign-in while the server has too many connections', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-sign-in-'));
+  await new Users(join(folder, 'users.json')).set('ada', 'secret');
+  const server = await startServer(['--auth', 'otp', '--users', join(folder, 'users.json')]);
+  chat.onTestEnd(async () => {
+    await server.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
+  });
+  const page = await chat.newPage();
+  let attempts = 0;
+  await page.routeWebSocket(/\/ws/, (socket) => {
+    if (attempts++ > 0) {
+      socket.connectToServer();
+      return;
+    }
+    // Closes after the client has sent the ticket.
+    socket.onMessage(() => {
+      socket.send('{"t":"error","code":"too_many_connections","message":"","retry":true,"retryAfter":500}');
+      socket.close({ code: 4005, reason: 'too many connections' });
+    });
+  });
+  await page.goto(server.url);
+  await page.getByLabel('Username').fill('ada');
+  await page.getByLabel('Password').fill('secret');
+  await page.keyboard.press('Enter');
+  await waitForStatus(page, 'Live');
+  expect(attempts).toBe(2);
+});
+
 test('signs in with a token, and asks for another when it expires', async () => {
   const secret = 'a secret of more than thirty-two bytes';
   const server = await startServer(['--auth', 'jwt', '--jwt-secret', secret]);

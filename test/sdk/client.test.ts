@@ -10,6 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.unstubAllGlobals();
   vi.useRealTimers();
 });
 
@@ -36,6 +37,23 @@ async function joinRoom(options: Options = {}) {
   lastSocket().welcome();
   lastSocket().deliver(joined('r', 0));
   return { ...connected, room };
+}
+
+/** Rejects the handshake as the server does when it has too many connections. */
+function rejectHandshake(retryAfter: number, code = 4005, reason = 'too many connections') {
+  const error = { t: 'error', code: 'too_many_connections', message: 'too many', retry: true, retryAfter };
+  lastSocket().deliver(JSON.stringify(error));
+  lastSocket().disconnect(code, reason);
+}
+
+/** Gives the test a browser's globals: a page of `origin` whose events the test dispatches. */
+function stubPage(origin: string) {
+  const window = new EventTarget();
+  const document = Object.assign(new EventTarget(), { hidden: false });
+  vi.stubGlobal('window', window);
+  vi.stubGlobal('document', document);
+  vi.stubGlobal('origin', origin);
+  return { window, document };
 }
 
 /** Loses the connection and reconnects, up to the welcome. */
@@ -127,7 +145,8 @@ describe('a connection', () => {
       expect(FakeSocket.all).toHaveLength(length);
       await vi.advanceTimersByTimeAsync(1);
       expect(FakeSocket.all).toHaveLength(length + 1);
-      expect(lastSocket().url.searchParams.get('resume')).toBe('secret');
+      expect(lastSocket().resume).toBe('secret');
+      expect(lastSocket().url.href).toBe('ws://hub.test/ws');
     }
     lastSocket().welcome();
     await vi.advanceTimersByTimeAsync(5001);
@@ -152,6 +171,142 @@ describe('a connection', () => {
     expect(FakeSocket.all).toHaveLength(1);
     hub.reconnect();
     expect(FakeSocket.all).toHaveLength(2);
+  });
+
+  test.each([
+    [4500, 'another connection goes on with this session'],
+    [4501, 'not signed in'],
+    [4502, 'this origin is not allowed'],
+    [4503, 'members only'],
+    [4999, 'a code of a later version'],
+  ])('is refused for good by the close code %i', async (code, why) => {
+    const { hub } = await connectHub();
+    lastSocket().disconnect(code, why);
+    expect(hub.state).toEqual({ name: 'refused', code, why });
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(FakeSocket.all).toHaveLength(1);
+  });
+
+  test('waits until the time that the server gave, also if the network returns or the page is shown', async () => {
+    const page = stubPage('https://page.test');
+    const { hub, states } = await connectHub();
+    const errors: unknown[] = [];
+    hub.on('error', (error) => errors.push(error));
+    rejectHandshake(30_000);
+    expect(hub.state).toEqual({ name: 'waiting', in: 30_000, why: 'too many connections', code: 4005 });
+    expect(FakeSocket.all[0]?.closed).toBe(true);
+    for (const passed of [0, 15_000, 14_999]) {
+      await vi.advanceTimersByTimeAsync(passed);
+      page.window.dispatchEvent(new Event('offline'));
+      page.window.dispatchEvent(new Event('online'));
+      page.document.dispatchEvent(new Event('visibilitychange'));
+      hub.reconnect();
+      expect([FakeSocket.all.length, hub.state.name]).toEqual([1, 'waiting']);
+    }
+    await vi.advanceTimersByTimeAsync(1);
+    expect([FakeSocket.all.length, hub.state.name]).toEqual([2, 'connecting']);
+    lastSocket().welcome();
+    expect(states.map(({ name }) => name)).toEqual(['connecting', 'waiting', 'connecting', 'live']);
+    expect(errors).toEqual([]);
+    hub.close();
+  });
+
+  test('waits at its next rejection as long as that one says, longer than a timer can last', async () => {
+    const { hub } = await connectHub();
+    rejectHandshake(1_000, 4006, '');
+    expect(hub.state).toEqual({ name: 'waiting', in: 1_000, why: 'too many', code: 4006 });
+    await vi.advanceTimersByTimeAsync(1_000);
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    rejectHandshake(2 ** 31 + 5_000);
+    await vi.advanceTimersByTimeAsync(2 ** 31 + 4_999);
+    expect([FakeSocket.all.length, hub.state.name]).toEqual([2, 'waiting']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(FakeSocket.all).toHaveLength(3);
+    expect(timers.mock.calls.filter(([, ms]) => Number(ms) >= 2 ** 31)).toEqual([]);
+    hub.close();
+  });
+
+  test('does not wait for an earlier error, nor without a delay', async () => {
+    const { hub } = await connectHub();
+    lastSocket().disconnect(4005, 'too many connections');
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 4005 });
+    hub.reconnect();
+    rejectHandshake(0);
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 4005 });
+    hub.reconnect();
+    rejectHandshake(1_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    lastSocket().disconnect(1006);
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 1006 });
+    hub.reconnect();
+    lastSocket().deliver(JSON.stringify({ t: 'error', code: 'busy', message: '', retry: true, retryAfter: 9_000 }));
+    lastSocket().welcome();
+    lastSocket().disconnect(1006);
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 1006 });
+  });
+
+  test('makes no further attempt if it is closed while it waits', async () => {
+    const { hub } = await connectHub();
+    rejectHandshake(1_000);
+    hub.close();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([FakeSocket.all.length, hub.state.name]).toEqual([1, 'closed']);
+  });
+
+  test('names --origin once in the console of a page whose origin is not allowed', async () => {
+    const warn = vi.spyOn(console, 'warn').mockReturnValue();
+    stubPage('https://page.test');
+    const { hub } = await connectHub({ user: 'ada' });
+    for (let attempt = 0; attempt < 2; attempt++) {
+      lastSocket().disconnect(4502, 'this origin is not allowed');
+      hub.reconnect();
+    }
+    expect(warn.mock.calls).toEqual([
+      ['hub.test does not allow pages of the origin https://page.test: start it with --origin https://page.test'],
+    ]);
+    stubPage('null');
+    await connectHub();
+    lastSocket().disconnect(4502, 'this origin is not allowed');
+    expect(warn.mock.lastCall?.[0]).toMatch(/the origin null: serve the page over http/);
+    vi.unstubAllGlobals();
+    await connectHub();
+    lastSocket().disconnect(4502, 'this origin is not allowed');
+    stubPage('https://page.test');
+    await connectHub();
+    lastSocket().disconnect(4503, 'members only');
+    expect(warn).toHaveBeenCalledTimes(2);
+  });
+
+  test('keeps the secret of its session out of URLs, states, errors and the console', async () => {
+    const output = (['log', 'warn', 'error', 'info', 'debug'] as const).map((name) =>
+      vi.spyOn(console, name).mockReturnValue(),
+    );
+    stubPage('https://page.test');
+    const storage = new MemoryStore();
+    const { hub, states } = await connectHub({ storage, user: 'ada' });
+    const errors: unknown[] = [];
+    hub.on('error', (error) => errors.push({ ...error, message: error.message, stack: error.stack }));
+    const room = hub.join('r');
+    lastSocket().welcome({ resume: 'c2Vzc2lvbg.s3cr-t_' });
+    lastSocket().deliver({ t: 'error', code: 'forbidden', message: 'no', retry: false, room: 'r' });
+    await expect(room.send(1)).rejects.toMatchObject({ code: 'forbidden' });
+    for (const code of [1006, 4005, 4502, 1011]) {
+      lastSocket().disconnect(code);
+      hub.reconnect();
+      expect(lastSocket().resume).toBe('c2Vzc2lvbg.s3cr-t_');
+    }
+    const later = await connectHub({ storage, user: 'ada' });
+    expect(lastSocket().resume).toBe('c2Vzc2lvbg.s3cr-t_');
+    const visible = [FakeSocket.all.map(({ url }) => url.href), states, later.states, errors];
+    expect(errors).toHaveLength(1);
+    expect(JSON.stringify([visible, output.map(({ mock }) => mock.calls)])).not.toContain('s3cr');
+  });
+
+  test('starts a new session if the stored secret cannot be a subprotocol', async () => {
+    const storage = new MemoryStore();
+    storage.getItem = () => JSON.stringify({ resume: 'not a token', outbox: [] });
+    const { hub } = await connectHub({ storage });
+    expect([lastSocket().resume, hub.state.name]).toEqual([undefined, 'connecting']);
   });
 
   test('gives up a server that sends no welcome, or stops answering', async () => {
@@ -357,6 +512,48 @@ describe('a room', () => {
     expect([codes, hub.pending]).toEqual([['too_many_rooms', 'too_many_rooms'], 0]);
   });
 
+  test('rejects later requests at once after a join rejected for good, until it joins again', async () => {
+    const { hub } = await connectHub();
+    const room = hub.join<number>('r');
+    const failed: unknown[] = [];
+    room.on('failed', ({ data, error }) => failed.push([data, error.code]));
+    lastSocket().welcome();
+    lastSocket().deliver({ t: 'error', code: 'forbidden', message: 'staff only', retry: false, room: 'r' });
+    const expected = { name: 'HubError', code: 'forbidden', message: 'staff only', room: 'r' };
+    await expect(room.send(1)).rejects.toMatchObject(expected);
+    await expect(room.history()).rejects.toMatchObject(expected);
+    expect([failed, hub.pending, room.pending]).toEqual([[[1, 'forbidden']], 0, []]);
+    lastSocket().disconnect();
+    const results = Promise.all([room.send(2), room.history()]);
+    await vi.advanceTimersByTimeAsync(20_000);
+    lastSocket().welcome();
+    lastSocket().deliver(joined('r', 0));
+    const [send] = lastSocket().take('send');
+    const [request] = lastSocket().take('history');
+    lastSocket().deliver(
+      { t: 'sent', room: 'r', id: send?.id as string, seq: 1 },
+      { t: 'history', room: 'r', id: request?.id as string, messages: [], more: false },
+    );
+    expect(await results).toEqual([1, { messages: [], more: false }]);
+    expect([send?.data, failed.length]).toEqual([2, 1]);
+  });
+
+  test('rejects requests after leave(), without an effect on the room joined again', async () => {
+    const { hub, room } = await joinRoom();
+    const errors: unknown[] = [];
+    room.leave();
+    const again = hub.join<Json>('r');
+    lastSocket().deliver(joined('r', 0));
+    hub.on('error', (error) => errors.push(error));
+    again.on('failed', (failure) => errors.push(failure));
+    void again.send('kept');
+    await expect(room.send('late')).rejects.toMatchObject({ code: 'left' });
+    await expect(room.history()).rejects.toMatchObject({ code: 'left' });
+    expect([errors, again.pending.map(({ data }) => data)]).toEqual([[], ['kept']]);
+    hub.close();
+    await expect(again.history()).rejects.toMatchObject({ code: 'closed' });
+  });
+
   test('delivers nothing after leave(), and can be joined again', async () => {
     const { hub, room } = await joinRoom();
     const sent = room.send('x');
@@ -380,6 +577,65 @@ describe('a room', () => {
         .take('ack')
         .map(({ seq }) => seq),
     ).toEqual([3, 5]);
+  });
+});
+
+describe('an acknowledgement of shown messages', () => {
+  const acks = () =>
+    lastSocket()
+      .take('ack')
+      .map(({ room, seq }) => [room, seq]);
+
+  test('is sent after the join if the room was not joined', async () => {
+    const { hub } = await connectHub();
+    const room = hub.join('r', { since: { epoch: 'e', seq: 7 } });
+    room.shown(6);
+    room.shown(7);
+    lastSocket().welcome();
+    expect(acks()).toEqual([]);
+    lastSocket().deliver(joined('r', 7));
+    expect(acks()).toEqual([['r', 7]]);
+    lastSocket().deliver(message(8));
+    expect(acks()).toEqual([]);
+    room.shown(8);
+    expect(acks()).toEqual([['r', 8]]);
+  });
+
+  test('is sent again after a reconnection, in which it may have been lost', async () => {
+    const { room } = await joinRoom();
+    lastSocket().deliver(message(1), message(2));
+    room.shown(2);
+    await reconnect();
+    room.shown(2);
+    expect(acks()).toEqual([]);
+    lastSocket().deliver(joined('r', 2));
+    expect(acks()).toEqual([['r', 2]]);
+  });
+
+  test('waits until the message is delivered in this membership', async () => {
+    const { hub } = await connectHub();
+    const room = hub.join('r', { history: 3 });
+    room.shown(5);
+    lastSocket().welcome();
+    lastSocket().deliver(joined('r', 3), message(4));
+    expect(acks()).toEqual([]);
+    lastSocket().deliver(message(5), message(6));
+    expect(acks()).toEqual([['r', 5]]);
+  });
+
+  test('is dropped with the log that it counts in, and after leave()', async () => {
+    const { room } = await joinRoom();
+    lastSocket().deliver(message(1), message(2));
+    room.shown(2);
+    await reconnect();
+    lastSocket().deliver(joined('r', 0, { epoch: 'new', recovered: false }), message(1));
+    expect(acks()).toEqual([]);
+    room.shown(1);
+    expect(acks()).toEqual([['r', 1]]);
+    room.on('joined', () => room.leave());
+    await reconnect();
+    lastSocket().deliver(joined('r', 1, { epoch: 'new' }));
+    expect(acks()).toEqual([]);
   });
 });
 
@@ -498,6 +754,35 @@ describe('a message', () => {
     expect(lastSocket().take('send')).toHaveLength(1);
   });
 
+  test('fails with a TypeError that names what JSON cannot carry', async () => {
+    const { hub, room } = await joinRoom();
+    const cyclic: Record<string, unknown> = {};
+    cyclic['self'] = cyclic;
+    const values: [unknown, RegExp][] = [
+      [undefined, /: undefined$/],
+      [() => {}, /: function$/],
+      [Symbol('s'), /: symbol$/],
+      [cyclic, /circular structure/],
+      [1n, /BigInt/],
+      [{ toJSON: () => undefined }, /: object$/],
+      [
+        {
+          toJSON() {
+            throw new Error('thrown by toJSON');
+          },
+        },
+        /thrown by toJSON/,
+      ],
+    ];
+    for (const [data, problem] of values) {
+      const sent = room.send(data as Json);
+      await expect(sent).rejects.toThrow(TypeError);
+      await expect(sent).rejects.toThrow(/^the data of a message cannot be encoded as JSON: /);
+      await expect(sent).rejects.toThrow(problem);
+    }
+    expect([hub.pending, lastSocket().take('send')]).toEqual([0, []]);
+  });
+
   test('fails with the rejected join of its room, even if sent by an earlier run of the program', async () => {
     const storage = new MemoryStore();
     const first = await connectHub({ storage });
@@ -528,7 +813,7 @@ describe('a message', () => {
     await vi.advanceTimersByTimeAsync(0);
     const sent = lastSocket().take('send');
     const second = await connectHub({ storage, user: 'ada' });
-    expect(lastSocket().url.searchParams.get('resume')).toBe('secret');
+    expect(lastSocket().resume).toBe('secret');
     lastSocket().welcome();
     const room = second.hub.join<number>('r');
     expect(room.pending.map(({ data }) => data)).toEqual([1, 2]);
@@ -545,7 +830,7 @@ describe('a message', () => {
     const third = await connectHub({ storage, user: 'ada' });
     expect(third.hub.pending).toBe(0);
     await connectHub({ storage, user: 'bob' });
-    expect(lastSocket().url.searchParams.get('resume')).toBeNull();
+    expect(lastSocket().resume).toBeUndefined();
   });
 
   test('is sent even if the store throws or holds invalid JSON', async () => {

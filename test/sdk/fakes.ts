@@ -7,6 +7,8 @@ const limits = { message: 1000, roomName: 128, rooms: 128, history: 1000 };
 export class FakeSocket implements WebSocketLike {
   static readonly all: FakeSocket[] = [];
   readonly url: URL;
+  /** The secret of the session that the client resumes, from the subprotocols. */
+  readonly resume: string | undefined;
   readonly received: ClientMessage[] = [];
   onopen: ((event: never) => unknown) | null = null;
   onmessage: ((event: never) => unknown) | null = null;
@@ -14,8 +16,12 @@ export class FakeSocket implements WebSocketLike {
   onerror: ((event: never) => unknown) | null = null;
   closed = false;
 
-  constructor(url: string, protocol: string) {
-    if (protocol !== 'pumphouse.v1') throw new Error(`unexpected subprotocol ${protocol}`);
+  constructor(url: string, protocols: string[]) {
+    const [protocol, resume, ...others] = protocols;
+    if (protocol !== 'pumphouse.v1' || others.length > 0 || resume?.startsWith('resume.') === false) {
+      throw new Error(`unexpected subprotocols ${protocols}`);
+    }
+    this.resume = resume?.replace('resume.', '');
     this.url = new URL(url);
     FakeSocket.all.push(this);
   }

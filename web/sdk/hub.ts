@@ -12,7 +12,6 @@ import { loadWebSocket } from './web-socket.ts';
  * Owns a connection's rooms, session and outbox, and dispatches the messages of the server to them.
  */
 export class HubClient implements Hub {
-  readonly #user: string | undefined;
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #events = new Events<HubEvents>();
@@ -24,14 +23,15 @@ export class HubClient implements Hub {
     const { user, token } = options;
     const endpoint = endpointOf(url);
     if (user !== undefined && !isUserName(user)) throw new TypeError(`the user name must be 1 to ${USER_BYTES} bytes`);
-    this.#user = user;
     this.#outbox = new Outbox({
       isJoined: (room) => this.#rooms.get(room)?.joined === true,
       transmit: (text) => this.#link.send(text),
       save: () => this.#save(),
       onFailure: (item, error) => this.#onSendFailure(item, error),
     });
-    this.#link = new Link(() => this.#connectUrl(endpoint), token, {
+    if (user !== undefined) endpoint.searchParams.set('user', user);
+    this.#link = new Link(endpoint.href, token, {
+      resume: () => this.#resume,
       state: (state) => this.#onState(state),
       welcome: (welcome) => this.#onWelcome(welcome),
       message: (message) => this.#onMessage(message),
@@ -54,9 +54,9 @@ export class HubClient implements Hub {
   join<T, S>(name: string, options: JoinOptions = {}): Room<T, S> {
     const existing = this.#rooms.get(name);
     if (existing) return existing as unknown as Room<T, S>;
-    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, () => {
+    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, (left) => {
       this.#rooms.delete(name);
-      this.#outbox.drop(name, hubError('left', `left the room ${name}`, name));
+      this.#outbox.drop(name, left);
     });
     this.#rooms.set(name, room as unknown as RoomClient<unknown, unknown>);
     if (this.state.name === 'live') room.join();
@@ -100,13 +100,6 @@ export class HubClient implements Hub {
     this.#slot?.release();
   }
 
-  #connectUrl(endpoint: URL): string {
-    const url = new URL(endpoint);
-    if (this.#user !== undefined) url.searchParams.set('user', this.#user);
-    if (this.#resume !== undefined) url.searchParams.set('resume', this.#resume);
-    return url.href;
-  }
-
   #save(): void {
     this.#slot?.save({ resume: this.#resume, outbox: this.#outbox.items });
   }
@@ -126,11 +119,11 @@ export class HubClient implements Hub {
   }
 
   /**
-   * Emits no hub error for a room that was left or rejected: leaving is no error, and the rejection
-   * was emitted.
+   * Emits no event for a room that was left, even if it was joined again meanwhile. Emits no hub
+   * error for a room whose join was rejected: that rejection was emitted.
    */
   #onSendFailure({ room: name, id, json }: Item, error: HubError): void {
-    const room = this.#rooms.get(name);
+    const room = error.code === 'left' ? undefined : this.#rooms.get(name);
     room?.emitFailed(id, JSON.parse(json), error);
     if (room?.joined) this.#events.emit('error', error);
   }

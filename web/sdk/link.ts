@@ -1,5 +1,11 @@
 import { comesBack } from '../../src/protocol/close-codes.ts';
-import { type ClientMessage, type ServerMessage, SUBPROTOCOL, type Welcome } from '../../src/protocol/v1.ts';
+import {
+  type ClientMessage,
+  type ErrorMessage,
+  type ServerMessage,
+  SUBPROTOCOL,
+  type Welcome,
+} from '../../src/protocol/v1.ts';
 import type { Options, State, WebSocketClass, WebSocketLike } from './types.ts';
 
 // Milliseconds. Before each attempt the client waits a random part of the delay, which doubles from
@@ -22,11 +28,16 @@ const MIN_RENEWAL_DELAY = 1_000;
 // The longest delay of setTimeout, in milliseconds. A longer one fires at once.
 const MAX_TIMER_DELAY = 2 ** 31 - 1;
 
+// The close code for a page whose origin the server does not allow.
+const ORIGIN_REFUSED = 4502;
+
 /** The messages about rooms. A link handles those about the connection itself. */
 export type RoomMessage = Exclude<ServerMessage, { t: 'welcome' | 'authenticated' | 'drain' | 'pong' }>;
 
 /** Receives the events of a link. */
 interface LinkListener {
+  /** Returns the secret of the session to resume. Called for each attempt. */
+  resume(): string | undefined;
   state(state: State): void;
   /** Called with the first message of a connection, before the state `live`. */
   welcome(welcome: Welcome): void;
@@ -35,11 +46,12 @@ interface LinkListener {
 
 /**
  * A WebSocket that reconnects: after a random part of a doubling delay, after the delay that a
- * draining server named, or at once when the network returns or the page becomes visible. A silent
- * server is pinged, and the connection is given up if no answer arrives.
+ * draining server named, or at once when the network returns or the page becomes visible. If the
+ * server rejected the connection until a later time, nothing makes the next attempt start earlier.
+ * A silent server is pinged, and the connection is given up if no answer arrives.
  */
 export class Link {
-  readonly #url: () => string;
+  readonly #url: string;
   #WebSocket: WebSocketClass | undefined;
   readonly #listener: LinkListener;
   readonly #token: Options['token'];
@@ -48,6 +60,11 @@ export class Link {
   #attempts = 0;
   /** Milliseconds to wait before reconnecting, as a draining server asked. */
   #drainDelay: number | undefined;
+  /** The error before the welcome that named the delay before the next attempt. */
+  #rejection: ErrorMessage | undefined;
+  /** When the next attempt may start, as in `performance.now()`. */
+  #notBefore = 0;
+  #originWarned = false;
   #receivedAt = 0;
   #liveSince = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -56,8 +73,7 @@ export class Link {
   #heartbeat = 25_000;
   readonly #unwatchPage: () => void;
 
-  /** @param url called for the URL of each attempt. */
-  constructor(url: () => string, token: Options['token'], listener: LinkListener) {
+  constructor(url: string, token: Options['token'], listener: LinkListener) {
     this.#url = url;
     this.#listener = listener;
     this.#token = token;
@@ -77,16 +93,25 @@ export class Link {
     this.open();
   }
 
-  /** Connects now, unless the link is connecting, live or closed, or was not started. */
+  /**
+   * Connects now, or at the time that the server gave. Does nothing if the link is connecting, live
+   * or closed, or was not started.
+   */
   open(): void {
     if (!this.#WebSocket || this.#socket || this.#state.name === 'closed') return;
-    clearTimeout(this.#timer);
-    const socket = new this.#WebSocket(this.#url(), SUBPROTOCOL);
+    const wait = this.#notBefore - performance.now();
+    if (wait > 0) {
+      this.#openAfter(wait);
+      return;
+    }
+    this.#rejection = undefined;
+    const socket = new this.#WebSocket(this.#url, protocolsOf(this.#listener.resume()));
     this.#socket = socket;
     socket.onmessage = ({ data }: { data: unknown }) => this.#onFrame(socket, String(data));
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#onClose(socket, code, reason);
     if (this.#token !== undefined) socket.onopen = () => this.#authenticate(socket);
     socket.onerror = () => {}; // a close event follows
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#retryLater('the server did not answer'), WELCOME_TIMEOUT);
     this.#setState({ name: 'connecting' });
   }
@@ -112,6 +137,8 @@ export class Link {
       else if (message.t === 'welcome') this.#onWelcome(message);
       else if (message.t === 'authenticated') this.#scheduleRenewal(message.expiresIn);
       else if (message.t === 'drain') this.#drainDelay = message.reconnectIn;
+      else if (message.t === 'error' && message.retryAfter && this.#state.name === 'connecting')
+        this.#rejection = message;
       else if (message.t !== 'pong') this.#listener.message(message);
     }
   }
@@ -120,6 +147,7 @@ export class Link {
     const { user, session, limits, heartbeat, expiresIn } = welcome;
     this.#scheduleRenewal(expiresIn);
     this.#heartbeat = heartbeat * 1000;
+    this.#rejection = undefined;
     this.#liveSince = this.#receivedAt;
     this.#pingAfter(this.#heartbeat);
     this.#listener.welcome(welcome);
@@ -173,8 +201,10 @@ export class Link {
 
   #onClose(socket: WebSocketLike, code: number, reason: string): void {
     if (socket !== this.#socket) return;
-    if (comesBack(code)) this.#retryLater(reason || 'the connection was lost', code);
-    else {
+    if (comesBack(code)) {
+      this.#retryLater(reason || this.#rejection?.message || 'the connection was lost', code);
+    } else {
+      if (code === ORIGIN_REFUSED) this.#warnOfOrigin();
       this.#drop();
       this.#setState({ name: 'refused', code, why: reason || `the server closed the connection with code ${code}` });
     }
@@ -185,12 +215,21 @@ export class Link {
     this.#drop();
     if (performance.now() - this.#liveSince > STABLE_AFTER) this.#attempts = 0;
     this.#liveSince = Number.POSITIVE_INFINITY;
-    const maxDelay = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
-    const delay = this.#drainDelay ?? Math.random() * maxDelay;
-    this.#drainDelay = undefined;
-    this.#timer = setTimeout(() => this.open(), delay);
     const cause = { why, ...(code !== undefined && { code }) };
-    this.#setState(isOffline() ? offline(cause) : { name: 'reconnecting', in: delay, ...cause });
+    const retryAfter = this.#rejection?.retryAfter;
+    const maxDelay = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
+    const delay = retryAfter ?? this.#drainDelay ?? Math.random() * maxDelay;
+    this.#drainDelay = undefined;
+    this.#notBefore = performance.now() + (retryAfter ?? 0);
+    this.#openAfter(delay);
+    if (retryAfter) this.#setState({ name: 'waiting', in: delay, ...cause });
+    else this.#setState(isOffline() ? offline(cause) : { name: 'reconnecting', in: delay, ...cause });
+  }
+
+  /** A timer may fire early, so `open` checks the time again. */
+  #openAfter(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.open(), Math.min(ms, MAX_TIMER_DELAY));
   }
 
   #drop(): void {
@@ -199,6 +238,15 @@ export class Link {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();
+  }
+
+  /** Tells the developer of a page, once, how to allow its origin. Programs have no origin. */
+  #warnOfOrigin(): void {
+    const { origin } = globalThis;
+    if (!origin || this.#originWarned) return;
+    this.#originWarned = true;
+    const remedy = origin.startsWith('http') ? `start it with --origin ${origin}` : 'serve the page over http(s)';
+    console.warn(`${new URL(this.#url).host} does not allow pages of the origin ${origin}: ${remedy}`);
   }
 
   #setState(state: State): void {
@@ -213,6 +261,14 @@ function parse(line: string): ServerMessage | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Offers the secret as a subprotocol: unlike a URL, it is kept out of the logs of proxies and of
+ * error messages. An invalid subprotocol would make the WebSocket throw an error that quotes it.
+ */
+function protocolsOf(resume: string | undefined): string[] {
+  return resume && /^[\w.-]+$/.test(resume) ? [SUBPROTOCOL, `resume.${resume}`] : [SUBPROTOCOL];
 }
 
 function offline({ why, code }: { why: string; code?: number }): State {

@@ -64,10 +64,22 @@ export class Outbox {
     this.#items.unshift(...items);
   }
 
-  /** @returns the promise of the message's `seq`. Its rejection may be left unhandled. */
-  add(room: string, data: unknown): Promise<number> {
-    const json = JSON.stringify(data);
-    if (json === undefined) return Promise.reject(new TypeError('the data of a message must be a JSON value'));
+  /**
+   * Sends a message as soon as its room and the limits allow, or fails it at once with `error`.
+   *
+   * @returns the promise of the message's `seq`. Its rejection may be left unhandled, except for
+   * data that is not JSON and after `stop`.
+   */
+  add(room: string, data: unknown, error?: HubError): Promise<number> {
+    let json: string | undefined;
+    let problem: string = typeof data;
+    try {
+      json = JSON.stringify(data);
+    } catch (cause) {
+      problem = `${cause}`;
+    }
+    if (json === undefined)
+      return Promise.reject(new TypeError(`the data of a message cannot be encoded as JSON: ${problem}`));
     if (this.#stoppedWith) return Promise.reject(this.#stoppedWith);
     const item = { room, id: `${this.#idPrefix}${++this.#lastId}`, json };
     this.#items.push(item);
@@ -76,7 +88,8 @@ export class Outbox {
       this.#deferred.set(item.id, { resolve, reject });
     });
     stored.catch(() => {});
-    this.flush();
+    if (error) this.#fail(item.id, error);
+    else this.flush();
     return stored;
   }
 

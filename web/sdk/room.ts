@@ -34,16 +34,20 @@ export class RoomClient<T, S> implements Room<T, S> {
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #options: JoinOptions;
-  readonly #onLeave: () => void;
+  readonly #onLeave: (error: HubError) => void;
   readonly #events = new Events<RoomEvents<T, S>>();
   readonly #requests = new Map<string, PendingRequest<T>>();
   #lastRequestId = 0;
   #joinedBefore = false;
   #shownSeq = 0;
+  /** Whether this membership has yet to report `#shownSeq`, which an earlier one may have lost. */
+  #shownUnsent = false;
+  /** The error of requests that cannot succeed: the join was rejected, or the membership ended. */
+  #ended: HubError | undefined;
   #joinTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param onLeave called at the end of `leave()`. */
-  constructor(name: string, link: Link, outbox: Outbox, options: JoinOptions, onLeave: () => void) {
+  /** @param onLeave called at the end of `leave()`, with the error of the unanswered requests. */
+  constructor(name: string, link: Link, outbox: Outbox, options: JoinOptions, onLeave: (error: HubError) => void) {
     this.name = name;
     this.#link = link;
     this.#outbox = outbox;
@@ -60,16 +64,17 @@ export class RoomClient<T, S> implements Room<T, S> {
     return items.map(({ id, json }) => ({ id, data: JSON.parse(json) as T }));
   }
 
-  send(data: T): Promise<number> {
-    return this.#outbox.add(this.name, data);
+  send(data: unknown): Promise<number> {
+    return this.#outbox.add(this.name, data, this.#ended);
   }
 
-  signal(data: S): void {
+  signal(data: unknown): void {
     if (!this.joined || !this.#outbox.takeToken()) return;
     this.#link.send(JSON.stringify({ t: 'signal', room: this.name, data }));
   }
 
   history(of: { before?: number; after?: number; limit?: number } = {}): Promise<Page<T>> {
+    if (this.#ended) return Promise.reject(this.#ended);
     const id = `${++this.#lastRequestId}`;
     const request: HistoryRequest = { t: 'history', room: this.name, id, ...of };
     return new Promise((resolve, reject) => {
@@ -81,13 +86,14 @@ export class RoomClient<T, S> implements Room<T, S> {
   shown(seq: number): void {
     if (seq <= this.#shownSeq) return;
     this.#shownSeq = seq;
-    if (this.joined) this.#link.send({ t: 'ack', room: this.name, seq });
+    if (this.joined) this.#sendShown();
   }
 
   leave(): void {
     if (this.joined) this.#link.send({ t: 'leave', room: this.name });
-    this.end(hubError('left', `left the room ${this.name}`, this.name));
-    this.#onLeave();
+    const left = hubError('left', `left the room ${this.name}`, this.name);
+    this.end(left);
+    this.#onLeave(left);
   }
 
   /**
@@ -105,12 +111,15 @@ export class RoomClient<T, S> implements Room<T, S> {
    */
   disconnect(): void {
     this.joined = false;
+    this.#shownUnsent = false;
+    this.#ended = undefined;
     clearTimeout(this.#joinTimer);
   }
 
   /** Ends the membership and rejects all unanswered requests. */
   end(error: HubError): void {
     this.disconnect();
+    this.#ended = error;
     for (const { reject } of this.#requests.values()) reject(error);
     this.#requests.clear();
   }
@@ -124,6 +133,8 @@ export class RoomClient<T, S> implements Room<T, S> {
     else if (message.t === 'signal') {
       this.#events.emit('signal', { from: message.from, data: message.data as S });
     }
+    // The server rejects the report of a message that it has not delivered in this membership.
+    if (this.#shownUnsent && this.#shownSeq <= (this.place?.seq ?? 0)) this.#sendShown();
   }
 
   emitSent(id: string, seq: number): void {
@@ -137,7 +148,7 @@ export class RoomClient<T, S> implements Room<T, S> {
   /**
    * Handles an error of a history request or of the join. If the server allows a retry, sends the
    * request again later. If the join is rejected for good, fails all unanswered requests and
-   * messages.
+   * messages, and later ones at once until the next connection.
    *
    * @returns whether the error is fully handled. If not, the hub must emit it.
    */
@@ -162,7 +173,15 @@ export class RoomClient<T, S> implements Room<T, S> {
     return pending !== undefined;
   }
 
+  #sendShown(): void {
+    this.#shownUnsent = false;
+    this.#link.send({ t: 'ack', room: this.name, seq: this.#shownSeq });
+  }
+
   #onJoined({ epoch, seq, recovered, count, members }: Joined): void {
+    const previous = this.place ?? this.#options.since;
+    if (previous && previous.epoch !== epoch) this.#shownSeq = 0; // another log counts from 1 again
+    this.#shownUnsent = this.#shownSeq > 0;
     const again = this.#joinedBefore;
     this.#joinedBefore = true;
     this.joined = true;

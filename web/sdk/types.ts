@@ -52,7 +52,7 @@ export interface WebSocketLike {
   close(code?: number): void;
 }
 
-export type WebSocketClass = new (url: string, protocols: string) => WebSocketLike;
+export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
 
 /**
  * The state of a connection.
@@ -63,7 +63,11 @@ export type WebSocketClass = new (url: string, protocols: string) => WebSocketLi
  *   state was entered.
  * - `offline`: the connection was lost and the platform reports no network. The next attempt starts
  *   when the network returns, or when the retry delay ends.
- * - `refused`: the server rejected the connection. There is no next attempt until `reconnect()`.
+ * - `waiting`: the server accepts no connection for now, as when it has too many. The next attempt
+ *   starts `in` milliseconds after this state was entered, the time that the server gave. Nothing
+ *   makes it start earlier, not even `reconnect()`.
+ * - `refused`: the server rejected the connection for good. There is no next attempt until
+ *   `reconnect()`.
  * - `closed`: `close()` was called, or the platform has no WebSocket.
  *
  * `why` describes the reason. `code` is the WebSocket close code, absent if the client itself gave
@@ -74,6 +78,7 @@ export type State =
   | { readonly name: 'live'; readonly user: string; readonly session: string; readonly limits: Limits }
   | { readonly name: 'reconnecting'; readonly in: number; readonly why: string; readonly code?: number }
   | { readonly name: 'offline'; readonly why: string; readonly code?: number }
+  | { readonly name: 'waiting'; readonly in: number; readonly why: string; readonly code?: number }
   | { readonly name: 'refused'; readonly why: string; readonly code: number }
   | { readonly name: 'closed' };
 
@@ -89,6 +94,41 @@ export interface HubError extends Error {
   readonly code: ErrorCode | 'too_long' | 'left' | 'closed';
   /** The room of the request; undefined if it has none. */
   readonly room: string | undefined;
+}
+
+/**
+ * `T` if JSON can carry it; else `T` with a `NotJson` in place of each part that JSON loses or
+ * changes, so that the compiler's error names it. An interface needs no index signature. Accepts
+ * `unknown` and `any`.
+ */
+export type JsonCompatible<T> = T extends Json
+  ? T
+  : T extends undefined
+    ? NotJson<'undefined: omit the property, or use null'>
+    : T extends bigint
+      ? NotJson<'a bigint: use a string'>
+      : T extends symbol
+        ? NotJson<'a symbol: use a string'>
+        : T extends (...args: never) => unknown
+          ? NotJson<'a function or method'>
+          : T extends Date
+            ? NotJson<'a Date: use a number or a string'>
+            : T extends ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>
+              ? NotJson<'a Map or Set: use an array or an object'>
+              : T extends readonly unknown[]
+                ? { [K in keyof T]: JsonCompatible<T[K]> }
+                : T extends object
+                  ? { [K in keyof T]: JsonCompatible<OmitUndefined<T, K>> }
+                  : T;
+
+/** The type of a property; of an optional one, without the `undefined` that JSON omits. */
+type OmitUndefined<T, K extends keyof T> = object extends Pick<T, K> ? Exclude<T[K], undefined> : T[K];
+
+declare const notJson: unique symbol;
+
+/** No value has this type. `Name` names a type that JSON cannot carry, and what to send instead. */
+export interface NotJson<Name extends string> {
+  readonly [notJson]: Name;
 }
 
 /** A message, as every member of its room receives it. */
@@ -168,7 +208,7 @@ export interface Hub {
    *
    * @returns a function that removes the handler.
    */
-  on<E extends keyof HubEvents>(event: E, handler: (told: HubEvents[E]) => void): () => void;
+  on<E extends keyof HubEvents>(event: E, handler: (payload: HubEvents[E]) => void): () => void;
   /**
    * Joins a room once the connection is live, and joins it again after each reconnection. A second
    * call with the same name returns the same object and ignores its options.
@@ -177,7 +217,10 @@ export interface Hub {
    * run time.
    */
   join<T = Json, S = Json>(room: string, options?: JoinOptions): Room<T, S>;
-  /** Connects now instead of waiting for the retry delay. In the state `refused`, tries again. */
+  /**
+   * Connects now instead of waiting for the retry delay. In the state `refused`, tries again. Does
+   * nothing in the state `waiting`.
+   */
   reconnect(): void;
   /** Closes the connection for good. Unacknowledged messages stay in the storage. */
   close(): void;
@@ -221,7 +264,7 @@ export interface Room<T, S> {
    *
    * @returns a function that removes the handler.
    */
-  on<E extends keyof RoomEvents<T, S>>(event: E, handler: (told: RoomEvents<T, S>[E]) => void): () => void;
+  on<E extends keyof RoomEvents<T, S>>(event: E, handler: (payload: RoomEvents<T, S>[E]) => void): () => void;
   /**
    * Sends a message now, or once the connection is live again. The messages of one client arrive in
    * the order they were sent, except that a message rejected for the moment is retried after those
@@ -229,21 +272,24 @@ export interface Room<T, S> {
    *
    * A message is in the room exactly once, however often the connection was lost.
    *
-   * @returns the `seq` of the message, once the server has stored it.
-   * @throws a `HubError` if the server rejects the message or the membership, with the code `left`
-   * after `leave()`, and with `closed` after `close()`; a `TypeError` if `data` is not a JSON
-   * value.
+   * Rejects at once if the server has rejected the membership on this connection.
+   *
+   * @param data checked against JSON at compile time: `NotJson` in an error names what is wrong.
+   * @returns the `seq` of the message, once the server has stored it. Rejects with a `HubError` if
+   * the server rejects the message or the membership, with the code `left` after `leave()`, and
+   * with `closed` after `close()`; with a `TypeError` if `data` cannot be encoded as JSON.
    */
-  send(data: T): Promise<number>;
+  send(data: JsonCompatible<T>): Promise<number>;
   /**
    * Sends data that is not stored, such as a typing indicator, to the members connected now. The
    * signal is dropped if this client is not a member at the moment, or sends faster than the server
    * allows.
    */
-  signal(data: S): void;
+  signal(data: JsonCompatible<S>): void;
   /**
    * Reads stored messages: those with a `seq` less than `before`, those with a `seq` greater than
-   * `after`, or the latest ones if neither is given. Waits until this client is a member.
+   * `after`, or the latest ones if neither is given. Waits until this client is a member, or
+   * rejects at once if the server has rejected the membership on this connection.
    *
    * @param of `before` and `after` exclude each other. `limit` is the maximum number of messages, 1
    * to 1,000, 50 by default.
@@ -256,7 +302,10 @@ export interface Room<T, S> {
     readonly after?: number;
     readonly limit?: number;
   }): Promise<{ readonly messages: readonly Message<T>[]; readonly more: boolean }>;
-  /** Reports to the server that the messages up to `seq` have been displayed. */
+  /**
+   * Reports to the server that the messages up to `seq` have been displayed: now, or once this
+   * client is a member. The highest `seq` is reported again after each reconnection.
+   */
   shown(seq: number): void;
   /** Leaves the room. Unacknowledged messages are discarded, and their promises reject. */
   leave(): void;

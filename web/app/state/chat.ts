@@ -3,7 +3,7 @@ import { connect, type Hub, type HubError, type State } from '../../sdk/index.ts
 import { announce } from './announcer.ts';
 import { Conversation } from './conversation.ts';
 import { documentTitle, notify } from './notifications.ts';
-import { loadRequiredCredential, requiredCredential, takeCredential } from './sign-in.ts';
+import { currentCredential, discardTicket, loadRequiredCredential, requiredCredential } from './sign-in.ts';
 import { loadStored, onStoredChange, updateStored } from './storage.ts';
 import type { MessageEntry } from './timeline.ts';
 
@@ -69,7 +69,7 @@ export class Chat {
     this.#hub?.close();
     const hub = connect(new URL('ws', location.href), {
       user: name,
-      ...(requiredCredential.value !== 'nothing' && { token: takeCredential }),
+      ...(requiredCredential.value !== 'nothing' && { token: currentCredential }),
     });
     this.#hub = hub;
     batch(() => {
@@ -155,9 +155,10 @@ export class Chat {
       this.name.value = '';
       return;
     }
-    const until = state.name === 'reconnecting' ? performance.now() + state.in : undefined;
+    const until = 'in' in state ? performance.now() + state.in : undefined;
     this.connection.value = until === undefined ? state : { ...state, until };
     if ('code' in state && state.code === SLOW) this.evicted.value = true;
+    if (state.name === 'live') discardTicket();
     if (state.name === 'live') setTimeout(() => (this.evicted.value = false), EVICTION_NOTICE_MS);
     // The server may assign another name than the requested one.
     if (state.name === 'live') this.name.value = state.user;

@@ -13,14 +13,18 @@ export async function loadRequiredCredential(): Promise<void> {
   }
 }
 
+/** Returns the credential for a new connection, or an empty string to resume the session only. */
+export function currentCredential(): string {
+  return credential;
+}
+
 /**
- * Returns the credential for a new connection. A ticket of `/login` is valid for one connection,
- * and later ones resume the session. A token is reused.
+ * Discards a ticket of `/login` once it is used: it is valid for one connection, and later ones
+ * resume the session. A connection that the server rejects before it reads the ticket, as when it
+ * has too many, does not use it. A token is reused.
  */
-export function takeCredential(): string {
-  const taken = credential;
+export function discardTicket(): void {
   if (requiredCredential.value === 'password') credential = '';
-  return taken;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
-import { connectionText } from './format.ts';
+import { connectionText, REMAINING } from './format.ts';
 
 /** The state of the connection, with a button to retry. */
 export function ConnectionStatus({ chat }: { chat: Chat }) {
@@ -10,7 +10,7 @@ export function ConnectionStatus({ chat }: { chat: Chat }) {
   const connection = chat.connection.value;
   if (connection.name === 'live') connectedBefore.current = true;
   useEffect(() => {
-    if (connection.name !== 'reconnecting') return;
+    if (connection.until === undefined) return;
     const timer = setInterval(() => {
       ticks.value++;
     }, 250);
@@ -22,9 +22,10 @@ export function ConnectionStatus({ chat }: { chat: Chat }) {
     { reconnect: connectedBefore.current, evicted: chat.evicted.value, pending: chat.pendingCount.value },
     performance.now(),
   );
+  // The state `waiting` has no button: the server accepts no earlier attempt.
   const action = { reconnecting: 'Try now', offline: 'Try now', refused: 'Try again' }[connection.name as string];
   // A screen reader would announce each second of the countdown.
-  const spoken = text.replace(/ in \d+ s/, '');
+  const spoken = text.replace(REMAINING, '');
   return (
     <div class="connection" data-state={connection.name}>
       <p>

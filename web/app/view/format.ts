@@ -90,10 +90,10 @@ export function connectionText(
       return `${evicted ? EVICTED : ''}${reconnect ? 'Reconnecting' : 'Connecting'}…${unsent}`;
     case 'live':
       return evicted ? 'Live. The page fell behind and had to reconnect.' : 'Live';
-    case 'reconnecting': {
-      const seconds = Math.max(1, Math.ceil(((connection.until ?? now) - now) / 1000));
-      return `${evicted ? EVICTED : sentence(connection.why)}Reconnecting in ${seconds} s${unsent}`;
-    }
+    case 'reconnecting':
+      return `${evicted ? EVICTED : sentence(connection.why)}Reconnecting ${remaining(connection, now)}${unsent}`;
+    case 'waiting':
+      return `${sentence(connection.why)}Trying again ${remaining(connection, now)}${unsent}`;
     case 'offline':
       return `Offline${unsent}`;
     case 'refused':
@@ -101,6 +101,15 @@ export function connectionText(
     case 'closed':
       return 'Closed';
   }
+}
+
+/** Matches the result of `remaining`. */
+export const REMAINING = / in \d+ (s|min)/;
+
+/** Formats the time until the next attempt, in minutes if it is long. */
+function remaining({ until = 0 }: Connection, now: number): string {
+  const seconds = Math.max(1, Math.ceil((until - now) / 1000));
+  return seconds <= 90 ? `in ${seconds} s` : `in ${Math.ceil(seconds / 60)} min`;
 }
 
 const EVICTED = 'Disconnected because the page fell behind. ';
