@@ -15,7 +15,7 @@ async function start(transport: string, scenario: Scenario | undefined): Promise
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-bench-'));
   const config = join(folder, 'config.json');
   writeFileSync(config, JSON.stringify({ rooms: scenario?.rooms ?? {} }));
-  const flags = ['--publish-rate', 'off', '--transport', transport, '--log-level', 'error'];
+  const flags = ['--publish-rate', 'off', '--max-handshakes', 'off', '--transport', transport, '--log-level', 'error'];
   flags.push('--config', config, '--data', join(folder, 'data'), ...(scenario?.flags ?? []));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
