@@ -20,7 +20,7 @@ declare const scene: Scene;
 const PAGE = '<!doctype html><title>test</title><script type="module" src="/page.js"></script>';
 const SCRIPT = `
   import { connect } from './client.js';
-  const hub = connect();
+  const hub = connect(new URLSearchParams(location.search).get('hub') ?? undefined);
   const room = hub.join('r', { history: 100 });
   globalThis.scene = { hub, room, received: [], states: [] };
   room.on('message', ({ data }) => scene.received.push(data));
@@ -59,9 +59,13 @@ async function open(page: Page): Promise<Page> {
   return page;
 }
 
-async function newPage(): Promise<Page> {
+async function blankPage(): Promise<Page> {
   const context = await (browser as Browser).newContext();
-  return open(await context.newPage());
+  return context.newPage();
+}
+
+async function newPage(): Promise<Page> {
+  return open(await blankPage());
 }
 
 const receivedBy = (page: Page) => page.evaluate(() => scene.received);
@@ -141,3 +145,33 @@ test('reconnects at once when its tab becomes visible', async () => {
   expect(state).toBe('connecting');
   await page.waitForFunction(() => scene.hub.state.name === 'live', undefined, { timeout: 2_500 });
 }, 60_000);
+
+test('a page of another origin is refused, and its console names the flag that admits it', async () => {
+  const other = await startServer(['--engine', 'memory']);
+  const page = await blankPage();
+  const warnings: string[] = [];
+  page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
+  await page.goto(`${server.url}?hub=${other.url}`);
+  await page.waitForFunction(() => scene.hub.state.name === 'refused');
+  expect(await page.evaluate(() => scene.hub.state)).toMatchObject({ code: 4502, why: 'this origin is not allowed' });
+  expect(warnings.join()).toContain(`--origin ${server.url}`);
+  await other.kill();
+
+  const admitting = await startServer(['--engine', 'memory', '--origin', server.url]);
+  await page.goto(`${server.url}?hub=${admitting.url}`);
+  await page.waitForFunction(() => scene.hub.state.name === 'live');
+  await admitting.kill();
+});
+
+test('a page waits as long as a full server asks, then connects', async () => {
+  const full = await startServer(['--engine', 'memory', '--connections-per-address', '1', '--origin', server.url]);
+  const [first, second] = [await blankPage(), await blankPage()];
+  await first.goto(`${server.url}?hub=${full.url}`);
+  await first.waitForFunction(() => scene.hub.state.name === 'live');
+  await second.goto(`${server.url}?hub=${full.url}`);
+  await second.waitForFunction(() => scene.hub.state.name === 'waiting');
+  expect(await second.evaluate(() => scene.hub.state)).toMatchObject({ code: 4005, in: expect.any(Number) });
+  await first.close();
+  await second.waitForFunction(() => scene.hub.state.name === 'live');
+  await full.kill();
+});
