@@ -90,7 +90,7 @@ export class WireSelector {
     return named;
   }
 
-  /** A page that posts names shows only frames that have them. The other wires' frames have none. */
+  /** A page that posts names can show only frames with names, which other wires do not send. */
   #warnOfNames(): void {
     if (this.#warned || this.#subscribers.name === 'spread') return;
     this.#warned = true;

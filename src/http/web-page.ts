@@ -31,7 +31,7 @@ export function wireOfPage(web: string | undefined): PageWire | undefined {
   return web === undefined ? undefined : wireOfCode(codeOf(web));
 }
 
-/** Returns a line for each way in which a folder's page cannot work with the listener's settings. */
+/** Returns a line for each reason why a folder's page cannot work with the listener's settings. */
 export function webWarnings({ web, wire, port, tls }: WebListener): string[] {
   if (web === undefined) return [];
   const code = codeOf(web);
