@@ -68,7 +68,7 @@ function check(read: (setting: Setting) => { value: unknown; origin: string }, e
 }
 
 function checkPage(web: string | undefined, origin: string | undefined, exists: Sources['exists']): void {
-  if (web === undefined || ['index.html', 'chat.html'].some((page) => exists(`${web}/${page}`))) return;
+  if (web === undefined || ['index.html', 'chat.html', 'home.html'].some((page) => exists(`${web}/${page}`))) return;
   throw new ConfigError(`${origin}: "${web}" has no index.html`);
 }
 

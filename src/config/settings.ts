@@ -24,7 +24,7 @@ export interface ListenerSettings {
   /** @default 'auto' */
   readonly wire: WireChoice;
   /**
-   * A folder with an `index.html` or a `chat.html` to serve at `/`.
+   * A folder with an `index.html`, `chat.html` or `home.html` to serve at `/`.
    * @default undefined: the built-in chat
    */
   readonly web: string | undefined;

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
-import { authenticationFailed, json, plainText } from './responses.ts';
+import { fieldOf } from '../wire/wire.ts';
+import { authenticationFailed, bodyTooLarge, json, plainText } from './responses.ts';
 
 export const LOGIN_PATH = '/login';
 
@@ -15,8 +16,9 @@ export function createLogin(authenticator: Authenticator, addressOf: (request: H
   return async (request: HttpRequest): Promise<HttpResponse> => {
     const address = addressOf(request);
     const body = await request.body(MAX_BODY_BYTES);
-    if (body === undefined) return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
-    const { username, password } = parseCredentials(body) ?? {};
+    if (body === undefined) return bodyTooLarge();
+    const credentials = parseObject(body);
+    const [username, password] = [fieldOf(credentials, 'username'), fieldOf(credentials, 'password')];
     if (typeof username !== 'string' || typeof password !== 'string') {
       return plainText(400, 'username and password are required, as JSON');
     }
@@ -25,10 +27,12 @@ export function createLogin(authenticator: Authenticator, addressOf: (request: H
   };
 }
 
-function parseCredentials(body: Uint8Array): { username?: unknown; password?: unknown } | undefined {
+/** Returns an object without fields for any other body. */
+function parseObject(body: Uint8Array): object {
   try {
-    return isUtf8(body) ? (JSON.parse(Buffer.from(body).toString()) ?? undefined) : undefined;
+    const value: unknown = isUtf8(body) ? JSON.parse(Buffer.from(body).toString()) : undefined;
+    return typeof value === 'object' && value !== null ? value : {};
   } catch {
-    return undefined;
+    return {};
   }
 }

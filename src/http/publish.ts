@@ -3,7 +3,7 @@ import type { Authentication, Principal } from '../auth/authenticator.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { HttpPost, Publishing } from '../wire/wire.ts';
-import { authenticationFailed, plainText, tooManyRequests } from './responses.ts';
+import { authenticationFailed, bodyTooLarge, plainText, tooManyRequests } from './responses.ts';
 
 export const PUBLISH_PATH = '/publish';
 
@@ -44,7 +44,7 @@ export function createPublish(options: PublishOptions) {
     const connect = prepareConnect(request);
     const [authentication, body] = await Promise.all([authenticate(request), request.body(maxBodyBytes)]);
     if (authentication.kind !== 'authenticated') return authenticationFailed(authentication);
-    if (body === undefined) return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
+    if (body === undefined) return bodyTooLarge();
     if (!isUtf8(body)) return plainText(400, 'the message is not valid UTF-8');
     const read = publishing.read(Buffer.from(body).toString(), type);
     if (read.kind === 'invalid') return plainText(400, read.reason);

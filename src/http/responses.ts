@@ -14,6 +14,11 @@ export function tooManyRequests(): HttpResponse {
   return plainText(429, 'Too Many Requests', { 'Retry-After': '1' });
 }
 
+/** The response to a body over the limit. Ends the connection instead of reading the rest. */
+export function bodyTooLarge(): HttpResponse {
+  return plainText(413, 'Request Entity Too Large', { Connection: 'close' });
+}
+
 /** JSON that no cache may store. */
 export function json(value: object): HttpResponse {
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };

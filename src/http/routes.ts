@@ -6,7 +6,7 @@ import { LOGIN_PATH } from './login.ts';
 import { checkOrigin, type Origins, parseOrigins } from './origin.ts';
 import { PUBLISH_PATH } from './publish.ts';
 import { json, plainText } from './responses.ts';
-import { staticFiles } from './static.ts';
+import { INDEX_NAMES, staticFiles } from './static.ts';
 
 /** Tells the built-in page which credential to ask for. */
 const SIGN_IN_PATH = '/sign-in.json';
@@ -33,8 +33,6 @@ export interface RouteOptions {
   readonly origins: Origins;
   /** Serve the page for unmatched paths. */
   readonly pageEverywhere: boolean;
-  /** Replace `{{.Host}}` in HTML with the request's host, as Go's templates do. */
-  readonly template: boolean;
 }
 
 /** The folder of the built chat. The path is the same from `src` and from `dist`. */
@@ -83,25 +81,41 @@ function chatFiles(): ReturnType<typeof staticFiles> {
   return (path, encoding) => (path.startsWith('/assets/') ? assets : page)(path, encoding);
 }
 
-// Served if there is no index.html: the page of the Go Programming Blueprints chat has this name.
-const OTHER_INDEX = '/chat.html';
-
-function createPages(files: ReturnType<typeof staticFiles>, { pageEverywhere, template }: RouteOptions): Handler {
-  const index = async (encoding: string) => (await files('/', encoding)) ?? files(OTHER_INDEX, encoding);
+function createPages(files: ReturnType<typeof staticFiles>, { web, pageEverywhere }: RouteOptions): Handler {
+  const index = async (encoding: string) => {
+    for (const name of INDEX_NAMES) {
+      const file = await files(`/${name}`, encoding);
+      if (file) return file;
+    }
+    return undefined;
+  };
+  const find = async (path: string, encoding: string) =>
+    (await files(path, encoding)) ?? (pageEverywhere || path === '/' ? await index(encoding) : undefined);
   return async ({ method, path, header }) => {
-    const [host, ifNoneMatch] = [header('host'), header('if-none-match')];
-    const encoding = template ? '' : header('accept-encoding'); // a template is filled in plain text
+    const [host, ifNoneMatch, encoding] = [header('host'), header('if-none-match'), header('accept-encoding')];
     const readable = method === 'GET' || method === 'HEAD';
-    const file = (await files(path, encoding)) ?? (pageEverywhere || path === '/' ? await index(encoding) : undefined);
+    const file = await find(path, encoding);
     if (!file) return plainText(404, 'Not found');
     if (!readable && !pageEverywhere) return plainText(405, 'Method not allowed', { Allow: 'GET, HEAD' });
-    const page = template && file.headers['content-type']?.startsWith('text/html') ? fillTemplate(file, host) : file;
+    const plain = web !== undefined && isHtml(file) ? await find(path, '') : undefined;
+    const page = plain && isTemplate(plain) ? fillTemplate(plain, host) : file;
     return readable ? notModified(page, ifNoneMatch) : page;
   };
 }
 
+const HOST_FIELD = /\{\{\s*\.Host\s*\}\}/g;
+
+function isHtml({ headers }: HttpResponse): boolean {
+  return headers['content-type']?.startsWith('text/html') === true;
+}
+
+function isTemplate({ body }: HttpResponse): boolean {
+  return Buffer.from(body).includes('.Host') && Buffer.from(body).toString().search(HOST_FIELD) !== -1;
+}
+
+/** Replaces `{{.Host}}` with the request's host, as Go's html/template does. */
 function fillTemplate(file: HttpResponse, host: string): HttpResponse {
   const safeHost = host.replaceAll(/[^A-Za-z0-9.:[\]-]/g, '');
-  const body = Buffer.from(file.body).toString().replaceAll('{{.Host}}', safeHost);
+  const body = Buffer.from(file.body).toString().replace(HOST_FIELD, safeHost);
   return { ...file, headers: { ...file.headers, etag: entityTag(body, 'identity') }, body };
 }

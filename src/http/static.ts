@@ -10,6 +10,9 @@ import { plainText } from './responses.ts';
 // Files are read into memory as a whole. Larger ones are not served.
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
+/** Names of a folder's page, in order: Go's chats call theirs `chat.html` and `home.html`. */
+export const INDEX_NAMES = ['index.html', 'chat.html', 'home.html'] as const;
+
 interface File {
   /** Without links. */
   readonly path: string;

@@ -16,6 +16,7 @@ import { ConfigError } from '../config/error.ts';
 import { settingsOf } from '../config/load.ts';
 import type { ListenerSettings, Settings } from '../config/settings.ts';
 import { CHAT } from '../http/routes.ts';
+import { type WebListener, webWarnings, wireOfPage } from '../http/web-page.ts';
 import type { Engine } from '../hub/engine.ts';
 import { Hub } from '../hub/hub.ts';
 import type { HubOverrides } from '../hub/settings.ts';
@@ -310,7 +311,7 @@ class RunningServer {
   /** Serves on the program's own server. */
   async attach(server: HttpServer): Promise<Attachment> {
     const { wire, web } = this.#parts.settings;
-    const wires = new WireSelector(this.#wires, wire);
+    const wires = this.#createSelector({ web, wire });
     const listener = createListener({ ...this.#listenerOptions, wires, web });
     const accepts = (request: HttpRequest) => wires.select(request) !== undefined;
     const attachment = await this.#startOrRelease(async () => attach(server, listener, { ...SOCKET_LIMITS, accepts }));
@@ -356,6 +357,13 @@ class RunningServer {
     }
   }
 
+  /** Warns of a page that cannot work with its listener's settings. */
+  #createSelector(listener: WebListener): WireSelector {
+    const warn = (message: string) => this.#parts.log.warn(message);
+    for (const warning of webWarnings(listener)) warn(warning);
+    return new WireSelector(this.#wires, listener.wire, { subscribers: wireOfPage(listener.web), warn });
+  }
+
   #logStart(wire: ListenerSettings['wire'], message: string): void {
     const { settings, log, extensions, transport } = this.#parts;
     const engine = extensions.engine ? 'its own' : settings.engine;
@@ -364,7 +372,7 @@ class RunningServer {
 
   /** @returns the port. */
   async #listen({ host, port, wire, web, tlsCert, tlsKey }: ListenerSettings): Promise<number> {
-    const wires = new WireSelector(this.#wires, wire);
+    const wires = this.#createSelector({ web, wire, port, tls: tlsCert !== undefined });
     const listener = createListener({ ...this.#listenerOptions, wires, web });
     const tls = tlsCert !== undefined && tlsKey !== undefined ? { tls: { cert: tlsCert, key: tlsKey } } : {};
     const transport = this.#parts.transport.factory(listener, { ...SOCKET_LIMITS, ...tls });

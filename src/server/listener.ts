@@ -55,7 +55,6 @@ function routeOptions(options: ListenerOptions): RouteOptions {
     postOnly: publishing.postOnly,
     loginByGet: pinned?.ticketed === true,
     pageEverywhere: pinned?.page !== undefined,
-    template: pinned?.page === 'template everywhere',
     rejectPlain(request) {
       const wire = wires.select(request);
       return wire && upgrader.rejectPlain(request, wire);

@@ -1,7 +1,7 @@
-import { STATUS_CODES } from 'node:http';
 import { decideHandshake, INTERNAL_ERROR, presentErrors } from './application.ts';
 import { headersTooLarge, MAX_HEADER_BYTES } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
+import { statusText } from './status-text.ts';
 import { type Application, type HttpRequest, type HttpResponse, isUpgrade, type Upgrade } from './transport.ts';
 
 /**
@@ -132,7 +132,7 @@ class Exchange {
 }
 
 function writeResponse(res: UwsResponse, head: boolean, { status, headers, body }: HttpResponse): void {
-  res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+  res.writeStatus(`${status} ${statusText(status)}`);
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
   // With its argument, endWithoutBody waits for a body, and the next request cuts the connection. A
   // 304 has no length: it would be that of the body which the client has already.

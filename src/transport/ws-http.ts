@@ -1,8 +1,9 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { INTERNAL_ERROR, presentErrors } from './application.ts';
 import { headersTooLarge } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
+import { statusText } from './status-text.ts';
 import type { Application, HttpRequest, HttpResponse } from './transport.ts';
 
 /** Answers a plain request with the application's response. */
@@ -54,7 +55,7 @@ export function writeResponse(
   if (response.destroyed || response.headersSent) return;
   // In a 304, the length would be that of the body which the client has already.
   const length = status === 304 ? {} : { 'content-length': Buffer.byteLength(body) };
-  response.writeHead(status, { ...headers, ...length });
+  response.writeHead(status, statusText(status), { ...headers, ...length });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
@@ -62,7 +63,7 @@ export function writeResponse(
 export function rejectHandshake(tcp: Duplex, { status, headers, body }: HttpResponse): void {
   const all = { connection: 'close', ...headers, 'content-length': `${Buffer.byteLength(body)}` };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  tcp.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`);
+  tcp.write(`HTTP/1.1 ${status} ${statusText(status)}\r\n${lines.join('')}\r\n`);
   tcp.end(body);
 }
 

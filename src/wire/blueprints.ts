@@ -20,7 +20,7 @@ export function blueprints(limits: Partial<WireLimits> = {}): Wire {
     library: 'gorilla',
     rooms: [PUBLIC_ROOM],
     merges: false,
-    page: 'template everywhere',
+    page: 'everywhere',
     decode,
     encode: encodeUnmerged(recordText),
     closeFrame: (close) => close,

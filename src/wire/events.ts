@@ -1,7 +1,16 @@
 import type { LogRecord } from '../hub/log.ts';
 import { closes } from '../protocol/close-codes.ts';
 import { encodeUnmerged, recordText } from './text.ts';
-import { type Command, decodeText, isRoom, noNotices, textMessage, type Wire, type WireLimits } from './wire.ts';
+import {
+  type Command,
+  decodeText,
+  fieldOf,
+  isRoom,
+  noNotices,
+  textMessage,
+  type Wire,
+  type WireLimits,
+} from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 512, pingPeriod: 9_000, pongWait: 10_000, writeWait: 10_000 };
 
@@ -41,21 +50,22 @@ export function events(limits: Partial<WireLimits> = {}): Wire {
 function decode(data: Uint8Array): readonly Command[] {
   const event = parseObject(decodeText(data));
   if (event === undefined) return [NOT_AN_EVENT];
-  const { type, payload } = event;
+  const [type, payload] = [fieldOf(event, 'type'), fieldOf(event, 'payload')];
   if (typeof payload !== 'object' || payload === null) return [IGNORED];
-  const { message, name } = payload as Record<string, unknown>;
-  if (type === 'send_message' && typeof message === 'string') return [textMessage('', message)];
-  if (type !== 'change_room' || typeof name !== 'string') return [IGNORED];
+  const message = type === 'send_message' ? fieldOf(payload, 'message') : undefined;
+  if (typeof message === 'string') return [textMessage('', message)];
+  const name = type === 'change_room' ? fieldOf(payload, 'name') : undefined;
+  if (typeof name !== 'string') return [IGNORED];
   const room = name === '' ? GENERAL : name;
   return [isRoom(room) ? { kind: 'change-room', room } : IGNORED];
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
+/** Parses an envelope. Null is one without fields. */
+function parseObject(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
+    if (value === null) return {};
+    return typeof value === 'object' && !Array.isArray(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@ import type { LogRecord } from '../hub/log.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { encodeUnmerged, PUBLIC_ROOM, recordText } from './text.ts';
 import {
+  fieldOf,
   isSlow,
   isUser,
   noNotices,
@@ -52,7 +53,8 @@ function read(body: string): ReadPost {
   } catch (error) {
     return { kind: 'invalid', reason: `not JSON: ${(error as Error).message}` };
   }
-  const { name, msg } = (value ?? {}) as Record<string, unknown>;
+  const object = typeof value === 'object' && value !== null ? value : {};
+  const [name, msg] = [fieldOf(object, 'name'), fieldOf(object, 'msg')];
   if (typeof name !== 'string' || typeof msg !== 'string' || name === '' || msg === '') {
     return { kind: 'invalid', reason: 'name and msg are required' };
   }

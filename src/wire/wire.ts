@@ -124,12 +124,11 @@ export interface Wire extends Encoder, WireLimits {
   /** Require a ticket from `/login` in the handshake. @default false */
   readonly ticketed?: boolean;
   /**
-   * Serve the page for unmatched paths. `template everywhere` also replaces `{{.Host}}` in it, as
-   * Go's html/template does.
+   * Serve the page for unmatched paths.
    *
    * @default 404 for unmatched paths
    */
-  readonly page?: 'everywhere' | 'template everywhere';
+  readonly page?: 'everywhere';
   /** Generates a name for a client without one. @default the number of its connection */
   readonly guest?: () => string;
   /**
@@ -161,6 +160,18 @@ export function textMessage(room: string, data: string): Publication {
 /** Reports whether `close` is that of a slow consumer. */
 export function isSlow({ code }: Close): boolean {
   return code === closes.slowConsumer.code || code === closes.writeTimeout.code;
+}
+
+/**
+ * Returns a field of a JSON object as Go's encoding/json finds it: without regard to case, and
+ * ignoring a null.
+ *
+ * @param name in lower case.
+ */
+export function fieldOf(object: object, name: string): unknown {
+  const exact = (object as Record<string, unknown>)[name] ?? undefined;
+  if (exact !== undefined) return exact;
+  return Object.entries(object).find(([key, value]) => value !== null && key.toLowerCase() === name)?.[1];
 }
 
 /** Decodes UTF-8. Transports nearly always pass Buffers, which need no second view. */

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
+import { pino } from 'pino';
 import { closes, createServer, goWebsockets, type Server, type ServerOptions } from 'pumphouse';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { serving } from '../cli/command.ts';
 import { transports, until } from '../integration/server.ts';
 
 // The behaviour that clients of six existing chat systems rely on, tested on each transport.
@@ -325,8 +327,81 @@ describe.each(transports)('contracts on %s', (transport) => {
     });
   });
 
+  test('the concurrency of coder’s tests passes with --publish-rate off', async () => {
+    const { running, url, port } = await serving(['--publish-rate', 'off', '--transport', transport]);
+    const clients = await Promise.all(Array.from({ length: 10 }, () => subscriber({ port })));
+    const texts: string[] = [];
+    await Promise.all(
+      clients.map(async (_, client) => {
+        for (let i = 0; i < 128; i++) {
+          const text = `${client}.${i}\n\u0001`.padEnd(i + 1, 'x').slice(0, i + 1); // 1 to 128 bytes
+          texts.push(text);
+          expect((await post({ url }, text, undefined)).status).toBe(202);
+        }
+      }),
+    );
+    await until('all clients have all frames', () => clients.every(({ frames }) => frames.length >= 1280));
+    for (const { frames } of clients) expect(frames.toSorted()).toEqual(texts.toSorted());
+    expect((await running.end()).code).toBe(0);
+  });
+
+  describe('a post of spread’s JSON', () => {
+    const warningsOf = (lines: string[]) => lines.map((line) => JSON.parse(line).msg as string);
+
+    test.each<[string, ServerOptions, readonly string[]]>([
+      ['auto', {}, ["a client posted spread's JSON; its page needs --wire spread"]],
+      ['gorilla', { wire: 'gorilla' }, ["a client posted spread's JSON; its page needs --wire spread"]],
+      ['auto with its page', { web: 'test/contracts/pages/spread', port: 0 }, []],
+      ['spread', { wire: 'spread' }, []],
+      ['coder', { wire: 'coder' }, []],
+    ])('is logged once where /subscribe does not speak it (wire %s)', async (_, options, expected) => {
+      const lines: string[] = [];
+      const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
+      const server = await start({ ...unlimited, ...options, log });
+      lines.length = 0; // that of the page's port
+      await post(server, 'raw');
+      await post(server, '{"room_id":"red","message":"x"}', 'application/json');
+      await post(server, '{"name":"ada"}', 'application/json');
+      expect(lines).toEqual([]);
+      for (const _ of [1, 2]) await post(server, '{"name":"ada","msg":"x"}', 'application/json');
+      expect(warningsOf(lines)).toEqual(expected);
+    });
+  });
+
+  test('auto speaks the wire of the page it serves, and leaves other posts as they are', async () => {
+    const server = await start({ ...unlimited, web: 'test/contracts/pages/spread' });
+    const one = await subscriber(server);
+    expect((await post(server, '{"name":"ada","msg":"hi"}', 'application/json')).status).toBe(204);
+    expect((await post(server, 'from curl')).status).toBe(202);
+    await until('both frames arrived', () => one.frames.length === 2);
+    expect(one.frames.map((frame) => JSON.parse(frame))).toEqual([
+      { name: 'ada', msg: 'hi' },
+      { name: 'guest', msg: 'from curl' },
+    ]);
+  });
+
+  test('a body over the limit has one response on every path, with the text of Go’s status', async () => {
+    const server = await start({ ...unlimited });
+    for (const path of ['/publish', '/login']) {
+      const response = await fetch(server.url + path, { method: 'POST', body: 'x'.repeat(20_000) });
+      expect([response.status, response.statusText, await response.text()]).toEqual([
+        413,
+        'Request Entity Too Large',
+        'Request Entity Too Large\n',
+      ]);
+    }
+  });
+
   describe('spread', () => {
     const wire = 'spread';
+
+    test('reads keys without regard to case, and ignores unknown ones and null', async () => {
+      const server = await start({ wire, ...unlimited });
+      const one = await subscriber(server);
+      expect((await post(server, '{"Name":"ada","name":null,"MSG":"hi","at":7}')).status).toBe(204);
+      await until('the frame arrived', () => one.frames.length === 1);
+      expect(JSON.parse(one.frames[0] as string)).toEqual({ name: 'ada', msg: 'hi' });
+    });
 
     test('accepts any Content-Type', async () => {
       const server = await start({ wire, ...unlimited });
@@ -389,6 +464,22 @@ describe.each(transports)('contracts on %s', (transport) => {
       for (const invalid of ['', '{', '[]', '{"username":1}']) expect((await login(server, invalid)).status).toBe(400);
       expect(await login(server, { username: '', password: '' })).toEqual({ status: 401, body: '' });
     });
+
+    test.each([
+      '{"Username":"ada","PASSWORD":"x"}',
+      '{"username":null,"Username":"ada","password":"x","remember":true}',
+    ])('accepts the login %s, whose keys have any case', async (body) => {
+      const server = await start({ wire, ...unlimited });
+      expect((await login(server, body)).status).toBe(200);
+    });
+
+    test.each(['null', '{}', '{"username":null,"password":"x"}', '7'])(
+      'rejects the login %s with 400',
+      async (body) => {
+        const server = await start({ wire, ...unlimited });
+        expect((await login(server, body)).status).toBe(400);
+      },
+    );
 
     test.each(['PUT', 'PATCH', 'DELETE'])('accepts a login by %s', async (method) => {
       const server = await start({ wire, ...unlimited });
@@ -470,13 +561,42 @@ describe.each(transports)('contracts on %s', (transport) => {
       '{"type":"send_message","payload":7}',
       '{"type":"send_message"}',
       '{"type":"change_room","payload":{"name":9}}',
+      '{"type":"send_message","payload":{"message":null}}',
+      '{"type":"send_message","payload":null}',
       '{}',
+      'null',
     ])('ignores %s', async (frame) => {
       const server = await start({ wire, ...unlimited });
       const ada = await signIn(server, 'ada');
       ada.socket.send(frame);
       ada.socket.send(say('still here'));
       await until('the message arrived', () => ada.frames.length === 1);
+    });
+
+    test('reads keys without regard to case, and ignores unknown ones', async () => {
+      const server = await start({ wire, ...unlimited });
+      const ada = await signIn(server, 'ada');
+      ada.socket.send('{"Type":"send_message","id":7,"Payload":{"Message":"hello","to":"bob"}}');
+      await until('the message arrived', () => ada.frames.length === 1);
+      expect(JSON.parse(ada.frames[0] as string).payload.message).toBe('hello');
+    });
+
+    test('brings a client back to those who never left the first room', async () => {
+      const server = await start({ wire, ...unlimited });
+      const [ada, bob, eve] = [await signIn(server, 'ada'), await signIn(server, 'bob'), await signIn(server, 'eve')];
+      ada.socket.send(change('den'));
+      eve.socket.send(change('den'));
+      ada.socket.send(change('general')); // the page's name of the first room
+      eve.socket.send(change('')); // the demo's own name of it
+      bob.socket.send(say('welcome back'));
+      ada.socket.send(say('thanks'));
+      eve.socket.send(say('me too'));
+      await until('bob has all messages', () => bob.frames.length === 3);
+      const newcomer = await signIn(server, 'fay');
+      newcomer.socket.send(say('hello all'));
+      await until('everyone has the last message', () =>
+        [ada, bob, eve, newcomer].every(({ frames }) => frames.some((frame) => frame.includes('hello all'))),
+      );
     });
 
     test.each(['hello', '[]', '"text"', ''])(
@@ -578,7 +698,11 @@ interface Subscriber {
   messages(): string[];
 }
 
-async function subscriber({ port }: Server, path = '/subscribe', protocols: string[] = []): Promise<Subscriber> {
+async function subscriber(
+  { port }: Pick<Server, 'port'>,
+  path = '/subscribe',
+  protocols: string[] = [],
+): Promise<Subscriber> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols);
   const frames: string[] = [];
   const closed = once(socket, 'close').then(([code, reason]) => ({ code: Number(code), reason: String(reason) }));
@@ -606,7 +730,7 @@ const byText = (a: unknown[], b: unknown[]) => `${a[1]}`.localeCompare(`${b[1]}`
  * @returns status 0 if the request timed out.
  */
 async function post(
-  { url }: Server,
+  { url }: Pick<Server, 'url'>,
   body: string | Uint8Array,
   type: string | undefined = 'text/plain;charset=UTF-8',
   timeout = 20_000,

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium as driver, type Page } from 'playwright-core';
@@ -91,47 +91,54 @@ test.each(['coder', 'auto'] as const)(
   },
 );
 
-test('go-websockets’ page shows messages, empty ones included, and joins and leaves', async () => {
-  const { url } = await serve('go-websockets', 'go-websockets');
-  const one = await open(url);
-  await one
-    .locator('.WELCOME_MESSAGE')
-    .getByText(/Welcome new user: [a-zA-Z]{4}$/)
-    .waitFor();
-  const two = await open(url);
-  await one.locator('.WELCOME_MESSAGE').nth(1).waitFor();
-  await two.locator('#text').fill('hello');
-  await two.locator('#send').click();
-  await one
-    .locator('.MESSAGE')
-    .getByText(/^\d\d:\d\d:\d\d hello$/)
-    .waitFor();
-  await two.locator('#send').click();
-  await one.locator('.MESSAGE').nth(1).waitFor();
-  await two.close();
-  await one
-    .locator('.LEAVE_MESSAGE')
-    .getByText(/User Logged out: [a-zA-Z]{4}$/)
-    .waitFor();
-});
+test.each(['go-websockets', 'auto'] as const)(
+  'go-websockets’ page shows messages, empty ones included, and joins and leaves (wire %s)',
+  async (wire) => {
+    const { url } = await serve(wire, 'go-websockets');
+    const one = await open(url);
+    await one
+      .locator('.WELCOME_MESSAGE')
+      .getByText(/Welcome new user: [a-zA-Z]{4}$/)
+      .waitFor();
+    const two = await open(url);
+    await one.locator('.WELCOME_MESSAGE').nth(1).waitFor();
+    await two.locator('#text').fill('hello');
+    await two.locator('#send').click();
+    await one
+      .locator('.MESSAGE')
+      .getByText(/^\d\d:\d\d:\d\d hello$/)
+      .waitFor();
+    await two.locator('#send').click();
+    await one.locator('.MESSAGE').nth(1).waitFor();
+    await two.close();
+    await one
+      .locator('.LEAVE_MESSAGE')
+      .getByText(/User Logged out: [a-zA-Z]{4}$/)
+      .waitFor();
+  },
+);
 
-test('spread’s page sends and receives at its fixed address', async (context) => {
-  const server = await serve('spread', 'spread', { host: 'localhost', port: 8000 }).catch((error) => {
-    if (error.code !== 'EADDRINUSE') throw error;
-    return undefined;
-  });
-  context.skip(!server, 'port 8000 is in use, and the page connects to no other');
-  const [one, two] = [await open('http://localhost:8000/'), await open('http://localhost:8000/any/path')];
-  for (const [page, name] of [
-    [one, ' ada '],
-    [two, 'bob'],
-  ] as const)
-    await page.locator('#who').fill(name);
-  await say(one, 'hello');
-  await shows(two, 'ada: hello');
-  await say(two, 'hi');
-  await shows(one, 'bob: hi');
-});
+test.for(['spread', 'auto'] as const)(
+  'spread’s page sends and receives at its fixed address (wire %s)',
+  async (wire, context) => {
+    const server = await serve(wire, 'spread', { host: 'localhost', port: 8000 }).catch((error) => {
+      if (error.code !== 'EADDRINUSE') throw error;
+      return undefined;
+    });
+    context.skip(!server, 'port 8000 is in use, and the page connects to no other');
+    const other = wire === 'spread' ? 'any/path' : '';
+    const [one, two] = [await open('http://localhost:8000/'), await open(`http://localhost:8000/${other}`)];
+    for (const [page, name] of [
+      [one, ' ada '],
+      [two, 'bob'],
+    ] as const)
+      await page.locator('#who').fill(name);
+    await say(one, 'hello');
+    await shows(two, 'ada: hello');
+    await say(two, 'hi');
+    await shows(one, 'bob: hi');
+  },
+);
 
 test.each(['events', 'auto'] as const)(
   'the page of typed events signs in over TLS, sends and receives, and changes rooms (wire %s)',
@@ -167,12 +174,42 @@ test.each(['events', 'auto'] as const)(
   },
 );
 
-test('the chapter’s page is filled in with its host, and sends and receives', async () => {
-  const { url } = await serve('blueprints', 'blueprints');
-  const [one, two] = [await open(url), await open(`${url}/any/path`)];
-  await one.locator('#text').fill('two\nlines <b>');
-  await one.getByRole('button').click();
-  await shows(two, 'two lines <b>');
-  expect(await two.locator('#log > li').first().textContent()).toBe('two\nlines <b>');
-  await Promise.all([one, two].map((page) => page.context().close())); // before the shutdown, which it would alert
+test.each(['blueprints', 'auto'] as const)(
+  'the chapter’s page is filled in with its host, and sends and receives (wire %s)',
+  async (wire) => {
+    const { url } = await serve(wire, 'blueprints');
+    const [one, two] = [await open(url), await open(wire === 'auto' ? url : `${url}/any/path`)];
+    await one.locator('#text').fill('two\nlines <b>');
+    await one.getByRole('button').click();
+    await shows(two, 'two lines <b>');
+    expect(await two.locator('#log > li').first().textContent()).toBe('two\nlines <b>');
+    await Promise.all([one, two].map((page) => page.context().close())); // before the shutdown, which it would alert
+  },
+);
+
+test('gorilla’s page may be called home.html, as in its example', async () => {
+  const web = join(folder, 'home');
+  mkdirSync(web);
+  copyFileSync('test/contracts/pages/gorilla/index.html', join(web, 'home.html'));
+  const { running, url } = await serving(['--web', web]);
+  const page = await open(url);
+  await say(page, 'hello');
+  await shows(page, 'hello');
+  await page.close();
+  await running.end();
+});
+
+test.each([
+  ['gorilla', undefined],
+  ['coder', undefined],
+  ['go-websockets', undefined],
+  ['blueprints', undefined],
+  ['spread', 'connects only to ws://localhost:8000; serve it with --port 8000 and open http://localhost:8000'],
+  ['events', 'connects with wss://; it needs --tls-cert and --tls-key, or a proxy with TLS in front'],
+] as const)('serve --web with the page of %s and no other setting logs what it needs: %s', async (name, need) => {
+  const web = `test/contracts/pages/${name}`;
+  const { running } = await serving(['--web', web]);
+  const warnings = running.log.filter(({ level }) => level === 'warn' || level === 40);
+  expect(warnings.map(({ msg }) => msg)).toEqual(need === undefined ? [] : [`the page in "${web}" ${need}`]);
+  await running.end();
 });

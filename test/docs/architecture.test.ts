@@ -9,6 +9,7 @@ const documents = [
   'CONTRIBUTING.md',
   'docs/architecture.md',
   'docs/benchmarking.md',
+  'docs/migrating.md',
   'docs/security.md',
   'docs/settings.md',
   'PROTOCOL.md',

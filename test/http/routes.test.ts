@@ -36,13 +36,21 @@ const options = {
   loginByGet: false,
   postOnly: true,
   pageEverywhere: false,
-  template: false,
   rejectPlain: (request: HttpRequest) =>
     request.path === '/ws' ? Promise.resolve(checkHandshake(request, 'gorilla') as HttpResponse) : undefined,
 };
 
-const request = (path: string, { method = 'GET', custom = false } = {}) =>
-  createRoutes({ ...options, web: custom ? join(folder, 'site') : undefined })({
+interface RequestOptions {
+  readonly method?: string;
+  readonly custom?: boolean;
+  readonly web?: string | undefined;
+}
+
+const request = (
+  path: string,
+  { method = 'GET', custom = false, web = custom ? join(folder, 'site') : undefined }: RequestOptions = {},
+) =>
+  createRoutes({ ...options, web })({
     method,
     path,
     query: '',
@@ -108,6 +116,21 @@ describe('a folder of files', () => {
     const { status, headers, body } = await request('/', { custom: true });
     expect([status, String(body), headers['content-security-policy']]).toEqual([200, '<p>own page', undefined]);
     expect((await request('/chat.js', { custom: true })).status).toBe(404);
+  });
+
+  test.each(['chat.html', 'home.html'])('may have its page in %s', async (name) => {
+    const web = join(folder, name);
+    mkdirSync(web);
+    writeFileSync(join(web, name), 'the page');
+    const { status, body } = await request('/', { web });
+    expect([status, String(body)]).toEqual([200, 'the page']);
+  });
+
+  test('prefers index.html', async () => {
+    const web = join(folder, 'several');
+    mkdirSync(web);
+    for (const name of ['home.html', 'chat.html', 'index.html']) writeFileSync(join(web, name), name);
+    expect(String((await request('/', { web })).body)).toBe('index.html');
   });
 
   test.each([

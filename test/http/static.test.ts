@@ -19,7 +19,6 @@ const options = {
   loginByGet: false,
   postOnly: true,
   pageEverywhere: false,
-  template: false,
   rejectPlain: () => undefined,
 };
 
@@ -31,6 +30,10 @@ beforeAll(() => {
   const site = join(folder, 'site');
   mkdirSync(join(site, 'folder.js.br'), { recursive: true });
   writeFileSync(join(site, 'index.html'), '<p>host {{.Host}}');
+  writeFileSync(join(site, 'index.html.br'), brotliCompressSync('<p>host {{.Host}}'));
+  writeFileSync(join(site, 'other.html'), '<p>no field {{Host}}');
+  writeFileSync(join(site, 'other.html.br'), brotliCompressSync('<p>no field {{Host}}'));
+  writeFileSync(join(site, 'field.txt'), '{{.Host}}');
   writeFileSync(join(site, 'app.js'), script);
   writeFileSync(join(site, 'app.js.br'), brotliCompressSync(script));
   writeFileSync(join(site, 'app.js.gz'), gzipSync(script));
@@ -69,9 +72,9 @@ describe.each(transports)('on the transport %s', (name) => {
   let served: Served | undefined;
   afterEach(() => served?.transport.terminate());
 
-  const start = async ({ custom = false, template = false, pageEverywhere = false } = {}) => {
+  const start = async ({ custom = false, pageEverywhere = false } = {}) => {
     const web = custom ? join(folder, 'site') : undefined;
-    served = await serve(name, { handle: createRoutes({ ...options, web, template, pageEverywhere }) });
+    served = await serve(name, { handle: createRoutes({ ...options, web, pageEverywhere }) });
     const { port } = served;
     return (path: string, headers?: Record<string, string>, method?: string) => send(port, path, headers, method);
   };
@@ -193,12 +196,22 @@ describe.each(transports)('on the transport %s', (name) => {
   });
 
   test('a template is sent uncompressed, with an ETag of the filled page', async () => {
-    const get = await start({ custom: true, template: true, pageEverywhere: true });
+    const get = await start({ custom: true });
     const at = (host: string) => get('/', { host, 'accept-encoding': 'br' });
     const [one, two] = [await at('one.example'), await at('two.example')];
     expect([String(one.body), String(two.body)]).toEqual(['<p>host one.example', '<p>host two.example']);
     expect(one.headers.etag).not.toBe(two.headers.etag);
     expect((await get('/', { host: 'one.example', 'if-none-match': one.headers.etag as string })).status).toBe(304);
     expect((await get('/', { host: 'two.example', 'if-none-match': one.headers.etag as string })).status).toBe(200);
+    expect(one.headers['content-encoding']).toBeUndefined();
+  });
+
+  test('only HTML with {{.Host}} is a template', async () => {
+    const get = await start({ custom: true });
+    const other = await get('/other.html', { host: 'one.example', 'accept-encoding': 'br' });
+    expect(other.headers['content-encoding']).toBe('br');
+    expect(brotliDecompressSync(other.body).toString()).toBe('<p>no field {{Host}}');
+    expect(String((await get('/field.txt', { host: 'one.example' })).body)).toBe('{{.Host}}');
+    expect(String((await get('/index.html', { host: '"><script>' })).body)).toBe('<p>host script');
   });
 });
