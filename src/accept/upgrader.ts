@@ -26,10 +26,16 @@ import type { HookRunner } from './hooks.ts';
 import { PendingClient } from './pending-client.ts';
 import { offers, readSessionQuery } from './query.ts';
 
-export interface UpgraderOptions {
-  readonly sessions: Sessions;
+/** How the clients of a listener authenticate, and what that gives them. */
+export interface Access {
   readonly authenticator: Authenticator;
+  /** The sessions that may resume here. */
+  readonly sessions: Sessions;
   readonly context: ClientContext;
+}
+
+export interface UpgraderOptions {
+  readonly hub: ClientContext['hub'];
   readonly scheduler: Scheduler;
   /** Origins whose pages may connect, besides this host's own. */
   readonly origins: Origins;
@@ -42,6 +48,7 @@ export interface UpgraderOptions {
 
 /** The parts of a handshake that are needed after the call in which the request is valid. */
 interface HandshakeRequest {
+  readonly access: Access;
   readonly wire: Wire;
   readonly query: URLSearchParams;
   /** The subprotocol to select; empty for none. */
@@ -73,22 +80,23 @@ export class Upgrader {
 
   constructor(options: UpgraderOptions) {
     this.#options = options;
-    const { limiter, context } = options;
-    context.hub.events.on('connected', ({ remoteAddress }) => limiter.add(remoteAddress));
-    context.hub.events.on('disconnected', ({ client, remoteAddress }) => {
+    const { limiter, hub } = options;
+    hub.events.on('connected', ({ remoteAddress }) => limiter.add(remoteAddress));
+    hub.events.on('disconnected', ({ client, remoteAddress }) => {
       limiter.remove(remoteAddress);
       if (this.#bySession.get(client)?.state === 'closed') this.#bySession.delete(client);
     });
   }
 
   /** Accepts or rejects a handshake, which it reads before it returns. */
-  upgrade(request: HttpRequest, wire: Wire): NowOrLater<Upgrade | HttpResponse> {
-    const { authenticator, origins, limiter, addressOf } = this.#options;
+  upgrade(request: HttpRequest, wire: Wire, access: Access): NowOrLater<Upgrade | HttpResponse> {
+    const { origins, limiter, addressOf } = this.#options;
+    const { authenticator } = access;
     const address = addressOf(request);
     const overLimit = limiter.check(address);
     if (overLimit) return overLimit;
     const rejection = checkHandshake(request, wire.library, origins);
-    const handshake = this.#read(request, wire, address);
+    const handshake = this.#read(request, wire, access, address);
     return andThen(authenticator.authenticate(credentialsOf(request, address)), (authentication) => {
       // A failed authentication takes precedence over an invalid handshake.
       if (authentication.kind === 'missing' && hasSessions(wire)) return rejection ?? this.#acceptLater(handshake);
@@ -100,8 +108,8 @@ export class Upgrader {
   }
 
   /** Rejects a request to a wire's path that is not a handshake. */
-  async rejectPlain(request: HttpRequest, wire: Wire): Promise<HttpResponse> {
-    const { authenticator, origins, addressOf } = this.#options;
+  async rejectPlain(request: HttpRequest, wire: Wire, { authenticator }: Access): Promise<HttpResponse> {
+    const { origins, addressOf } = this.#options;
     const rejection = checkHandshake(request, wire.library, origins) ?? plainText(400, 'Bad Request');
     if (!wire.ticketed) return rejection;
     const authentication = await authenticator.authenticate(credentialsOf(request, addressOf(request)));
@@ -114,10 +122,11 @@ export class Upgrader {
     for (const pending of this.#pending) pending.end(closes.goingAway);
   }
 
-  #read(request: HttpRequest, wire: Wire, address: string): HandshakeRequest {
+  #read(request: HttpRequest, wire: Wire, access: Access, address: string): HandshakeRequest {
     const { hookRunner } = this.#options;
     const native = hasSessions(wire) && offers(request, SUBPROTOCOL);
     return {
+      access,
       wire,
       query: new URLSearchParams(request.query),
       protocol: native ? SUBPROTOCOL : (bearerProtocol(request) ?? ''),
@@ -129,7 +138,7 @@ export class Upgrader {
 
   /** Resumes the session of a handshake without credentials, or lets it authenticate once open. */
   async #acceptLater(handshake: HandshakeRequest): Promise<Upgrade | HttpResponse> {
-    const { authenticator, sessions } = this.#options;
+    const { authenticator, sessions } = handshake.access;
     const resumed = sessions.resume(handshake.query.get('resume') ?? '');
     if (resumed && (await authenticator.mayResume(resumed.user))) {
       return toUpgrade(await this.#accept({ user: resumed.user }, handshake), handshake);
@@ -140,8 +149,9 @@ export class Upgrader {
   }
 
   #createPending(handshake: HandshakeRequest): PendingClient {
-    const { authenticator, scheduler, limiter } = this.#options;
+    const { scheduler, limiter } = this.#options;
     const { wire, address } = handshake;
+    const { authenticator } = handshake.access;
     const authenticate = async (token: string) => {
       const authentication = await authenticator.authenticate(tokenCredentials(token, address));
       if (authentication.kind !== 'authenticated') return undefined;
@@ -174,9 +184,9 @@ export class Upgrader {
   #prepareConnection(
     verifiedUser: string | undefined,
     principal: Principal,
-    { wire, query, address }: HandshakeRequest,
+    { access, wire, query, address }: HandshakeRequest,
   ): Preparation {
-    const { context } = this.#options;
+    const { context } = access;
     const parameters = wire.publishing ? query : undefined;
     const room = parameters?.get('room_id') ?? undefined;
     if (room !== undefined && !isRoom(room)) return rejected(plainText(400, 'Bad room'));
@@ -185,7 +195,7 @@ export class Upgrader {
     const user = verifiedUser ?? requestedUser ?? wire.guest?.();
     const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
     const create = () =>
-      new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#validity(principal) });
+      new Client(`c${++this.#connections}`, wire, context, { ...identity, ...validity(principal, access) });
     return { kind: 'valid', create };
   }
 
@@ -193,9 +203,9 @@ export class Upgrader {
   #prepareSession(
     verifiedUser: string | undefined,
     principal: Principal,
-    { wire, query, address }: HandshakeRequest,
+    { access, wire, query, address }: HandshakeRequest,
   ): Preparation {
-    const { sessions, context } = this.#options;
+    const { sessions, context } = access;
     const parsed = readSessionQuery(query, sessions, verifiedUser);
     if (parsed.kind === 'invalid') return rejected(parsed.response);
     const { session, rooms } = parsed;
@@ -206,50 +216,51 @@ export class Upgrader {
       session: id,
       user,
       resume,
-      limits: this.#limits(wire),
+      limits: limitsOf(wire, context),
       heartbeat: wire.pingPeriod / 1000,
-      ...(expires !== undefined && { expiresIn: Math.floor(this.#timeUntil(expires) / 1000) }),
+      ...(expires !== undefined && { expiresIn: Math.floor(timeUntil(expires, context) / 1000) }),
     } as const;
-    const validity = this.#validity(principal);
+    const valid = validity(principal, access);
     const create = () => {
       // The session's older connection may still seem open: it must no longer receive or send.
       const onOpen = () => {
         this.#bySession.get(id)?.end(closes.replaced);
         this.#bySession.set(id, client);
       };
-      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...validity });
+      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...valid });
       return client;
     };
     return { kind: 'valid', create };
   }
+}
 
-  /** Returns a principal's permissions and their expiry. A new token replaces both. */
-  #validity({ user, grants, expires }: Principal): Pick<Identity, 'authorizer' | 'term'> {
-    const { authenticator, context } = this.#options;
-    if (expires === undefined) return {};
-    const until = (date: number) => context.clock.now() + this.#timeUntil(date);
-    let current = grants;
-    const refresh = async (token: string) => {
-      const authentication = await authenticator.authenticate(tokenCredentials(token));
-      if (authentication.kind !== 'authenticated') return undefined;
-      const { principal: renewed } = authentication;
-      if (renewed.user !== user || renewed.expires === undefined) return undefined;
-      current = renewed.grants;
-      return until(renewed.expires);
-    };
-    return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
-  }
+/** Returns a principal's permissions and their expiry. A new token replaces both. */
+function validity(
+  { user, grants, expires }: Principal,
+  { authenticator, context }: Access,
+): Pick<Identity, 'authorizer' | 'term'> {
+  if (expires === undefined) return {};
+  const until = (date: number) => context.clock.now() + timeUntil(date, context);
+  let current = grants;
+  const refresh = async (token: string) => {
+    const authentication = await authenticator.authenticate(tokenCredentials(token));
+    if (authentication.kind !== 'authenticated') return undefined;
+    const { principal: renewed } = authentication;
+    if (renewed.user !== user || renewed.expires === undefined) return undefined;
+    current = renewed.grants;
+    return until(renewed.expires);
+  };
+  return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
+}
 
-  /** Returns the milliseconds until a date, itself in milliseconds since 1970. */
-  #timeUntil(date: number): number {
-    return date - this.#options.context.clock.date();
-  }
+/** Returns the milliseconds until a date, itself in milliseconds since 1970. */
+function timeUntil(date: number, { clock }: ClientContext): number {
+  return date - clock.date();
+}
 
-  #limits({ maxMessageSize: message }: Wire): Limits {
-    const { publishRate } = this.#options.context;
-    const { room: roomName, history } = fields;
-    return { message, roomName, rooms: MAX_ROOMS, history, ...(publishRate !== 'off' && { publishRate }) };
-  }
+function limitsOf({ maxMessageSize: message }: Wire, { publishRate }: ClientContext): Limits {
+  const { room: roomName, history } = fields;
+  return { message, roomName, rooms: MAX_ROOMS, history, ...(publishRate !== 'off' && { publishRate }) };
 }
 
 /** Reports whether a wire can tell its clients their session. */
