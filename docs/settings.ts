@@ -14,7 +14,10 @@ export function settingsPage(): string {
 <!-- Written by npm run docs:settings from src/config/settings.ts. -->
 
 Flags override environment variables, which override the config file, which overrides the defaults.
-Invalid values print one line and exit with 2.
+Invalid values print one line and exit with 2. So do settings that contradict each other in an
+unsafe way, such as \`--users\` without \`--auth otp\`. Other settings without an effect, and unsafe
+ones, are warnings: \`serve\` logs them at the start, and \`check-config\` prints them to standard
+error.
 
     pumphouse serve --help         # every flag
     pumphouse check-config         # each setting and its source
@@ -57,13 +60,28 @@ ${markdownTable(
   "listeners": [
     { "port": 8080 },
     { "host": "0.0.0.0", "port": 8443, "tlsCert": "cert.pem", "tlsKey": "key.pem" },
-    { "port": 8081, "wire": "events" }
+    { "port": 8081, "wire": "events", "auth": "otp", "users": "users.json" },
+    { "port": 8082, "wire": "gorilla", "web": "public" }
   ]
 }
 \`\`\`
 
-All listeners share the rooms of one server. Each has a \`port\`, and optionally \`host\`, \`wire\`,
-\`web\`, \`tlsCert\` and \`tlsKey\`, with the defaults of the table above.
+All listeners share the rooms, the sessions and the limits of one server. Each has a \`port\`, and
+optionally its own:
+
+- \`host\`, \`wire\`, \`tlsCert\` and \`tlsKey\`, with the defaults of the table above, not the values of
+  the server.
+- \`web\`, the folder of the page that it serves at \`/\`. Without it the listener serves the built-in
+  chat, also if the server has \`web\`.
+- \`auth\`, \`users\`, \`jwtSecret\`, \`jwtKey\`, \`jwtIssuer\` and \`jwtAudience\`, which default to the
+  values of the server. A listener with \`jwtSecret\` or \`jwtKey\` does not take the other one from the
+  server. \`/login\` and the built-in chat follow the \`auth\` of their listener.
+
+So pages that can sign in and pages that cannot use one server. Listeners with equal authentication
+share tickets, sessions and the limit of login attempts. A session resumes only on listeners with
+the same \`auth\`, and with \`otp\` the same users file: the name of an open listener's client is not
+verified. Its client may use the name of a user of the other listeners, which a warning at the start
+says.
 `;
 }
 

@@ -37,10 +37,10 @@ const program = new Command('pumphouse')
 withSettings(program.command('serve'))
   .description('Serve the chat at / and the WebSocket endpoint at /ws.')
   .addHelpText('after', examples())
-  .action((flags) => start(settingsFrom(flags).settings));
+  .action((flags) => start(settingsFrom(flags)));
 
 withSettings(program.command('check-config'))
-  .description('Print each setting that serve would use and its source, or the first invalid one.')
+  .description('Print each setting that serve would use and its source, with warnings, or the first invalid one.')
   .action((flags) => show(settingsFrom(flags)));
 
 addBenchCommand(program);
@@ -75,6 +75,9 @@ function examples(): string {
   return `
 Flags override environment variables, which override the config file. Example of a config file:
   { "port": 9000, "sendBuffer": 10000, "rooms": { "lobby": { "coalesce": { "maxDelayMs": 5 } } } }
+Example of one with several listeners, each with its own wire, page (web), TLS and authentication:
+  { "listeners": [ { "port": 8080, "auth": "otp", "users": "users.json" },
+                   { "port": 8081, "auth": "open", "wire": "gorilla", "web": "public" } ] }
 
 Examples:
   pumphouse serve                                    the chat at http://localhost:8080
@@ -93,24 +96,27 @@ function settingsFrom(flags: Record<string, string>): Loaded {
   return load({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8'), exists: existsSync });
 }
 
-function show({ settings, origins }: Loaded): void {
+function show({ settings, origins, warnings }: Loaded): void {
   for (const [name, value] of Object.entries(settings)) {
     console.log(`${name.padEnd(12)} ${printable(name, value)}  (${origins[name]})`);
   }
+  for (const warning of warnings) process.stderr.write(`pumphouse: warning: ${warning}\n`);
 }
 
-/** The value as JSON, secrets hidden. */
+/** The value as JSON, secrets hidden, also those of listeners. */
 function printable(name: string, value: unknown): string {
-  return name === 'jwtSecret' && value !== undefined ? '(set)' : (JSON.stringify(value) ?? '-');
+  if (name === 'jwtSecret' && value !== undefined) return '(set)';
+  return JSON.stringify(value, (key, inner) => (key === 'jwtSecret' ? '(set)' : inner)) ?? '-';
 }
 
-async function start(settings: Settings): Promise<void> {
+async function start({ settings, warnings }: Loaded): Promise<void> {
   setFlagsFromString(YOUNG_GENERATION_STAYS_SMALL);
   const log = createLog(settings.logLevel);
   const crash = (error: unknown) => {
     log.fatal({ err: error }, 'crashed');
     process.exit(1);
   };
+  for (const warning of warnings) log.warn(warning);
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
   const running = await startServer(settings, log).catch((error: NodeJS.ErrnoException) =>
     fail(cannotServe(error, settings)),

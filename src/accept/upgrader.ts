@@ -40,10 +40,16 @@ import {
 } from './refusal.ts';
 import { RefusedConnections } from './refused-connections.ts';
 
-export interface UpgraderOptions {
-  readonly sessions: Sessions;
+/** How the clients of a listener authenticate, and what that gives them. */
+export interface Access {
   readonly authenticator: Authenticator;
+  /** The sessions that may resume here. */
+  readonly sessions: Sessions;
   readonly context: ClientContext;
+}
+
+export interface UpgraderOptions {
+  readonly hub: ClientContext['hub'];
   readonly scheduler: Scheduler;
   /** Origins whose pages may connect, besides this host's own. */
   readonly origins: Origins;
@@ -62,6 +68,7 @@ export interface UpgraderOptions {
 
 /** The parts of a handshake that are needed after the call in which the request is valid. */
 interface HandshakeRequest {
+  readonly access: Access;
   readonly wire: Wire;
   readonly query: URLSearchParams;
   /** The subprotocol to select; empty for none. */
@@ -98,18 +105,18 @@ export class Upgrader {
 
   constructor(options: UpgraderOptions) {
     this.#options = options;
-    const { limiter, context } = options;
+    const { limiter, hub } = options;
     this.#refused = new RefusedConnections(options.maxRefused);
-    context.hub.events.on('connected', ({ remoteAddress }) => limiter.add(remoteAddress));
-    context.hub.events.on('disconnected', ({ client, remoteAddress }) => {
+    hub.events.on('connected', ({ remoteAddress }) => limiter.add(remoteAddress));
+    hub.events.on('disconnected', ({ client, remoteAddress }) => {
       limiter.remove(remoteAddress);
       if (this.#bySession.get(client)?.state === 'closed') this.#bySession.delete(client);
     });
   }
 
   /** Accepts or refuses a handshake, which it reads before it returns. */
-  upgrade(request: HttpRequest, wire: Wire): NowOrLater<Upgrade | HttpResponse> {
-    const handshake = this.#read(request, wire);
+  upgrade(request: HttpRequest, wire: Wire, access: Access): NowOrLater<Upgrade | HttpResponse> {
+    const handshake = this.#read(request, wire, access);
     return andThen(this.#decide(request, handshake), (decision) => {
       // A hook may take so long that the server shuts down meanwhile.
       if (this.#options.draining?.()) return this.#refuse(DRAINING, handshake);
@@ -119,16 +126,16 @@ export class Upgrader {
   }
 
   /** Rejects a request to a wire's path that is not a handshake. */
-  async rejectPlain(request: HttpRequest, wire: Wire): Promise<HttpResponse> {
-    const { authenticator, origins, addressOf } = this.#options;
+  async rejectPlain(request: HttpRequest, wire: Wire, { authenticator }: Access): Promise<HttpResponse> {
+    const { origins, addressOf } = this.#options;
     const address = addressOf(request);
     const origin = request.header('origin');
     const reject = (refusal: Refusal) => this.#report(refusal, wire.name, address, origin);
     const defect = refusalOf(request, wire.library, origins) ?? malformedRefusal(plainText(400, 'Bad Request'));
     if (!wire.ticketed) return reject(defect);
     const authentication = await authenticator.authenticate(credentialsOf(request, address));
-    if (authentication.kind !== 'authenticated') return reject(this.#unauthenticated(authentication));
-    return reject(lacksUser(authentication.principal, wire) ? this.#unauthenticated(MISSING) : defect);
+    if (authentication.kind !== 'authenticated') return reject(unauthenticated(authentication, authenticator));
+    return reject(lacksUser(authentication.principal, wire) ? unauthenticated(MISSING, authenticator) : defect);
   }
 
   /** Rejects a handshake at a path without a wire. */
@@ -141,12 +148,13 @@ export class Upgrader {
     for (const pending of this.#pending) pending.end(closes.goingAway);
   }
 
-  #read(request: HttpRequest, wire: Wire): HandshakeRequest {
+  #read(request: HttpRequest, wire: Wire, access: Access): HandshakeRequest {
     const { hookRunner, origins, addressOf } = this.#options;
     const native = hasSessions(wire) && offers(request, SUBPROTOCOL);
     const query = new URLSearchParams(request.query);
     const address = addressOf(request);
     return {
+      access,
       wire,
       query,
       protocol: native ? SUBPROTOCOL : (bearerProtocol(request) ?? ''),
@@ -162,22 +170,23 @@ export class Upgrader {
   #resumeInUrl(query: URLSearchParams, remoteAddress: string): string {
     const resume = query.get('resume') ?? '';
     const names = { feature: '?resume=SECRET in the URL', instead: 'the subprotocol resume.SECRET' };
-    if (resume !== '') this.#options.context.hub.events.emit('deprecated', { ...names, remoteAddress });
+    if (resume !== '') this.#options.hub.events.emit('deprecated', { ...names, remoteAddress });
     return resume;
   }
 
   #decide(request: HttpRequest, handshake: HandshakeRequest): NowOrLater<Decision> {
-    const { authenticator, limiter, handshakes } = this.#options;
+    const { limiter, handshakes } = this.#options;
     const { wire, address, defect } = handshake;
+    const { authenticator } = handshake.access;
     const overLimit = limiter.check(address) ?? (defect ? undefined : handshakes?.take());
     if (overLimit) return refused(overLimit);
     return andThen(authenticator.authenticate(credentialsOf(request, address)), (authentication) => {
       // A failed authentication takes precedence over an invalid handshake.
       const valid = defect && refused(defect);
       if (authentication.kind === 'missing' && hasSessions(wire)) return valid ?? this.#acceptLater(handshake);
-      if (authentication.kind !== 'authenticated') return refused(this.#unauthenticated(authentication));
+      if (authentication.kind !== 'authenticated') return refused(unauthenticated(authentication, authenticator));
       const { principal } = authentication;
-      if (lacksUser(principal, wire)) return refused(this.#unauthenticated(MISSING));
+      if (lacksUser(principal, wire)) return refused(unauthenticated(MISSING, authenticator));
       return valid ?? this.#accept(principal, handshake);
     });
   }
@@ -190,17 +199,13 @@ export class Upgrader {
   }
 
   #report({ reason, message, response }: Refusal, wire: string, remoteAddress: string, origin: string): HttpResponse {
-    this.#options.context.hub.events.emit('refused', { reason, message, wire, remoteAddress, origin });
+    this.#options.hub.events.emit('refused', { reason, message, wire, remoteAddress, origin });
     return response;
-  }
-
-  #unauthenticated(failure: AuthenticationFailure): Refusal {
-    return authenticationRefusal(failure, this.#options.authenticator.requires);
   }
 
   /** Resumes the session of a handshake without credentials, or lets it authenticate once open. */
   async #acceptLater(handshake: HandshakeRequest): Promise<Decision> {
-    const { authenticator, sessions } = this.#options;
+    const { authenticator, sessions } = handshake.access;
     const resumed = sessions.resume(handshake.resume);
     if (resumed && (await authenticator.mayResume(resumed.user))) {
       return this.#accept({ user: resumed.user }, handshake);
@@ -208,18 +213,19 @@ export class Upgrader {
     const { lateAuthentication } = authenticator;
     const browser = handshake.origin !== '';
     const allowed = lateAuthentication === 'all' || (lateAuthentication === 'browsers' && browser);
-    if (!allowed) return refused(this.#unauthenticated(MISSING));
+    if (!allowed) return refused(unauthenticated(MISSING, authenticator));
     return { kind: 'accepted', create: () => this.#createPending(handshake) };
   }
 
   #createPending(handshake: HandshakeRequest): PendingClient {
-    const { authenticator, scheduler, limiter } = this.#options;
+    const { scheduler, limiter } = this.#options;
     const { wire, address, origin } = handshake;
+    const { authenticator } = handshake.access;
     const report = (refusal: Refusal) => this.#report(refusal, wire.name, address, origin);
     const authenticate = async (token: string): Promise<LateAuthentication> => {
       const authentication = await authenticator.authenticate(tokenCredentials(token, address));
       if (authentication.kind !== 'authenticated') {
-        report(this.#unauthenticated(authentication));
+        report(unauthenticated(authentication, authenticator));
         return { kind: 'invalid' };
       }
       const decision = await this.#accept(authentication.principal, handshake);
@@ -233,7 +239,7 @@ export class Upgrader {
       wire,
       authenticate,
       scheduler,
-      onMissingToken: () => report(this.#unauthenticated(MISSING)),
+      onMissingToken: () => report(unauthenticated(MISSING, authenticator)),
       onDone: () => {
         if (this.#pending.delete(pending)) limiter.remove(address);
       },
@@ -253,7 +259,7 @@ export class Upgrader {
         : this.#prepareConnection(user, principal, handshake);
       if (admittance.kind === 'refused') return admittance;
       const confirmed = principal.confirm?.() ?? true;
-      return confirmed ? admittance : refused(this.#unauthenticated(INVALID));
+      return confirmed ? admittance : refused(unauthenticated(INVALID, handshake.access.authenticator));
     });
   }
 
@@ -261,9 +267,9 @@ export class Upgrader {
   #prepareConnection(
     verifiedUser: string | undefined,
     principal: Principal,
-    { wire, query, address }: HandshakeRequest,
+    { access, wire, query, address }: HandshakeRequest,
   ): Admittance {
-    const { context } = this.#options;
+    const { context } = access;
     const parameters = wire.publishing ? query : undefined;
     const room = parameters?.get('room_id') ?? undefined;
     if (room !== undefined && !isRoom(room)) return refused(queryRefusal('Bad room'));
@@ -272,7 +278,7 @@ export class Upgrader {
     const user = verifiedUser ?? requestedUser ?? wire.guest?.();
     const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
     const create = () =>
-      new Client(`c${++this.#connections}`, wire, context, { ...identity, ...this.#validity(principal) });
+      new Client(`c${++this.#connections}`, wire, context, { ...identity, ...validity(principal, access) });
     return { kind: 'accepted', create };
   }
 
@@ -280,9 +286,9 @@ export class Upgrader {
   #prepareSession(
     verifiedUser: string | undefined,
     principal: Principal,
-    { wire, query, resume: secret, address }: HandshakeRequest,
+    { access, wire, query, resume: secret, address }: HandshakeRequest,
   ): Admittance {
-    const { sessions, context } = this.#options;
+    const { sessions, context } = access;
     const parsed = readSessionQuery(query, secret, sessions, verifiedUser);
     if (parsed.kind === 'invalid') return refused(parsed.refusal);
     const { session, rooms } = parsed;
@@ -293,50 +299,55 @@ export class Upgrader {
       session: id,
       user,
       resume,
-      limits: this.#limits(wire),
+      limits: limitsOf(wire, context),
       heartbeat: wire.pingPeriod / 1000,
-      ...(expires !== undefined && { expiresIn: Math.floor(this.#timeUntil(expires) / 1000) }),
+      ...(expires !== undefined && { expiresIn: Math.floor(timeUntil(expires, context) / 1000) }),
     } as const;
-    const validity = this.#validity(principal);
+    const valid = validity(principal, access);
     const create = () => {
       // The session's older connection may still seem open: it must no longer receive or send.
       const onOpen = () => {
         this.#bySession.get(id)?.end(closes.replaced);
         this.#bySession.set(id, client);
       };
-      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...validity });
+      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...valid });
       return client;
     };
     return { kind: 'accepted', create };
   }
+}
 
-  /** Returns a principal's permissions and their expiry. A new token replaces both. */
-  #validity({ user, grants, expires }: Principal): Pick<Identity, 'authorizer' | 'term'> {
-    const { authenticator, context } = this.#options;
-    if (expires === undefined) return {};
-    const until = (date: number) => context.clock.now() + this.#timeUntil(date);
-    let current = grants;
-    const refresh = async (token: string) => {
-      const authentication = await authenticator.authenticate(tokenCredentials(token));
-      if (authentication.kind !== 'authenticated') return undefined;
-      const { principal: renewed } = authentication;
-      if (renewed.user !== user || renewed.expires === undefined) return undefined;
-      current = renewed.grants;
-      return until(renewed.expires);
-    };
-    return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
-  }
+/** Returns a principal's permissions and their expiry. A new token replaces both. */
+function validity(
+  { user, grants, expires }: Principal,
+  { authenticator, context }: Access,
+): Pick<Identity, 'authorizer' | 'term'> {
+  if (expires === undefined) return {};
+  const until = (date: number) => context.clock.now() + timeUntil(date, context);
+  let current = grants;
+  const refresh = async (token: string) => {
+    const authentication = await authenticator.authenticate(tokenCredentials(token));
+    if (authentication.kind !== 'authenticated') return undefined;
+    const { principal: renewed } = authentication;
+    if (renewed.user !== user || renewed.expires === undefined) return undefined;
+    current = renewed.grants;
+    return until(renewed.expires);
+  };
+  return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
+}
 
-  /** Returns the milliseconds until a date, itself in milliseconds since 1970. */
-  #timeUntil(date: number): number {
-    return date - this.#options.context.clock.date();
-  }
+/** Returns the milliseconds until a date, itself in milliseconds since 1970. */
+function timeUntil(date: number, { clock }: ClientContext): number {
+  return date - clock.date();
+}
 
-  #limits({ maxMessageSize: message }: Wire): Limits {
-    const { publishRate } = this.#options.context;
-    const { room: roomName, history } = fields;
-    return { message, roomName, rooms: MAX_ROOMS, history, ...(publishRate !== 'off' && { publishRate }) };
-  }
+function limitsOf({ maxMessageSize: message }: Wire, { publishRate }: ClientContext): Limits {
+  const { room: roomName, history } = fields;
+  return { message, roomName, rooms: MAX_ROOMS, history, ...(publishRate !== 'off' && { publishRate }) };
+}
+
+function unauthenticated(failure: AuthenticationFailure, { requires }: Authenticator): Refusal {
+  return authenticationRefusal(failure, requires);
 }
 
 /** Reports whether a wire can tell its clients their session. */

@@ -18,6 +18,14 @@ export class Sessions {
     this.#secret = secret;
   }
 
+  /**
+   * Returns the sessions of one way to authenticate. A token of another way does not resume there:
+   * its user may be a name that nobody verified.
+   */
+  of(authentication: string): Sessions {
+    return new Sessions(createHmac('sha256', this.#secret).update(authentication).digest());
+  }
+
   /** Creates a session. @param user a name of 1 to 64 bytes. @default a guest's name */
   create(user?: string): Session {
     const id = randomBytes(12).toString('base64url');

@@ -92,6 +92,15 @@ export class SharedLimits {
   /** Takes a token of the user and one of the address. @returns false when either has none. */
   take({ user, address }: { readonly user: string; readonly address: string }): boolean {
     if (this.#byUser?.of(user).take() === false) return false;
+    return this.#takeOfAddress(address);
+  }
+
+  /** Returns these limits for clients whose names are not verified: only the address counts. */
+  withoutUsers(): Pick<SharedLimits, 'take'> {
+    return { take: ({ address }) => this.#takeOfAddress(address) };
+  }
+
+  #takeOfAddress(address: string): boolean {
     return this.#isExempt(address) || this.#byAddress.of(this.#keyOf(address)).take();
   }
 }

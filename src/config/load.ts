@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import * as v from 'valibot';
+import { checkConflicts, type Program } from './conflicts.ts';
 import { ConfigError, didYouMean } from './error.ts';
 import { flagOf, type Setting, type Settings, table, variableOf } from './settings.ts';
 
@@ -18,9 +19,14 @@ export interface Loaded {
   readonly settings: Settings;
   /** The source of each value, such as `--port`, by setting name. */
   readonly origins: Readonly<Record<string, string>>;
+  /** Settings without an effect and unsafe settings, one line each. */
+  readonly warnings: readonly string[];
 }
 
 const CONFIG = 'PUMPHOUSE_CONFIG';
+
+/** The origin of a value without a source. */
+const DEFAULT = 'default';
 
 const names = table.map(({ name }) => name as string);
 
@@ -29,21 +35,35 @@ export function load(sources: Sources): Loaded {
   checkVariables(sources.env);
   const path = sources.flags['config'] ?? sources.env[CONFIG];
   const file = path === undefined ? {} : readConfig(path, sources);
-  return check((setting) => pick(setting, sources, path, file), sources.exists);
+  const write = (name: string, value?: string) => `--${flagOf(name)}${value === undefined ? '' : ` ${value}`}`;
+  return check((setting) => pick(setting, sources, path, file), { exists: sources.exists, write });
 }
 
 /**
  * Validates the settings of an embedding program.
+ *
+ * @param program what it passes besides the settings.
  * @throws ConfigError for the first invalid setting.
  */
-export function settingsOf(given: Partial<Settings>): Settings {
+export function settingsOf(given: Partial<Settings>, program: Program): Loaded {
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw new ConfigError(`unknown option "${name}"${didYouMean(name, names)}`);
   }
-  return check(({ name, fallback }) => ({ value: given[name] ?? fallback, origin: name }), existsSync).settings;
+  const write = (name: string, value?: string) => (value === undefined ? name : `${name}: ${JSON.stringify(value)}`);
+  const read = ({ name, fallback }: Setting) =>
+    given[name] === undefined ? { value: fallback, origin: DEFAULT } : { value: given[name], origin: name };
+  return check(read, { exists: existsSync, write, program });
 }
 
-function check(read: (setting: Setting) => { value: unknown; origin: string }, exists: Sources['exists']): Loaded {
+/** What the check of settings depends on besides their values. */
+interface Surroundings {
+  readonly exists: Sources['exists'];
+  /** Writes a setting, and a value of it, as the user would. */
+  readonly write: (name: string, value?: string) => string;
+  readonly program?: Program;
+}
+
+function check(read: (setting: Setting) => { value: unknown; origin: string }, surroundings: Surroundings): Loaded {
   const settings: Record<string, unknown> = {};
   const origins: Record<string, string> = {};
   for (const setting of table) {
@@ -54,17 +74,15 @@ function check(read: (setting: Setting) => { value: unknown; origin: string }, e
     origins[setting.name] = origin;
   }
   const checked = settings as unknown as Settings;
+  const { exists, write, program } = surroundings;
   checkPage(checked.web, origins['web'], exists);
-  for (const { web } of checked.listeners) checkPage(web, origins['listeners'], exists);
-  for (const { tlsCert, tlsKey } of [checked, ...checked.listeners]) {
-    if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-      throw new ConfigError('tlsCert and tlsKey go together; set both or neither');
-    }
-  }
-  if (checked.auth === 'jwt' && (checked.jwtSecret === undefined) === (checked.jwtKey === undefined)) {
-    throw new ConfigError(`${origins['auth']}: "jwt" needs one of jwtSecret and jwtKey`);
-  }
-  return { settings: checked, origins };
+  for (const [i, { web }] of checked.listeners.entries()) checkPage(web, `${origins['listeners']}.${i}.web`, exists);
+  const given = (name: string) => origins[name] !== DEFAULT;
+  const nameOf = (name: string) => (given(name) ? (origins[name] as string) : write(name));
+  const warnings = checkConflicts({ settings: checked, given, nameOf, write, ...(program && { program }) }, (line) => {
+    throw new ConfigError(line);
+  });
+  return { settings: checked, origins, warnings };
 }
 
 function checkPage(web: string | undefined, origin: string | undefined, exists: Sources['exists']): void {
@@ -82,7 +100,7 @@ function pick(
   if (flags[name] !== undefined) return { value: flags[name], origin: `--${flagOf(name)}` };
   if (value !== undefined && env[variable] !== undefined) return { value: env[variable], origin: variable };
   if (file[name] !== undefined) return { value: file[name], origin: `${path}: ${name}` };
-  return { value: fallback, origin: 'default' };
+  return { value: fallback, origin: DEFAULT };
 }
 
 /** Rejects unknown variables: a misspelled one would be ignored silently. */

@@ -103,20 +103,26 @@ function isNetwork(text: string): boolean {
   return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= maxBits));
 }
 
-const LISTENERS = 'is not a list of listeners';
-export const listeners = v.pipe(
-  v.array(
-    v.strictObject({
-      host: v.optional(v.string('is not a host'), '127.0.0.1'),
-      port: integer('a port', 0, 65_535),
-      wire: v.optional(oneOf(['auto', ...wireNames]), 'auto'),
-      web: v.optional(v.string('is not a folder')),
-      tlsCert: v.optional(v.string('is not a file')),
-      tlsKey: v.optional(v.string('is not a file')),
-    }),
-    LISTENERS,
-  ),
-  v.transform((items) => items.map((item) => ({ web: undefined, tlsCert: undefined, tlsKey: undefined, ...item }))),
-);
-
 export const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
+
+export const secret = v.pipe(text('a secret'), v.minBytes(32, 'is not a secret of 32 bytes or more'));
+
+export const authModes = ['open', 'otp', 'jwt'] as const;
+
+export const listeners = v.array(
+  v.strictObject({
+    host: v.optional(text('a host')),
+    port: integer('a port', 0, 65_535),
+    wire: v.optional(oneOf(['auto', ...wireNames])),
+    web: v.optional(text('a folder')),
+    tlsCert: v.optional(text('a file')),
+    tlsKey: v.optional(text('a file')),
+    auth: v.optional(oneOf(authModes)),
+    users: v.optional(text('a file')),
+    jwtSecret: v.optional(secret),
+    jwtKey: v.optional(text('a file')),
+    jwtIssuer: v.optional(text('a name')),
+    jwtAudience: v.optional(text('a name')),
+  }),
+  'is not a list of listeners',
+);

@@ -2,7 +2,19 @@ import * as v from 'valibot';
 import type { Coalesce, SlowPolicy } from '../hub/settings.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { type WireName, wireNames } from '../wire/wire.ts';
-import { integer, limit, listeners, oneOf, origins, proxies, publishRate, rooms, text } from './schemas.ts';
+import {
+  authModes,
+  integer,
+  limit,
+  listeners,
+  oneOf,
+  origins,
+  proxies,
+  publishRate,
+  rooms,
+  secret,
+  text,
+} from './schemas.ts';
 
 /** The settings of one room, by the config file. */
 export interface RoomSettings {
@@ -15,8 +27,11 @@ export interface RoomSettings {
   readonly slow?: SlowPolicy;
 }
 
-/** One address that the server listens on, and what it serves there. */
-export interface ListenerSettings {
+/** `auto` selects the wire from the request. */
+export type WireChoice = 'auto' | WireName;
+
+/** The settings of `pumphouse serve`. */
+export interface Settings {
   /** @default '127.0.0.1' */
   readonly host: string;
   /** 0 takes a free port. @default 8080 */
@@ -31,13 +46,6 @@ export interface ListenerSettings {
   /** PEM files; both for HTTPS, neither for HTTP. @default undefined */
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
-}
-
-/** `auto` selects the wire from the request. */
-export type WireChoice = 'auto' | WireName;
-
-/** The settings of `pumphouse serve`. */
-export interface Settings extends ListenerSettings {
   /** @default 'lmdb' */
   readonly engine: 'lmdb' | 'memory';
   /** Folder of the engine `lmdb`. @default 'pumphouse-data' */
@@ -98,6 +106,16 @@ export interface Settings extends ListenerSettings {
    */
   readonly listeners: readonly ListenerSettings[];
 }
+
+/**
+ * One address that the server listens on, and what it serves there. `host`, `wire`, `web`,
+ * `tlsCert` and `tlsKey` have the defaults of `Settings`; `auth` and the settings of users and
+ * tokens default to the server's.
+ */
+export interface ListenerSettings
+  extends Pick<Settings, 'port'>,
+    Partial<Pick<Settings, 'host' | 'wire' | 'web' | 'tlsCert' | 'tlsKey'>>,
+    Partial<Pick<Settings, 'auth' | 'users' | 'jwtSecret' | 'jwtKey' | 'jwtIssuer' | 'jwtAudience'>> {}
 
 /** One setting. The flag and the environment variable derive from its name. */
 export interface Setting {
@@ -168,7 +186,7 @@ export const table: readonly Setting[] = [
     name: 'auth',
     value: 'MODE',
     fallback: 'open',
-    schema: oneOf(['open', 'otp', 'jwt']),
+    schema: oneOf(authModes),
     help: 'how clients authenticate: open, not at all; otp, with a password at /login; jwt, with a token',
   },
   {
@@ -182,7 +200,7 @@ export const table: readonly Setting[] = [
     name: 'jwtSecret',
     value: 'SECRET',
     fallback: undefined,
-    schema: v.optional(v.pipe(text('a secret'), v.minBytes(32, 'is not a secret of 32 bytes or more'))),
+    schema: v.optional(secret),
     help: 'secret that verifies tokens (HS256), at least 32 bytes',
   },
   {
@@ -332,7 +350,7 @@ export const table: readonly Setting[] = [
     value: undefined,
     fallback: [],
     schema: listeners,
-    help: 'several addresses to listen on, in place of host, port, wire, web, tlsCert and tlsKey',
+    help: 'several addresses to listen on, each with its own wire, page, TLS and authentication',
   },
 ];
 

@@ -7,14 +7,15 @@ import { HandshakeLimiter } from '../accept/handshake-limiter.ts';
 import { HookRunner, type Hooks } from '../accept/hooks.ts';
 import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
-import { Upgrader } from '../accept/upgrader.ts';
-import type { Authenticator } from '../auth/authenticator.ts';
+import { type Access, Upgrader } from '../accept/upgrader.ts';
 import { Sessions } from '../auth/sessions.ts';
+import type { ClientContext } from '../client/client.ts';
 import { Keepalive } from '../client/keepalive.ts';
 import { type RateLimit, SharedLimits } from '../client/rate-limit.ts';
 import { ConfigError } from '../config/error.ts';
+import { type AuthSettings, type Listener, listenersOf } from '../config/listeners.ts';
 import { settingsOf } from '../config/load.ts';
-import type { ListenerSettings, Settings } from '../config/settings.ts';
+import type { Settings } from '../config/settings.ts';
 import { CHAT } from '../http/routes.ts';
 import { type WebListener, webWarnings, wireOfPage } from '../http/web-page.ts';
 import type { Engine } from '../hub/engine.ts';
@@ -27,7 +28,7 @@ import { chooseTransport, type TransportChoice } from '../transport/choose.ts';
 import type { HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer, type RequestHandler } from '../transport/ws-attach.ts';
 import { checkAttachable, formatHost, portOf, urlOfServer } from './attach.ts';
-import { createAuthenticator } from './authenticator.ts';
+import { Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { Publisher } from './publisher.ts';
@@ -142,13 +143,22 @@ export async function createServer(options: ServerOptions | AttachOptions = {}):
   }
   if (server !== undefined) checkAttachable(server, given);
   const provided = typeof engine === 'object';
-  const settings = settingsOf({ ...given, engine: provided ? 'memory' : engine });
+  const { settings, warnings } = settingsOf(
+    { ...given, engine: provided ? 'memory' : engine },
+    {
+      attached: server !== undefined,
+      ownEngine: provided,
+      hooks: hooks !== undefined,
+      hookTimeout: hookTimeout !== undefined,
+    },
+  );
   const extensions = {
     ...(provided && { engine }),
     ...(hooks && { hooks }),
     ...(hookTimeout !== undefined && { hookTimeout }),
   };
   const logger = log ?? (given.logLevel === undefined ? pino({ level: 'silent' }) : createLog(settings.logLevel));
+  for (const warning of warnings) logger.warn(warning);
   if (server) return attachServer(server, { ...settings, transport: 'ws' }, logger, extensions);
   return startServer(settings, logger, extensions);
 }
@@ -200,7 +210,7 @@ interface Parts {
   readonly log: Logger;
   readonly extensions: Extensions;
   readonly transport: TransportChoice;
-  readonly authenticator: Authenticator;
+  readonly authenticators: Authenticators;
   readonly storage: Storage;
   readonly hub: Hub;
 }
@@ -208,7 +218,7 @@ interface Parts {
 async function build(settings: Settings, log: Logger, extensions: Extensions): Promise<Parts> {
   const transport = chooseTransport(settings.transport);
   if (transport.note) log.info(transport.note);
-  const authenticator = createAuthenticator(settings, systemClock);
+  const authenticators = new Authenticators(listenersOf(settings), systemClock);
   const { engine } = extensions;
   const storage = engine ? storageOf(engine) : await openStorage(settings, log);
   const hub = new Hub({ engine: storage.engine, settings: hubOverrides(settings) });
@@ -217,7 +227,7 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
     throw error;
   });
   logEvents(hub.events, log);
-  return { settings, log, extensions, transport, authenticator, storage, hub };
+  return { settings, log, extensions, transport, authenticators, storage, hub };
 }
 
 const MiB = 1024 * 1024;
@@ -243,13 +253,16 @@ class RunningServer {
   readonly #keepalive = new Keepalive(systemClock, systemScheduler);
   readonly #wires: Wires;
   readonly #intake: Intake;
+  readonly #context: Omit<ClientContext, 'publishRate'>;
+  readonly #rates: Rates;
+  readonly #sessions: Sessions;
   readonly #upgrader: Upgrader;
-  readonly #listenerOptions: Omit<ListenerOptions, 'wires' | 'web'>;
+  readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #draining = false;
 
   constructor(parts: Parts) {
-    const { settings, hub, authenticator } = parts;
+    const { settings, hub } = parts;
     this.hub = hub;
     this.#parts = parts;
     // The setting replaces the send buffers of the wires.
@@ -263,10 +276,11 @@ class RunningServer {
     const { maxHandshakes } = settings;
     this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes);
     hub.events.on('connected', () => this.#intake.count());
+    this.#context = { hub, clock, keepalive: this.#keepalive, ...(authorizer && { authorizer }) };
+    this.#rates = new Rates(settings);
+    this.#sessions = new Sessions(parts.storage.secret);
     this.#upgrader = new Upgrader({
-      sessions: new Sessions(parts.storage.secret),
-      authenticator,
-      context: { hub, clock, keepalive: this.#keepalive, ...rateLimits(settings), ...(authorizer && { authorizer }) },
+      hub,
       scheduler,
       origins,
       limiter: new ConnectionLimiter({ all: settings.maxConnections, perAddress: settings.connectionsPerAddress }),
@@ -276,7 +290,6 @@ class RunningServer {
       hookRunner,
     });
     this.#listenerOptions = {
-      authenticator,
       upgrader: this.#upgrader,
       publisher: new Publisher(hub, authorizer, draining),
       hookRunner,
@@ -310,9 +323,10 @@ class RunningServer {
 
   /** Serves on the program's own server. */
   async attach(server: HttpServer): Promise<Attachment> {
-    const { wire, web } = this.#parts.settings;
+    const { settings } = this.#parts;
+    const { wire, web } = settings;
     const wires = this.#createSelector({ web, wire });
-    const listener = createListener({ ...this.#listenerOptions, wires, web });
+    const listener = createListener({ ...this.#listenerOptions, access: this.#accessOf(settings), wires, web });
     const accepts = (request: HttpRequest) => wires.select(request) !== undefined;
     const attachment = await this.#startOrRelease(async () => attach(server, listener, { ...SOCKET_LIMITS, accepts }));
     this.#transports.push(attachment);
@@ -364,20 +378,30 @@ class RunningServer {
     return new WireSelector(this.#wires, listener.wire, { subscribers: wireOfPage(listener.web), warn });
   }
 
-  #logStart(wire: ListenerSettings['wire'], message: string): void {
+  #logStart(wire: Listener['wire'], message: string): void {
     const { settings, log, extensions, transport } = this.#parts;
     const engine = extensions.engine ? 'its own' : settings.engine;
     log.info({ transport: transport.name, wire, engine }, message);
   }
 
   /** @returns the port. */
-  async #listen({ host, port, wire, web, tlsCert, tlsKey }: ListenerSettings): Promise<number> {
+  async #listen(settings: Listener): Promise<number> {
+    const { host, port, wire, web, tlsCert, tlsKey } = settings;
     const wires = this.#createSelector({ web, wire, port, tls: tlsCert !== undefined });
-    const listener = createListener({ ...this.#listenerOptions, wires, web });
+    const listener = createListener({ ...this.#listenerOptions, access: this.#accessOf(settings), wires, web });
     const tls = tlsCert !== undefined && tlsKey !== undefined ? { tls: { cert: tlsCert, key: tlsKey } } : {};
     const transport = this.#parts.transport.factory(listener, { ...SOCKET_LIMITS, ...tls });
     this.#transports.push(transport);
     return transport.listen(host, port);
+  }
+
+  /** What the clients of a listener may do by their authentication. */
+  #accessOf(settings: AuthSettings): Access {
+    return {
+      authenticator: this.#parts.authenticators.of(settings),
+      sessions: this.#sessions.of(sessionScope(settings)),
+      context: { ...this.#context, ...this.#rates.of(settings) },
+    };
   }
 }
 
@@ -390,24 +414,29 @@ function createHookRunner({ extensions, log }: Parts): HookRunner {
 const USER_FACTOR = 2;
 const ADDRESS_FACTOR = 20;
 
-/**
- * Returns the rate limit of a connection, and those shared by a user's or an address's connections.
- */
-function rateLimits({ publishRate = DEFAULT_PUBLISH_RATE, auth }: Settings) {
-  if (publishRate === 'off') return { publishRate };
-  const times = (factor: number) => ({ perSecond: factor * publishRate.perSecond, burst: factor * publishRate.burst });
-  // Without authentication a client can take any name.
-  const user: RateLimit = auth === 'open' ? 'off' : times(USER_FACTOR);
-  const sharedLimits = new SharedLimits({ address: times(ADDRESS_FACTOR), user }, systemClock, isLoopback, addressKey);
-  return { publishRate, sharedLimits };
+/** The limits of each connection, and those that one user's or address's connections share. */
+class Rates {
+  readonly #publishRate: RateLimit;
+  readonly #shared: SharedLimits | undefined;
+
+  constructor({ publishRate = DEFAULT_PUBLISH_RATE }: Settings) {
+    this.#publishRate = publishRate;
+    if (publishRate === 'off') return;
+    const { perSecond, burst } = publishRate;
+    const times = (factor: number) => ({ perSecond: factor * perSecond, burst: factor * burst });
+    const rates = { address: times(ADDRESS_FACTOR), user: times(USER_FACTOR) };
+    this.#shared = new SharedLimits(rates, systemClock, isLoopback, addressKey);
+  }
+
+  /** Without authentication a client can take any name, so names have no limit. */
+  of({ auth }: AuthSettings): Pick<ClientContext, 'publishRate' | 'sharedLimits'> {
+    const [publishRate, shared] = [this.#publishRate, this.#shared];
+    if (!shared) return { publishRate };
+    return { publishRate, sharedLimits: auth === 'open' ? shared.withoutUsers() : shared };
+  }
 }
 
-/** Returns the listeners of a config file, or the one that the other settings describe. */
-function listenersOf({ listeners, host, port, wire, web, tlsCert, tlsKey }: Settings): readonly ListenerSettings[] {
-  return listeners.length > 0 ? listeners : [{ host, port, wire, web, tlsCert, tlsKey }];
-}
-
-function urlOf({ host, tlsCert }: ListenerSettings, port: number): string {
+function urlOf({ host, tlsCert }: Listener, port: number): string {
   return `http${tlsCert === undefined ? '' : 's'}://${formatHost(host)}:${port}`;
 }
 

@@ -1,8 +1,8 @@
 import { addressKey } from '../accept/connection-limits.ts';
 import type { HookRunner } from '../accept/hooks.ts';
 import type { WireSelector } from '../accept/select-wire.ts';
-import type { Upgrader } from '../accept/upgrader.ts';
-import { type Authenticator, credentialsOf } from '../auth/authenticator.ts';
+import type { Access, Upgrader } from '../accept/upgrader.ts';
+import { credentialsOf } from '../auth/authenticator.ts';
 import { KeyedBuckets, type RateLimit } from '../client/rate-limit.ts';
 import { createLogin } from '../http/login.ts';
 import { createPublish } from '../http/publish.ts';
@@ -17,7 +17,7 @@ const MAX_WAITING_POSTS = 64;
 
 export interface ListenerOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'origins'> {
   readonly wires: WireSelector;
-  readonly authenticator: Authenticator;
+  readonly access: Access;
   readonly upgrader: Upgrader;
   readonly publisher: Publisher;
   readonly hookRunner: HookRunner;
@@ -33,18 +33,19 @@ export interface ListenerOptions extends Pick<RouteOptions, 'web' | 'metrics' | 
 
 /** Returns what one listener serves: its page, its routes, and the handshakes of its wires. */
 export function createListener(options: ListenerOptions): Application {
-  const { wires, upgrader } = options;
+  const { wires, access, upgrader } = options;
   return {
     handle: createRoutes(routeOptions(options)),
     upgrade(request) {
       const wire = wires.select(request);
-      return wire ? upgrader.upgrade(request, wire) : upgrader.rejectPath(request);
+      return wire ? upgrader.upgrade(request, wire, access) : upgrader.rejectPath(request);
     },
   };
 }
 
 function routeOptions(options: ListenerOptions): RouteOptions {
-  const { web, metrics, draining, origins, wires, authenticator, upgrader, publisher, hookRunner, addressOf } = options;
+  const { web, metrics, draining, origins, wires, access, upgrader, publisher, hookRunner, addressOf } = options;
+  const { authenticator } = access;
   const { publishing, pinned } = wires;
   return {
     web,
@@ -57,7 +58,7 @@ function routeOptions(options: ListenerOptions): RouteOptions {
     pageEverywhere: pinned?.page !== undefined,
     rejectPlain(request) {
       const wire = wires.select(request);
-      return wire && upgrader.rejectPlain(request, wire);
+      return wire && upgrader.rejectPlain(request, wire, access);
     },
     login: createLogin(authenticator, addressOf),
     publish: createPublish({

@@ -49,7 +49,8 @@ export interface SocketListener {
   drain(): void;
   /**
    * Called exactly once. `code` is the peer's: 1005 for an empty close frame, 1006 without a close
-   * frame. With 1006, `reason` is the transport's own description and may be empty.
+   * frame. With 1006, and with a close frame that the transport does not accept, `reason` is the
+   * transport's own description and may be empty.
    */
   close(code: number, reason: string): void;
 }

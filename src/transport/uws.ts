@@ -197,6 +197,18 @@ class UwsTransport implements Transport {
   }
 }
 
+const INVALID_CLOSE_PAYLOAD = 'Received invalid close payload';
+
+/**
+ * uWebSockets.js takes the codes 1012 to 1014 and 3000 to 3999 for invalid. It answers them with an
+ * empty close frame before the close handler runs, and reports 1006 in place of code and reason. A
+ * close frame did arrive, so the code becomes that of the answer. No peer can send 1006 itself.
+ */
+function reportedClose(code: number, reason: string): Close {
+  if (code !== 1006 || reason !== INVALID_CLOSE_PAYLOAD) return { code, reason };
+  return { code: 1005, reason: 'a close code or reason that uWebSockets.js does not accept' };
+}
+
 function createBehavior(
   uws: typeof UWS,
   application: Application,
@@ -237,7 +249,8 @@ function createBehavior(
     close(ws, code, reason) {
       const { listener, socket } = ws.getUserData();
       if (socket) socket.ws = undefined;
-      listener.close(code, Buffer.from(reason).toString());
+      const close = reportedClose(code, Buffer.from(reason).toString());
+      listener.close(close.code, close.reason);
     },
   };
 }

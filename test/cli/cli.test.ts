@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { table, variableOf } from '../../src/config/settings.ts';
-import { run } from './command.ts';
+import { run, serving } from './command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -48,6 +48,10 @@ describe.concurrent('pumphouse', () => {
     [['serve', '--config', '/no/such.json'], '/no/such.json: cannot be read (ENOENT)'],
     [['serve', '--web', '/no/such'], '--web: "/no/such" has no index.html'],
     [['check-config', '--log-level', 'loud'], /^--log-level: "loud" is not one of fatal, /],
+    [
+      ['serve', '--wire', 'events', '--users', 'users.json'],
+      '--users has no effect without --auth otp; add that or remove --users',
+    ],
   ] as const)('%j prints one line and exits with 2', async ([args, line]) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toMatch(/^pumphouse: [^\n]+\n$/);
@@ -92,5 +96,33 @@ describe.concurrent('pumphouse', () => {
     expect(stdout).toMatch(/^sendBuffer +10 {2}\(.*good\.json: sendBuffer\)$/m);
     expect(stdout).toMatch(/^logLevel +"warn" {2}\(PUMPHOUSE_LOG_LEVEL\)$/m);
     expect(stdout).toMatch(/^host +"127.0.0.1" {2}\(default\)$/m);
+  });
+
+  test('check-config prints warnings to standard error, and hides the secrets of listeners', async () => {
+    const secret = 'a secret of at least thirty-two bytes';
+    const listeners = [{ port: 1, auth: 'jwt', jwtSecret: secret }];
+    writeFileSync(join(folder, 'listeners.json'), JSON.stringify({ listeners }));
+    const { code, stdout, stderr } = await run([
+      'check-config',
+      '--config',
+      join(folder, 'listeners.json'),
+      '--port',
+      '1',
+    ]);
+    expect(stderr).toBe('pumphouse: warning: --port has no effect beside listeners; set it for each listener\n');
+    expect(stdout).toContain('"jwtSecret":"(set)"');
+    expect(stdout).not.toContain(secret);
+    expect(code).toBe(0);
+  });
+
+  test('serve logs warnings before it listens', async () => {
+    const { running } = await serving(['--wire', 'events']);
+    const { stdout, code } = await running.end();
+    const lines = stdout.split('\n').filter((line) => /accepts every password|serves http/.test(line));
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 40, msg: '--wire: "events" accepts every password with --auth open; set --auth otp' },
+      { level: 30 },
+    ]);
+    expect(code).toBe(0);
   });
 });

@@ -58,11 +58,9 @@ export async function serve(
   const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...connections });
   const intake = maxHandshakes === undefined ? undefined : new Intake(systemClock, maxHandshakes);
   const addressOf = ({ remoteAddress }: HttpRequest) => remoteAddress;
-  const sessions = new Sessions(Buffer.from('a secret'));
+  const access = { authenticator, context, sessions: new Sessions(Buffer.from('a secret')) };
   const upgrader = new Upgrader({
-    sessions,
-    authenticator,
-    context,
+    hub,
     scheduler: systemScheduler,
     origins,
     limiter,
@@ -75,7 +73,7 @@ export async function serve(
   const wires = new WireSelector(createWires(limits), 'auto');
   const application: Application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
-    upgrade: (request) => upgrader.upgrade(request, wires.select(request) as Wire),
+    upgrade: (request) => upgrader.upgrade(request, wires.select(request) as Wire, access),
   };
   const served = chooseTransport(transport).factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
   const port = await served.listen('127.0.0.1', 0);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runInNewContext as evaluateInAnotherRealm } from 'node:vm';
+import { pino } from 'pino';
 import { ConfigError, createServer, type Engine, memory, type Server, type ServerOptions } from 'pumphouse';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -289,4 +290,16 @@ test('rejects an invalid option, and a port in use, in one line', async () => {
   const peer = await Peer.connect(server.port);
   expect((await peer.next('welcome')).limits.publishRate).toEqual({ perSecond: 5, burst: 7 });
   await expect(createServer({ port: server.port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+});
+
+test('rejects options that contradict each other, and logs those without an effect', async () => {
+  await expect(start({ users: 'users.json' })).rejects.toThrow(
+    new ConfigError('users has no effect without auth: "otp"; add that or remove users'),
+  );
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line) => lines.push(line) });
+  await start({ data: 'rooms', log });
+  expect(lines.map((line) => JSON.parse(line).msg)).toEqual([
+    'data has no effect with engine: "memory"; set engine: "lmdb" to store rooms on disk',
+  ]);
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { afterEach, expect, test } from 'vitest';
-import { SENT, type Socket, type SocketListener } from '../../src/transport/transport.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { SENT, type Socket, type SocketListener, type Transport } from '../../src/transport/transport.ts';
 import { transports, until } from '../integration/server.ts';
 import { dial, type Served, serve } from './harness.ts';
 
@@ -56,3 +56,49 @@ test.runIf(transports.includes('uws'))(
     expect((await closed)[0]).toBe(4000);
   },
 );
+
+describe.runIf(transports.includes('uws'))('the close codes of a client', () => {
+  const NOT_ACCEPTED = { code: 1005, reason: 'a close code or reason that uWebSockets.js does not accept' };
+
+  /** Sends a close frame. @returns the code of the answer, and the close that the listener sees. */
+  async function closeWith(name: Transport['name'], code: number, reason: string | Uint8Array) {
+    served = await serve(name);
+    const peer = await dial(served.port);
+    const payload = Buffer.concat([Buffer.of(code >> 8, code & 0xff), Buffer.from(reason)]);
+    const closed = once(peer, 'close');
+    // The client library refuses to send invalid codes. The mask is zero.
+    const { _socket: tcp } = peer as unknown as { _socket: NodeJS.WritableStream };
+    tcp.write(Buffer.concat([Buffer.of(0x88, 0x80 | payload.length, 0, 0, 0, 0), payload]));
+    const [answer] = await closed;
+    await until('the close is reported', () => served?.recordings[0]?.closes.length === 1);
+    served.transport.terminate();
+    return { answer, reported: served.recordings[0]?.closes[0] };
+  }
+
+  test.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 4000, 4001, 4999])(
+    'answers %i with the same code',
+    async (code) => {
+      for (const reason of ['', 'bye']) {
+        expect(await closeWith('uws', code, reason)).toEqual({ answer: code, reported: { code, reason } });
+      }
+    },
+  );
+
+  // 1012 to 1014 and 3000 to 3999 are valid. uWebSockets.js rejects them before any handler runs.
+  test.each([999, 1004, 1005, 1006, 1012, 1013, 1014, 1015, 2999, 3000, 3001, 3999, 5000])(
+    'answers %i with an empty close frame, and reports that instead of a failed connection',
+    async (code) => {
+      for (const reason of ['', 'bye']) {
+        expect(await closeWith('uws', code, reason)).toEqual({ answer: 1005, reported: NOT_ACCEPTED });
+      }
+    },
+  );
+
+  test('answers a reason that is not UTF-8 with an empty close frame', async () => {
+    expect(await closeWith('uws', 4000, Buffer.of(0xff))).toEqual({ answer: 1005, reported: NOT_ACCEPTED });
+  });
+
+  test.each([1012, 1013, 1014, 3000, 3001, 3999])('ws answers %i with the same code', async (code) => {
+    expect(await closeWith('ws', code, 'bye')).toEqual({ answer: code, reported: { code, reason: 'bye' } });
+  });
+});

@@ -1,0 +1,277 @@
+import { BlockList, isIP } from 'node:net';
+import { parseOriginPattern } from '../protocol/origin-pattern.ts';
+import { type Listener, listenersOf } from './listeners.ts';
+import type { Settings } from './settings.ts';
+
+type Name = keyof Settings;
+
+/** What an embedding program passes to `createServer` besides the settings. */
+export interface Program {
+  /** It attaches the server to its own, which decides about addresses and TLS. */
+  readonly attached: boolean;
+  /** It stores the rooms in an engine of its own. */
+  readonly ownEngine: boolean;
+  readonly hooks: boolean;
+  readonly hookTimeout: boolean;
+}
+
+/** The settings of a server, and how a message names them. */
+export interface Naming {
+  readonly settings: Settings;
+  readonly program?: Program;
+  /** Reports whether a setting has a value from a source, not by default. */
+  readonly given: (name: Name) => boolean;
+  /** Names a setting: its source if it is given, else the way to set it. */
+  readonly nameOf: (name: Name) => string;
+  /** Writes a setting and a value as the user would, such as `--auth otp`. */
+  readonly write: (name: Name, value: string) => string;
+}
+
+interface Case extends Naming {
+  readonly listeners: readonly Listener[];
+}
+
+/** Settings that conflict: an error prevents the start, a warning is logged. */
+interface Rule {
+  readonly kind: 'error' | 'warning';
+  /** Returns one line for each conflict: the setting, what is wrong, and what to do. */
+  readonly check: (given: Case) => readonly (string | undefined)[];
+}
+
+/** @throws the first error. @returns the warnings. */
+export function checkConflicts(naming: Naming, fail: (line: string) => never): readonly string[] {
+  const given = { ...naming, listeners: listenersOf(naming.settings) };
+  const linesOf = (kind: Rule['kind']) =>
+    Object.values<Rule>(rules)
+      .flatMap((rule) => (rule.kind === kind ? rule.check(given) : []))
+      .filter((line) => line !== undefined);
+  const [error] = linesOf('error');
+  if (error !== undefined) fail(error);
+  return [...new Set(linesOf('warning'))];
+}
+
+const JWT_SETTINGS = ['jwtSecret', 'jwtKey', 'jwtIssuer', 'jwtAudience'] as const;
+const TLS_SETTINGS = ['tlsCert', 'tlsKey'] as const;
+
+/** Every rule by its name, so that tests can cover all of them. */
+export const rules = {
+  'a certificate without its key': {
+    kind: 'error',
+    check: (given) =>
+      given.listeners
+        .filter(({ tlsCert, tlsKey }) => (tlsCert === undefined) !== (tlsKey === undefined))
+        .map((listener) => {
+          const name = at(given, listener, listener.tlsCert === undefined ? 'tlsKey' : 'tlsCert');
+          return `${name}: tlsCert and tlsKey go together; set both or neither`;
+        }),
+  },
+  'tokens without one key': {
+    kind: 'error',
+    check: (given) =>
+      given.listeners
+        .filter(({ auth, jwtSecret, jwtKey }) => auth === 'jwt' && (jwtSecret === undefined) === (jwtKey === undefined))
+        .map((listener) => `${at(given, listener, 'auth')}: "jwt" needs one of jwtSecret and jwtKey`),
+  },
+  'users without passwords': { kind: 'error', check: (given) => withoutAuth(given, 'otp', ['users']) },
+  'token settings without tokens': { kind: 'error', check: (given) => withoutAuth(given, 'jwt', JWT_SETTINGS) },
+  'a certificate beside listeners without TLS': {
+    kind: 'error',
+    check: (given) =>
+      given.listeners.some(({ index, tlsCert }) => index !== undefined && tlsCert === undefined)
+        ? replaced(given, TLS_SETTINGS, 'set tlsCert and tlsKey of each listener')
+        : [],
+  },
+  'settings that listeners replace': {
+    kind: 'warning',
+    check: (given) => replaced(given, ['host', 'port', 'wire', 'web', ...TLS_SETTINGS], 'set it for each listener'),
+  },
+  'authentication that every listener replaces': {
+    kind: 'warning',
+    check: (given) => [
+      given.given('auth') && given.listeners.every(({ overrides }) => overrides.has('auth'))
+        ? `${given.nameOf('auth')} has no effect, since every listener has its own auth`
+        : undefined,
+    ],
+  },
+  'a login that accepts every password': {
+    kind: 'warning',
+    check: (given) =>
+      given.listeners.filter(isTicketed).map((listener) => {
+        const wire = `${at(given, listener, 'wire')}: "events"`;
+        if (listener.auth === 'open') {
+          return `${wire} accepts every password with ${given.write('auth', 'open')}; set ${given.write('auth', 'otp')}`;
+        }
+        return listener.auth === 'jwt'
+          ? `${wire} rejects every login with ${given.write('auth', 'jwt')}; its clients need ?token= to connect`
+          : undefined;
+      }),
+  },
+  'open and authenticated listeners': {
+    kind: 'warning',
+    check: (given) => {
+      const open = given.listeners.find(({ auth }) => auth === 'open');
+      const strict = given.listeners.some(({ auth }) => auth !== 'open');
+      const line = 'admits everyone under any name, including the names of users of the other listeners';
+      return [open && strict ? `${at(given, open, 'auth')}: "open" ${line}` : undefined];
+    },
+  },
+  'storage settings without a disk': {
+    kind: 'warning',
+    check: ({ settings, program, given, nameOf, write }) => {
+      if (settings.engine !== 'memory') return [];
+      const engine = program?.ownEngine ? 'an engine of the program' : write('engine', 'memory');
+      const unused = (['data', 'keepDays', 'keepMegabytes'] as const).filter(given);
+      const advice = program?.ownEngine ? '' : `; set ${write('engine', 'lmdb')} to store rooms on disk`;
+      return unused.map((name) => `${nameOf(name)} has no effect with ${engine}${advice}`);
+    },
+  },
+  'a limit above another': {
+    kind: 'warning',
+    check: ({ settings: { connectionsPerAddress = 0, maxConnections }, nameOf }) => [
+      connectionsPerAddress > maxConnections
+        ? `${nameOf('connectionsPerAddress')} has no effect, since it is above ${nameOf('maxConnections')}`
+        : undefined,
+    ],
+  },
+  'a proxy that cannot connect': {
+    kind: 'warning',
+    check: ({ settings: { trustProxy }, listeners, program, nameOf }) => {
+      const remote = trustProxy.length > 0 && !trustProxy.some(includesThisMachine);
+      return [
+        remote && !program?.attached && !listeners.some(isReachable)
+          ? `${nameOf('trustProxy')} has no effect: the server listens only on this machine, which it does not name`
+          : undefined,
+      ];
+    },
+  },
+  'every address as a proxy': {
+    kind: 'warning',
+    check: ({ settings: { trustProxy }, nameOf }) =>
+      trustProxy
+        .filter((network) => network.endsWith('/0'))
+        .map((network) => `${nameOf('trustProxy')}: ${network} lets every client choose its own address`),
+  },
+  'everyone on the network': {
+    kind: 'warning',
+    check: (given) =>
+      exposed(given)
+        .filter(({ auth }) => auth === 'open')
+        .map((listener) => {
+          const line = `${addressOf(listener)} admits everyone, under any name and without encryption`;
+          return `${line}; set ${at(given, listener, 'auth')}, ${tlsOf(given, listener)} on a network that you do not control`;
+        }),
+  },
+  'credentials without encryption': {
+    kind: 'warning',
+    check: (given) =>
+      exposed(given)
+        .filter(({ auth }) => auth !== 'open')
+        .map((listener) => {
+          const credentials = listener.auth === 'otp' ? 'passwords' : 'tokens';
+          const line = `${addressOf(listener)} receives ${credentials} without encryption`;
+          return `${line}; set ${tlsOf(given, listener)}, or name a proxy with TLS with ${given.nameOf('trustProxy')}`;
+        }),
+  },
+  'no rate limit on the network': {
+    kind: 'warning',
+    check: ({ settings: { publishRate }, listeners, nameOf }) => [
+      publishRate === 'off' && listeners.some(isReachable)
+        ? `${nameOf('publishRate')}: "off" lets every client on the network send without a limit`
+        : undefined,
+    ],
+  },
+  'an origin that anyone can have': {
+    kind: 'warning',
+    check: ({ settings: { origin }, nameOf }) =>
+      origin.map((text) => {
+        const problem = originRisk(text);
+        return problem && `${nameOf('origin')}: ${JSON.stringify(text)} ${problem}`;
+      }),
+  },
+  'a public key without an audience': {
+    kind: 'warning',
+    check: (given) =>
+      given.listeners
+        .filter(({ auth, jwtKey, jwtAudience }) => auth === 'jwt' && jwtKey !== undefined && jwtAudience === undefined)
+        .map((listener) => {
+          const line = 'accepts tokens that its issuer signed for other services';
+          return `${at(given, listener, 'jwtKey')} ${line}; set ${given.nameOf('jwtAudience')}`;
+        }),
+  },
+  'a timeout of no hook': {
+    kind: 'warning',
+    check: ({ program }) => [
+      program?.hookTimeout && !program.hooks ? 'hookTimeout has no effect without hooks' : undefined,
+    ],
+  },
+} as const satisfies Readonly<Record<string, Rule>>;
+
+/** Names a setting of a listener, which may be its own or the server's. */
+function at({ nameOf }: Naming, { index, overrides }: Listener, name: Name): string {
+  const isShared = index === undefined || (AUTH.has(name) && !overrides.has(name));
+  return isShared ? nameOf(name) : `${nameOf('listeners')}.${index}.${name}`;
+}
+
+const AUTH: ReadonlySet<string> = new Set(['auth', 'users', ...JWT_SETTINGS]);
+
+/** The settings among `names` that only clients with another authentication would need. */
+function withoutAuth(given: Case, auth: Settings['auth'], names: readonly Name[]): readonly string[] {
+  const describe = (name: string) =>
+    `${name} has no effect without ${given.write('auth', auth)}; add that or remove ${name}`;
+  const unused = names.filter(
+    (name) => given.given(name) && !given.listeners.some((one) => one.auth === auth && !one.overrides.has(name)),
+  );
+  const unusedByListener = given.listeners
+    .filter((listener) => listener.auth !== auth)
+    .flatMap((listener) =>
+      names.filter((name) => listener.overrides.has(name)).map((name) => at(given, listener, name)),
+    );
+  return [...unused.map(given.nameOf), ...unusedByListener].map(describe);
+}
+
+function replaced({ settings, given, nameOf }: Case, names: readonly Name[], advice: string): readonly string[] {
+  if (settings.listeners.length === 0) return [];
+  return names.filter(given).map((name) => `${nameOf(name)} has no effect beside listeners; ${advice}`);
+}
+
+/** The wire `events` connects with a ticket, which its clients get for a password. */
+function isTicketed({ wire }: Listener): boolean {
+  return wire === 'events';
+}
+
+/** The listeners that other machines reach without TLS, neither theirs nor a proxy's. */
+function exposed({ settings, listeners }: Case): readonly Listener[] {
+  if (settings.trustProxy.length > 0) return [];
+  return listeners.filter((listener) => isReachable(listener) && listener.tlsCert === undefined);
+}
+
+function tlsOf(given: Naming, listener: Listener): string {
+  return `${at(given, listener, 'tlsCert')} and ${at(given, listener, 'tlsKey')}`;
+}
+
+function addressOf({ host, port }: Listener): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+}
+
+function isReachable({ host }: Listener): boolean {
+  return !isLocal(host);
+}
+
+function isLocal(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127\.[\d.]+$/.test(host);
+}
+
+function includesThisMachine(network: string): boolean {
+  const [address = '', bits] = network.split('/');
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+  const list = new BlockList();
+  list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
+  return isLocal(address) || list.check('127.0.0.1') || list.check('::1', 'ipv6');
+}
+
+function originRisk(text: string): string | undefined {
+  const pattern = parseOriginPattern(text);
+  if (pattern.kind === 'invalid' || isLocal(pattern.host)) return undefined;
+  if (pattern.subdomains && pattern.labels.length === 1) return 'allows every site below a top-level domain';
+  return pattern.scheme === 'http' ? 'allows pages that anyone on their network path can change; use https' : undefined;
+}
