@@ -16,7 +16,7 @@ const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    maxWorkers: 3,
     globalSetup: 'test/build.ts',
     projects: [
       {

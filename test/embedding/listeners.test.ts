@@ -58,10 +58,10 @@ describe.each(transports)('listeners with their own authentication, on %s', (tra
     })) as [string, string];
     expect((await signIn(strict, 'wrong')).status).toBe(401);
     expect((await signIn(open, 'wrong')).status).toBe(200);
-    expect(await status(strict)).toBe(401);
-    expect(await status(open)).toBe(101);
+    expect(await outcome(strict)).toBe(4501);
+    expect(await outcome(open)).toBe('welcome');
     // A ticket of the open listener is worth nothing at the other.
-    expect(await status(strict, `?otp=${await ticket(open, 'wrong')}`)).toBe(401);
+    expect(await outcome(strict, `?otp=${await ticket(open, 'wrong')}`)).toBe(4501);
     const ada = await connect(strict, `?otp=${await ticket(strict, 'lovelace')}&room=lobby`);
     const guest = await connect(open, '?room=lobby');
     expect(ada.welcome).toMatchObject({ user: 'ada' });
@@ -79,9 +79,9 @@ describe.each(transports)('listeners with their own authentication, on %s', (tra
     })) as [string, string];
     const impostor = await connect(open, '?user=ada');
     expect(impostor.welcome).toMatchObject({ user: 'ada' });
-    expect(await status(strict, `?resume=${impostor.welcome['resume']}`)).toBe(401);
+    expect(await outcome(strict, `?resume=${impostor.welcome['resume']}`)).toBe(4501);
     const ada = await connect(strict, `?otp=${await ticket(strict, 'lovelace')}`);
-    expect(await status(strict, `?resume=${ada.welcome['resume']}`)).toBe(101);
+    expect(await outcome(strict, `?resume=${ada.welcome['resume']}`)).toBe('welcome');
   });
 
   test('do not resume the session of a user of another file', async () => {
@@ -92,8 +92,8 @@ describe.each(transports)('listeners with their own authentication, on %s', (tra
     })) as [string, string];
     expect((await signIn(other, 'lovelace')).status).toBe(401);
     const stranger = await connect(other, `?otp=${await ticket(other, 'another')}`);
-    expect(await status(one, `?resume=${stranger.welcome['resume']}`)).toBe(401);
-    expect(await status(one, `?otp=${await ticket(other, 'another')}`)).toBe(401);
+    expect(await outcome(one, `?resume=${stranger.welcome['resume']}`)).toBe(4501);
+    expect(await outcome(one, `?otp=${await ticket(other, 'another')}`)).toBe(4501);
   });
 
   test('share tickets, sessions and the limit of attempts when they authenticate alike', async () => {
@@ -117,15 +117,15 @@ describe.each(transports)('listeners with their own authentication, on %s', (tra
       listeners: [{ port: 0 }, { port: 0, jwtSecret: ownSecret }],
     })) as [string, string];
     const [token, ownToken] = await Promise.all([sign(secret), sign(ownSecret)]);
-    expect(await status(shared, `?token=${token}`)).toBe(101);
-    expect(await status(own, `?token=${token}`)).toBe(401);
-    expect(await status(own, `?token=${ownToken}`)).toBe(101);
+    expect(await outcome(shared, `?token=${token}`)).toBe('welcome');
+    expect(await outcome(own, `?token=${token}`)).toBe(4501);
+    expect(await outcome(own, `?token=${ownToken}`)).toBe('welcome');
   });
 
   test('share the limit of connections', async () => {
     const urls = await start({ maxConnections: 1, listeners: [{ port: 0 }, { port: 0, auth: 'otp', users }] });
     await connect(urls[0] as string);
-    expect(await status(urls[1] as string)).toBe(503);
+    expect(await outcome(urls[1] as string)).toBe(4005);
   });
 });
 
@@ -137,7 +137,7 @@ test('a session of an open server does not resume once the server checks passwor
   await open.stop();
   const strict = await createServer({ ...options, auth: 'otp', users });
   servers.push(strict);
-  expect(await status(strict.url, `?resume=${impostor.welcome['resume']}`)).toBe(401);
+  expect(await outcome(strict.url, `?resume=${impostor.welcome['resume']}`)).toBe(4501);
 });
 
 test('an open client cannot use up the rate of the user whose name it takes', async () => {
@@ -193,15 +193,18 @@ async function connect(url: string, query = '') {
   };
 }
 
-/** Returns the status of a handshake with the native protocol. */
-async function status(url: string, query = ''): Promise<number> {
+/** Connects by the native protocol. @returns 'welcome', or the code of the close that came instead. */
+async function outcome(url: string, query = ''): Promise<'welcome' | number> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/ws${query}`, SUBPROTOCOL);
-  socket.on('error', () => {});
-  const opened = once(socket, 'open').then(() => 101);
-  const rejected = once(socket, 'unexpected-response').then(([, response]) => response.statusCode as number);
-  const result = await Promise.race([opened, rejected]);
-  socket.terminate();
-  return result;
+  try {
+    return await new Promise((resolve, reject) => {
+      socket.on('message', (data) => String(data).includes('"t":"welcome"') && resolve('welcome'));
+      socket.on('close', resolve);
+      socket.on('error', reject);
+    });
+  } finally {
+    socket.terminate();
+  }
 }
 
 function signIn(url: string, password: string): Promise<Response> {
