@@ -193,7 +193,7 @@ async function connect(url: string, query = '') {
   };
 }
 
-/** Connects by the native protocol. @returns 'welcome', or the code of the close that came instead. */
+/** Connects natively. @returns 'welcome', or the code of the close that came instead. */
 async function outcome(url: string, query = ''): Promise<'welcome' | number> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/ws${query}`, SUBPROTOCOL);
   try {
