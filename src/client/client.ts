@@ -33,8 +33,9 @@ export class Client implements Reader, SocketListener, Connection {
   readonly #context: ClientContext;
   readonly #readPump: ReadPump;
   readonly #rooms: readonly string[];
-  readonly #welcome: Notice | undefined;
-  readonly #onOpen: (() => void) | undefined;
+  /** Released once it is open, with everything that they refer to. */
+  #welcome: Notice | undefined;
+  #onOpen: (() => void) | undefined;
   #address: string;
   #state: ClientState = 'opening';
   /** How many of its first rooms it has joined. */
@@ -102,6 +103,8 @@ export class Client implements Reader, SocketListener, Connection {
     this.#address ||= socket.remoteAddress;
     hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: this.#address });
     if (this.#welcome) this.reply(this.#welcome);
+    this.#welcome = undefined;
+    this.#onOpen = undefined;
     const close = this.#readPump.open(this.#rooms);
     if (close) this.end(close);
     else if (this.#rooms.length === 0) this.#state = 'ready';

@@ -55,8 +55,9 @@ export class ReadPump {
   readonly #client: Reader;
   readonly #wire: Wire;
   readonly #context: ReadPumpContext;
-  readonly #messages: TokenBucket | undefined;
-  readonly #requests: TokenBucket | undefined;
+  /** Made when they are first needed: most clients of a large room never send. */
+  #messages: TokenBucket | undefined;
+  #requests: TokenBucket | undefined;
   /**
    * The rooms that the client has asked to join and not left; undefined where the wire decides on
    * them.
@@ -77,12 +78,6 @@ export class ReadPump {
     this.#rooms = wire.notices.has('joined') ? new Set() : undefined;
     this.#authorizer = authorizer;
     this.#queue = authorizer && new CommandQueue((command) => this.#run(command), client);
-    const { publishRate: rate, clock } = context;
-    if (rate === 'off') return;
-    this.#messages = new TokenBucket(rate, clock);
-    if (!this.#rooms) return;
-    const [perSecond, burst] = [rate.perSecond * REQUESTS_PER_MESSAGE, rate.burst * REQUESTS_PER_MESSAGE];
-    this.#requests = new TokenBucket({ perSecond, burst }, clock);
   }
 
   /** Joins the client's first rooms. @returns why it must be closed, or undefined. */
@@ -132,7 +127,7 @@ export class ReadPump {
       case 'refusal':
         return this.#refuse(command.code, closes.protocolError, command, command.message);
       default:
-        if (this.#requests?.take() === false) {
+        if (!this.#takeRequest()) {
           return this.#refuse('rate_limited', closes.rateExceeded, subjectOf(command));
         }
         return this.#request(command);
@@ -140,8 +135,18 @@ export class ReadPump {
   }
 
   #takeMessage(): boolean {
-    if (this.#messages === undefined) return true;
-    return this.#messages.take() && this.#context.sharedLimits?.take(this.#client) !== false;
+    const { publishRate: rate, clock, sharedLimits } = this.#context;
+    if (rate === 'off') return true;
+    this.#messages ??= new TokenBucket(rate, clock);
+    return this.#messages.take() && sharedLimits?.take(this.#client) !== false;
+  }
+
+  #takeRequest(): boolean {
+    const { publishRate: rate, clock } = this.#context;
+    if (rate === 'off' || this.#rooms === undefined) return true;
+    const [perSecond, burst] = [rate.perSecond * REQUESTS_PER_MESSAGE, rate.burst * REQUESTS_PER_MESSAGE];
+    this.#requests ??= new TokenBucket({ perSecond, burst }, clock);
+    return this.#requests.take();
   }
 
   #publish(publication: Publication): Close | undefined {
