@@ -36,10 +36,10 @@ export {
   type AttachedServer,
   type AttachOptions,
   createServer,
-  type Extensions,
   type Server,
   type ServerOptions,
 } from './server/create-server.ts';
+export type { Extensions } from './server/running-server.ts';
 export { DROPPED, QUEUED, SENT, type SendStatus, type Socket, type SocketListener } from './transport/transport.ts';
 export type { HttpServer, RequestHandler } from './transport/ws-attach.ts';
 export { blueprints } from './wire/blueprints.ts';
