@@ -40,12 +40,18 @@ export function loadUws(): LoadedUws {
 // that names it. The default of 4 KiB is less than the cookies of many development machines.
 const HEADER_BUFFER_BYTES = 2 * MAX_HEADER_BYTES;
 
+// Without this key the library names itself in a header of each response. Its typings lack the
+// call.
+const NO_NAME = '999999990007';
+
 /** The binary reads the limit from the environment of the process, once, as it is loaded. */
 function requireUws(alias: string): typeof UWS {
   const { UWS_HTTP_MAX_HEADERS_SIZE: before } = process.env;
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = before ?? `${HEADER_BUFFER_BYTES}`;
   try {
-    return createRequire(import.meta.url)(alias) as typeof UWS;
+    const uws = createRequire(import.meta.url)(alias) as typeof UWS & { _cfg?(key: string): void };
+    uws._cfg?.(NO_NAME);
+    return uws;
   } finally {
     if (before === undefined) delete process.env['UWS_HTTP_MAX_HEADERS_SIZE'];
   }

@@ -50,6 +50,7 @@ describe.each(transports)('errors on the transport %s', (name) => {
     expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
     expect(response.headers.get('cache-control')).toBe('no-store');
     expect(response.headers.get('server')).toBeNull();
+    expect(response.headers.get('uwebsockets')).toBeNull();
     expect(body).toMatch(PAGE);
     expect(body).toContain('<a href="/">');
     expect(body).not.toMatch(/uwebsockets|node|pumphouse/i);
