@@ -2,16 +2,18 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, Option } from 'commander';
+import type { Logger } from 'pino';
 import { UsersError } from './auth/users.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
 import { ConfigError } from './config/error.ts';
+import { listenersOf } from './config/listeners.ts';
 import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
-import { startServer } from './server/create-server.ts';
+import { type Server, startServer } from './server/create-server.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
@@ -118,9 +120,13 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
   };
   for (const warning of warnings) log.warn(warning);
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
-  const running = await startServer(settings, log).catch((error: NodeJS.ErrnoException) =>
-    fail(cannotServe(error, settings)),
-  );
+  const starting = startServer(settings, log).catch((error: NodeJS.ErrnoException) => {
+    fail(cannotServe(error, settings));
+    return undefined;
+  });
+  // Before the line that reports the server ready: a supervisor may send a signal upon it.
+  handleSignals(starting, settings, log);
+  const running = await starting;
   if (!running) return;
   let messages = 0;
   const stopCounting = running.hub.events.on('committed', ({ from, to }) => {
@@ -129,21 +135,27 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
     setFlagsFromString(YOUNG_GENERATION_MAY_GROW);
     stopCounting();
   });
+}
+
+/** Stops the server on SIGINT and SIGTERM, and reloads its certificates on SIGHUP. */
+function handleSignals(starting: Promise<Server | undefined>, settings: Settings, log: Logger): void {
   const renew = async () => {
     try {
-      await running.renewCertificates();
+      await (await starting)?.renewCertificates();
       log.info('certificates are read again');
     } catch (err) {
       log.error({ err }, 'certificates cannot be reloaded: the old ones stay in use');
     }
   };
   // Without certificates SIGHUP keeps its default action: it ends the process.
-  if (running.urls.some((url) => url.startsWith('https:'))) process.on('SIGHUP', renew);
+  if (listenersOf(settings).some(({ tlsCert }) => tlsCert !== undefined)) process.on('SIGHUP', renew);
   let signals = 0;
   const onSignal = async (signal: NodeJS.Signals) => {
     if (++signals > 1) process.exit(signal === 'SIGINT' ? 130 : 143);
     log.info({ signal }, 'shutting down');
-    setTimeout(() => process.exit(0), settings.drainWindow * 1000).unref();
+    setTimeout(() => process.exit(), settings.drainWindow * 1000).unref();
+    const running = await starting;
+    if (!running) return;
     await running.stop();
     log.info('stopped'); // the process exits when the last socket closes
   };

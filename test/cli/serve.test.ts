@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { peer, sluggard, transports, until } from '../integration/server.ts';
-import { type Running, serving } from './command.ts';
+import { type Running, run, serving } from './command.ts';
 
 const OFF = ['--publish-rate', 'off'];
 
@@ -104,6 +104,23 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     expect(code).toBe(143);
     tcp.destroy();
   });
+});
+
+test.each<NodeJS.Signals>(['SIGINT', 'SIGTERM'])('%s stops a server that has just reported ready', async (signal) => {
+  const signalsWhenReady = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    for (const name of ['write', 'writeSync']) {
+      const write = fs[name];
+      fs[name] = (fd, data, ...rest) => {
+        if (String(data).includes('serves http')) process.kill(process.pid, '${signal}');
+        return write(fd, data, ...rest);
+      };
+    }
+    syncBuiltinESMExports();`;
+  const preload = `--import=data:text/javascript,${encodeURIComponent(signalsWhenReady)}`;
+  const ran = await run(['serve', '--port', '0', '--engine', 'memory'], { NODE_OPTIONS: preload });
+  expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('stopped') });
 });
 
 test('logs JSON without a terminal: transport, wire, engine and address', async () => {
