@@ -17,7 +17,7 @@ import { faultOf } from './lmdb-file.ts';
 
 /** The file that marks a directory as Pumphouse's and holds its format number. */
 const MARKER = 'pumphouse.json';
-const FORMAT = 1;
+const FORMAT = 2;
 const SECRET = 'secret';
 const SECRET_BYTES = 32;
 

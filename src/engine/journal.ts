@@ -1,20 +1,29 @@
-import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FILE_NAME = /^journal-(\d+)$/;
 
+/** A file of the journal, open for appending. */
+interface JournalFile {
+  readonly number: number;
+  readonly descriptor: number;
+}
+
 /**
  * A write-ahead log of numbered files, one entry a line. A written line survives the end of the
  * process and is read back at the next start. The engine drops a file once the store holds all of
- * its lines.
+ * its lines. One dropped file is kept, empty, and becomes the next one.
  */
 export class Journal {
   readonly #folder: string;
   #number = 0;
-  #file: number | undefined;
+  #file: JournalFile | undefined;
   #bytes = 0;
   /** The file ends in part of a line that could not be truncated. `rotate` clears this. */
   #damaged = false;
+  /** Files that are neither written to nor dropped, oldest first. */
+  #complete: JournalFile[] = [];
+  #spare: JournalFile | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -42,6 +51,11 @@ export class Journal {
     this.#begin();
   }
 
+  /** Deletes the files of earlier processes. Call it after `open`. */
+  forget(): void {
+    for (const number of this.#numbers()) if (number !== this.#number) rmSync(this.#path(number), { force: true });
+  }
+
   /**
    * Appends one line, or nothing at all.
    *
@@ -49,51 +63,78 @@ export class Journal {
    */
   write(line: string): void {
     if (this.#file === undefined || this.#damaged) throw new Error('the journal cannot be written');
+    const { descriptor } = this.#file;
     const bytes = Buffer.from(`${line}\n`);
     try {
-      for (let written = 0; written < bytes.byteLength; ) written += writeSync(this.#file, bytes, written);
+      for (let written = 0; written < bytes.byteLength; ) written += writeSync(descriptor, bytes, written);
       this.#bytes += bytes.byteLength;
     } catch (error) {
-      this.#truncate(this.#file);
+      this.#truncate(descriptor);
       throw error;
     }
   }
 
   /**
-   * Continues in a new file unless the current one is empty.
+   * Continues in another file unless the current one is empty.
    *
    * @returns the number of the last complete file.
    */
   rotate(): number {
     if (this.#bytes > 0 || this.#damaged) {
-      this.close();
+      if (this.#file !== undefined) this.#complete.push(this.#file);
+      this.#file = undefined;
       this.#begin();
     }
     return this.#number - 1;
   }
 
-  /** Deletes the files up to and including `last`. */
+  /** Drops the files up to and including `last`. */
   drop(last: number): void {
-    for (const number of this.#numbers()) if (number <= last) rmSync(this.#path(number), { force: true });
+    while (this.#complete[0] !== undefined && this.#complete[0].number <= last) {
+      const file = this.#complete.shift() as JournalFile;
+      if (this.#spare === undefined && empty(file.descriptor)) this.#spare = file;
+      else this.#delete(file);
+    }
   }
 
   close(): void {
-    const file = this.#file;
-    this.#file = undefined; // first, even if closing fails: the descriptor may soon be another file's
-    if (file !== undefined) closeSync(file);
+    const files = [this.#file, this.#spare, ...this.#complete];
+    this.#file = undefined; // first, even if closing fails: a descriptor may soon be another file's
+    this.#spare = undefined;
+    this.#complete = [];
+    for (const file of files) if (file !== undefined) closeSync(file.descriptor);
   }
 
   #begin(): void {
-    this.#file = openSync(this.#path(this.#number + 1), 'w');
-    this.#number++;
+    const number = this.#number + 1;
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare === undefined) this.#file = { number, descriptor: openSync(this.#path(number), 'a') };
+    else this.#file = this.#renumber(spare, number);
+    this.#number = number;
     this.#bytes = 0;
     this.#damaged = false;
   }
 
-  /** Removes what a failed write left behind. */
-  #truncate(file: number): void {
+  #renumber(file: JournalFile, number: number): JournalFile {
     try {
-      ftruncateSync(file, this.#bytes);
+      renameSync(this.#path(file.number), this.#path(number));
+    } catch (error) {
+      closeSync(file.descriptor);
+      throw error;
+    }
+    return { ...file, number };
+  }
+
+  #delete({ number, descriptor }: JournalFile): void {
+    closeSync(descriptor);
+    rmSync(this.#path(number), { force: true });
+  }
+
+  /** Removes what a failed write left behind. */
+  #truncate(descriptor: number): void {
+    try {
+      ftruncateSync(descriptor, this.#bytes);
     } catch {
       this.#damaged = true;
     }
@@ -106,5 +147,14 @@ export class Journal {
 
   #path(number: number): string {
     return join(this.#folder, `journal-${number}`);
+  }
+}
+
+function empty(descriptor: number): boolean {
+  try {
+    ftruncateSync(descriptor, 0);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -23,20 +23,37 @@ export interface Extent {
   start: number;
 }
 
+/** A record with its JSON text, which the journal and the store share. */
+export interface EncodedRecord {
+  readonly record: LogRecord;
+  readonly text: string;
+}
+
 /** Records of one room that follow its extent. */
 export interface Part {
   readonly name: string;
   readonly extent: Extent;
-  readonly records: readonly LogRecord[];
+  readonly records: readonly EncodedRecord[];
 }
 
-// Records are dropped in runs, once a room exceeds its bytes by this fraction.
+// Records are dropped in runs, once a room exceeds its bytes by this fraction. No block of records
+// is larger, or spans more time.
 const SLACK = 1 / 8;
 
-type Key = [roomId: number, seq: number];
+// Bytes of a block's data: one put stores hundreds of short records.
+const BLOCK_BYTES = 64 * 1024;
 
-/** A record. `end` counts the bytes of all of the room's records, up to and including this one. */
-type Stored = [
+/**
+ * Key of a block: consecutive records of one room, one text a line. The last seq comes first, so
+ * that a search for a seq finds its block. `start` and `end` count the bytes of all of the room's
+ * records: those before the block, and those up to its last.
+ */
+type Key = [roomId: number, last: number, first: number, at: number, start: number, end: number];
+
+type Range = [roomId: number, seq: number];
+
+type Fields = [
+  seq: number,
   at: number,
   from: string,
   sender: string,
@@ -44,8 +61,19 @@ type Stored = [
   data: string,
   json: boolean,
   bytes: number,
-  end: number,
 ];
+
+/** Encodes a record as one line. */
+export function encodeRecord(record: LogRecord): EncodedRecord {
+  const { seq, at, from, sender, id, data, json, bytes } = record;
+  const fields: Fields = [seq, at, from, sender, id, data, json, bytes];
+  return { record, text: JSON.stringify(fields) };
+}
+
+/** Returns the record with these fields. */
+export function recordOf([seq, at, from, sender, id, data, json, bytes]: Fields): LogRecord {
+  return { seq, at, from, sender, id, data, json, bytes };
+}
 
 interface StoredRoom {
   readonly id: number;
@@ -58,7 +86,7 @@ const EMPTY_EXTENT = { first: 1, stored: 0, end: 0, start: 0 };
 export class LmdbStore {
   readonly #root: RootDatabase;
   readonly #names: Database<StoredRoom, string>;
-  readonly #log: Database<Stored, Key>;
+  readonly #log: Database<string, Key | Range>;
   readonly #retention: Retention;
   readonly #date: () => number;
   #nextId = 1;
@@ -72,7 +100,7 @@ export class LmdbStore {
     // caught.
     this.#root = open({ path: `${path}/data.mdb`, noSubdir: true, maxDbs: 2, eventTurnBatching: false });
     this.#names = this.#root.openDB<StoredRoom, string>({ name: 'rooms' });
-    this.#log = this.#root.openDB<Stored, Key>({ name: 'log' });
+    this.#log = this.#root.openDB<string, Key | Range>({ name: 'log', encoding: 'string' });
     this.#retention = retention;
     this.#date = date;
     for (const { value } of this.#names.getRange()) this.#nextId = Math.max(this.#nextId, value.id + 1);
@@ -95,8 +123,14 @@ export class LmdbStore {
 
   /** Returns the records `from`…`to`, which must be stored. */
   read({ id }: Extent, from: number, to: number): LogRecord[] {
-    const range = this.#log.getRange({ start: [id, from], end: [id, to + 1] });
-    return Array.from(range, ({ key, value }) => recordOf(key[1], value));
+    const records: LogRecord[] = [];
+    for (const { key, value } of this.#log.getRange({ start: [id, from], end: [id + 1, 0] })) {
+      const [, last, first] = key as Key;
+      if (first > to) break;
+      const texts = value.split('\n').slice(Math.max(0, from - first), Math.min(last, to) - first + 1);
+      for (const text of texts) records.push(recordOf(JSON.parse(text)));
+    }
+    return records;
   }
 
   /**
@@ -127,7 +161,7 @@ export class LmdbStore {
   stored({ extent, records }: Part): void {
     extent.named = true;
     extent.stored += records.length;
-    for (const { bytes } of records) extent.end += bytes;
+    for (const { record } of records) extent.end += record.bytes;
     if (extent.end - extent.start > this.#retention.bytes * (1 + SLACK)) this.#trim(extent);
   }
 
@@ -145,8 +179,8 @@ export class LmdbStore {
     const before = this.#date() - this.#retention.ms;
     for (const { key, value } of this.#names.getRange()) {
       const extent = inUse(key) ?? this.#load(value);
-      const oldest = extent.first < extent.stored ? this.#log.get([extent.id, extent.first]) : undefined;
-      if (oldest && oldest[0] < before) this.#trim(extent);
+      const oldest = extent.first < extent.stored ? this.#blocks(extent.id, extent.first).next().value : undefined;
+      if (oldest && oldest[3] < before) this.#trim(extent);
     }
   }
 
@@ -155,11 +189,16 @@ export class LmdbStore {
   }
 
   #load({ id, epoch }: StoredRoom): Extent {
-    const [oldest] = this.#log.getRange({ start: [id, 0], end: [id + 1, 0], limit: 1 });
-    const [newest] = this.#log.getRange({ start: [id + 1, 0], end: [id, 0], reverse: true, limit: 1 });
+    const oldest = this.#blocks(id, 0).next().value;
+    const [newest] = this.#log.getKeys({ start: [id + 1, 0], end: [id, 0], reverse: true, limit: 1 }) as Iterable<Key>;
     const extent = { id, epoch, named: true, ...(oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT) };
-    if (oldest && oldest.value[0] < this.#date() - this.#retention.ms) this.#trim(extent);
+    if (oldest && oldest[3] < this.#date() - this.#retention.ms) this.#trim(extent);
     return extent;
+  }
+
+  /** Returns the keys of a room's blocks, from that with `seq` on. */
+  #blocks(id: number, seq: number): Iterator<Key, undefined> {
+    return this.#log.getKeys({ start: [id, seq], end: [id + 1, 0] })[Symbol.iterator]() as Iterator<Key, undefined>;
   }
 
   /** Runs inside a transaction, which decides the outcome of every put. */
@@ -167,27 +206,46 @@ export class LmdbStore {
     for (const { name, extent, records } of parts) {
       if (!extent.named) void this.#names.put(name, { id: extent.id, epoch: extent.epoch });
       let { end } = extent;
-      for (const { seq, at, from, sender, id, data, json, bytes } of records) {
-        end += bytes;
-        void this.#log.put([extent.id, seq], [at, from, sender, id, data, json, bytes, end]);
+      for (let from = 0; from < records.length; ) {
+        const to = this.#endOfBlock(records, from);
+        const block = records.slice(from, to);
+        const start = end;
+        for (const { record } of block) end += record.bytes;
+        const { seq: first } = (block[0] as EncodedRecord).record;
+        const { seq: last, at } = (block.at(-1) as EncodedRecord).record;
+        void this.#log.put([extent.id, last, first, at, start, end], block.map(({ text }) => text).join('\n'));
+        from = to;
       }
     }
   }
 
-  /** Drops records past their age or the room's bytes, but never the newest. */
+  /** Returns the index after the block that starts at `from`. */
+  #endOfBlock(records: readonly EncodedRecord[], from: number): number {
+    const maxBytes = Math.min(BLOCK_BYTES, this.#retention.bytes * SLACK);
+    const until = (records[from] as EncodedRecord).record.at + this.#retention.ms * SLACK;
+    let to = from;
+    let bytes = 0;
+    for (; to < records.length; to++) {
+      const { record } = records[to] as EncodedRecord;
+      bytes += record.bytes;
+      if (to > from && (bytes > maxBytes || record.at > until)) break;
+    }
+    return to;
+  }
+
+  /** Drops blocks past their age or the room's bytes. Of the newest, the newest record stays. */
   #trim(extent: Extent): void {
     const before = this.#date() - this.#retention.ms;
-    const range = this.#log.getRange({ start: [extent.id, extent.first], end: [extent.id, extent.stored] });
-    let { first, start } = extent;
-    for (const { key, value } of range) {
-      const [at, , , , , , , end] = value;
+    const blocks = this.#blocks(extent.id, extent.first);
+    for (let next = blocks.next(); !next.done; next = blocks.next()) {
+      const [, last, , at, start, end] = next.value;
       if (at >= before && extent.end - start <= this.#retention.bytes) break;
-      this.#log.remove(key).catch(ignore); // the next trim removes what stays
-      first = key[1] + 1;
-      start = end;
+      extent.first = last === extent.stored ? last : last + 1;
+      if (last === extent.stored) break;
+      this.#log.remove(next.value).catch(ignore); // the next trim removes what stays
+      extent.start = end;
     }
-    extent.first = first;
-    extent.start = start;
+    blocks.return?.();
   }
 }
 
@@ -207,11 +265,6 @@ async function causeOf(error: CommitError): Promise<Error> {
 
 const ignore = () => {};
 
-function bounds(oldest: { key: Key; value: Stored }, newest: { key: Key; value: Stored }) {
-  const { 6: bytes, 7: oldestEnd } = oldest.value;
-  return { first: oldest.key[1], stored: newest.key[1], end: newest.value[7], start: oldestEnd - bytes };
-}
-
-function recordOf(seq: number, [at, from, sender, id, data, json, bytes]: Stored): LogRecord {
-  return { seq, at, from, sender, id, data, json, bytes };
+function bounds([, , first, , start]: Key, [, stored, , , , end]: Key) {
+  return { first, stored, end, start };
 }

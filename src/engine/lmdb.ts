@@ -4,7 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, Engine, EngineListener, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import { Journal } from './journal.ts';
-import { type Extent, LmdbStore, type Part, type Retention } from './lmdb-store.ts';
+import {
+  type EncodedRecord,
+  type Extent,
+  encodeRecord,
+  LmdbStore,
+  type Part,
+  type Retention,
+  recordOf,
+} from './lmdb-store.ts';
 
 export interface LmdbOptions {
   /** The data directory. No other process may use it: `DataDir` locks it. */
@@ -38,12 +46,17 @@ const SWEEP_MS = 60_000;
 // With less free space than this, a failed write is reported as a full disk.
 const FULL_DISK_BYTES = 1024 * 1024;
 
-// Delay between a commit and its transaction, so that one flush of the disk serves many messages.
-const STORE_EVERY_MS = 20;
+const MiB = 1024 * 1024;
+
+// Records wait for their transaction until they are this old or this many bytes. The journal has
+// them already, so one transaction and one flush of the disk serve many messages.
+const STORE_AFTER_MS = 1_000;
+const STORE_BYTES = MiB;
+
 const RETRY_MS = 1_000;
 
 // Appends fail while more than this waits for LMDB, which bounds memory and journal.
-const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+const MAX_WAITING_BYTES = 16 * MiB;
 
 const CLOSE_TIMEOUT_MS = 1_000;
 const NEVER = new Promise<never>(() => {});
@@ -51,21 +64,21 @@ const NEVER = new Promise<never>(() => {});
 /** A room in use. */
 interface RoomLog {
   readonly extent: Extent;
+  /** Start of the room's lines in the journal. */
+  readonly line: string;
   /** `seq` of the newest record; 0 before the first. */
   head: number;
   /** The records after the extent, up to `head`. */
-  readonly waiting: LogRecord[];
+  readonly waiting: EncodedRecord[];
 }
 
-type EntryRecord = [seq: number, from: string, sender: string, id: string, data: string, json: boolean, bytes: number];
-
-/** A line of the journal. The records share `at`, in milliseconds since 1970. */
-type Entry = [room: string, epoch: string, at: number, records: readonly EntryRecord[]];
+/** A line of the journal. */
+type Entry = [room: string, epoch: string, ...records: Parameters<typeof recordOf>[0][]];
 
 /**
  * Creates an engine that keeps rooms on disk. `append` writes a line to a journal and then commits,
- * so a committed record survives the end of the process. Batches of records from all rooms move to
- * LMDB some milliseconds later and are flushed to the disk.
+ * so a committed record survives the end of the process. Within a second, records of all rooms move
+ * to LMDB in one transaction and are flushed to the disk.
  */
 export function lmdb({ path, retention = defaultRetention, date = Date.now, onError = () => {} }: LmdbOptions): Engine {
   return new LmdbEngine(path, retention, date, onError);
@@ -80,12 +93,14 @@ class LmdbEngine implements Engine {
   readonly #journal: Journal;
   /** Rooms with records that are not in LMDB yet. */
   readonly #waiting = new Set<string>();
-  /** Bytes of those records' data. */
+  /** Length of those records' texts. */
   #waitingBytes = 0;
   #store!: LmdbStore;
   #listener!: EngineListener;
   /** Pending while records move to LMDB. */
   #storing: Promise<void> | undefined;
+  /** Ends the delay before the next transaction. */
+  #storeNow: (() => void) | undefined;
   #closing = false;
   #sweep: NodeJS.Timeout | undefined;
   /** The last transaction failed: the next one is a retry. */
@@ -120,20 +135,25 @@ class LmdbEngine implements Engine {
     const log = this.#room(room);
     const at = this.#date();
     let seq = log.head;
-    const records = drafts.map(({ from, sender = '', id, data, json = false, bytes }): LogRecord => {
-      return { seq: ++seq, at, from, sender, id, data, json, bytes };
-    });
+    const records: LogRecord[] = [];
+    const encoded: EncodedRecord[] = [];
+    for (const { from, sender = '', id, data, json = false, bytes } of drafts) {
+      const record = { seq: ++seq, at, from, sender, id, data, json, bytes };
+      records.push(record);
+      encoded.push(encodeRecord(record));
+    }
     try {
       if (this.#waitingBytes > MAX_WAITING_BYTES) throw new Error('too many records wait for LMDB');
-      this.#journal.write(lineOf(room, log.extent.epoch, at, records));
+      this.#journal.write(lineOf(log, encoded));
     } catch (error) {
       this.#onError(this.#describe(error as Error));
       this.#listener.failed(room, drafts.length);
       return;
     }
     log.head = seq;
-    this.#enqueue(room, log, records);
+    this.#enqueue(room, log, encoded);
     this.#storing ??= this.#storeAll();
+    if (this.#waitingBytes > STORE_BYTES && !this.#retrying) this.#storeNow?.();
     this.#listener.committed({ room, records });
   }
 
@@ -144,7 +164,10 @@ class LmdbEngine implements Engine {
     const last = Math.min(head, start + limit - 1);
     if (start > last) return [];
     const records = start > stored ? [] : this.#store.read(extent, start, Math.min(last, stored));
-    return last > stored ? [...records, ...waiting.slice(Math.max(0, start - stored - 1), last - stored)] : records;
+    for (const { record } of waiting.slice(Math.max(0, start - stored - 1), Math.max(0, last - stored))) {
+      records.push(record);
+    }
+    return records;
   }
 
   release(room: string): void {
@@ -155,6 +178,7 @@ class LmdbEngine implements Engine {
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     this.#closing = true;
+    this.#storeNow?.();
     while (this.#storing) await this.#storing;
     this.#journal.close();
     await Promise.race([this.#store.close(), this.#everFailed ? sleep(CLOSE_TIMEOUT_MS) : NEVER]);
@@ -165,43 +189,44 @@ class LmdbEngine implements Engine {
   }
 
   #use(name: string, extent: Extent): RoomLog {
-    const log: RoomLog = { extent, head: extent.stored, waiting: [] };
+    const line = JSON.stringify([name, extent.epoch]).slice(0, -1);
+    const log: RoomLog = { extent, line, head: extent.stored, waiting: [] };
     this.#rooms.set(name, log);
     return log;
   }
 
-  #enqueue(name: string, log: RoomLog, records: readonly LogRecord[]): void {
+  #enqueue(name: string, log: RoomLog, records: readonly EncodedRecord[]): void {
     this.#waiting.add(name);
-    for (const record of records) {
-      log.waiting.push(record);
-      this.#waitingBytes += record.bytes;
+    for (const encoded of records) {
+      log.waiting.push(encoded);
+      this.#waitingBytes += encoded.text.length;
     }
   }
 
   /** Moves the journal entries of earlier processes to LMDB. @throws LMDB's error. */
   #recover(): void {
-    for (const [name, epoch, at, records] of this.#journal.read(entryOf)) {
+    for (const [name, epoch, ...records] of this.#journal.read(entryOf)) {
       const exists = this.#rooms.has(name) || this.#store.has(name);
       const log = exists ? this.#room(name) : this.#use(name, this.#store.create(epoch));
-      for (const [seq, from, sender, id, data, json, bytes] of records) {
-        if (log.extent.epoch !== epoch || seq !== log.head + 1) continue; // already stored, or after lost records
-        log.head = seq;
-        this.#enqueue(name, log, [{ seq, at, from, sender, id, data, json, bytes }]);
+      for (const fields of records) {
+        const record = recordOf(fields);
+        if (log.extent.epoch !== epoch || record.seq !== log.head + 1) continue; // already stored, or after lost records
+        log.head = record.seq;
+        this.#enqueue(name, log, [encodeRecord(record)]);
       }
     }
     this.#journal.open();
-    const old = this.#journal.rotate();
     const parts = this.#waitingParts();
     this.#store.putNow(parts);
     for (const part of parts) this.#stored(part);
-    this.#journal.drop(old);
+    this.#journal.forget();
     this.#rooms.clear();
   }
 
   /** Moves the waiting records to LMDB, one transaction after another, until none wait. */
   async #storeAll(): Promise<void> {
     while (this.#waiting.size > 0) {
-      if (!this.#closing) await sleep(this.#retrying ? RETRY_MS : STORE_EVERY_MS);
+      await this.#delay(this.#retrying ? RETRY_MS : STORE_AFTER_MS);
       try {
         const complete = this.#journal.rotate();
         const parts = this.#waitingParts();
@@ -219,6 +244,19 @@ class LmdbEngine implements Engine {
       }
     }
     this.#storing = undefined;
+  }
+
+  /** Waits for `ms`, for `#storeNow` or for the close. */
+  async #delay(ms: number): Promise<void> {
+    if (this.#closing || (this.#waitingBytes > STORE_BYTES && !this.#retrying)) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#storeNow = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#storeNow = undefined;
   }
 
   /** Names a full disk or a missing directory: LMDB reports them by several different errors. */
@@ -246,22 +284,21 @@ class LmdbEngine implements Engine {
     this.#store.stored(part);
     waiting.splice(0, records.length);
     if (waiting.length === 0) this.#waiting.delete(name);
-    for (const { bytes } of records) this.#waitingBytes -= bytes;
+    for (const { text } of records) this.#waitingBytes -= text.length;
   }
 }
 
-function lineOf(room: string, epoch: string, at: number, records: readonly LogRecord[]): string {
-  const fields = records.map(({ seq, from, sender, id, data, json, bytes }): EntryRecord => {
-    return [seq, from, sender, id, data, json, bytes];
-  });
-  return JSON.stringify([room, epoch, at, fields]);
+function lineOf(log: RoomLog, records: readonly EncodedRecord[]): string {
+  let { line } = log;
+  for (const { text } of records) line += `,${text}`;
+  return `${line}]`;
 }
 
 /** @returns undefined for a line that is not a whole entry. */
 function entryOf(line: string): Entry | undefined {
   try {
     const entry: unknown = JSON.parse(line);
-    return Array.isArray(entry) && entry.length === 4 ? (entry as Entry) : undefined;
+    return Array.isArray(entry) && entry.length > 2 ? (entry as Entry) : undefined;
   } catch {
     return undefined;
   }

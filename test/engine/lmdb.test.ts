@@ -37,6 +37,9 @@ const drafts = (count: number, bytes = 100): Draft[] =>
     bytes,
   }));
 
+// Some drafts of this size are moved to the store at once, instead of a second later.
+const BURST_BYTES = 200_000;
+
 async function open(at = path, date?: () => number, ms = 1e9) {
   const records: LogRecord[] = [];
   const errors: Error[] = [];
@@ -90,7 +93,7 @@ const journals = (at: string) => readdirSync(at).filter((name) => name.startsWit
 test('reads committed records from the journal, from the store, and across both', async () => {
   const { engine, records } = await open();
   for (let i = 0; i < 60; i++) {
-    engine.append('x', drafts(20));
+    engine.append('x', drafts(20, i % 10 === 0 ? BURST_BYTES : 100));
     expect(records).toHaveLength(20 * (i + 1));
     for (const [after, limit] of [
       [0, 5000],
@@ -110,7 +113,7 @@ test('recovers every committed record after a kill at any moment, and continues 
   const { engine, records } = await open();
   const { epoch } = engine.position('x');
   for (let i = 0; i < 20; i++) {
-    engine.append('x', drafts(7));
+    engine.append('x', drafts(7, i % 4 === 0 ? BURST_BYTES : 100));
     if (i % 3 === 0) await sleep(7);
     const killed = join(path, `killed-${i}`);
     mkdirSync(killed);
@@ -132,7 +135,7 @@ test('ignores partial journal lines and lines out of sequence', async () => {
   first.engine.append('x', drafts(2));
   await first.engine.close();
   const line = (room: string, lineEpoch: string, seq: number) =>
-    `${JSON.stringify([room, lineEpoch, 1, [[seq, 'a', 's', '', 'x', false, 1]]])}\n`;
+    `${JSON.stringify([room, lineEpoch, [seq, 1, 'a', 's', '', 'x', false, 1]])}\n`;
   writeFileSync(
     join(path, 'journal-900'),
     line('x', epoch, 2) + line('x', epoch, 3) + line('x', 'another', 4) + line('x', epoch, 9),
@@ -151,7 +154,7 @@ test('moves a burst of appends to the store and empties the journal', async () =
   for (let i = 0; i < 2000; i++) engine.append('x', drafts(1));
   expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: 2000 }, (_, i) => i + 1));
   const size = () => journals(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0);
-  await until('the journal is empty', () => size() === 0 && journals(path).length === 1);
+  await until('the journal is empty', () => size() === 0 && journals(path).length <= 2);
   await engine.close();
 });
 
