@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { UsersError } from './auth/users.ts';
@@ -14,16 +13,10 @@ import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
 import { type Server, startServer } from './server/create-server.ts';
+import { adaptFlags, setStartFlags } from './server/v8-flags.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
-
-// Clients outlive the young generation. V8 would grow it with each burst of connections, by more
-// than the clients themselves take, and shrink it only after a long idle period. So it stays small
-// until messages flow: they are garbage soon, and a larger young generation collects them cheaply.
-const YOUNG_GENERATION_STAYS_SMALL = '--semi-space-growth-factor=1';
-const YOUNG_GENERATION_MAY_GROW = '--semi-space-growth-factor=2';
-const FLOWING_MESSAGES = 10_000;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -112,7 +105,7 @@ function printable(name: string, value: unknown): string {
 }
 
 async function start({ settings, warnings }: Loaded): Promise<void> {
-  setFlagsFromString(YOUNG_GENERATION_STAYS_SMALL);
+  setStartFlags();
   const log = createLog(settings.logLevel);
   const crash = (error: unknown) => {
     log.fatal({ err: error }, 'crashed');
@@ -127,14 +120,7 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
   // Before the line that reports the server ready: a supervisor may send a signal upon it.
   handleSignals(starting, settings, log);
   const running = await starting;
-  if (!running) return;
-  let messages = 0;
-  const stopCounting = running.hub.events.on('committed', ({ from, to }) => {
-    messages += to - from + 1;
-    if (messages < FLOWING_MESSAGES) return;
-    setFlagsFromString(YOUNG_GENERATION_MAY_GROW);
-    stopCounting();
-  });
+  if (running) adaptFlags(running.hub);
 }
 
 /** Stops the server on SIGINT and SIGTERM, and reloads its certificates on SIGHUP. */

@@ -2,7 +2,9 @@ import type { Clock, Scheduler } from '../hub/time.ts';
 
 /** A client, as the shared timer and an orderly shutdown see it. */
 export interface Connection {
-  /** Does what is due at `now`, in milliseconds of the clock. `ping` is this tick's payload. */
+  /**
+   * Does what is due at `now`, in whole milliseconds of the clock. `ping` is this tick's payload.
+   */
   tend(now: number, ping: Uint8Array): void;
   /** Closes it for a restart. It should come back after `reconnectIn` milliseconds. */
   goAway(reconnectIn: number): void;
@@ -51,7 +53,7 @@ export class Keepalive {
 
   #scheduleTick(): () => void {
     return this.#scheduler.after(this.#tickMs, () => {
-      const now = this.#clock.now();
+      const now = Math.floor(this.#clock.now());
       const ping = new Uint8Array(8);
       new DataView(ping.buffer).setFloat64(0, now);
       for (const client of this.#clients) client.tend(now, ping);

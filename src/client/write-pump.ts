@@ -18,6 +18,11 @@ const MAX_CORKED_BYTES = 16 * 1024;
  * record is sent past a hole.
  */
 export class WritePump implements Pump {
+  /** The pump whose socket is corked: the callbacks for `cork` are shared by all pumps. */
+  static #corked: WritePump;
+  static readonly #sendSeparately = () => WritePump.#corked.#sendEach();
+  static readonly #sendLinesAndFrame = () => WritePump.#corked.#releaseAndSend(WritePump.#corked.#frame as Frame);
+
   readonly encoder: Encoder;
   readonly #clock: Clock;
   #writable = false;
@@ -31,9 +36,6 @@ export class WritePump implements Pump {
   /** The frame that is being sent, and the seq up to which the socket has accepted its records. */
   #frame: Frame | undefined;
   #acceptedTo = 0;
-  /** Callbacks for `cork`, made once a client. */
-  #sendSeparately: (() => void) | undefined;
-  #sendLinesAndFrame: (() => void) | undefined;
 
   constructor(encoder: Encoder, clock: Clock) {
     this.encoder = encoder;
@@ -109,11 +111,15 @@ export class WritePump implements Pump {
     const socket = this.#socket as Socket;
     this.#frame = frame;
     this.#acceptedTo = frame.from;
-    this.#sendSeparately ??= () => this.#sendEach();
-    socket.cork(this.#sendSeparately);
+    this.#cork(socket, WritePump.#sendSeparately);
     this.#frame = undefined;
     if (this.#acceptedTo < frame.to || socket.bufferedAmount > 0) this.#park();
     return this.#acceptedTo;
+  }
+
+  #cork(socket: Socket, work: () => void): void {
+    WritePump.#corked = this;
+    socket.cork(work);
   }
 
   #sendEach(): void {
@@ -132,8 +138,7 @@ export class WritePump implements Pump {
     if (frame.more === undefined && frame.bytes.byteLength < MAX_CORKED_BYTES) {
       this.#frame = frame;
       this.#acceptedTo = frame.from;
-      this.#sendLinesAndFrame ??= () => this.#releaseAndSend(this.#frame as Frame);
-      socket.cork(this.#sendLinesAndFrame);
+      this.#cork(socket, WritePump.#sendLinesAndFrame);
       this.#frame = undefined;
     } else this.#releaseAndSend(frame);
     if (this.#writable && socket.bufferedAmount > 0) this.#park();

@@ -14,14 +14,6 @@ type Outcome =
   | { readonly kind: 'committed'; readonly room: string; readonly records: readonly LogRecord[] }
   | { readonly kind: 'failed'; readonly room: string; readonly drafts: number };
 
-/** The undecided drafts of one room, oldest first. */
-interface Undecided {
-  /** Taken in this turn; the engine does not have them yet. */
-  waiting: Draft[];
-  /** Given to the engine, which has neither committed nor failed them. */
-  inFlight: Draft[];
-}
-
 /** Receives the rooms that changed. */
 export interface CommitListener {
   /** A clean room has records to flush. */
@@ -35,7 +27,7 @@ export interface CommitListener {
 /**
  * Commits drafts: through the engine into the rooms' logs, one batch a room and turn. Acknowledges
  * each draft with one `sent` or one error. A retry gets the first message's `seq`, and is not
- * stored again. The sole owner of undecided drafts.
+ * stored again.
  */
 export class Commits {
   readonly #engine: Engine;
@@ -45,7 +37,6 @@ export class Commits {
   readonly #clock: Clock;
   readonly #turn: HubSettings['turn'];
   readonly #listener: CommitListener;
-  readonly #undecided = new Map<Room, Undecided>();
   /** Rooms with waiting drafts. */
   #waiting: Room[] = [];
   /** Retries waiting on an in-flight send, by key. */
@@ -54,6 +45,8 @@ export class Commits {
   /** Drafts that the engine has and has not decided, over all rooms. */
   #inFlight = 0;
   #onOutcome: (() => void) | undefined;
+  #messages = 0;
+  #batches = 0;
   /** Budget of this turn for appending records: that of a turn, plus its own drafts. */
   #recordsLeft = 0;
   #bytesLeft = 0;
@@ -101,19 +94,14 @@ export class Commits {
     return true;
   }
 
-  /** Whether drafts of the room are undecided. */
-  has(room: Room): boolean {
-    return this.#undecided.has(room);
+  /** How many messages have been committed. */
+  get messages(): number {
+    return this.#messages;
   }
 
-  /** Whether drafts of the room wait for `commit`. */
-  hasWaiting(room: Room): boolean {
-    return (this.#undecided.get(room)?.waiting.length ?? 0) > 0;
-  }
-
-  /** How many drafts of the room the engine has and has not decided. */
-  inFlight(room: Room): number {
-    return this.#undecided.get(room)?.inFlight.length ?? 0;
+  /** How many batches of messages have been committed. */
+  get batches(): number {
+    return this.#batches;
   }
 
   /**
@@ -129,7 +117,7 @@ export class Commits {
   add(draft: Draft): number {
     const room = this.#rooms.get(draft.room);
     if (this.#isRetry(room, draft)) return 0;
-    this.#wait(room, draft);
+    if (room.undecided.add(draft)) this.#waiting.push(room);
     // An engine that commits at once is not held up by the outcomes of a slow one.
     this.#recordsLeft++;
     this.#bytesLeft += draft.bytes;
@@ -159,19 +147,8 @@ export class Commits {
     return seq !== undefined;
   }
 
-  #wait(room: Room, draft: Draft): void {
-    const undecided = this.#undecided.get(room);
-    if (undecided === undefined) this.#undecided.set(room, { waiting: [draft], inFlight: [] });
-    else undecided.waiting.push(draft);
-    if (undecided === undefined || undecided.waiting.length === 1) this.#waiting.push(room);
-  }
-
   #append(room: Room): void {
-    const undecided = this.#undecided.get(room) as Undecided;
-    const drafts = undecided.waiting;
-    undecided.waiting = [];
-    if (undecided.inFlight.length === 0) undecided.inFlight = drafts;
-    else undecided.inFlight = undecided.inFlight.concat(drafts);
+    const drafts = room.undecided.takeWaiting();
     this.#inFlight += drafts.length;
     this.#engine.append(room.name, drafts);
   }
@@ -202,19 +179,17 @@ export class Commits {
     return count === records.length ? records : records.slice(0, count);
   }
 
-  /** Removes the room's oldest in-flight drafts. */
   #decide(room: Room, count: number): readonly Draft[] {
-    const undecided = this.#undecided.get(room) as Undecided;
-    const drafts = undecided.inFlight;
     this.#inFlight -= count;
-    undecided.inFlight = count === drafts.length ? [] : drafts.slice(count);
-    if (undecided.inFlight.length + undecided.waiting.length === 0) this.#undecided.delete(room);
-    return count === drafts.length ? drafts : drafts.slice(0, count);
+    return room.undecided.decide(count);
   }
 
   #commit(room: Room, records: readonly LogRecord[], drafts: readonly Draft[]): void {
     if (room.append(records, this.#clock.now())) this.#listener.dirtied(room);
     for (let i = 0; i < drafts.length; i++) this.#stored(room, drafts[i] as Draft, (records[i] as LogRecord).seq);
+    this.#messages += records.length;
+    this.#batches++;
+    if (!this.#events.has('committed')) return;
     const to = room.log.head;
     this.#events.emit('committed', { room: room.name, from: to - records.length + 1, to, members: room.members });
   }

@@ -65,11 +65,13 @@ export interface Events {
   /** Calls `handler` on each event of `type`. @returns a function that removes it. */
   on<T extends keyof HubEvents>(type: T, handler: Handler<HubEvents[T]>): () => void;
   emit<T extends keyof HubEvents>(type: T, event: HubEvents[T]): void;
+  /** Whether there is a handler for events of `type`. */
+  has(type: keyof HubEvents): boolean;
 }
 
 /**
- * Events on mitt. A handler that throws would silence those after it, so errors are caught and
- * emitted as `failed`.
+ * Creates events on mitt. A handler that throws would silence those after it, so errors are caught
+ * and emitted as `failed`.
  */
 export function createEvents(): Events {
   const emitter: Emitter<HubEvents> = mitt<HubEvents>();
@@ -86,5 +88,6 @@ export function createEvents(): Events {
       return () => emitter.off(type, guarded);
     },
     emit: (type, event) => emitter.emit(type, event),
+    has: (type) => (emitter.all.get(type)?.length ?? 0) > 0,
   };
 }

@@ -67,7 +67,7 @@ export class Hub {
     this.settings = settings;
     this.#scheduler = scheduler;
     this.#mailboxes = new Mailboxes<Posts>(settings.mailboxes);
-    this.#rooms = new Rooms(engine, clock, scheduler, settings, (room) => this.#commits.has(room));
+    this.#rooms = new Rooms(engine, clock, scheduler, settings);
     this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
@@ -167,7 +167,17 @@ export class Hub {
     return this.#rooms.size;
   }
 
-  /** Returns the subscriber's memberships, for monitoring. The list changes with the next turn. */
+  /** How many messages have been committed. */
+  get messages(): number {
+    return this.#commits.messages;
+  }
+
+  /** How many batches of messages have been committed: one a room and turn, with a fast engine. */
+  get batches(): number {
+    return this.#commits.batches;
+  }
+
+  /** Returns the subscriber's memberships, for monitoring. */
   memberships(subscriber: Subscriber): readonly Member[] {
     return this.#rooms.membershipsOf(subscriber);
   }
@@ -270,10 +280,10 @@ export class Hub {
         const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES);
         for (const member of members) {
           if (member.cursor === at && member.pump.writable) member.advanceTo(member.pump.advance(frame));
+          if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);
         }
         at = frame.to;
       }
-      for (const member of members) if (member.cursor !== log.head) this.#slowConsumers.note(member);
     }
     room.finishFlush();
   }

@@ -69,19 +69,21 @@ export class Mailbox<T> {
 /** Several mailboxes with one arrival order: every post takes the next ticket. */
 export class Mailboxes<M extends Record<string, unknown>> {
   readonly boxes: { readonly [K in keyof M]: Mailbox<M[K]> };
-  readonly #all: readonly [keyof M, Mailbox<unknown>][];
+  readonly #names: readonly (keyof M)[];
+  readonly #all: readonly Mailbox<unknown>[];
   #ticket = 0;
 
   constructor(capacities: { readonly [K in keyof M]: number }) {
     const all = Object.entries(capacities).map(([name, capacity]) => [name, new Mailbox(capacity)] as const);
     this.boxes = Object.fromEntries(all) as unknown as { [K in keyof M]: Mailbox<M[K]> };
-    this.#all = all.map(([name, box]) => [name, box]);
+    this.#names = all.map(([name]) => name);
+    this.#all = all.map(([, box]) => box);
   }
 
   /** How many items wait in all mailboxes. */
   get size(): number {
     let size = 0;
-    for (const [, box] of this.#all) size += box.size;
+    for (const box of this.#all) size += box.size;
     return size;
   }
 
@@ -97,13 +99,14 @@ export class Mailboxes<M extends Record<string, unknown>> {
 
   /** Returns the mailbox whose oldest item arrived first; undefined when all are empty. */
   first(): keyof M | undefined {
-    let first: keyof M | undefined;
+    let first = -1;
     let lowest = Number.POSITIVE_INFINITY;
-    for (const [name, box] of this.#all) {
-      if (box.ticket >= lowest) continue;
-      lowest = box.ticket;
-      first = name;
+    for (let i = 0; i < this.#all.length; i++) {
+      const { ticket } = this.#all[i] as Mailbox<unknown>;
+      if (ticket >= lowest) continue;
+      lowest = ticket;
+      first = i;
     }
-    return first;
+    return this.#names[first];
   }
 }

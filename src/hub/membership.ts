@@ -81,7 +81,7 @@ export class Membership {
   join({ subscriber, room: name, since, history }: Registration): void {
     if (subscriber.closed) return;
     const room = this.#rooms.get(name);
-    if (this.#commits.hasWaiting(room)) this.#commits.commit();
+    if (room.undecided.waiting > 0) this.#commits.commit();
     this.#completeDeparture(room, subscriber);
     const existing = this.#rooms.membership(subscriber, room);
     const start = existing ? { cursor: existing.cursor, recovered: true } : startOf(room, since, history);
@@ -98,7 +98,7 @@ export class Membership {
   leave(departure: Departure): void {
     const { kind, subscriber } = departure;
     if (kind === 'close' && !subscriber.closed) this.#closing.set(subscriber, departure.close);
-    for (const member of [...this.#rooms.membershipsOf(subscriber)]) {
+    for (const member of this.#rooms.membershipsOf(subscriber)) {
       if (kind !== 'leave' || member.room.name === departure.room) this.#leave(member);
     }
     if (subscriber.closed) this.#forget(subscriber);
@@ -144,8 +144,8 @@ export class Membership {
 
   #leave(member: Member): void {
     const { room, subscriber } = member;
-    if (!subscriber.closed && this.#commits.hasWaiting(room)) this.#commits.commit();
-    const drafts = this.#commits.inFlight(room);
+    if (!subscriber.closed && room.undecided.waiting > 0) this.#commits.commit();
+    const drafts = room.undecided.inFlight;
     if (subscriber.closed || drafts === 0) this.#depart(member);
     else this.#departLater(room, subscriber, drafts);
   }

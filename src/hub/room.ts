@@ -4,6 +4,7 @@ import { Log, type LogRecord, type Records } from './log.ts';
 import type { HubSettings } from './settings.ts';
 import type { Encoder, Pump, Subscriber } from './subscriber.ts';
 import type { Clock } from './time.ts';
+import { Undecided } from './undecided.ts';
 
 // Records read at once from the engine, for members that are further behind than the log in memory.
 const COLD_READ = 1024;
@@ -115,6 +116,7 @@ export class Room {
   readonly log: Log;
   readonly groups: Group[] = [];
   readonly dedupe: Dedupe;
+  readonly undecided = new Undecided();
   readonly #engine: Engine;
   #members = 0;
   #flushed: number;

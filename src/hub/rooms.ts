@@ -1,5 +1,5 @@
 import type { Engine } from './engine.ts';
-import { type Member, Room } from './room.ts';
+import { Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { Clock, Scheduler } from './time.ts';
@@ -15,24 +15,16 @@ export class Rooms {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #settings: HubSettings;
-  readonly #isBusy: (room: Room) => boolean;
   readonly #rooms = new Map<string, Room>();
-  readonly #memberships = new Map<Subscriber, Member[]>();
+  /** Most subscribers are in one room: those need no list. */
+  readonly #memberships = new Map<Subscriber, Member | readonly Member[]>();
   #cancelSweep: (() => void) | undefined;
 
-  /** @param isBusy reports whether drafts of a room are undecided: then it is not released. */
-  constructor(
-    engine: Engine,
-    clock: Clock,
-    scheduler: Scheduler,
-    settings: HubSettings,
-    isBusy: (room: Room) => boolean,
-  ) {
+  constructor(engine: Engine, clock: Clock, scheduler: Scheduler, settings: HubSettings) {
     this.#engine = engine;
     this.#clock = clock;
     this.#scheduler = scheduler;
     this.#settings = settings;
-    this.#isBusy = isBusy;
   }
 
   /** How many rooms are in memory. */
@@ -53,9 +45,8 @@ export class Rooms {
   /** Adds a member that has everything up to `cursor`. */
   join(room: Room, subscriber: Subscriber, cursor: number): Member {
     const member = room.add(subscriber, cursor, this.#clock.now());
-    const memberships = this.#memberships.get(subscriber);
-    if (memberships) memberships.push(member);
-    else this.#memberships.set(subscriber, [member]);
+    const memberships = this.membershipsOf(subscriber);
+    this.#memberships.set(subscriber, memberships.length === 0 ? member : [...memberships, member]);
     return member;
   }
 
@@ -63,14 +54,15 @@ export class Rooms {
   leave(member: Member): void {
     const { room, subscriber } = member;
     room.remove(member, this.#clock.now());
-    const memberships = this.#memberships.get(subscriber) ?? [];
-    memberships.splice(memberships.indexOf(member), 1);
+    const memberships = this.membershipsOf(subscriber).filter((other) => other !== member);
     if (memberships.length === 0) this.#memberships.delete(subscriber);
+    else this.#memberships.set(subscriber, memberships.length === 1 ? (memberships[0] as Member) : memberships);
   }
 
-  /** Returns a subscriber's memberships. The list changes as it joins and leaves. */
+  /** Returns a subscriber's memberships, as they are now. */
   membershipsOf(subscriber: Subscriber): readonly Member[] {
-    return this.#memberships.get(subscriber) ?? NO_MEMBERSHIPS;
+    const memberships = this.#memberships.get(subscriber) ?? NO_MEMBERSHIPS;
+    return memberships instanceof Member ? [memberships] : memberships;
   }
 
   /** Returns a subscriber's membership in a room. */
@@ -91,7 +83,8 @@ export class Rooms {
   }
 
   #isIdle(room: Room): boolean {
-    return room.members === 0 && room.dirtySince === undefined && !this.#isBusy(room);
+    const { members, dirtySince, undecided } = room;
+    return members === 0 && dirtySince === undefined && undecided.waiting + undecided.inFlight === 0;
   }
 
   #release(room: Room): void {

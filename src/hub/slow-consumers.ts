@@ -78,6 +78,7 @@ export class SlowConsumers {
    */
   run(): void {
     if (this.#stalled.size > 0) this.#evictStalled();
+    if (this.#catchingUp.size === 0) return;
     let budget = FRAMES_PER_TURN;
     let visits = this.#catchingUp.size; // an unfinished subscriber is added again at the end of the set: for the next turn
     for (const subscriber of this.#catchingUp) {

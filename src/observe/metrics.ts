@@ -1,6 +1,7 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { Events } from '../hub/events.ts';
 import { closes } from '../protocol/close-codes.ts';
+import { collectProcessMetrics } from './event-loop.ts';
 
 /** Current values, read at each scrape. */
 export interface Readings {
@@ -8,6 +9,10 @@ export interface Readings {
   connections(): number;
   /** Rooms in memory. */
   rooms(): number;
+  /** Messages committed so far. */
+  messages(): number;
+  /** Batches of messages committed so far. */
+  batches(): number;
   /** Posts waiting in a mailbox. */
   mailbox(name: 'register' | 'unregister' | 'broadcast'): number;
 }
@@ -25,7 +30,7 @@ const pumphouseCodes: readonly number[] = Object.values(closes).map(({ code }) =
 export function collectMetrics(events: Events, readings: Readings): Metrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
-  collectDefaultMetrics({ register: registry });
+  const scraped = collectProcessMetrics(registry, events);
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -47,8 +52,19 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
     },
   });
   const connects = new Counter({ name: 'pumphouse_connects_total', help: 'Connections opened.', registers });
-  const messages = new Counter({ name: 'pumphouse_messages_total', help: 'Messages committed.', registers });
-  const batches = new Counter({ name: 'pumphouse_batches_total', help: 'Batches of messages committed.', registers });
+  // Read at each scrape: an event for each batch would cost more than the batch's count.
+  const counter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  counter('pumphouse_messages_total', 'Messages committed.', readings.messages);
+  counter('pumphouse_batches_total', 'Batches of messages committed.', readings.batches);
   const evictions = new Counter({
     name: 'pumphouse_evictions_total',
     help: 'Slow clients evicted.',
@@ -74,14 +90,10 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
   });
   events.on('refused', ({ reason }) => refusals.inc({ reason }));
   events.on('connected', () => connects.inc());
-  events.on('committed', ({ from, to }) => {
-    messages.inc(to - from + 1);
-    batches.inc();
-  });
   events.on('evicted', () => evictions.inc());
   events.on('disconnected', ({ close, by }) => closed.inc({ code: labelOf(close.code), by }));
   events.on('overloaded', ({ mailbox }) => overloads.inc({ mailbox }));
-  return { contentType: registry.contentType, text: () => registry.metrics() };
+  return { contentType: registry.contentType, text: () => registry.metrics().finally(scraped) };
 }
 
 /** Bounds the labels, since peers may close with any code. RFC 6455 reserves 1000…1015. */

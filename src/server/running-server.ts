@@ -120,6 +120,8 @@ export class RunningServer {
       metrics: collectMetrics(hub.events, {
         connections: () => this.#keepalive.clients.size,
         rooms: () => hub.rooms,
+        messages: () => hub.messages,
+        batches: () => hub.batches,
         mailbox: (name) => hub.waiting(name),
       }),
       draining,

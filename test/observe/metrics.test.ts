@@ -1,9 +1,16 @@
-import { expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
 import { createEvents } from '../../src/hub/events.ts';
 import { collectMetrics } from '../../src/observe/metrics.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 
-const readings = { connections: () => 3, rooms: () => 2, mailbox: (name: string) => name.length };
+const readings = {
+  connections: () => 3,
+  rooms: () => 2,
+  messages: () => 11,
+  batches: () => 2,
+  mailbox: (name: string) => name.length,
+};
 
 /** Returns Pumphouse's samples, by name and labels. */
 async function samples(text: Promise<string>): Promise<Record<string, number>> {
@@ -17,8 +24,6 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
   const events = createEvents();
   const metrics = collectMetrics(events, readings);
   events.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
-  events.emit('committed', { room: 'r', from: 1, to: 10, members: 1 });
-  events.emit('committed', { room: 'r', from: 11, to: 11, members: 1 });
   events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 1, records: 9, why: '' });
   events.emit('overloaded', { mailbox: 'broadcast', capacity: 1 });
   const request = { message: '', wire: 'v1', remoteAddress: '', origin: '' };
@@ -70,4 +75,27 @@ test('counts the events of two servers in one process separately', async () => {
   first.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
   const counts = await Promise.all(metrics.map((each) => samples(each.text())));
   expect(counts.map((each) => each['pumphouse_connects_total'])).toEqual([1, 0]);
+});
+
+test('samples the delay of the event loop while busy, and not the time in between', async () => {
+  const events = createEvents();
+  const metrics = collectMetrics(events, readings);
+  const lag = async (statistic: string) =>
+    Number(new RegExp(`^nodejs_eventloop_lag_${statistic}_seconds (.*)$`, 'm').exec(await metrics.text())?.[1]);
+  expect(await lag('max')).toBe(0);
+  const commit = () => events.emit('committed', { room: 'r', from: 1, to: 1, members: 1 });
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    commit();
+    await sleep(50);
+    expect(await lag('p50')).toBeGreaterThan(0.005);
+    await sleep(50);
+    vi.advanceTimersByTime(2_000); // disabled from here on
+    await sleep(300);
+    commit();
+    await sleep(50);
+    expect(await lag('max')).toBeLessThan(0.25);
+  } finally {
+    vi.useRealTimers();
+  }
 });
