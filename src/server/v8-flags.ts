@@ -19,7 +19,7 @@ const NEVER_COMPACTS_WHEN_QUIET = '--no-memory-reducer';
 // functions that one message runs are slow for the first seconds of traffic.
 const OPTIMIZES_EARLY = '--interrupt-budget=5000';
 
-/** Sets V8's flags for a server that runs alone in its process. Call it before the server starts. */
+/** Sets V8's flags for a server with a process of its own. Call it before the server starts. */
 export function setStartFlags(): void {
   setFlagsFromString(YOUNG_GENERATION_STAYS_SMALL);
   setFlagsFromString(OPTIMIZES_EARLY);
