@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { UsersError } from './auth/users.ts';
 import { addBenchCommand } from './commands/bench.ts';
+import { exitOnBrokenPipe } from './commands/broken-pipe.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
@@ -43,6 +44,7 @@ addUserCommand(program);
 addTokenCommand(program);
 addGenCertCommand(program);
 
+exitOnBrokenPipe();
 try {
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync();

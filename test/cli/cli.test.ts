@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { table, variableOf } from '../../src/config/settings.ts';
-import { run, serving } from './command.ts';
+import { Running, run, serving } from './command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -33,6 +33,16 @@ describe.concurrent('pumphouse', () => {
       if (byDefault !== undefined && !list) expect(words).toContain(`(default ${byDefault}, env ${variableOf(name)})`);
     }
     expect(stdout).toContain('Examples:');
+  });
+
+  test.for([
+    [['serve', '--help'], 0],
+    [['check-config'], 0],
+    [['serve', '--port', 'http'], 2],
+  ] as const)('%j ends quietly when nobody reads its output', async ([args, code]) => {
+    const { process: child, ended } = new Running(args);
+    child.stdout?.destroy();
+    expect(await ended).toMatchObject({ code, stderr: code === 0 ? '' : expect.stringMatching(/^pumphouse: .*\n$/) });
   });
 
   test('prints its version', async () => {
