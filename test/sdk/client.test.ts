@@ -63,6 +63,28 @@ async function reconnect() {
   lastSocket().welcome();
 }
 
+/** Returns values that JSON cannot carry, and what their errors name. */
+function notJson(): [unknown, RegExp][] {
+  const cyclic: Record<string, unknown> = {};
+  cyclic['self'] = cyclic;
+  return [
+    [undefined, /: undefined$/],
+    [() => {}, /: function$/],
+    [Symbol('s'), /: symbol$/],
+    [cyclic, /circular structure/],
+    [1n, /BigInt/],
+    [{ toJSON: () => undefined }, /: object$/],
+    [
+      {
+        toJSON() {
+          throw new Error('thrown by toJSON');
+        },
+      },
+      /thrown by toJSON/,
+    ],
+  ];
+}
+
 describe('a connection', () => {
   test.each([
     ['http://hub.test', 'ws://hub.test/ws'],
@@ -472,6 +494,24 @@ describe('a room', () => {
     expect(lastSocket().take('signal')).toEqual([]);
   });
 
+  test('throws a TypeError for a signal that JSON cannot carry, also while disconnected', async () => {
+    const { hub } = await connectHub();
+    const room = hub.join('r');
+    const throwsForEach = () => {
+      for (const [data, problem] of notJson()) {
+        const signal = () => room.signal(data as Json);
+        expect(signal).toThrow(TypeError);
+        expect(signal).toThrow(/^the data of a signal cannot be encoded as JSON: /);
+        expect(signal).toThrow(problem);
+      }
+    };
+    throwsForEach();
+    lastSocket().welcome();
+    lastSocket().deliver(joined('r', 0));
+    throwsForEach();
+    expect([hub.state.name, lastSocket().take('signal')]).toEqual(['live', []]);
+  });
+
   test('resolves each history request with its own page, across a reconnection and a retry', async () => {
     const { room } = await joinRoom();
     const [first, second] = [room.history({ before: 9 }), room.history({ after: 9, limit: 5 })];
@@ -756,25 +796,7 @@ describe('a message', () => {
 
   test('fails with a TypeError that names what JSON cannot carry', async () => {
     const { hub, room } = await joinRoom();
-    const cyclic: Record<string, unknown> = {};
-    cyclic['self'] = cyclic;
-    const values: [unknown, RegExp][] = [
-      [undefined, /: undefined$/],
-      [() => {}, /: function$/],
-      [Symbol('s'), /: symbol$/],
-      [cyclic, /circular structure/],
-      [1n, /BigInt/],
-      [{ toJSON: () => undefined }, /: object$/],
-      [
-        {
-          toJSON() {
-            throw new Error('thrown by toJSON');
-          },
-        },
-        /thrown by toJSON/,
-      ],
-    ];
-    for (const [data, problem] of values) {
+    for (const [data, problem] of notJson()) {
       const sent = room.send(data as Json);
       await expect(sent).rejects.toThrow(TypeError);
       await expect(sent).rejects.toThrow(/^the data of a message cannot be encoded as JSON: /);

@@ -1,5 +1,6 @@
 import type { ErrorMessage, Limits } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
+import { encodeData } from './json.ts';
 import type { Item } from './slot.ts';
 import type { HubError } from './types.ts';
 
@@ -71,15 +72,12 @@ export class Outbox {
    * data that is not JSON and after `stop`.
    */
   add(room: string, data: unknown, error?: HubError): Promise<number> {
-    let json: string | undefined;
-    let problem: string = typeof data;
+    let json: string;
     try {
-      json = JSON.stringify(data);
-    } catch (cause) {
-      problem = `${cause}`;
+      json = encodeData(data, 'message');
+    } catch (invalid) {
+      return Promise.reject(invalid);
     }
-    if (json === undefined)
-      return Promise.reject(new TypeError(`the data of a message cannot be encoded as JSON: ${problem}`));
     if (this.#stoppedWith) return Promise.reject(this.#stoppedWith);
     const item = { room, id: `${this.#idPrefix}${++this.#lastId}`, json };
     this.#items.push(item);

@@ -10,6 +10,7 @@ import type {
 } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
 import { Events } from './events.ts';
+import { encodeData } from './json.ts';
 import type { Link, RoomMessage } from './link.ts';
 import type { Outbox } from './outbox.ts';
 import type { HubError, JoinOptions, Message, Pending, Room, RoomEvents } from './types.ts';
@@ -69,8 +70,9 @@ export class RoomClient<T, S> implements Room<T, S> {
   }
 
   signal(data: unknown): void {
+    const json = encodeData(data, 'signal');
     if (!this.joined || !this.#outbox.takeToken()) return;
-    this.#link.send(JSON.stringify({ t: 'signal', room: this.name, data }));
+    this.#link.send(`{"t":"signal","room":${JSON.stringify(this.name)},"data":${json}}`);
   }
 
   history(of: { before?: number; after?: number; limit?: number } = {}): Promise<Page<T>> {

@@ -284,6 +284,8 @@ export interface Room<T, S> {
    * Sends data that is not stored, such as a typing indicator, to the members connected now. The
    * signal is dropped if this client is not a member at the moment, or sends faster than the server
    * allows.
+   *
+   * @throws TypeError if `data` cannot be encoded as JSON.
    */
   signal(data: JsonCompatible<S>): void;
   /**
