@@ -535,6 +535,23 @@ describe('a room', () => {
     await expect(rejected).rejects.toMatchObject({ name: 'HubError', code: 'bad_field', room: 'r' });
   });
 
+  test('names the invalid field in the errors of a message, of a request and of the hub', async () => {
+    const { hub, room } = await joinRoom();
+    const errors: unknown[] = [];
+    hub.on('error', (error) => errors.push(error));
+    const [sent, page] = [room.send(1), room.history({ limit: 5000 })];
+    const reject = (field: string, id?: string) =>
+      lastSocket().deliver({ ...rejection(id ?? '', 'bad_field', false), field, ...(id === undefined && { id }) });
+    reject('data', lastSocket().take('send')[0]?.id);
+    reject('limit', lastSocket().take('history')[0]?.id);
+    reject('seq');
+    await expect(sent).rejects.toMatchObject({ code: 'bad_field', field: 'data' });
+    await expect(page).rejects.toMatchObject({ code: 'bad_field', field: 'limit' });
+    expect(errors.at(-1)).toMatchObject({ code: 'bad_field', field: 'seq' });
+    hub.close();
+    await expect(room.send(2)).rejects.toMatchObject({ code: 'closed', field: undefined });
+  });
+
   test('retries a join rejected for the moment, and reports one rejected for good', async () => {
     const { hub } = await connectHub();
     const errors: unknown[] = [];

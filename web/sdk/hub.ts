@@ -93,7 +93,7 @@ export class HubClient implements Hub {
   }
 
   #end(why: string): void {
-    const closed = hubError('closed', why);
+    const closed = hubError({ code: 'closed', message: why });
     this.#link.close();
     this.#outbox.stop(closed);
     for (const room of this.#rooms.values()) room.end(closed);
@@ -135,7 +135,7 @@ export class HubClient implements Hub {
       this.#outbox.acknowledge(message.id, message.seq);
     } else if (message.t !== 'error') room?.receive(message);
     else if (!this.#outbox.handleError(message) && !room?.handleError(message)) {
-      this.#events.emit('error', hubError(message.code, message.message, message.room));
+      this.#events.emit('error', hubError(message));
     }
   }
 }

@@ -4,13 +4,12 @@
  * @throws TypeError if it cannot be encoded.
  */
 export function encodeData(data: unknown, of: 'message' | 'signal'): string {
-  let json: string | undefined;
   let problem: string = typeof data;
   try {
-    json = JSON.stringify(data);
+    const json = JSON.stringify(data);
+    if (json) return json;
   } catch (cause) {
     problem = `${cause}`;
   }
-  if (json === undefined) throw new TypeError(`the data of a ${of} cannot be encoded as JSON: ${problem}`);
-  return json;
+  throw new TypeError(`the data of a ${of} cannot be encoded as JSON: ${problem}`);
 }

@@ -140,13 +140,14 @@ export class Outbox {
    *
    * @returns whether the error was about a message in flight.
    */
-  handleError({ id, room, code, message, retry, retryAfter = DEFAULT_RETRY_DELAY }: ErrorMessage): boolean {
+  handleError(error: ErrorMessage): boolean {
+    const { id, retry, retryAfter = DEFAULT_RETRY_DELAY } = error;
     if (id === undefined || !this.#inFlight.delete(id)) return false;
     if (retry) {
       this.#paused = true;
       this.#flushAfter(retryAfter);
     } else {
-      this.#fail(id, hubError(code, message, room));
+      this.#fail(id, hubError(error));
       this.flush();
     }
     return true;
@@ -171,7 +172,10 @@ export class Outbox {
     const text = `{"t":"send","room":${JSON.stringify(room)},"id":"${id}","data":${json}}`;
     const limit = this.#limits?.message ?? Number.POSITIVE_INFINITY;
     if (byteLength(text) > limit) {
-      this.#fail(id, hubError('too_long', `the message exceeds the server's limit of ${limit} bytes`, room));
+      this.#fail(
+        id,
+        hubError({ code: 'too_long', message: `the message exceeds the server's limit of ${limit} bytes`, room }),
+      );
       return;
     }
     this.#inFlight.add(id);

@@ -93,7 +93,7 @@ export class RoomClient<T, S> implements Room<T, S> {
 
   leave(): void {
     if (this.joined) this.#link.send({ t: 'leave', room: this.name });
-    const left = hubError('left', `left the room ${this.name}`, this.name);
+    const left = hubError({ code: 'left', message: `left the room ${this.name}`, room: this.name });
     this.end(left);
     this.#onLeave(left);
   }
@@ -164,7 +164,7 @@ export class RoomClient<T, S> implements Room<T, S> {
       this.#joinTimer = setTimeout(() => this.join(), error.retryAfter);
       return true;
     }
-    const failure = hubError(error.code, error.message, this.name);
+    const failure = hubError(error);
     if (pending) {
       this.#requests.delete(pending.request.id as string);
       pending.reject(failure);

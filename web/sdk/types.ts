@@ -94,6 +94,8 @@ export interface HubError extends Error {
   readonly code: ErrorCode | 'too_long' | 'left' | 'closed';
   /** The room of the request; undefined if it has none. */
   readonly room: string | undefined;
+  /** The path of the invalid field, such as `since.seq`. Set only with the code `bad_field`. */
+  readonly field?: string | undefined;
 }
 
 /**
