@@ -371,5 +371,9 @@ function authorizerOf(grants: () => Principal['grants']): Authorizer {
     const allowed = current === undefined || allows(current, action, room);
     return allowed ? ALLOWED : { kind: 'denied', code: 'forbidden' };
   };
-  return { join: (_, room) => decide('join', room), send: (_, { room }) => decide('send', room) };
+  return {
+    join: (_, room) => decide('join', room),
+    send: (_, { room }) => decide('send', room),
+    signal: (_, room) => decide('send', room),
+  };
 }

@@ -4,7 +4,7 @@ export interface Grant {
   readonly name: string;
   /** @default true */
   readonly join?: boolean;
-  /** @default true */
+  /** Allows messages and signals. @default true */
   readonly send?: boolean;
 }
 

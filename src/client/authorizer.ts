@@ -26,6 +26,7 @@ export const ALLOWED: Decision = { kind: 'allowed' };
 export interface Authorizer {
   join?(client: Subscriber, room: string): NowOrLater<Decision>;
   send?(client: Subscriber, publication: Publication): NowOrLater<Decision>;
+  signal?(client: Subscriber, room: string): NowOrLater<Decision>;
 }
 
 /** Combines two authorizers: both must allow. The second is not asked after a denial. */
@@ -33,7 +34,8 @@ export function both(first: Authorizer, second: Authorizer | undefined): Authori
   if (second === undefined) return first;
   const join = bothMethods(first.join, second.join);
   const send = bothMethods(first.send, second.send);
-  return { ...(join && { join }), ...(send && { send }) };
+  const signal = bothMethods(first.signal, second.signal);
+  return { ...(join && { join }), ...(send && { send }), ...(signal && { signal }) };
 }
 
 type Method<A extends unknown[]> = ((...args: A) => NowOrLater<Decision>) | undefined;

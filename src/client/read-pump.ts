@@ -43,6 +43,7 @@ const REQUESTS_PER_MESSAGE = 5;
 const MAX_REFUSALS = 100;
 
 type Join = Extract<Command, { kind: 'join' }>;
+type Signal = Extract<Command, { kind: 'signal' }>;
 type Request = Extract<Command, { kind: 'join' | 'leave' | 'signal' | 'history' | 'ack' | 'ping' | 'auth' }>;
 
 /**
@@ -188,11 +189,8 @@ export class ReadPump {
         if (posted) this.#rooms?.delete(room);
         return this.#posted(posted, { room });
       }
-      case 'signal': {
-        if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, { room });
-        const signal = { t: 'signal', room, from: client.user, data: command.data } as const;
-        return this.#posted(hub.signal({ room, from: client.user, signal, by: client }), { room });
-      }
+      case 'signal':
+        return this.#signal(room, command.data);
       case 'history': {
         const { id, before, after, limit } = command;
         return this.#posted(hub.history({ subscriber: client, room, id, before, after, limit }), subjectOf(command));
@@ -200,6 +198,16 @@ export class ReadPump {
       case 'ack':
         return this.#posted(hub.acknowledge(client, room, command.seq), { room });
     }
+  }
+
+  #signal(room: string, data: Signal['data']): Close | undefined {
+    if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, { room });
+    return this.#await(this.#authorizer?.signal?.(this.#client, room) ?? ALLOWED, (decision) => {
+      if (decision.kind === 'denied') return this.#deny(decision, { room });
+      const { user: from } = this.#client;
+      const signal = { t: 'signal', room, from, data } as const;
+      return this.#posted(this.#context.hub.signal({ room, from, signal, by: this.#client }), { room });
+    });
   }
 
   #join(command: Join): Close | undefined {

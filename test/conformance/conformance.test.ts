@@ -312,14 +312,21 @@ describe.each(transports)('pumphouse.v1 on %s', (transport) => {
     await ada.join('news');
     await ada.join('team-red');
     await ada.say('team-red', 1);
+    const bob = await connect(`?token=${await token({ sub: 'bob' })}`);
+    await bob.join('news');
+    await bob.join('team-red');
     for (const forbidden of [
       { t: 'send', room: 'news', id: '1', data: 1 },
+      { t: 'signal', room: 'news', data: 'typing' },
       { t: 'join', room: 'drop' },
       { t: 'join', room: 'team' },
     ] as const) {
       ada.send(forbidden);
       expect(await ada.next('error')).toMatchObject({ code: 'forbidden', room: forbidden.room });
     }
+    ada.send({ t: 'signal', room: 'team-red', data: 'typing' });
+    await bob.next('signal');
+    expect(bob.got.filter(({ t }) => t === 'signal')).toMatchObject([{ room: 'team-red', from: 'ada' }]);
     ada.send({ t: 'auth', token: await token({ sub: 'ada', rooms: [{ name: 'team' }] }) });
     await ada.next('authenticated');
     await ada.join('team');
