@@ -4,7 +4,6 @@
 //   npx wscat -s pumphouse.v1 -c 'ws://127.0.0.1:8080/ws?token=ada-1'
 import { createServer } from 'pumphouse';
 import { connect } from 'pumphouse/client';
-import { WebSocket } from 'ws';
 
 interface Chat {
   readonly text: string;
@@ -39,7 +38,7 @@ const server = await createServer({
 });
 console.log(`listening on ${server.port}`);
 
-const hub = connect(`${server.url}/ws?token=${bot.token}`, { WebSocket });
+const hub = connect(`${server.url}/ws?token=${bot.token}`);
 const lobby = hub.join<Chat>('lobby');
 lobby.on('presence', async ({ joined }) => {
   for (const user of joined) if (user !== bot.user) await lobby.send({ text: `welcome, ${user}` });
