@@ -28,6 +28,9 @@ const CONFIG = 'PUMPHOUSE_CONFIG';
 /** The origin of a value without a source. */
 const DEFAULT = 'default';
 
+/** The setting whose value no message shows, also within a listener. */
+const SECRET = 'jwtSecret';
+
 const names = table.map(({ name }) => name as string);
 
 /** Merges and validates the settings. @throws ConfigError for the first invalid setting. */
@@ -69,7 +72,7 @@ function check(read: (setting: Setting) => { value: unknown; origin: string }, s
   for (const setting of table) {
     const { value, origin } = read(setting);
     const parsed = v.safeParse(setting.schema, value);
-    if (!parsed.success) throw new ConfigError(describe(origin, value, parsed.issues[0]));
+    if (!parsed.success) throw new ConfigError(describe(setting.name, origin, value, parsed.issues[0]));
     settings[setting.name] = parsed.output;
     origins[setting.name] = origin;
   }
@@ -136,12 +139,19 @@ function readConfig(path: string, { readFile }: Sources): Record<string, unknown
   return parsed as Record<string, unknown>;
 }
 
-/** One line with the source, the value and what is expected. */
-function describe(origin: string, value: unknown, issue: v.BaseIssue<unknown>): string {
+/** One line with the source, the value unless it is a secret, and what is expected. */
+function describe(name: string, origin: string, value: unknown, issue: v.BaseIssue<unknown>): string {
   const path = issue.path?.map(({ key }) => String(key)).join('.');
   const invalid = path ? issue.input : value;
-  const text = invalid === undefined ? 'nothing' : (JSON.stringify(invalid) ?? String(invalid)).slice(0, 100);
+  const isSecret = (issue.path?.at(-1)?.key ?? name) === SECRET;
+  const text = isSecret ? 'the value' : printable(invalid);
   const where = path ? `${origin}.${path}` : origin;
   const isOurs = /^is not /.test(issue.message); // valibot's own messages name the value themselves
   return isOurs ? `${where}: ${text} ${issue.message}` : `${where}: ${issue.message.replaceAll(/\s+/g, ' ')}`;
+}
+
+function printable(invalid: unknown): string {
+  if (invalid === undefined) return 'nothing';
+  const text = JSON.stringify(invalid, (key, inner) => (key === SECRET ? '(set)' : inner)) ?? String(invalid);
+  return text.slice(0, 100);
 }

@@ -148,6 +148,22 @@ describe('reports the source, the value and what is expected in one line', () =>
   });
 });
 
+describe('hides the value of an invalid secret', () => {
+  const problem = 'the value is not a secret of 32 bytes or more';
+  test.each([
+    [{ flags: { jwtSecret: 'hunter2' } }, `--jwt-secret: ${problem}`],
+    [{ env: { PUMPHOUSE_JWT_SECRET: 'hunter2' } }, `PUMPHOUSE_JWT_SECRET: ${problem}`],
+    [{ file: '{"jwtSecret": ["hunter2"]}' }, 'c.json: jwtSecret: the value is not a secret'],
+    [{ file: '{"listeners": [{"port": 1, "jwtSecret": "hunter2"}]}' }, `c.json: listeners.0.jwtSecret: ${problem}`],
+    [
+      { file: '{"listeners": {"port": 1, "jwtSecret": "hunter2"}}' },
+      'c.json: listeners: {"port":1,"jwtSecret":"(set)"} is not a list of listeners',
+    ],
+  ])('%j', (sources, line) => {
+    expect(errorFrom(sources)).toBe(line);
+  });
+});
+
 test('accepts any sources or rejects them with one line', () => {
   const value = fc.oneof(fc.string(), fc.constantFrom('0', '1', 'off', 'auto', '8080'));
   const names = table.map(({ name }) => name as string);
