@@ -19,6 +19,12 @@ import { adaptFlags, setStartFlags } from './server/v8-flags.ts';
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
 
+type Address = Pick<Settings, 'host' | 'port'>;
+
+// Where to change the port and the host of a listener.
+const WITH_FLAGS = ['with --port', 'with --host'] as const;
+const IN_LISTENERS = ['in "listeners"', 'in "listeners"'] as const;
+
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
@@ -150,13 +156,16 @@ function handleSignals(starting: Promise<Server | undefined>, settings: Settings
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
 }
 
-function cannotServe(error: NodeJS.ErrnoException, { host, port }: Settings): string {
+/** @param error names the listener that failed, if it is a listener's. */
+function cannotServe(error: NodeJS.ErrnoException & Partial<Address>, settings: Settings): string {
+  const { host = settings.host, port = settings.port } = error;
+  const [withPort, withHost] = settings.listeners.length > 0 ? IN_LISTENERS : WITH_FLAGS;
   const messages: Record<string, string> = {
-    EADDRINUSE: `port ${port} on ${host} is in use; choose another with --port`,
-    EACCES: `port ${port} on ${host} requires privileges; choose one above 1023 with --port`,
-    EADDRNOTAVAIL: `${host} is not an address of this machine; choose another with --host`,
-    ENOTFOUND: `host ${host} not found; choose another with --host`,
-    EAI_AGAIN: `host ${host} not found; choose another with --host`,
+    EADDRINUSE: `port ${port} on ${host} is in use; choose another ${withPort}`,
+    EACCES: `port ${port} on ${host} requires privileges; choose one above 1023 ${withPort}`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine; choose another ${withHost}`,
+    ENOTFOUND: `host ${host} not found; choose another ${withHost}`,
+    EAI_AGAIN: `host ${host} not found; choose another ${withHost}`,
   };
   return messages[error.code ?? ''] ?? error.message;
 }

@@ -213,7 +213,12 @@ export class RunningServer {
     const tls = tlsCert !== undefined && tlsKey !== undefined ? { tls: { cert: tlsCert, key: tlsKey } } : {};
     const transport = this.#parts.transport.factory(listener, { ...SOCKET_LIMITS, ...tls });
     this.#transports.push(transport);
-    return transport.listen(host, port);
+    try {
+      return await transport.listen(host, port);
+    } catch (error) {
+      // Node's own error may have a resolved address, or neither; uWebSockets.js has no error.
+      throw Object.assign(error as Error, { host, port });
+    }
   }
 
   /** What the clients of a listener may do by their authentication. */

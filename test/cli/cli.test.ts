@@ -91,6 +91,27 @@ describe.concurrent('pumphouse', () => {
     expect(code).toBe(2);
   });
 
+  test.for(['uws', 'ws'])('names the listener that cannot listen, on %s', async (transport, context) => {
+    const { transports } = await import('../integration/server.ts');
+    context.skip(!transports.includes(transport as 'uws'), 'the binary does not load on this platform');
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as { port: number };
+    const failures = [{ port }, { port: 0, host: '192.0.2.1' }].map((listener, i) => {
+      const config = join(folder, `${transport}-${i}.json`);
+      writeFileSync(config, JSON.stringify({ listeners: [{ port: 0 }, listener] }));
+      return run(['serve', '--config', config, '--transport', transport, '--engine', 'memory']);
+    });
+    const [taken, foreign] = await Promise.all(failures);
+    holder.close();
+    const lines = [
+      `pumphouse: port ${port} on 127.0.0.1 is in use; choose another in "listeners"\n`,
+      'pumphouse: 192.0.2.1 is not an address of this machine; choose another in "listeners"\n',
+    ];
+    expect([taken?.stderr, foreign?.stderr]).toEqual(lines);
+    expect([taken?.code, foreign?.code]).toEqual([2, 2]);
+  });
+
   test('prints one line and exits with 2 for a host of another machine', async () => {
     const { code, stderr } = await run(['serve', '--port', '0', '--host', '203.0.113.1', '--engine', 'memory']);
     expect(stderr).toBe('pumphouse: 203.0.113.1 is not an address of this machine; choose another with --host\n');
