@@ -540,8 +540,10 @@ describe('a room', () => {
     const errors: unknown[] = [];
     hub.on('error', (error) => errors.push(error));
     const [sent, page] = [room.send(1), room.history({ limit: 5000 })];
-    const reject = (field: string, id?: string) =>
-      lastSocket().deliver({ ...rejection(id ?? '', 'bad_field', false), field, ...(id === undefined && { id }) });
+    const reject = (field: string, id?: string) => {
+      const { id: _, ...error } = rejection(id ?? '', 'bad_field', false);
+      lastSocket().deliver({ ...error, field, ...(id !== undefined && { id }) });
+    };
     reject('data', lastSocket().take('send')[0]?.id);
     reject('limit', lastSocket().take('history')[0]?.id);
     reject('seq');
