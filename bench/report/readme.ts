@@ -118,7 +118,9 @@ export function figures(comparison: Results, alone: Results): string {
     image(load.plot),
     table(
       ['', ...ordinary.map(({ title }) => title), 'spread'],
-      servers.map((runs) => [labelOf(runs), ...serverCells(runs, ordinary)]),
+      servers
+        .filter((runs) => runs.some(({ scenario }) => scenario === load.scenario))
+        .map((runs) => [labelOf(runs), ...serverCells(runs, ordinary)]),
     ),
     '### Saturation',
     wrapped(

@@ -16,8 +16,8 @@ const COMPACTS_WHEN_QUIET = '--memory-reducer';
 const NEVER_COMPACTS_WHEN_QUIET = '--no-memory-reducer';
 
 // V8 optimizes a function once it has run this many bytes of its bytecode. At its default, the
-// functions that one message runs are slow for the first seconds of traffic. Connecting clients need
-// no such speed: the compilers' memory would be that of a thousand clients.
+// functions that one message runs are slow for the first seconds of traffic. Connecting clients
+// need no such speed: the compilers' memory would be that of a thousand clients.
 const OPTIMIZES_EARLY = '--interrupt-budget=5000';
 
 /** Sets V8's flags for a server with a process of its own. Call it before the server starts. */
