@@ -70,8 +70,8 @@ describe('sending', () => {
     await send(ada, '  two\n\n  lines  \n');
     await waitForMessage(bob, '  two\n\n  lines');
     await send(bob, 'yes');
-    await waitForMessage(ada, 'yes');
     for (const page of [ada, bob]) {
+      await waitForMessage(page, 'yes');
       expect(await messageTexts(page)).toEqual(['  two\n\n  lines', 'yes']);
       expect(await page.locator('.unsent').count()).toBe(0);
     }
