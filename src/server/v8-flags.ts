@@ -10,14 +10,9 @@ const YOUNG_GENERATION_STAYS_SMALL = '--semi-space-growth-factor=1';
 const YOUNG_GENERATION_MAY_GROW = '--semi-space-growth-factor=2';
 const MANY_MESSAGES = 10_000;
 
-// V8 compacts the heap when a process allocates little, in pauses of several milliseconds. That
-// suits an idle server; with some messages a second, each of them would wait.
-const COMPACTS_WHEN_QUIET = '--memory-reducer';
-const NEVER_COMPACTS_WHEN_QUIET = '--no-memory-reducer';
-
 // V8 optimizes a function once it has run this many bytes of its bytecode. At its default, the
 // functions that one message runs are slow for the first seconds of traffic. Connecting clients
-// need no such speed: the compilers' memory would be that of a thousand clients.
+// need no such speed.
 const OPTIMIZES_EARLY = '--interrupt-budget=5000';
 
 /** Sets V8's flags for a server with a process of its own. Call it before the server starts. */
@@ -33,7 +28,6 @@ export function adaptFlags(hub: Hub): void {
     const messages = hub.messages - before;
     before = hub.messages;
     setFlagsFromString(messages >= MANY_MESSAGES ? YOUNG_GENERATION_MAY_GROW : YOUNG_GENERATION_STAYS_SMALL);
-    setFlagsFromString(messages > 0 ? NEVER_COMPACTS_WHEN_QUIET : COMPACTS_WHEN_QUIET);
     if (messages > 0) return;
     clearInterval(timer);
     awaitMessages();

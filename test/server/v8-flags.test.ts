@@ -1,0 +1,56 @@
+import { execFileSync } from 'node:child_process';
+import { setFlagsFromString } from 'node:v8';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createEvents } from '../../src/hub/events.ts';
+import type { Hub } from '../../src/hub/hub.ts';
+import { adaptFlags, setStartFlags } from '../../src/server/v8-flags.ts';
+
+vi.mock('node:v8', () => ({ setFlagsFromString: vi.fn() }));
+const flags = vi.mocked(setFlagsFromString);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  flags.mockClear();
+});
+afterEach(() => void vi.useRealTimers());
+
+const SMALL = '--semi-space-growth-factor=1';
+const GROWING = '--semi-space-growth-factor=2';
+const EARLY = '--interrupt-budget=5000';
+
+/** Returns the flags set since the last call. */
+function taken(): string[] {
+  const set = flags.mock.calls.map(([flag]) => flag);
+  flags.mockClear();
+  return set;
+}
+
+test('adapts V8 once a second while messages flow, and leaves it alone otherwise', () => {
+  const hub = { events: createEvents(), messages: 0 };
+  const send = (count: number) => {
+    hub.messages += count;
+    hub.events.emit('committed', { room: 'r', from: 1, to: count, members: 1 });
+  };
+  const second = () => vi.advanceTimersByTime(1_000);
+  setStartFlags();
+  adaptFlags(hub as unknown as Hub);
+  expect(taken()).toEqual([SMALL]);
+  second();
+  expect([taken(), vi.getTimerCount()]).toEqual([[], 0]);
+  send(1);
+  expect(taken()).toEqual([EARLY]);
+  send(9_998);
+  second();
+  expect(taken()).toEqual([SMALL]);
+  send(10_000);
+  second();
+  expect(taken()).toEqual([GROWING]);
+  second();
+  expect([taken(), vi.getTimerCount(), hub.events.has('committed')]).toEqual([[SMALL], 0, true]);
+  send(1);
+  expect([taken(), vi.getTimerCount(), hub.events.has('committed')]).toEqual([[EARLY], 1, false]);
+});
+
+test.each([SMALL, GROWING, EARLY])('%s is a flag of this V8', (flag) => {
+  expect(execFileSync(process.execPath, [flag, '-p', '1'], { encoding: 'utf8' })).toBe('1\n');
+});
