@@ -58,6 +58,7 @@ const RETRY_MS = 1_000;
 // Appends fail while more than this waits for LMDB, which bounds memory and journal.
 const MAX_WAITING_BYTES = 16 * MiB;
 
+const FAILED = { kind: 'failed' } as const;
 const CLOSE_TIMEOUT_MS = 1_000;
 const NEVER = new Promise<never>(() => {});
 
@@ -126,6 +127,10 @@ class LmdbEngine implements Engine {
     this.#sweep = setInterval(sweep, SWEEP_MS).unref();
   }
 
+  attach(room: string): Position {
+    return this.position(room);
+  }
+
   position(room: string): Position {
     const { extent, head } = this.#room(room);
     return { epoch: extent.epoch, seq: head, first: extent.first };
@@ -147,14 +152,14 @@ class LmdbEngine implements Engine {
       this.#journal.write(lineOf(log, encoded));
     } catch (error) {
       this.#onError(this.#describe(error as Error));
-      this.#listener.failed(room, drafts.length);
+      this.#listener.decided({ room, outcomes: drafts.map(() => FAILED) });
       return;
     }
     log.head = seq;
     this.#enqueue(room, log, encoded);
     this.#storing ??= this.#storeAll();
     if (this.#waitingBytes > STORE_BYTES && !this.#retrying) this.#storeNow?.();
-    this.#listener.committed({ room, records });
+    this.#listener.committed({ room, records, own: true });
   }
 
   read(room: string, after: number, limit: number): readonly LogRecord[] {

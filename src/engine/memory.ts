@@ -48,19 +48,22 @@ export function memory({ retention = defaultRetention, date = Date.now }: Memory
     return created;
   };
 
+  const position = (room: string): Position => {
+    const { epoch, head, records } = logOf(room);
+    return { epoch, seq: head, first: head - records.length + 1 };
+  };
+
   return {
     open(engineListener) {
       listener = engineListener;
     },
-    position(room): Position {
-      const { epoch, head, records } = logOf(room);
-      return { epoch, seq: head, first: head - records.length + 1 };
-    },
+    attach: position,
+    position,
     append(room, drafts) {
       const log = logOf(room);
       const records = commit(log, drafts, date());
       trim(log, retention);
-      listener?.committed({ room, records });
+      listener?.committed({ room, records, own: true });
     },
     read(room, after, limit) {
       const log = rooms.get(room);

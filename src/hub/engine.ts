@@ -1,4 +1,6 @@
+import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { Place } from '../protocol/v1.ts';
+import type { Cluster } from './cluster.ts';
 import type { LogRecord } from './log.ts';
 import type { Subscriber } from './subscriber.ts';
 
@@ -26,13 +28,55 @@ export interface Draft {
 export interface Commit {
   readonly room: string;
   readonly records: readonly LogRecord[];
+  /**
+   * Whether these are the Hub's own oldest undecided drafts, in order: they are decided with it.
+   * Otherwise anyone's, and `decided` tells what became of the Hub's own.
+   */
+  readonly own: boolean;
 }
 
-/** Receives an engine's outcomes. Those of one room come in the order of its appends. */
+/**
+ * What became of a draft. An `unknown` one may be in the log: the engine lost its store before it
+ * learned the outcome, and has stopped trying.
+ */
+export type Outcome =
+  | { readonly kind: 'stored'; readonly seq: number }
+  | { readonly kind: 'duplicate'; readonly seq: number }
+  | { readonly kind: 'failed' }
+  | { readonly kind: 'unknown' };
+
+/** The outcomes of a room's oldest undecided drafts, in order. */
+export interface Decision {
+  readonly room: string;
+  readonly outcomes: readonly Outcome[];
+}
+
+/** A room's log goes on after a place. */
+export interface Move extends Place {
+  readonly room: string;
+}
+
+/** `away` while the engine cannot reach its store. */
+export type EngineState = 'ready' | 'away';
+
+/**
+ * Receives what happens to the rooms' logs, in order for each room. The records of a draft are
+ * committed before its outcome.
+ */
 export interface EngineListener {
   committed(commit: Commit): void;
-  /** The room's oldest `drafts` undecided drafts are not stored. */
-  failed(room: string, drafts: number): void;
+  decided(decision: Decision): void;
+  /**
+   * The log is in another life, which shares the records up to the move's `seq` with the one
+   * before: those after it are lost. The records of the new life follow, from `seq + 1` on.
+   */
+  moved(move: Move): void;
+  /**
+   * The engine was cut off for too long to deliver what was committed meanwhile. The log goes on
+   * after the move's `seq`; earlier records can be read as far as the log reaches.
+   */
+  skipped(move: Move): void;
+  changed(state: EngineState): void;
 }
 
 /**
@@ -40,6 +84,12 @@ export interface EngineListener {
  */
 export interface Position extends Place {
   readonly first: number;
+  /**
+   * Earlier epochs of this log, each with the last `seq` that it shares with the current one.
+   *
+   * @default none
+   */
+  readonly earlier?: readonly Place[];
 }
 
 /**
@@ -48,19 +98,35 @@ export interface Position extends Place {
  */
 export interface Engine {
   /**
+   * Whether the engine recognizes retries, by `sender` and `id`. Otherwise the Hub does, from the
+   * room's recent records.
+   *
+   * @default false
+   */
+  readonly dedupes?: boolean;
+  /** The other nodes that share the engine's store. @default this process is alone */
+  readonly cluster?: Cluster;
+  /**
    * Starts the engine, which calls `listener` from then on. Rejects with a one-line message when it
    * cannot start.
    */
   open(listener: EngineListener): void | Promise<void>;
-  /** Returns the room's position. A new room gets a new epoch and stands at 0. */
+  /**
+   * Starts to follow a room's log. A new room gets a new epoch and stands at 0. The position is that
+   * at the time of the call, or of the promise's resolution: what is committed after it is passed
+   * to the listener. Rejects when the store cannot be reached for too long.
+   */
+  attach(room: string): NowOrLater<Position>;
+  /** Returns the position of an attached room, with all that the listener was passed. */
   position(room: string): Position;
-  /** Appends drafts to the room's log, in order. */
+  /** Appends drafts to an attached room's log, in order. */
   append(room: string, drafts: readonly Draft[]): void;
   /**
    * Returns at most `limit` of the records after `after`, oldest first, as far back as the engine
-   * retains them.
+   * retains them. Records that it finds to be gone have left the position's `first…seq` by then.
+   * Rejects when the store cannot be reached.
    */
-  read(room: string, after: number, limit: number): readonly LogRecord[];
+  read(room: string, after: number, limit: number): NowOrLater<readonly LogRecord[]>;
   /** The Hub has released the room: an engine without a store may forget it. */
   release(room: string): void;
   /** Resolves when every appended draft is committed or has failed. */

@@ -1,0 +1,79 @@
+import type { NowOrLater } from '../protocol/now-or-later.ts';
+import type { Signalled } from '../protocol/v1.ts';
+
+/** Changes in a room's members. A name occurs once for each of its members. */
+export interface PresenceChange {
+  readonly joined: readonly string[];
+  readonly left: readonly string[];
+}
+
+/** The members of a room on the other nodes. */
+export interface RemoteMembers {
+  readonly count: number;
+  /** Undefined where a node has too many members to name them. */
+  readonly users: readonly string[] | undefined;
+}
+
+/** Receives what the other nodes publish. */
+export interface ClusterListener {
+  /** A member on another node sent a signal. */
+  signalled(signal: Signalled): void;
+  /** Members on other nodes joined and left a room. `others` has them already. */
+  changed(room: string, change: PresenceChange): void;
+  /**
+   * Another node takes over a session. Resolves when this node has closed its connection, which
+   * receives and sends nothing from then on.
+   */
+  claimed(session: string): NowOrLater<void>;
+}
+
+/** One-time tickets by their secret text. */
+export interface TicketStore {
+  /** Keeps a ticket of a user for `ms` milliseconds. */
+  put(ticket: string, user: string, ms: number): NowOrLater<void>;
+  /** Returns the user of a ticket that is neither spent nor expired. */
+  find(ticket: string): NowOrLater<string | undefined>;
+  /** Spends a ticket. @returns whether it could be spent: once. */
+  spend(ticket: string): NowOrLater<boolean>;
+}
+
+/** Attempts to sign in, counted by address and by user. */
+export interface AttemptStore {
+  /** Takes an attempt. @returns false after too many from this address or for this user. */
+  take(address: string, user: string): NowOrLater<boolean>;
+  /** Gives an attempt back: it succeeded. */
+  giveBack(address: string, user: string): NowOrLater<void>;
+}
+
+/**
+ * The nodes that share one store, as one of them sees the others: what passes between them beside
+ * the rooms' logs.
+ */
+export interface Cluster {
+  readonly tickets: TicketStore;
+  readonly attempts: AttemptStore;
+  /** Starts to receive. Called once, after the engine's `open`. */
+  open(listener: ClusterListener): void;
+  /**
+   * Returns the secret that signs sessions on all nodes. @param created is used unless there is one.
+   */
+  secret(created: Uint8Array): NowOrLater<Uint8Array>;
+  /** Passes a signal to the members on the other nodes. Nodes that cannot be reached miss it. */
+  signal(signal: Signalled): void;
+  /**
+   * Announces this node's members of an attached room: what changed, and all of them.
+   *
+   * @param users undefined where there are too many to name.
+   */
+  announce(room: string, change: PresenceChange, count: number, users: readonly string[] | undefined): void;
+  /** Returns the members of an attached room on the other nodes. */
+  others(room: string): RemoteMembers;
+  /**
+   * Takes a session over from any other node. Resolves when no other node's connection has it: the
+   * node has let go, or its lease has ended.
+   */
+  claim(session: string): NowOrLater<void>;
+  /** The connection of a claimed session has closed. */
+  disclaim(session: string): void;
+  close(): void | Promise<void>;
+}
