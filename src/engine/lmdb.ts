@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { statfsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Draft, Engine, EngineListener, Position } from '../hub/engine.ts';
+import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import { Journal } from './journal.ts';
 import {
@@ -81,11 +81,16 @@ type Entry = [room: string, epoch: string, ...records: Parameters<typeof recordO
  * so a committed record survives the end of the process. Within a second, records of all rooms move
  * to LMDB in one transaction and are flushed to the disk.
  */
-export function lmdb({ path, retention = defaultRetention, date = Date.now, onError = () => {} }: LmdbOptions): Engine {
+export function lmdb({
+  path,
+  retention = defaultRetention,
+  date = Date.now,
+  onError = () => {},
+}: LmdbOptions): LocalEngine {
   return new LmdbEngine(path, retention, date, onError);
 }
 
-class LmdbEngine implements Engine {
+class LmdbEngine implements LocalEngine {
   readonly #path: string;
   readonly #retention: Retention;
   readonly #date: () => number;

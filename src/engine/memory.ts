@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Draft, Engine, EngineListener, Position } from '../hub/engine.ts';
+import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogLimits, LogRecord } from '../hub/log.ts';
 
 interface RoomLog {
@@ -36,7 +36,7 @@ const SLACK = 1 / 8;
  * Creates an engine that keeps rooms in memory. It commits during `append` and forgets a room on
  * `release`.
  */
-export function memory({ retention = defaultRetention, date = Date.now }: MemoryOptions = {}): Engine {
+export function memory({ retention = defaultRetention, date = Date.now }: MemoryOptions = {}): LocalEngine {
   const rooms = new Map<string, RoomLog>();
   let listener: EngineListener | undefined;
 

@@ -1,6 +1,6 @@
-import { errors } from '../protocol/v1.ts';
+import { errors, type Place } from '../protocol/v1.ts';
 import { IN_FLIGHT } from './dedupe.ts';
-import type { Draft, Engine } from './engine.ts';
+import type { Commit, Decision, Draft, Engine, EngineListener, Move, Outcome } from './engine.ts';
 import type { Events } from './events.ts';
 import type { LogRecord } from './log.ts';
 import type { Notices } from './notices.ts';
@@ -9,10 +9,11 @@ import type { Rooms } from './rooms.ts';
 import type { HubSettings } from './settings.ts';
 import type { Clock } from './time.ts';
 
-/** An engine's decision on the oldest undecided drafts of a room. */
-type Outcome =
-  | { readonly kind: 'committed'; readonly room: string; readonly records: readonly LogRecord[] }
-  | { readonly kind: 'failed'; readonly room: string; readonly drafts: number };
+/** What an engine has reported of a room. */
+type Report =
+  | ({ readonly kind: 'committed' } & Commit)
+  | ({ readonly kind: 'decided' } & Decision)
+  | ({ readonly kind: 'moved' | 'skipped' } & Move);
 
 /** Receives the rooms that changed. */
 export interface CommitListener {
@@ -22,6 +23,10 @@ export interface CommitListener {
    * The oldest `drafts` undecided drafts of the room are decided, and their records are in its log.
    */
   decided(room: Room, drafts: number): void;
+  /** The room's log goes on after the place, in another life. */
+  moved(room: Room, place: Place): void;
+  /** The room's log goes on after the place: the records before it are not in memory. */
+  skipped(room: Room, place: Place): void;
 }
 
 /**
@@ -41,10 +46,10 @@ export class Commits {
   #waiting: Room[] = [];
   /** Retries waiting on an in-flight send, by key. */
   readonly #retries = new Map<string, Draft[]>();
-  readonly #outcomes: Outcome[] = [];
+  #reports: Report[] = [];
   /** Drafts that the engine has and has not decided, over all rooms. */
   #inFlight = 0;
-  #onOutcome: (() => void) | undefined;
+  #onReport: (() => void) | undefined;
   #messages = 0;
   #batches = 0;
   /** Budget of this turn for appending records: that of a turn, plus its own drafts. */
@@ -69,29 +74,37 @@ export class Commits {
     this.#listener = listener;
   }
 
-  /** Opens the engine. @param wake is called whenever it has an outcome. */
-  async open(wake: () => void): Promise<void> {
-    const receive = (outcome: Outcome) => {
-      this.#outcomes.push(outcome);
-      this.#onOutcome?.();
+  /** Opens the engine. @param wake is called whenever it has a report. */
+  async open(wake: () => void, changed: EngineListener['changed']): Promise<void> {
+    const receive = (report: Report) => {
+      this.#reports.push(report);
+      this.#onReport?.();
       wake();
     };
     await this.#engine.open({
-      committed: ({ room, records }) => receive({ kind: 'committed', room, records }),
-      failed: (room, drafts) => receive({ kind: 'failed', room, drafts }),
+      committed: ({ room, records, own }) => receive({ kind: 'committed', room, records, own }),
+      decided: ({ room, outcomes }) => receive({ kind: 'decided', room, outcomes }),
+      moved: (move) => receive({ kind: 'moved', ...move }),
+      skipped: (move) => receive({ kind: 'skipped', ...move }),
+      changed,
     });
   }
 
-  /** How many outcomes no turn has processed. */
+  /** How many reports no turn has processed. */
   get size(): number {
-    return this.#outcomes.length;
+    return this.#reports.length;
   }
 
-  /** Waits for the engine's next outcome. @returns false when it has nothing to decide. */
-  async nextOutcome(): Promise<boolean> {
+  /** Waits for the engine's next report. @returns false when it has nothing to decide. */
+  async nextReport(): Promise<boolean> {
     if (this.#inFlight === 0) return false;
-    if (this.#outcomes.length === 0) await new Promise<void>((resolve) => (this.#onOutcome = resolve));
+    if (this.#reports.length === 0) await new Promise<void>((resolve) => (this.#onReport = resolve));
     return true;
+  }
+
+  /** The room is released: an attachment of it that follows has what the engine reported. */
+  forget({ name }: Room): void {
+    this.#reports = this.#reports.filter(({ room }) => room !== name);
   }
 
   /** How many messages have been committed. */
@@ -114,9 +127,8 @@ export class Commits {
   }
 
   /** Takes a draft, unless it is a retry. @returns how many bytes of the turn's budget it uses. */
-  add(draft: Draft): number {
-    const room = this.#rooms.get(draft.room);
-    if (this.#isRetry(room, draft)) return 0;
+  add(room: Room, draft: Draft): number {
+    if (!this.#engine.dedupes && this.#isRetry(room, draft)) return 0;
     if (room.undecided.add(draft)) this.#waiting.push(room);
     // An engine that commits at once is not held up by the outcomes of a slow one.
     this.#recordsLeft++;
@@ -129,7 +141,13 @@ export class Commits {
     const rooms = this.#waiting;
     if (rooms.length > 0) this.#waiting = [];
     for (const room of rooms) this.#append(room);
-    while (this.#outcomes.length > 0 && this.#recordsLeft > 0 && this.#bytesLeft > 0) this.#processOutcome();
+    while (this.#reports.length > 0 && this.#recordsLeft > 0 && this.#bytesLeft > 0) this.#processReport();
+  }
+
+  /** Tells the sender of a draft that it could not be stored. */
+  reject({ by, room, id }: Draft): void {
+    if (!by || by.closed) return;
+    this.#notices.notify(by, { t: 'error', code: 'unavailable', ...errors.unavailable, id, room });
   }
 
   async close(): Promise<void> {
@@ -153,21 +171,23 @@ export class Commits {
     this.#engine.append(room.name, drafts);
   }
 
-  /** Processes the oldest outcome, or as much of it as the turn may append. */
-  #processOutcome(): void {
-    const outcome = this.#outcomes[0] as Outcome;
-    const room = this.#rooms.get(outcome.room);
-    if (outcome.kind === 'failed') {
-      this.#outcomes.shift();
-      this.#fail(room, this.#decide(room, outcome.drafts));
-      this.#listener.decided(room, outcome.drafts);
+  /** Processes the oldest report, or as much of it as the turn may append. */
+  #processReport(): void {
+    const report = this.#reports[0] as Report;
+    const room = this.#rooms.find(report.room);
+    if (room !== undefined && report.kind === 'committed') {
+      const records = this.#withinBudget(report.records);
+      if (records === report.records) this.#reports.shift();
+      else this.#reports[0] = { ...report, records: report.records.slice(records.length) };
+      this.#commit(room, records);
+      if (report.own) this.#decideOwn(room, records);
       return;
     }
-    const records = this.#withinBudget(outcome.records);
-    if (records === outcome.records) this.#outcomes.shift();
-    else this.#outcomes[0] = { ...outcome, records: outcome.records.slice(records.length) };
-    this.#commit(room, records, this.#decide(room, records.length));
-    this.#listener.decided(room, records.length);
+    this.#reports.shift();
+    if (room === undefined) return; // released: nothing of it is undecided
+    if (report.kind === 'decided') this.#decideAll(room, report.outcomes);
+    else if (report.kind === 'moved') this.#listener.moved(room, report);
+    else if (report.kind === 'skipped') this.#listener.skipped(room, report);
   }
 
   #withinBudget(records: readonly LogRecord[]): readonly LogRecord[] {
@@ -179,14 +199,8 @@ export class Commits {
     return count === records.length ? records : records.slice(0, count);
   }
 
-  #decide(room: Room, count: number): readonly Draft[] {
-    this.#inFlight -= count;
-    return room.undecided.decide(count);
-  }
-
-  #commit(room: Room, records: readonly LogRecord[], drafts: readonly Draft[]): void {
+  #commit(room: Room, records: readonly LogRecord[]): void {
     if (room.append(records, this.#clock.now())) this.#listener.dirtied(room);
-    for (let i = 0; i < drafts.length; i++) this.#stored(room, drafts[i] as Draft, (records[i] as LogRecord).seq);
     this.#messages += records.length;
     this.#batches++;
     if (!this.#events.has('committed')) return;
@@ -194,29 +208,44 @@ export class Commits {
     this.#events.emit('committed', { room: room.name, from: to - records.length + 1, to, members: room.members });
   }
 
+  /** The records are the room's oldest undecided drafts. */
+  #decideOwn(room: Room, records: readonly LogRecord[]): void {
+    const drafts = this.#decide(room, records.length);
+    for (let i = 0; i < drafts.length; i++) this.#stored(room, drafts[i] as Draft, (records[i] as LogRecord).seq);
+    this.#listener.decided(room, drafts.length);
+  }
+
+  #decideAll(room: Room, outcomes: readonly Outcome[]): void {
+    for (const [i, draft] of this.#decide(room, outcomes.length).entries()) {
+      const outcome = outcomes[i] as Outcome;
+      if (outcome.kind === 'stored') this.#stored(room, draft, outcome.seq);
+      else if (outcome.kind === 'duplicate') this.#acknowledge(draft, outcome.seq, true);
+      else this.#fail(room, draft);
+    }
+    this.#listener.decided(room, outcomes.length);
+  }
+
+  #decide(room: Room, count: number): readonly Draft[] {
+    this.#inFlight -= count;
+    return room.undecided.decide(count);
+  }
+
   #stored(room: Room, draft: Draft, seq: number): void {
     if (draft.id === '') return;
     this.#acknowledge(draft, seq, false);
-    if (draft.sender === undefined) return;
+    if (draft.sender === undefined || this.#engine.dedupes) return;
     room.dedupe.stored(draft.sender, draft.id, seq);
     for (const retry of this.#takeRetries(draft)) this.#acknowledge(retry, seq, true);
   }
 
-  #fail(room: Room, drafts: readonly Draft[]): void {
-    for (const draft of drafts) {
-      if (draft.sender !== undefined) room.dedupe.failed(draft.sender, draft.id);
-      for (const each of [draft, ...this.#takeRetries(draft)]) this.#reject(each);
-    }
+  #fail(room: Room, draft: Draft): void {
+    if (draft.sender !== undefined) room.dedupe.failed(draft.sender, draft.id);
+    for (const each of [draft, ...this.#takeRetries(draft)]) this.reject(each);
   }
 
   #acknowledge({ by, room, id }: Draft, seq: number, duplicate: boolean): void {
     if (!by || by.closed) return;
     this.#notices.notify(by, duplicate ? { t: 'sent', room, id, seq, duplicate } : { t: 'sent', room, id, seq });
-  }
-
-  #reject({ by, room, id }: Draft): void {
-    if (!by || by.closed) return;
-    this.#notices.notify(by, { t: 'error', code: 'unavailable', ...errors.unavailable, id, room });
   }
 
   #addRetry(draft: Draft): void {

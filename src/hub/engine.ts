@@ -127,8 +127,21 @@ export interface Engine {
    * Rejects when the store cannot be reached.
    */
   read(room: string, after: number, limit: number): NowOrLater<readonly LogRecord[]>;
+  /**
+   * Resolves when the listener has been passed everything that was committed to an attached room
+   * before the call. Rejects when the store cannot be reached.
+   *
+   * @default the listener always has everything
+   */
+  catchUp?(room: string): Promise<void>;
   /** The Hub has released the room: an engine without a store may forget it. */
   release(room: string): void;
   /** Resolves when every appended draft is committed or has failed. */
   close(): void | Promise<void>;
+}
+
+/** An engine that answers at once, for one process. */
+export interface LocalEngine extends Engine {
+  attach(room: string): Position;
+  read(room: string, after: number, limit: number): readonly LogRecord[];
 }

@@ -1,5 +1,6 @@
 import mittModule, { type Emitter, type Handler } from 'mitt';
 import type { Close } from '../protocol/close-codes.ts';
+import type { EngineState } from './engine.ts';
 
 // Under nodenext mitt's default import is typed as its module, though at run time it is the
 // function.
@@ -17,6 +18,13 @@ export type HubEvents = {
   unregistered: { client: string; room: string; members: number };
   /** A room's records `from`…`to` were committed in one batch. `members` will be handed them. */
   committed: { room: string; from: number; to: number; members: number };
+  /**
+   * A room's log is in another life, `epoch`, from `seq` on: its store was restarted, replaced or
+   * emptied. `lost` records that were in the log before are not in it now.
+   */
+  moved: { room: string; epoch: string; seq: number; lost: number };
+  /** The engine has lost or regained its store. */
+  engine: { state: EngineState };
   /** A member was parked `records` behind the head: its socket accepts no more data. */
   lagging: { client: string; room: string; records: number };
   /** A lagging member has caught up. */

@@ -1,6 +1,7 @@
+import { errors } from '../protocol/v1.ts';
 import type { LogRecord } from './log.ts';
 import type { Notices } from './notices.ts';
-import type { Rooms } from './rooms.ts';
+import type { Room } from './room.ts';
 import { MAX_FRAME_BYTES, type Subscriber } from './subscriber.ts';
 
 /** A request for records before or after a place in a room's log. */
@@ -15,22 +16,65 @@ export interface HistoryRequest {
   readonly limit: number;
 }
 
-/** Answers with the requested records that fit one frame: those closest to the requested place. */
-export function answerHistory(
-  { subscriber, room: name, id, before, after, limit }: HistoryRequest,
-  rooms: Rooms,
-  notices: Notices,
-): void {
-  if (subscriber.closed) return;
-  const room = rooms.get(name);
-  const { head } = room.log;
-  const end = Math.min(before ?? head + 1, head + 1);
-  const start = after ?? Math.max(end - 1 - limit, room.first - 1);
-  const found = room.read(Math.max(start, room.first - 1), after === undefined ? Math.max(0, end - 1 - start) : limit);
-  const records = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
-  const [oldest, newest] = [records[0]?.seq ?? end, records.at(-1)?.seq ?? head];
-  const more = after === undefined ? oldest > room.first : newest < head;
-  notices.notify(subscriber, { t: 'history', room: name, ...(id !== undefined && { id }), records, more });
+// Requests that wait for an engine that reads later. The memory that they take is bounded by it.
+const MAX_READING = 256;
+
+/** Answers requests for history. */
+export class HistoryReader {
+  readonly #notices: Notices;
+  readonly #wake: () => void;
+  #reading = 0;
+
+  /** @param wake is called when an answer is to be sent that came later. */
+  constructor(notices: Notices, wake: () => void) {
+    this.#notices = notices;
+    this.#wake = wake;
+  }
+
+  /** Answers with the requested records that fit one frame: those closest to the requested place. */
+  answer(room: Room, request: HistoryRequest): void {
+    const { subscriber, before, after, limit } = request;
+    if (subscriber.closed) return;
+    const { head } = room.log;
+    const end = Math.min(before ?? head + 1, head + 1);
+    const start = Math.max(after ?? end - 1 - limit, room.first - 1);
+    const count = after === undefined ? Math.max(0, end - 1 - start) : limit;
+    const records = this.#reading < MAX_READING ? room.read(start, count) : undefined;
+    if (records === undefined) this.reject(request, 'busy');
+    else if (records instanceof Promise) this.#answerLater(room, request, end, records);
+    else this.#reply(room, request, end, records);
+  }
+
+  /** Tells the client that its request cannot be answered now. */
+  reject({ subscriber, room, id }: HistoryRequest, code: 'busy' | 'unavailable'): void {
+    const message = code === 'busy' ? errors.busy.message : 'the history could not be read';
+    const named = { room, ...(id !== undefined && { id }) };
+    if (!subscriber.closed) this.#notices.notify(subscriber, { t: 'error', code, ...errors[code], message, ...named });
+  }
+
+  #answerLater(room: Room, request: HistoryRequest, end: number, reading: Promise<readonly LogRecord[]>): void {
+    this.#reading++;
+    const finish = (answer: () => void) => {
+      this.#reading--;
+      answer();
+      this.#wake();
+    };
+    reading.then(
+      (records) => finish(() => this.#reply(room, request, end, records)),
+      () => finish(() => this.reject(request, 'unavailable')),
+    );
+  }
+
+  #reply(room: Room, request: HistoryRequest, end: number, found: readonly LogRecord[]): void {
+    const { subscriber, id, after } = request;
+    if (subscriber.closed) return;
+    const { head } = room.log;
+    const records = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
+    const [oldest, newest] = [records[0]?.seq ?? end, records.at(-1)?.seq ?? head];
+    const more = after === undefined ? oldest > room.first : newest < head;
+    const history = { t: 'history', room: room.name, ...(id !== undefined && { id }), records, more } as const;
+    this.#notices.notify(subscriber, history);
+  }
 }
 
 // Bytes that JSON and the other fields add to a record's data, about.

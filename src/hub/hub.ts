@@ -1,14 +1,17 @@
 import type { Close } from '../protocol/close-codes.ts';
-import type { Place } from '../protocol/v1.ts';
+import type { Place, Signalled } from '../protocol/v1.ts';
+import type { PresenceChange } from './cluster.ts';
 import { Coalescer } from './coalescer.ts';
 import { Commits } from './commits.ts';
-import type { Draft, Engine } from './engine.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { Draft, Engine, EngineState } from './engine.ts';
 import { createEvents, type Events } from './events.ts';
-import { answerHistory, type HistoryRequest } from './history.ts';
+import { HistoryReader, type HistoryRequest } from './history.ts';
 import { Mailboxes } from './mailbox.ts';
-import { type Acknowledgement, type Departure, Membership, type Registration } from './membership.ts';
+import { type Departure, Membership, type Registration } from './membership.ts';
 import { Notices } from './notices.ts';
 import { Presence } from './presence.ts';
+import { type Request, Requests } from './requests.ts';
 import type { Member, Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 import { type HubOverrides, type HubSettings, hubSettings, type MailboxCapacities } from './settings.ts';
@@ -25,12 +28,6 @@ export interface HubOptions {
   readonly scheduler?: Scheduler;
   readonly settings?: HubOverrides;
 }
-
-/** A post that changes neither the members nor the log. */
-type Request =
-  | ({ readonly kind: 'history' } & HistoryRequest)
-  | ({ readonly kind: 'acknowledge' } & Acknowledgement)
-  | { readonly kind: 'signal'; readonly signal: Signal };
 
 type Posts = { register: Registration; unregister: Departure; broadcast: Draft; request: Request };
 
@@ -54,11 +51,14 @@ export class Hub {
   readonly #slowConsumers: SlowConsumers;
   readonly #coalescer: Coalescer;
   readonly #presence: Presence;
+  readonly #dispatcher: Dispatcher;
+  readonly #requests: Requests;
   readonly #notices = new Notices();
   /** Rooms with records to flush. */
   #dirty: Room[] = [];
   #scheduled = false;
   #coalesces = true;
+  #state: EngineState = 'ready';
 
   constructor(options: HubOptions) {
     const { engine, events = createEvents(), clock = systemClock, scheduler = systemScheduler } = options;
@@ -67,13 +67,23 @@ export class Hub {
     this.settings = settings;
     this.#scheduler = scheduler;
     this.#mailboxes = new Mailboxes<Posts>(settings.mailboxes);
-    this.#rooms = new Rooms(engine, clock, scheduler, settings);
+    this.#rooms = new Rooms(engine, clock, scheduler, settings, (room) => this.#forget(room), this.#wake);
     this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
+      moved: (room, place) => this.#membership.move(room, place),
+      skipped: (room, place) => this.#membership.skip(room, place),
     });
-    this.#presence = new Presence(this.#notices, settings, clock, scheduler, this.#wake);
-    this.#slowConsumers = new SlowConsumers(this.#rooms, events, this.#notices, this.#presence, settings);
+    this.#presence = new Presence(this.#notices, engine.cluster, settings, clock, scheduler, this.#wake);
+    this.#slowConsumers = new SlowConsumers(
+      this.#rooms,
+      events,
+      this.#notices,
+      this.#presence,
+      settings,
+      scheduler,
+      this.#wake,
+    );
     this.#membership = new Membership(
       this.#rooms,
       this.#commits,
@@ -82,12 +92,15 @@ export class Hub {
       this.#notices,
       events,
     );
+    this.#dispatcher = new Dispatcher(engine, this.#rooms, this.#commits, this.#membership);
+    const history = new HistoryReader(this.#notices, this.#wake);
+    this.#requests = new Requests(this.#rooms, history, this.#membership, this.#presence, engine.cluster);
     this.#coalescer = new Coalescer(clock, scheduler, settings, this.#wake);
   }
 
   /** Opens the engine. Call it once, before the first post. */
   async open(): Promise<void> {
-    await this.#commits.open(this.#wake);
+    await this.#commits.open(this.#wake, (state) => this.#change(state));
   }
 
   /**
@@ -162,6 +175,21 @@ export class Hub {
     this.#wake();
   }
 
+  /** A member on another node sent a signal. It is lost when the mailbox is full. */
+  signalledElsewhere(signal: Signalled): void {
+    this.#post('request', { kind: 'signalled', signal });
+  }
+
+  /** Members on other nodes joined and left a room. */
+  presenceChangedElsewhere(room: string, change: PresenceChange): void {
+    this.#post('request', { kind: 'presence', room, change });
+  }
+
+  /** Whether the engine can reach its store. */
+  get ready(): boolean {
+    return this.#state === 'ready';
+  }
+
   /** How many rooms are in memory. */
   get rooms(): number {
     return this.#rooms.size;
@@ -195,7 +223,7 @@ export class Hub {
     this.#coalesces = false;
     do {
       while (this.#isBusy() || this.#dirty.length > 0) this.#run();
-    } while (await this.#commits.nextOutcome());
+    } while ((await this.#rooms.nextAttached()) || (await this.#commits.nextReport()));
     this.#coalesces = true;
   }
 
@@ -232,6 +260,7 @@ export class Hub {
     this.#commits.beginTurn();
     this.#takePosts();
     this.#commits.commit();
+    if (this.#rooms.waitingPosts > 0) this.#takeWaitingPosts();
     this.#slowConsumers.run(); // before the flush, which trims the logs that they read
     this.#presence.flush();
     this.#flush();
@@ -250,17 +279,30 @@ export class Hub {
     const { register, unregister, broadcast, request } = this.#mailboxes.boxes;
     let { commands, bytes } = this.settings.turn;
     for (let first = this.#mailboxes.first(); first && commands-- > 0 && bytes > 0; first = this.#mailboxes.first()) {
-      if (first === 'broadcast') bytes -= this.#commits.add(broadcast.take());
-      else if (first === 'register') this.#membership.join(register.take());
-      else if (first === 'unregister') this.#membership.leave(unregister.take());
-      else this.#answer(request.take());
+      if (first === 'broadcast') bytes -= this.#dispatcher.publish(broadcast.take());
+      else if (first === 'register') this.#dispatcher.join(register.take());
+      else if (first === 'unregister') this.#dispatcher.leave(unregister.take());
+      else this.#requests.answer(request.take());
     }
   }
 
-  #answer(request: Request): void {
-    if (request.kind === 'history') answerHistory(request, this.#rooms, this.#notices);
-    else if (request.kind === 'acknowledge') this.#membership.acknowledge(request);
-    else this.#presence.signal(this.#rooms.get(request.signal.room), request.signal);
+  /** Takes the posts whose rooms have been attached, after the reports that came before. */
+  #takeWaitingPosts(): void {
+    this.#rooms.workOn(this.settings.turn.commands);
+    this.#commits.commit();
+  }
+
+  /** The room is released. */
+  #forget(room: Room): void {
+    this.#commits.forget(room);
+    this.#presence.forget(room);
+    this.#slowConsumers.forgetReads(room);
+  }
+
+  #change(state: EngineState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.events.emit('engine', { state });
   }
 
   #flush(): void {

@@ -79,6 +79,21 @@ export class Log implements Records {
     while (this.#first < this.#head && this.#isOverLimits()) this.#dropFirst();
   }
 
+  /**
+   * Drops the records after `seq`.
+   *
+   * @returns false, and drops nothing, unless it reaches back to `seq`.
+   */
+  cut(seq: number): boolean {
+    if (!this.reaches(seq)) return false;
+    for (; this.#head > seq; this.#head--) {
+      const slot = this.#head & (this.#ring.length - 1);
+      this.#appendedBytes -= (this.#ring[slot] as LogRecord).bytes;
+      this.#ring[slot] = undefined;
+    }
+    return true;
+  }
+
   /** Returns the record with this `seq`, which must lie in `first`…`head`. */
   at(seq: number): LogRecord {
     return this.#ring[seq & (this.#ring.length - 1)] as LogRecord;

@@ -1,13 +1,13 @@
-import type { Close } from '../protocol/close-codes.ts';
-import { errors, type GapReason, type Place } from '../protocol/v1.ts';
+import { type Close, closes } from '../protocol/close-codes.ts';
+import { errors, type GapReason, type Joined, type Place } from '../protocol/v1.ts';
 import type { Commits } from './commits.ts';
 import type { Events } from './events.ts';
 import type { Notices } from './notices.ts';
-import type { Presence } from './presence.ts';
+import type { Presence, Present } from './presence.ts';
 import type { Member, Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 import type { SlowConsumers } from './slow-consumers.ts';
-import type { Subscriber } from './subscriber.ts';
+import type { Encoder, Subscriber } from './subscriber.ts';
 
 /**
  * A request to join a room: at its head, after the place `since`, or with its last `history`
@@ -38,6 +38,8 @@ interface Start {
   readonly cursor: number;
   readonly recovered: boolean;
   readonly gap?: { readonly from: number; readonly to: number; readonly why: GapReason };
+  /** Records that its client was shown, and that the log has lost. */
+  readonly lost?: { readonly from: number; readonly to: number };
 }
 
 /** A leave that waits until the room's oldest `drafts` undecided drafts are decided. */
@@ -78,9 +80,8 @@ export class Membership {
    * Joins a room. Messages sent before the join are in the log first, so the new member does not
    * get them.
    */
-  join({ subscriber, room: name, since, history }: Registration): void {
+  join(room: Room, { subscriber, since, history }: Registration): void {
     if (subscriber.closed) return;
-    const room = this.#rooms.get(name);
     if (room.undecided.waiting > 0) this.#commits.commit();
     this.#completeDeparture(room, subscriber);
     const existing = this.#rooms.membership(subscriber, room);
@@ -88,7 +89,7 @@ export class Membership {
     const member = existing ?? this.#add(room, subscriber, start.cursor);
     if (member.behind > 0) this.#slowConsumers.add(subscriber);
     this.#announce(member, start);
-    subscriber.joined(name, start.recovered);
+    subscriber.joined(room.name, start.recovered);
   }
 
   /**
@@ -126,6 +127,43 @@ export class Membership {
     for (const { subscriber, drafts } of [...departures]) if (drafts <= 0) this.#completeDeparture(room, subscriber);
   }
 
+  /** The room could not be attached. A wire that cannot express the error is closed. */
+  refuse({ subscriber, room }: Registration): void {
+    if (subscriber.closed) return;
+    const error = { ...errors.unavailable, message: 'the room cannot be reached', room };
+    const notified = this.#notices.notify(subscriber, { t: 'error', code: 'unavailable', ...error });
+    if (!notified) subscriber.end(closes.unavailable);
+  }
+
+  /**
+   * The room's log goes on after the place, in another life. Notifies every member of the new
+   * epoch, and of the records that were lost; closes those that cannot be told what they lost.
+   */
+  move(room: Room, place: Place): void {
+    const { head } = room.log;
+    const lost = head > place.seq ? { from: place.seq + 1, to: head } : undefined;
+    const present = this.#presence.of(room);
+    room.moveTo(place);
+    this.#slowConsumers.forgetReads(room);
+    for (const { encoder, members } of room.groups) {
+      const lines = new Map<number, string>(); // members at one place share a line
+      for (const member of [...members]) this.#moveMember(member, place.seq, encoder, lines, { lost, present });
+    }
+    this.#events.emit('moved', { room: room.name, epoch: place.epoch, seq: place.seq, lost: head - place.seq });
+  }
+
+  /** The room's log goes on after the place: its members catch up as far as the log reaches. */
+  skip(room: Room, place: Place): void {
+    room.skipTo(place);
+    this.#slowConsumers.forgetReads(room);
+    for (const { members } of room.groups) {
+      for (const member of members) {
+        member.fallBehind();
+        this.#slowConsumers.add(member.subscriber);
+      }
+    }
+  }
+
   #add(room: Room, subscriber: Subscriber, cursor: number): Member {
     const member = this.#rooms.join(room, subscriber, cursor);
     this.#events.emit('registered', { client: subscriber.id, room: room.name, members: room.members });
@@ -133,13 +171,28 @@ export class Membership {
     return member;
   }
 
-  #announce({ subscriber, room }: Member, { cursor: seq, recovered, gap }: Start): void {
-    const { name, epoch } = room;
-    if (subscriber.pump.encoder.notices.has('joined')) {
-      const present = this.#presence.of(room);
-      this.#notices.notify(subscriber, { t: 'joined', room: name, epoch, seq, recovered, ...present });
+  #announce({ subscriber, room }: Member, start: Start): void {
+    const { encoder } = subscriber.pump;
+    if (encoder.notices.has('joined')) {
+      this.#notices.notify(subscriber, joinedNotice(room, start, this.#presence.of(room)));
     }
-    if (gap) this.#notices.notify(subscriber, { t: 'gap', room: name, ...gap });
+    if (start.gap) this.#notices.notify(subscriber, { t: 'gap', room: room.name, ...start.gap });
+  }
+
+  #moveMember(member: Member, end: number, encoder: Encoder, lines: Map<number, string>, notice: MoveNotice): void {
+    const { subscriber, room } = member;
+    if (subscriber.closed) return;
+    const wasShownLost = member.cursor > end;
+    if (wasShownLost) member.advanceTo(end);
+    if (!encoder.notices.has('joined')) {
+      if (wasShownLost) subscriber.end(closes.lostTail);
+      return;
+    }
+    const { lost, present } = notice;
+    const start = { cursor: member.cursor, recovered: lost === undefined, ...(lost && { lost }) };
+    const line = lines.get(member.cursor) ?? encoder.encodeNotice(joinedNotice(room, start, present));
+    lines.set(member.cursor, line);
+    this.#notices.queue(subscriber, line);
   }
 
   #leave(member: Member): void {
@@ -202,15 +255,36 @@ export class Membership {
   }
 }
 
+/** What the members of a room are told of a move. */
+interface MoveNotice {
+  readonly lost: Start['lost'];
+  readonly present: Present;
+}
+
+function joinedNotice(room: Room, { cursor: seq, recovered, lost }: Start, present: Present): Joined {
+  const { name, epoch } = room;
+  return { t: 'joined', room: name, epoch, seq, recovered, ...(lost && { lost }), ...present };
+}
+
 function startOf(room: Room, since: Place | undefined, history: number): Start {
   const { head } = room.log;
   const cursor = history > 0 ? Math.max(head - history, room.first - 1) : head;
   if (since === undefined) return { cursor, recovered: true };
-  if (since.epoch !== room.epoch) {
+  const end = room.shared(since.epoch);
+  if (end === undefined) {
     return { cursor, recovered: false, ...(cursor > 0 && { gap: { from: 1, to: cursor, why: 'epoch' } }) };
   }
-  if (since.seq > head) return { cursor: head, recovered: false };
+  if (since.seq > end) return lostStart(room, end, since);
   if (room.reaches(since.seq)) return { cursor: since.seq, recovered: true };
   const to = room.first - 1;
   return { cursor: to, recovered: false, gap: { from: since.seq + 1, to, why: 'trimmed' } };
+}
+
+/** The place is past the end of what its log shares with the current one. */
+function lostStart(room: Room, end: number, since: Place): Start {
+  if (since.epoch === room.epoch) return { cursor: end, recovered: false };
+  const lost = { from: end + 1, to: since.seq };
+  if (room.reaches(end)) return { cursor: end, recovered: false, lost };
+  const to = room.first - 1;
+  return { cursor: to, recovered: false, lost, gap: { from: end + 1, to, why: 'trimmed' } };
 }

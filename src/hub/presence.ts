@@ -1,13 +1,23 @@
+import type { Cluster, PresenceChange } from './cluster.ts';
 import type { Notices } from './notices.ts';
 import type { Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
 import type { Notice, Signal, Subscriber } from './subscriber.ts';
 import type { Clock, Scheduler } from './time.ts';
 
+/** How many members a room has on all nodes, and their names unless it is too large. */
+export interface Present {
+  readonly count: number;
+  readonly members?: string[];
+}
+
 /** The changes in a room since its members were last notified. */
 interface RoomPresence {
   joined: string[];
   left: string[];
+  /** Those of them that are this node's: the other nodes are yet to be told. */
+  joinedHere: string[];
+  leftHere: string[];
   /** When its members were last notified, by the Hub's clock. */
   announcedAt: number;
   /** Whether its members have been given the names: the room is not too large. */
@@ -21,10 +31,11 @@ const MAX_INTERVAL_MS = 5_000;
 /**
  * Notifies a room's members of joins and leaves: all changes since the last time in one notice,
  * encoded once a wire. Rooms of many members get the count alone. A member whose socket accepts no
- * data gets the whole list once it does again.
+ * data gets the whole list once it does again. The other nodes get the changes at the same times.
  */
 export class Presence {
   readonly #notices: Notices;
+  readonly #cluster: Cluster | undefined;
   readonly #namedMembers: number;
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
@@ -35,8 +46,16 @@ export class Presence {
   #timerAt = Number.POSITIVE_INFINITY;
 
   /** @param wake is called when a delayed notice is due. */
-  constructor(notices: Notices, settings: HubSettings, clock: Clock, scheduler: Scheduler, wake: () => void) {
+  constructor(
+    notices: Notices,
+    cluster: Cluster | undefined,
+    settings: HubSettings,
+    clock: Clock,
+    scheduler: Scheduler,
+    wake: () => void,
+  ) {
     this.#notices = notices;
+    this.#cluster = cluster;
     this.#namedMembers = settings.namedMembers;
     this.#clock = clock;
     this.#scheduler = scheduler;
@@ -44,12 +63,28 @@ export class Presence {
   }
 
   joined(room: Room, { user }: Subscriber): void {
-    if (hasListeners(room)) this.#note(room, this.#of(room).joined, user);
+    if (!this.#hasListeners(room)) return;
+    const presence = this.#of(room);
+    this.#note(room, presence.joined, user);
+    if (this.#cluster) this.#note(room, presence.joinedHere, user);
   }
 
   left(room: Room, { user }: Subscriber): void {
-    if (hasListeners(room)) this.#note(room, this.#of(room).left, user);
-    else this.#forget(room);
+    if (!this.#hasListeners(room)) {
+      this.forget(room);
+      return;
+    }
+    const presence = this.#of(room);
+    this.#note(room, presence.left, user);
+    if (this.#cluster) this.#note(room, presence.leftHere, user);
+  }
+
+  /** Members on other nodes joined and left. */
+  changedElsewhere(room: Room, { joined, left }: PresenceChange): void {
+    const presence = this.#of(room);
+    for (const user of joined) this.#note(room, presence.joined, user);
+    for (const user of left) this.#note(room, presence.left, user);
+    this.#changed.add(room); // the count may have changed alone
   }
 
   /**
@@ -57,11 +92,12 @@ export class Presence {
    * those that the other members have been given, so that the next change is as true for a new
    * member as for them.
    */
-  of(room: Room): { count: number; members?: string[] } {
-    const count = room.members;
-    if (count > this.#namedMembers) return { count };
+  of(room: Room): Present {
+    const count = this.#countIn(room);
+    const users = this.#usersIn(room, count);
+    if (users === undefined) return { count };
     const { joined, left } = this.#rooms.get(room) ?? { joined: [], left: [] };
-    return { count, members: without([...usersIn(room), ...left], joined) };
+    return { count, members: without([...users, ...left], joined) };
   }
 
   /** Sends a signal to the other members. Members whose sockets accept no data miss it. */
@@ -76,7 +112,7 @@ export class Presence {
     if (this.#changed.size === 0) return;
     const now = this.#clock.now();
     for (const room of this.#changed) {
-      const due = this.#of(room).announcedAt + Math.min(room.members, MAX_INTERVAL_MS);
+      const due = this.#of(room).announcedAt + Math.min(this.#countIn(room), MAX_INTERVAL_MS);
       if (due > now) this.#wakeAt(due, now);
       else this.#announce(room, now);
     }
@@ -89,23 +125,51 @@ export class Presence {
     this.#notices.notify(subscriber, { t: 'presence', room: room.name, ...this.of(room) });
   }
 
+  /** The room has no members who could be notified, or is released. */
+  forget(room: Room): void {
+    this.#rooms.delete(room);
+    this.#changed.delete(room);
+  }
+
   close(): void {
     this.#cancelTimer?.();
   }
 
   #announce(room: Room, now: number): void {
-    const presence = this.#of(room);
-    const { joined, left, named: wereNamed } = presence;
-    const count = room.members;
-    const areNamed = count <= this.#namedMembers;
+    const { joined, left, joinedHere, leftHere, named: wereNamed } = this.#of(room);
+    const count = this.#countIn(room);
+    const users = this.#usersIn(room, count);
     const incomplete = !wereNamed || Math.max(joined.length, left.length) > this.#namedMembers;
-    this.#rooms.set(room, { joined: [], left: [], announcedAt: now, named: areNamed });
+    this.#rooms.set(room, { ...unchanged(now), named: users !== undefined });
     this.#changed.delete(room);
-    const names = !areNamed ? {} : incomplete ? { members: usersIn(room) } : { joined, left };
+    const names = !users ? {} : incomplete ? { members: users } : { joined, left };
     this.#toWires(room, { t: 'presence', room: room.name, count, ...names }, (member, line) => {
       if (member.pump.writable) this.#notices.queue(member.subscriber, line);
       else member.missPresence();
     });
+    if (joinedHere.length + leftHere.length > 0) this.#announceElsewhere(room, joinedHere, leftHere);
+  }
+
+  #announceElsewhere(room: Room, joined: readonly string[], left: readonly string[]): void {
+    const users = room.members > this.#namedMembers ? undefined : usersIn(room);
+    this.#cluster?.announce(room.name, { joined, left }, room.members, users);
+  }
+
+  /** Reports whether anyone is to be notified of changes: another node, or a member here. */
+  #hasListeners(room: Room): boolean {
+    return this.#cluster !== undefined || hasListeners(room);
+  }
+
+  #countIn(room: Room): number {
+    return room.members + (this.#cluster?.others(room.name).count ?? 0);
+  }
+
+  /** @returns undefined for a room of too many members. */
+  #usersIn(room: Room, count: number): string[] | undefined {
+    if (count > this.#namedMembers) return undefined;
+    if (!this.#cluster) return usersIn(room);
+    const { users } = this.#cluster.others(room.name);
+    return users && [...usersIn(room), ...users];
   }
 
   #wakeAt(due: number, now: number): void {
@@ -134,15 +198,14 @@ export class Presence {
   #of(room: Room): RoomPresence {
     const existing = this.#rooms.get(room);
     if (existing) return existing;
-    const presence = { joined: [], left: [], announcedAt: Number.NEGATIVE_INFINITY, named: true };
+    const presence = { ...unchanged(Number.NEGATIVE_INFINITY), named: true };
     this.#rooms.set(room, presence);
     return presence;
   }
+}
 
-  #forget(room: Room): void {
-    this.#rooms.delete(room);
-    this.#changed.delete(room);
-  }
+function unchanged(announcedAt: number) {
+  return { joined: [], left: [], joinedHere: [], leftHere: [], announcedAt };
 }
 
 /** Reports whether any member's wire can express presence. */

@@ -1,13 +1,12 @@
+import type { NowOrLater } from '../protocol/now-or-later.ts';
+import type { Place } from '../protocol/v1.ts';
 import { Dedupe } from './dedupe.ts';
-import type { Engine } from './engine.ts';
-import { Log, type LogRecord, type Records } from './log.ts';
+import type { Engine, Position } from './engine.ts';
+import { Log, type LogRecord } from './log.ts';
 import type { HubSettings } from './settings.ts';
 import type { Encoder, Pump, Subscriber } from './subscriber.ts';
 import type { Clock } from './time.ts';
 import { Undecided } from './undecided.ts';
-
-// Records read at once from the engine, for members that are further behind than the log in memory.
-const COLD_READ = 1024;
 
 /**
  * One client in one room: a cursor in the room's log. Its fields are written by its methods alone.
@@ -62,6 +61,11 @@ export class Member {
     this.#cursor = seq;
   }
 
+  /** The room's head has jumped ahead of it: until it is there, its distance does not evict it. */
+  fallBehind(): void {
+    this.#live = false;
+  }
+
   /** Its socket accepts no more data while it is behind. @returns whether that is new. */
   park(): boolean {
     const isNew = !this.#lagging;
@@ -112,28 +116,39 @@ export interface Group {
 /** A room: its log and its members. Its fields are written by its methods alone. */
 export class Room {
   readonly name: string;
-  readonly epoch: string;
-  readonly log: Log;
   readonly groups: Group[] = [];
   readonly dedupe: Dedupe;
   readonly undecided = new Undecided();
   readonly #engine: Engine;
+  readonly #settings: HubSettings;
+  #epoch: string;
+  #log: Log;
   #members = 0;
   #flushed: number;
   #dirtySince: number | undefined;
   #usedAt: number;
 
-  constructor(name: string, engine: Engine, settings: HubSettings, clock: Clock) {
-    const { epoch, seq } = engine.position(name);
+  /** @param position the log's, which the engine has attached. */
+  constructor(name: string, { epoch, seq }: Position, engine: Engine, settings: HubSettings, clock: Clock) {
     const now = clock.now();
     this.name = name;
-    this.epoch = epoch;
-    this.log = new Log(seq, settings.window);
     this.dedupe = new Dedupe(settings.dedupe, now);
+    this.#engine = engine;
+    this.#settings = settings;
+    this.#epoch = epoch;
+    this.#log = new Log(seq, settings.window);
     this.#flushed = seq;
     this.#usedAt = now;
-    this.#engine = engine;
-    if (seq > 0) this.#recallIds(settings.dedupe, clock);
+  }
+
+  /** The life of its log. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** The hot window of its log. */
+  get log(): Log {
+    return this.#log;
   }
 
   /** How many members it has. */
@@ -161,35 +176,34 @@ export class Room {
 
   /** The oldest record that can be read, from the log in memory or from the engine. */
   get first(): number {
-    return Math.min(this.log.first, this.#engine.position(this.name).first);
+    return Math.min(this.#log.first, this.#engine.position(this.name).first);
   }
 
   /** Reports whether every record after `seq` can be read. */
   reaches(seq: number): boolean {
-    return this.log.reaches(seq) || (seq <= this.log.head && seq >= this.first - 1);
+    return this.#log.reaches(seq) || (seq <= this.#log.head && seq >= this.first - 1);
   }
 
   /**
-   * Returns the records after `seq`, which must be in reach: all in memory, or the first of those
-   * that are not.
+   * Returns the last `seq` that its log shares with the one of `epoch`: the head for the current
+   * epoch, undefined for an unknown one.
    */
-  recordsAfter(seq: number): Records {
-    if (this.log.reaches(seq)) return this.log;
-    const records = this.read(seq, COLD_READ);
-    return { head: seq + records.length, at: (at) => records[at - seq - 1] as LogRecord };
+  shared(epoch: string): number | undefined {
+    if (epoch === this.#epoch) return this.#log.head;
+    return this.#engine.position(this.name).earlier?.find((end) => end.epoch === epoch)?.seq;
   }
 
   /**
    * Returns at most `limit` of the records after `seq`, oldest first. Ends at the head: the engine
    * may have committed more than the room has appended.
    */
-  read(seq: number, limit: number): readonly LogRecord[] {
-    return this.#engine.read(this.name, seq, Math.max(0, Math.min(limit, this.log.head - seq)));
+  read(seq: number, limit: number): NowOrLater<readonly LogRecord[]> {
+    return this.#engine.read(this.name, seq, Math.max(0, Math.min(limit, this.#log.head - seq)));
   }
 
   /** Appends committed records, to be flushed. @returns whether the room was clean before. */
   append(records: readonly LogRecord[], now: number): boolean {
-    for (const record of records) this.log.append(record);
+    for (const record of records) this.#log.append(record);
     this.#usedAt = now;
     const wasClean = this.#dirtySince === undefined;
     this.#dirtySince ??= now;
@@ -198,9 +212,25 @@ export class Room {
 
   /** The members in step have been handed everything: the log may drop its oldest records. */
   finishFlush(): void {
-    this.#flushed = this.log.head;
+    this.#flushed = this.#log.head;
     this.#dirtySince = undefined;
-    this.log.trim();
+    this.#log.trim();
+  }
+
+  /** Its log goes on after the place, in another life: it drops the records after it. */
+  moveTo({ epoch, seq }: Place): void {
+    this.#epoch = epoch;
+    if (!this.#log.cut(seq)) this.#log = new Log(seq, this.#settings.window);
+    this.#flushed = Math.min(this.#flushed, seq);
+    if (this.#flushed === this.#log.head) this.#dirtySince = undefined;
+  }
+
+  /** Its log goes on after the place: the records before it are not in memory. */
+  skipTo({ epoch, seq }: Place): void {
+    this.#epoch = epoch;
+    this.#log = new Log(seq, this.#settings.window);
+    this.#flushed = seq;
+    this.#dirtySince = undefined;
   }
 
   /** Adds a member that has everything up to `cursor`. */
@@ -232,19 +262,5 @@ export class Room {
     const group: Group = { room: this, encoder, members: [] };
     this.groups.push(group);
     return group;
-  }
-
-  /** A room that returns to memory knows the ids of its recent messages. */
-  #recallIds({ ms, messages }: HubSettings['dedupe'], clock: Clock): void {
-    const since = clock.date() - ms;
-    const { seq: head, first } = this.#engine.position(this.name);
-    let from = head;
-    for (let recent = true; recent && from >= first && head - from < messages; from -= COLD_READ) {
-      const records = this.#engine.read(this.name, Math.max(from - COLD_READ, 0), Math.min(COLD_READ, from));
-      for (const { sender, id, seq, at } of records) {
-        if (at >= since && id !== '') this.dedupe.remember(sender, id, seq, clock.now());
-      }
-      recent = records.length > 0 && (records[0] as LogRecord).at >= since;
-    }
   }
 }

@@ -1,4 +1,6 @@
-import type { Engine } from './engine.ts';
+import { andThen } from '../protocol/now-or-later.ts';
+import type { Engine, Position } from './engine.ts';
+import { recallIds } from './recall.ts';
 import { Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
 import type { Subscriber } from './subscriber.ts';
@@ -6,25 +8,56 @@ import type { Clock, Scheduler } from './time.ts';
 
 const NO_MEMBERSHIPS: readonly Member[] = [];
 
+/** Work on a room, or undefined where the engine could not attach it. */
+export type RoomWork = (room: Room | undefined) => void;
+
+/** A post that waits for a room. */
+interface WaitingPost {
+  readonly subscriber: Subscriber | undefined;
+  readonly work: RoomWork;
+}
+
+/** A room that the engine attaches later, and the posts that wait for it, in arrival order. */
+interface Attachment {
+  readonly posts: WaitingPost[];
+  /** Once the engine has answered: the room, or undefined where it could not attach it. */
+  result: { readonly room: Room | undefined } | undefined;
+}
+
 /**
- * The rooms in memory, and their members by subscriber. A room appears on first use and is released
- * when it is idle.
+ * The rooms in memory, and their members by subscriber. A room is attached on first use and
+ * released when it is idle.
  */
 export class Rooms {
   readonly #engine: Engine;
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #settings: HubSettings;
+  readonly #onReleased: (room: Room) => void;
+  readonly #wake: () => void;
   readonly #rooms = new Map<string, Room>();
+  readonly #attachments = new Map<string, Attachment>();
   /** Most subscribers are in one room: those need no list. */
   readonly #memberships = new Map<Subscriber, Member | readonly Member[]>();
+  #waitingPosts = 0;
   #cancelSweep: (() => void) | undefined;
+  #onAttached: (() => void) | undefined;
 
-  constructor(engine: Engine, clock: Clock, scheduler: Scheduler, settings: HubSettings) {
+  /** @param wake is called when posts that waited for a room can be taken. */
+  constructor(
+    engine: Engine,
+    clock: Clock,
+    scheduler: Scheduler,
+    settings: HubSettings,
+    onReleased: (room: Room) => void,
+    wake: () => void,
+  ) {
     this.#engine = engine;
     this.#clock = clock;
     this.#scheduler = scheduler;
     this.#settings = settings;
+    this.#onReleased = onReleased;
+    this.#wake = wake;
   }
 
   /** How many rooms are in memory. */
@@ -32,14 +65,84 @@ export class Rooms {
     return this.#rooms.size;
   }
 
-  /** Returns the room with this name, which is in memory from then on. */
-  get(name: string): Room {
-    const existing = this.#rooms.get(name);
-    if (existing) return existing;
-    const room = new Room(name, this.#engine, this.#settings, this.#clock);
-    this.#rooms.set(name, room);
-    this.#cancelSweep ??= this.#scheduleSweep();
-    return room;
+  /** How many posts wait for rooms. */
+  get waitingPosts(): number {
+    return this.#waitingPosts;
+  }
+
+  /** Returns a room that is in memory. */
+  find(name: string): Room | undefined {
+    return this.#rooms.get(name);
+  }
+
+  /**
+   * Returns the room with this name, which is in memory from then on. Undefined while posts wait
+   * for it: the caller's must, too.
+   */
+  get(name: string): Room | undefined {
+    if (this.isAwaited(name)) return undefined;
+    return this.#rooms.get(name) ?? this.#attach(name);
+  }
+
+  /** The posts for a room in memory wait until the engine has passed all that is committed to it. */
+  catchUp(name: string): void {
+    const room = this.#rooms.get(name);
+    const catchingUp = this.#engine.catchUp?.(name);
+    if (room && catchingUp)
+      this.#await(
+        name,
+        catchingUp.then(() => room),
+      );
+  }
+
+  /** Reports whether posts for the room wait. */
+  isAwaited(name: string): boolean {
+    return this.#attachments.size > 0 && this.#attachments.has(name);
+  }
+
+  /**
+   * Does the work on a room that `get` did not return once it is attached, in a later turn; at once,
+   * without the room, where too many posts wait.
+   */
+  wait(name: string, subscriber: Subscriber | undefined, work: RoomWork): void {
+    if (this.#waitingPosts >= this.#settings.mailboxes.broadcast) work(undefined);
+    else this.waitAnyway(name, subscriber, work);
+  }
+
+  /** For departures, whose number is bounded elsewhere. */
+  waitAnyway(name: string, subscriber: Subscriber | undefined, work: RoomWork): void {
+    this.#attachments.get(name)?.posts.push({ subscriber, work });
+    this.#waitingPosts++;
+  }
+
+  /** Returns the name of a room for which a post of the subscriber waits. */
+  awaitedBy(subscriber: Subscriber): string | undefined {
+    for (const [name, { posts }] of this.#attachments) {
+      if (posts.some((post) => post.subscriber === subscriber)) return name;
+    }
+    return undefined;
+  }
+
+  /** Does at most `limit` works that waited, on rooms that are attached by now. */
+  workOn(limit: number): void {
+    for (const [name, { posts, result }] of this.#attachments) {
+      if (result === undefined) continue;
+      const taken = posts.splice(0, limit);
+      limit -= taken.length;
+      this.#waitingPosts -= taken.length;
+      for (const { work } of taken) work(result.room);
+      if (posts.length === 0) this.#attachments.delete(name);
+      else this.#wake();
+    }
+  }
+
+  /** Waits until the next room is attached. @returns false when none is being attached. */
+  async nextAttached(): Promise<boolean> {
+    const attachments = [...this.#attachments.values()];
+    if (attachments.length === 0) return false;
+    if (attachments.some(({ result }) => result !== undefined)) return true;
+    await new Promise<void>((resolve) => (this.#onAttached = resolve));
+    return true;
   }
 
   /** Adds a member that has everything up to `cursor`. */
@@ -74,6 +177,33 @@ export class Rooms {
     this.#cancelSweep?.();
   }
 
+  #attach(name: string): Room | undefined {
+    const attaching = andThen(this.#engine.attach(name), (position) => this.#add(name, position));
+    if (!(attaching instanceof Promise)) return attaching;
+    this.#await(name, attaching);
+    return undefined;
+  }
+
+  #await(name: string, attaching: Promise<Room>): void {
+    const attachment: Attachment = { posts: [], result: undefined };
+    this.#attachments.set(name, attachment);
+    const finish = (room: Room | undefined) => {
+      attachment.result = { room };
+      if (attachment.posts.length === 0) this.#attachments.delete(name);
+      this.#onAttached?.();
+      this.#wake();
+    };
+    attaching.then(finish, () => finish(undefined));
+  }
+
+  #add(name: string, position: Position) {
+    const room = new Room(name, position, this.#engine, this.#settings, this.#clock);
+    this.#rooms.set(name, room);
+    this.#cancelSweep ??= this.#scheduleSweep();
+    if (this.#engine.dedupes || position.seq === 0) return room;
+    return recallIds(room, this.#engine, this.#settings.dedupe, this.#clock);
+  }
+
   #scheduleSweep(): () => void {
     return this.#scheduler.after(this.#settings.roomIdle, () => {
       const before = this.#clock.now() - this.#settings.roomIdle;
@@ -83,12 +213,14 @@ export class Rooms {
   }
 
   #isIdle(room: Room): boolean {
-    const { members, dirtySince, undecided } = room;
-    return members === 0 && dirtySince === undefined && undecided.waiting + undecided.inFlight === 0;
+    const { name, members, dirtySince, undecided } = room;
+    const isUsed = members > 0 || dirtySince !== undefined || this.#attachments.has(name);
+    return !isUsed && undecided.waiting + undecided.inFlight === 0;
   }
 
   #release(room: Room): void {
     this.#rooms.delete(room.name);
     this.#engine.release(room.name);
+    this.#onReleased(room);
   }
 }

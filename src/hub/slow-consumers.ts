@@ -1,12 +1,15 @@
 import { type Close, closes } from '../protocol/close-codes.ts';
 import type { GapReason } from '../protocol/v1.ts';
+import { ColdReads } from './cold-reads.ts';
 import type { Events } from './events.ts';
+import type { Records } from './log.ts';
 import type { Notices } from './notices.ts';
 import type { Presence } from './presence.ts';
-import type { Group, Member } from './room.ts';
+import type { Group, Member, Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 import type { HubSettings } from './settings.ts';
 import { type Frame, MAX_FRAME_BYTES, type Subscriber } from './subscriber.ts';
+import type { Scheduler } from './time.ts';
 
 // Frames that one turn hands to members that catch up: to one of them, and to all together.
 const FRAMES_PER_VISIT = 16;
@@ -24,6 +27,7 @@ export class SlowConsumers {
   readonly #presence: Presence;
   readonly #settings: HubSettings;
   readonly #frames = new CatchUpFrames();
+  readonly #coldReads: ColdReads;
   /**
    * Subscribers that are behind and can be written to. A parked one comes back when its socket
    * drains.
@@ -32,12 +36,25 @@ export class SlowConsumers {
   readonly #stalled = new Set<Subscriber>();
   #visits = 0;
 
-  constructor(rooms: Rooms, events: Events, notices: Notices, presence: Presence, settings: HubSettings) {
+  /** @param wake is called when members can go on whose records the engine has read. */
+  constructor(
+    rooms: Rooms,
+    events: Events,
+    notices: Notices,
+    presence: Presence,
+    settings: HubSettings,
+    scheduler: Scheduler,
+    wake: () => void,
+  ) {
     this.#rooms = rooms;
     this.#events = events;
     this.#notices = notices;
     this.#presence = presence;
     this.#settings = settings;
+    this.#coldReads = new ColdReads(scheduler, (readers) => {
+      for (const reader of readers) if (!reader.closed) this.#catchingUp.add(reader);
+      wake();
+    });
   }
 
   /** How many subscribers wait for the next turn. */
@@ -59,6 +76,11 @@ export class SlowConsumers {
   forget(subscriber: Subscriber): void {
     this.#catchingUp.delete(subscriber);
     this.#stalled.delete(subscriber);
+  }
+
+  /** The room's log was cut back or replaced, or the room is released. */
+  forgetReads(room: Room): void {
+    this.#coldReads.forget(room);
   }
 
   /** A flush, or its own socket, has left the member behind. */
@@ -128,25 +150,38 @@ export class SlowConsumers {
         this.#catchingUp.add(subscriber);
         return frames;
       }
+      const handed = this.#handFrame(member);
+      if (!subscriber.pump.writable) break;
+      if (handed) idle = 0;
+      else idle++;
       frames++;
-      idle = 0;
-      if (!this.#handFrame(member)) break;
     }
     if (!subscriber.pump.writable) for (const member of memberships) if (member.behind > 0) this.note(member);
     return frames;
   }
 
-  /** @returns whether the socket accepts more. */
+  /** @returns whether it can go on: its socket accepts more, and its records are at hand. */
   #handFrame(member: Member): boolean {
-    const { pump, room } = member;
+    const { pump } = member;
     if (!pump.writable) return false;
     if (!this.#bringInReach(member)) {
       evict(member);
       return false;
     }
     if (member.behind === 0) return true;
-    member.advanceTo(pump.advance(this.#frames.get(room.group(pump.encoder), member.cursor)));
+    const frame = this.#frameAfter(member);
+    if (frame === undefined) return false;
+    member.advanceTo(pump.advance(frame));
     return pump.writable;
+  }
+
+  /** Returns the member's next frame, or undefined while the engine reads its records. */
+  #frameAfter({ room, pump, cursor, subscriber }: Member): Frame | undefined {
+    const group = room.group(pump.encoder);
+    const cached = this.#frames.get(group, cursor);
+    if (cached !== undefined) return cached;
+    const records = this.#coldReads.recordsAfter(room, cursor, subscriber);
+    return records && this.#frames.encode(group, cursor, records);
   }
 
   #caughtUp(member: Member): void {
@@ -204,11 +239,14 @@ class CatchUpFrames {
   readonly #byGroup = new Map<Group, Map<number, Frame>>();
   #size = 0;
 
-  /** Returns the frame that follows `from`. */
-  get(group: Group, from: number): Frame {
-    const cached = this.#byGroup.get(group)?.get(from);
-    if (cached) return cached;
-    const frame = group.encoder.encode(group.room.name, group.room.recordsAfter(from), from, MAX_FRAME_BYTES);
+  /** Returns the frame that follows `from`, if a member of the group was handed it in this turn. */
+  get(group: Group, from: number): Frame | undefined {
+    return this.#byGroup.get(group)?.get(from);
+  }
+
+  /** Encodes the first of the records, which follow `from`. */
+  encode(group: Group, from: number, records: Records): Frame {
+    const frame = group.encoder.encode(group.room.name, records, from, MAX_FRAME_BYTES);
     if (this.#size === CACHED_FRAMES) this.clear();
     const frames = this.#byGroup.get(group);
     if (frames) frames.set(from, frame);

@@ -145,6 +145,7 @@ export interface Joined {
   readonly epoch: string;
   readonly seq: number;
   readonly recovered: boolean;
+  readonly lost?: { readonly from: number; readonly to: number };
   readonly count: number;
   /** The names of the members; absent in a large room. */
   readonly members?: readonly string[];

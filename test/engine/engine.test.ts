@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { lmdb } from '../../src/engine/lmdb.ts';
 import { memory } from '../../src/engine/memory.ts';
-import type { Commit, Draft, Engine } from '../../src/hub/engine.ts';
+import type { Commit, Draft, LocalEngine } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 import { until } from '../integration/server.ts';
 
@@ -18,10 +18,13 @@ const folder = () => {
 };
 
 /** Each engine retains about `BYTES` of each room and stamps records with 1234. */
-const engines: [string, () => Engine][] = [
+const engines: [string, () => LocalEngine][] = [
   ['memory', () => memory({ retention: { records: 1e6, bytes: BYTES }, date: () => 1234 })],
   ['lmdb', () => lmdb({ path: folder(), retention: { ms: 1e9, bytes: BYTES }, date: () => 1234 })],
 ];
+
+/** A listener that does nothing. */
+const ignored = { committed() {}, decided() {}, moved() {}, skipped() {}, changed() {} };
 
 const draft = (room: string, data: string, id = ''): Draft => ({
   room,
@@ -33,11 +36,11 @@ const draft = (room: string, data: string, id = ''): Draft => ({
   bytes: Buffer.byteLength(data),
 });
 
-async function openEngine(make: () => Engine) {
+async function openEngine(make: () => LocalEngine) {
   const engine = make();
   const commits: Commit[] = [];
   let appended = 0;
-  await engine.open({ committed: (commit) => commits.push(commit), failed: () => {} });
+  await engine.open({ ...ignored, committed: (commit) => commits.push(commit) });
   const records = (room?: string) =>
     commits.filter((commit) => room === undefined || commit.room === room).flatMap((commit) => commit.records);
   /** Appends, then waits until every draft so far is committed. */
@@ -54,7 +57,7 @@ async function openEngine(make: () => Engine) {
 }
 
 describe.each(engines)('the %s engine', (_name, make) => {
-  let engine: Engine | undefined;
+  let engine: LocalEngine | undefined;
   afterEach(async () => {
     await engine?.close();
     for (const path of folders.splice(0)) rmSync(path, { recursive: true, force: true });

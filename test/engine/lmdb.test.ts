@@ -48,9 +48,13 @@ async function open(at = path, date?: () => number, ms = 1e9) {
   const engine = lmdb({ path: at, retention, onError: (error) => errors.push(error), ...(date && { date }) });
   await engine.open({
     committed: (commit) => records.push(...commit.records),
-    failed: (_room, count) => {
-      failed += count;
+    decided: ({ outcomes }) => {
+      expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['failed']));
+      failed += outcomes.length;
     },
+    moved() {},
+    skipped() {},
+    changed() {},
   });
   return { engine, records, errors, failed: () => failed };
 }

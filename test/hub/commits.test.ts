@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Commits } from '../../src/hub/commits.ts';
-import type { Draft, Engine, EngineListener } from '../../src/hub/engine.ts';
+import type { Draft, EngineListener, LocalEngine } from '../../src/hub/engine.ts';
 import { createEvents } from '../../src/hub/events.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 import { Notices } from '../../src/hub/notices.ts';
@@ -15,7 +15,7 @@ import { CommaEncoder } from './harness.ts';
 const ROOMS = ['a', 'b'];
 
 /** An engine that decides drafts on `decide`, or at once. */
-class ManualEngine implements Engine {
+class ManualEngine implements LocalEngine {
   readonly #immediate: boolean;
   readonly #pending = new Map<string, Draft[]>();
   readonly #records = new Map<string, LogRecord[]>();
@@ -27,6 +27,10 @@ class ManualEngine implements Engine {
 
   open(listener: EngineListener): void {
     this.#listener = listener;
+  }
+
+  attach(room: string) {
+    return this.position(room);
   }
 
   position(room: string) {
@@ -42,8 +46,8 @@ class ManualEngine implements Engine {
   decide(room: string, count: number, stored: boolean): number {
     const drafts = this.pending(room).splice(0, count);
     if (drafts.length === 0) return 0;
-    if (stored) this.#listener.committed({ room, records: drafts.map((draft) => this.#store(draft)) });
-    else this.#listener.failed(room, drafts.length);
+    if (stored) this.#listener.committed({ room, records: drafts.map((draft) => this.#store(draft)), own: true });
+    else this.#listener.decided({ room, outcomes: drafts.map(() => ({ kind: 'failed' })) });
     return drafts.length;
   }
 
@@ -143,7 +147,15 @@ async function openCommits(turn: { commands: number; bytes: number }, immediate:
   const time = new VirtualTime();
   const engine = new ManualEngine(immediate);
   const settings = hubSettings({ turn });
-  const rooms = new Rooms(engine, time, time, settings);
+  const rooms = new Rooms(
+    engine,
+    time,
+    time,
+    settings,
+    () => {},
+    () => {},
+  );
+  const roomOf = (name: string) => rooms.get(name) as Room;
   const model = new Model();
   const dirty: Room[] = [];
   const commits = new Commits(engine, rooms, new Notices(), createEvents(), time, turn, {
@@ -152,8 +164,14 @@ async function openCommits(turn: { commands: number; bytes: number }, immediate:
       if (immediate) model.decide(room.name, drafts, true);
       model.process(room.name, drafts);
     },
+    moved() {},
+    skipped() {},
   });
-  await commits.open(() => {});
+  await commits.open(
+    () => {},
+    () => {},
+  );
+  const add = (draft: Draft) => commits.add(roomOf(draft.room), draft);
   const encoder = new CommaEncoder('sent', 'error');
   const replies: Reply[] = [];
   /** Returns the subscriber of one attempt, so that each reply can be assigned to it. */
@@ -173,7 +191,7 @@ async function openCommits(turn: { commands: number; bytes: number }, immediate:
     evict() {},
     end() {},
   });
-  return { engine, rooms, model, commits, dirty, replies, subscriberOf };
+  return { engine, rooms, roomOf, add, model, commits, dirty, replies, subscriberOf };
 }
 
 type Step =
@@ -214,29 +232,32 @@ test('replies once to every draft and retry, and stores the drafts of a room in 
   const turns = fc.record({ commands: fc.integer({ min: 1, max: 8 }), bytes: fc.integer({ min: 1, max: 40 }) });
   await fc.assert(
     fc.asyncProperty(steps, turns, fc.boolean(), async (script, turn, immediate) => {
-      const { engine, rooms, model, commits, dirty, replies, subscriberOf } = await openCommits(turn, immediate);
+      const { engine, rooms, roomOf, add, model, commits, dirty, replies, subscriberOf } = await openCommits(
+        turn,
+        immediate,
+      );
       let attempts = 0;
       let added = 0;
       const check = () => {
         expect(replies).toEqual(model.replies);
         for (const name of ROOMS) {
-          const { log, flushed, dirtySince } = rooms.get(name);
+          const { log, flushed, dirtySince } = roomOf(name);
           const stored = model.stored.get(name) ?? [];
           expect(log.head).toBe(stored.length);
           for (let seq = log.first; seq <= log.head; seq++) expect(log.at(seq).data).toBe(stored[seq - 1]);
           expect(dirty.filter((room) => room.name === name)).toHaveLength(log.head > flushed ? 1 : 0);
           expect(dirtySince === undefined).toBe(log.head === flushed);
-          const { waiting, inFlight } = rooms.get(name).undecided;
+          const { waiting, inFlight } = roomOf(name).undecided;
           expect(waiting + inFlight > 0).toBe(model.undecided(name) > 0);
         }
       };
       const runTurn = (times: number) => {
-        const before = ROOMS.map((name) => rooms.get(name).log.head);
+        const before = ROOMS.map((name) => roomOf(name).log.head);
         for (let i = 0; i < times; i++) commits.commit();
-        const appended = ROOMS.reduce((sum, name, i) => sum + rooms.get(name).log.head - (before[i] as number), 0);
+        const appended = ROOMS.reduce((sum, name, i) => sum + roomOf(name).log.head - (before[i] as number), 0);
         expect(appended).toBeLessThanOrEqual(turn.commands + added);
         for (const name of ROOMS) {
-          expect(rooms.get(name).undecided).toMatchObject({ waiting: 0, inFlight: model.undecided(name) });
+          expect(roomOf(name).undecided).toMatchObject({ waiting: 0, inFlight: model.undecided(name) });
         }
         commits.beginTurn();
         added = 0;
@@ -251,7 +272,7 @@ test('replies once to every draft and retry, and stores the drafts of a room in 
           const by = subscriberOf(attempt);
           const draft = { room, from: 'ada', ...(sender && { sender }), id, data, bytes: data.length, by };
           const isRetry = model.send(draft, attempt);
-          expect(commits.add(draft)).toBe(isRetry ? 0 : data.length);
+          expect(add(draft)).toBe(isRetry ? 0 : data.length);
           if (!isRetry) added++;
         } else if (step.kind === 'decide') {
           model.decide(step.room, engine.decide(step.room, step.count, step.stored), step.stored);
@@ -268,9 +289,9 @@ test('replies once to every draft and retry, and stores the drafts of a room in 
         Array.from({ length: attempts }, (_, i) => i + 1),
       );
       for (const name of ROOMS) {
-        expect(rooms.get(name).undecided).toMatchObject({ waiting: 0, inFlight: 0 });
+        expect(roomOf(name).undecided).toMatchObject({ waiting: 0, inFlight: 0 });
       }
-      expect([commits.size, await commits.nextOutcome()]).toEqual([0, false]);
+      expect([commits.size, await commits.nextReport()]).toEqual([0, false]);
       rooms.close();
     }),
     { numRuns: 100 },
@@ -278,27 +299,27 @@ test('replies once to every draft and retry, and stores the drafts of a room in 
 });
 
 test('sends no reply without an id, nor to a closed subscriber', async () => {
-  const { engine, commits, replies, subscriberOf } = await openCommits({ commands: 10, bytes: 1000 }, false);
+  const { engine, add, commits, replies, subscriberOf } = await openCommits({ commands: 10, bytes: 1000 }, false);
   const draft = { room: 'a', from: 'ada', data: 'x', bytes: 1 };
   commits.beginTurn();
-  commits.add({ ...draft, id: '', by: subscriberOf(1) });
-  commits.add({ ...draft, id: '1', sender: 'ada' });
-  commits.add({ ...draft, id: '2', sender: 'ada', by: { ...subscriberOf(3), closed: true } });
-  commits.add({ ...draft, id: '3', sender: 'ada', by: subscriberOf(4) });
+  add({ ...draft, id: '', by: subscriberOf(1) });
+  add({ ...draft, id: '1', sender: 'ada' });
+  add({ ...draft, id: '2', sender: 'ada', by: { ...subscriberOf(3), closed: true } });
+  add({ ...draft, id: '3', sender: 'ada', by: subscriberOf(4) });
   commits.commit();
   engine.decide('a', 4, true);
   commits.commit();
   expect(replies).toEqual([{ attempt: 4, seq: 4 }]);
 });
 
-test('waits for the next outcome while drafts are in flight', async () => {
-  const { engine, commits, subscriberOf } = await openCommits({ commands: 10, bytes: 1000 }, false);
-  expect(await commits.nextOutcome()).toBe(false);
+test('waits for the next report while drafts are in flight', async () => {
+  const { engine, add, commits, subscriberOf } = await openCommits({ commands: 10, bytes: 1000 }, false);
+  expect(await commits.nextReport()).toBe(false);
   commits.beginTurn();
-  commits.add({ room: 'a', from: 'ada', id: '1', data: 'x', bytes: 1, by: subscriberOf(1) });
+  add({ room: 'a', from: 'ada', id: '1', data: 'x', bytes: 1, by: subscriberOf(1) });
   commits.commit();
   let arrived: boolean | undefined;
-  const waiting = commits.nextOutcome().then((result) => {
+  const waiting = commits.nextReport().then((result) => {
     arrived = result;
   });
   await Promise.resolve();
@@ -307,5 +328,5 @@ test('waits for the next outcome while drafts are in flight', async () => {
   await waiting;
   expect([arrived, commits.size]).toEqual([true, 1]);
   commits.commit();
-  expect(await commits.nextOutcome()).toBe(false);
+  expect(await commits.nextReport()).toBe(false);
 });

@@ -1,4 +1,4 @@
-import type { Draft, Engine, EngineListener, Position } from '../../src/hub/engine.ts';
+import type { Draft, EngineListener, LocalEngine, Position } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 import type { Random, VirtualTime } from './virtual.ts';
 
@@ -58,7 +58,7 @@ interface Job {
 }
 
 /** An engine on a slow disk, which fails some writes and may be killed at any moment. */
-export class DiskEngine implements Engine {
+export class DiskEngine implements LocalEngine {
   /** Probability that a write fails. */
   failureRate = 0.05;
   readonly #disk: Disk;
@@ -78,6 +78,10 @@ export class DiskEngine implements Engine {
 
   open(listener: EngineListener): void {
     this.#listener = listener;
+  }
+
+  attach(name: string): Position {
+    return this.position(name);
   }
 
   position(name: string): Position {
@@ -126,8 +130,9 @@ export class DiskEngine implements Engine {
   #work(jobs: number): void {
     for (let left = jobs; left > 0; left--) {
       const { room, drafts } = this.#jobs.shift() as Job;
-      if (this.#random.chance(this.failureRate)) this.#listener?.failed(room, drafts.length);
-      else this.#listener?.committed({ room, records: this.#disk.write(room, drafts, this.#time.date()) });
+      const fails = this.#random.chance(this.failureRate);
+      if (fails) this.#listener?.decided({ room, outcomes: drafts.map(() => ({ kind: 'failed' })) });
+      else this.#listener?.committed({ room, records: this.#disk.write(room, drafts, this.#time.date()), own: true });
     }
     if (this.#jobs.length > 0) this.#schedule();
   }

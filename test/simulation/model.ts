@@ -241,13 +241,14 @@ function watchedEngine(engine: Engine, model: Model): Engine {
     ...engine,
     open(listener) {
       return engine.open({
+        ...listener,
         committed(commit) {
           model.committed(commit.room, commit.records.length);
           listener.committed(commit);
         },
-        failed(room, drafts) {
-          model.failed(room, drafts);
-          listener.failed(room, drafts);
+        decided(decision) {
+          model.failed(decision.room, decision.outcomes.length);
+          listener.decided(decision);
         },
       });
     },

@@ -18,7 +18,7 @@ export function slowEngine(inner: Engine, time: VirtualTime, random: Random): En
     scheduled = false;
     for (let left = random.int(1, jobs.length); left > 0; left--) {
       const { room, drafts } = jobs.shift() as Job;
-      if (random.chance(0.1)) listener?.failed(room, drafts.length);
+      if (random.chance(0.1)) listener?.decided({ room, outcomes: drafts.map(() => ({ kind: 'failed' })) });
       else inner.append(room, drafts);
     }
     if (jobs.length > 0) schedule();

@@ -1,0 +1,111 @@
+import type { LogRecord, Records } from './log.ts';
+import type { Room } from './room.ts';
+import type { Subscriber } from './subscriber.ts';
+import type { Scheduler } from './time.ts';
+
+// Records read at once from the engine.
+const COLD_READ = 1024;
+
+// Results that wait for their readers: each has at most as many records as one read.
+const KEPT_RESULTS = 64;
+
+// An engine that cannot read now is asked again.
+const RETRY_MS = 1_000;
+
+/** A read that an engine answers later. Members at the same cursor share it. */
+interface ColdRead {
+  readonly readers: Set<Subscriber>;
+  /** Undefined until the engine has answered. */
+  records: Records | undefined;
+}
+
+/** The records of members that are further behind than the log in memory. */
+export class ColdReads {
+  readonly #scheduler: Scheduler;
+  readonly #onRead: (readers: Iterable<Subscriber>) => void;
+  readonly #reads = new Map<Room, Map<number, ColdRead>>();
+  #size = 0;
+
+  /** @param onRead receives the subscribers whose records can be had now. */
+  constructor(scheduler: Scheduler, onRead: (readers: Iterable<Subscriber>) => void) {
+    this.#scheduler = scheduler;
+    this.#onRead = onRead;
+  }
+
+  /**
+   * Returns the records after `seq`, which must be in the room's reach: all in memory, or the first
+   * of those that are not. Undefined where the engine answers later: `onRead` gets the reader then.
+   */
+  recordsAfter(room: Room, seq: number, reader: Subscriber): Records | undefined {
+    if (room.log.reaches(seq)) return room.log;
+    const reads = this.#reads.get(room);
+    if (reads) {
+      for (const [from, read] of reads) {
+        if (read.records && from <= seq && seq < read.records.head) return read.records;
+      }
+    }
+    const pending = reads?.get(seq);
+    if (pending) {
+      pending.readers.add(reader);
+      return undefined;
+    }
+    const records = room.read(seq, COLD_READ);
+    if (!(records instanceof Promise)) return recordsOf(seq, records);
+    this.#await(room, seq, reader, records);
+    return undefined;
+  }
+
+  /** The room's log has changed, or the room is released: what was read of it is void. */
+  forget(room: Room): void {
+    this.#size -= this.#reads.get(room)?.size ?? 0;
+    this.#reads.delete(room);
+  }
+
+  #await(room: Room, seq: number, reader: Subscriber, reading: Promise<readonly LogRecord[]>): void {
+    const read: ColdRead = { readers: new Set([reader]), records: undefined };
+    this.#add(room, seq, read);
+    const resume = () => this.#onRead(read.readers);
+    const retry = () => {
+      this.#delete(room, seq, read);
+      this.#scheduler.after(RETRY_MS, resume);
+    };
+    const finish = (records: readonly LogRecord[]) => {
+      if (records[0]?.seq === seq + 1) read.records = recordsOf(seq, records);
+      else this.#delete(room, seq, read);
+      // An engine that lacks the next record has moved the position: the readers skip the gap.
+      if (read.records === undefined && room.reaches(seq)) this.#scheduler.after(RETRY_MS, resume);
+      else resume();
+    };
+    reading.then(finish, retry);
+  }
+
+  #add(room: Room, seq: number, read: ColdRead): void {
+    if (this.#size >= KEPT_RESULTS) this.#dropOldestResult();
+    const reads = this.#reads.get(room);
+    if (reads) reads.set(seq, read);
+    else this.#reads.set(room, new Map([[seq, read]]));
+    this.#size++;
+  }
+
+  #dropOldestResult(): void {
+    for (const [room, reads] of this.#reads) {
+      for (const [seq, read] of reads) {
+        if (read.records === undefined) continue;
+        this.#delete(room, seq, read);
+        return;
+      }
+    }
+  }
+
+  #delete(room: Room, seq: number, read: ColdRead): void {
+    const reads = this.#reads.get(room);
+    if (reads?.get(seq) !== read) return;
+    reads.delete(seq);
+    this.#size--;
+    if (reads.size === 0) this.#reads.delete(room);
+  }
+}
+
+function recordsOf(seq: number, records: readonly LogRecord[]): Records {
+  return { head: seq + records.length, at: (at) => records[at - seq - 1] as LogRecord };
+}

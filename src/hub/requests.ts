@@ -1,0 +1,72 @@
+import type { Signalled } from '../protocol/v1.ts';
+import type { Cluster, PresenceChange } from './cluster.ts';
+import type { HistoryReader, HistoryRequest } from './history.ts';
+import type { Acknowledgement, Membership } from './membership.ts';
+import type { Presence } from './presence.ts';
+import type { Rooms, RoomWork } from './rooms.ts';
+import type { Signal } from './subscriber.ts';
+
+/** A post that changes neither the members nor the log. The last two come from another node. */
+export type Request =
+  | ({ readonly kind: 'history' } & HistoryRequest)
+  | ({ readonly kind: 'acknowledge' } & Acknowledgement)
+  | { readonly kind: 'signal'; readonly signal: Signal }
+  | { readonly kind: 'signalled'; readonly signal: Signalled }
+  | { readonly kind: 'presence'; readonly room: string; readonly change: PresenceChange };
+
+/** Answers the posts of the mailbox `request`. */
+export class Requests {
+  readonly #rooms: Rooms;
+  readonly #history: HistoryReader;
+  readonly #membership: Membership;
+  readonly #presence: Presence;
+  readonly #cluster: Cluster | undefined;
+
+  constructor(
+    rooms: Rooms,
+    history: HistoryReader,
+    membership: Membership,
+    presence: Presence,
+    cluster: Cluster | undefined,
+  ) {
+    this.#rooms = rooms;
+    this.#history = history;
+    this.#membership = membership;
+    this.#presence = presence;
+    this.#cluster = cluster;
+  }
+
+  answer(request: Request): void {
+    if (request.kind === 'history') this.#read(request);
+    else if (request.kind === 'acknowledge') this.#membership.acknowledge(request);
+    else if (request.kind === 'signal') this.#signal(request.signal);
+    else if (request.kind === 'signalled') this.#signalHere({ ...request.signal, signal: request.signal });
+    else this.#changePresence(request.room, request.change);
+  }
+
+  #read(request: HistoryRequest): void {
+    const room = this.#rooms.get(request.room);
+    const read: RoomWork = (attached) => {
+      if (attached) this.#history.answer(attached, request);
+      else this.#history.reject(request, 'unavailable');
+    };
+    if (room) read(room);
+    else this.#rooms.wait(request.room, request.subscriber, read);
+  }
+
+  #signal(signal: Signal): void {
+    this.#signalHere(signal);
+    this.#cluster?.signal(signal.signal);
+  }
+
+  /** A room that is not in memory has no members here. */
+  #signalHere(signal: Signal): void {
+    const room = this.#rooms.find(signal.room);
+    if (room) this.#presence.signal(room, signal);
+  }
+
+  #changePresence(name: string, change: PresenceChange): void {
+    const room = this.#rooms.find(name);
+    if (room) this.#presence.changedElsewhere(room, change);
+  }
+}
