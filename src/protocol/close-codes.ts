@@ -32,6 +32,7 @@ export const closes = {
   tokenExpired: { code: 4004, reason: 'the token has expired: refresh it and come back' },
   tooManyConnections: { code: 4005, reason: 'too many connections' },
   unavailable: { code: 4006, reason: 'try again later' },
+  lostTail: { code: 4007, reason: 'messages were lost: join again' },
   replaced: { code: 4500, reason: 'another connection goes on with this session' },
   unauthenticated: { code: 4501, reason: 'not signed in' },
   originRefused: { code: 4502, reason: 'this origin is not allowed' },
