@@ -8,6 +8,7 @@ import {
   connectionText,
   formatDay,
   formatNames,
+  lostText,
   presenceText,
   typingText,
   visibleName,
@@ -102,6 +103,13 @@ describe('the rows of the log', () => {
     expect(layout(entries, { epoch: 'e', seq: 4 })).toEqual(['day', 'ada', 'me', 'ada', '·']);
   });
 
+  test('never mark a lost message as unread', () => {
+    const lost = { ...message(2, 'ada', 1), lost: true } as const;
+    const report = { kind: 'lost', key: 'l', epoch: 'f', from: 2, count: 1 } as const;
+    const entries = [{ ...message(1, 'ada', 0), epoch: 'f' }, lost, report, { ...message(2, 'ada', 2), epoch: 'f' }];
+    expect(layout(entries, { epoch: 'f', seq: 1 })).toEqual(['day', 'ada', '·', 'lost', 'unread', 'ada']);
+  });
+
   test('end a group at a note', () => {
     const note = { kind: 'note', key: 'n', text: '' } as const;
     expect(layout([message(1, 'ada', 0), note, message(2, 'ada', 1)])).toEqual(['day', 'ada', 'note', 'ada']);
@@ -119,6 +127,11 @@ describe('texts', () => {
     );
     expect(typingText(['a'])).toBe('a is typing…');
     expect(typingText(['a', 'b', 'c', 'd'])).toBe('Several people are typing…');
+  });
+
+  test('report lost messages', () => {
+    expect(lostText({ count: 1 })).toBe('1 message was lost when the server moved. It is not stored.');
+    expect(lostText({ count: 3 })).toBe('3 messages were lost when the server moved. They are not stored.');
   });
 
   test('replace invisible characters in a name', () => {

@@ -1,9 +1,9 @@
 import { batch, signal } from '@preact/signals';
-import type { Gap, Hub, HubError, Message, Place, Room } from '../../sdk/index.ts';
+import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
 import { oncePerFrame } from './frames.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
 import { ReadState } from './read-state.ts';
-import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
+import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, type Range, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
 
 /** Whether the user is a member of the room. */
@@ -46,6 +46,8 @@ export class Conversation {
   /** The members before the connection was lost. */
   #previousMembers: ReadonlySet<string> = new Set();
   #joinedAt = 0;
+  /** The place of the last `joined`. */
+  #joinedPlace: Place | undefined;
   readonly #listener: ConversationListener;
   readonly #scheduleFlush = oncePerFrame(() => this.#flush());
 
@@ -137,6 +139,13 @@ export class Conversation {
     await this.#load({ after: missing.from - 1 }, missing.epoch, (page) => this.timeline.fill(missing, page));
   }
 
+  /** Sends a lost message of this user again. */
+  sendAgain(message: MessageEntry): void {
+    if (!this.outgoing.send(message.text)) return;
+    this.timeline.remove(message.key);
+    this.revision.value++;
+  }
+
   async #load(range: { before?: number; after?: number }, epoch: string, addPage: (page: Page) => void): Promise<void> {
     if (!this.#room) return;
     this.loading.value = true;
@@ -156,26 +165,43 @@ export class Conversation {
 
   // ── Events of the room ─────────────────────────────────────────────────────────────────────────
 
-  #onJoined({ place, again }: { place: Place; again: boolean }): void {
-    const last = this.#incoming.at(-1) ?? this.timeline.entries.findLast((entry) => entry.kind === 'message');
+  #onJoined({ place, recovered, again, lost }: RoomEvents<TextData, TypingSignal>['joined']): void {
+    const previous = this.#joinedPlace?.epoch;
+    const changed = previous !== undefined && previous !== place.epoch;
+    this.#addIncoming();
+    this.#joinedPlace = place;
     this.#previousMembers = new Set(this.members.value);
     this.#joinedAt = performance.now();
     batch(() => {
       this.membership.value = { name: 'joined' };
       this.#updateMembers();
+      if (changed && (recovered || lost)) this.#moveTo(previous, place.epoch, lost);
       this.readState.joined(place);
       this.outgoing.refresh();
-      if (last && last.epoch !== place.epoch) {
-        const text = 'The room was reset. The server no longer has the messages above.';
-        this.#add({ kind: 'note', key: this.timeline.key(), text });
-      }
+      if (changed && !recovered && !lost) this.#addReset();
     });
     if (!this.loaded.value && !again) void this.#loadLatest(place);
   }
 
-  /** Loads the last messages before the join. */
+  /** Handles a log that continues in another epoch, without the messages that were lost. */
+  #moveTo(previous: string, epoch: string, lost: Range | undefined): void {
+    this.timeline.moveTo(previous, epoch, lost, !this.readState.atLatest);
+    this.readState.moveTo(previous, epoch, lost?.from);
+    this.#scheduleFlush();
+  }
+
+  /** Handles a log that was replaced by another one. */
+  #addReset(): void {
+    if (!this.timeline.entries.some(({ kind }) => kind === 'message')) return;
+    const text = 'The room was reset. The server no longer has the messages above.';
+    this.#add({ kind: 'note', key: this.timeline.key(), text });
+  }
+
+  /** Loads the last messages before a join, and again if the log changes its epoch meanwhile. */
   async #loadLatest({ epoch, seq }: Place): Promise<void> {
     if (seq > 0) await this.#load({ before: seq + 1 }, epoch, (page) => this.timeline.addOlder(page));
+    const place = this.#joinedPlace;
+    if (place && place.epoch !== epoch) return this.#loadLatest({ epoch: place.epoch, seq: Math.min(seq, place.seq) });
     this.loaded.value = true;
     this.readState.historyLoaded();
     this.revision.value++;
@@ -222,17 +248,19 @@ export class Conversation {
   }
 
   #flush(): void {
-    const messages = this.#incoming;
-    this.#incoming = [];
     batch(() => {
-      if (messages.length > 0) this.#addMessages(messages);
+      this.#addIncoming();
       this.readState.setHead(this.#room?.place);
       this.revision.value++;
     });
   }
 
-  #addMessages(messages: readonly MessageEntry[]): void {
+  /** Moves the messages that have arrived to the timeline. */
+  #addIncoming(): void {
     const { readState } = this;
+    const messages = this.#incoming;
+    if (messages.length === 0) return;
+    this.#incoming = [];
     const fromOthers = messages.filter(({ from }) => from !== this.#user);
     this.timeline.add(messages, !readState.atLatest);
     if (!readState.atLatest) readState.newBelow.value += fromOthers.length;

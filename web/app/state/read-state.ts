@@ -37,6 +37,17 @@ export class ReadState {
     this.setHead(head);
   }
 
+  /**
+   * Handles a log that continues in another epoch, before `joined`. The messages before the `seq`
+   * `end` keep their numbers.
+   */
+  moveTo(previous: string, epoch: string, end = Number.POSITIVE_INFINITY): void {
+    const move = (place: Place | undefined) =>
+      place?.epoch === previous ? { epoch, seq: Math.min(place.seq, end - 1) } : place;
+    this.#seen = move(this.#seen);
+    this.unreadAfter.value = move(this.unreadAfter.value);
+  }
+
   /** Handles the end of loading the last messages. */
   historyLoaded(): void {
     this.#loaded = true;

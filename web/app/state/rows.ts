@@ -1,5 +1,5 @@
 import type { Place } from '../../sdk/index.ts';
-import type { Entry, MessageEntry, Missing, Note, PresenceChange } from './timeline.ts';
+import type { Entry, Lost, MessageEntry, Missing, Note, PresenceChange } from './timeline.ts';
 
 /** One row of the log on the screen. */
 export type Row =
@@ -13,6 +13,7 @@ export type Row =
       readonly own: boolean;
     }
   | Missing
+  | Lost
   | PresenceChange
   | Note;
 
@@ -41,7 +42,7 @@ export function rowsOf(entries: readonly Entry[], user: string, seen: Place | un
       rows.push({ kind: 'day', key: `day ${entry.key}`, at: entry.at });
       groupAuthor = '';
     }
-    if (!marked && seen && entry.from !== user && isAfter(entry, seen)) {
+    if (!marked && seen && !entry.lost && entry.from !== user && isAfter(entry, seen)) {
       rows.push({ kind: 'unread', key: 'unread' });
       marked = true;
       groupAuthor = '';

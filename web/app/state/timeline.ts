@@ -11,6 +11,8 @@ export interface MessageEntry {
   /** When the message was stored, in milliseconds since the Unix epoch. */
   readonly at: number;
   readonly text: string;
+  /** Set if the server has lost the message. Another one may have its `seq` now. */
+  readonly lost?: true;
 }
 
 /** A range of messages, `from` to `to` inclusive, that are not loaded. */
@@ -23,6 +25,16 @@ export interface Missing {
   readonly reason: GapReason;
   /** Whether the server does not have the messages either. */
   readonly lost: boolean;
+}
+
+/** The place of messages that the server has lost. The numbers from `from` on are given anew. */
+export interface Lost {
+  readonly kind: 'lost';
+  readonly key: string;
+  readonly epoch: string;
+  readonly from: number;
+  /** How many messages were lost. */
+  readonly count: number;
 }
 
 /** The users who joined and left between two messages. */
@@ -40,7 +52,13 @@ export interface Note {
   readonly text: string;
 }
 
-export type Entry = MessageEntry | Missing | PresenceChange | Note;
+export type Entry = MessageEntry | Missing | Lost | PresenceChange | Note;
+
+/** Sequence numbers, `from` to `to` inclusive. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** A page of history, oldest first. */
 export interface Page {
@@ -97,6 +115,35 @@ export class Timeline {
     this.#tail = all.slice(-MAX_ENTRIES);
   }
 
+  /**
+   * Moves the entries of an epoch to the one in which the log continues. Lost messages stay, marked
+   * as lost, and an entry after them reports their number.
+   *
+   * @param lost the lost messages, numbered by `previous`; undefined if there are none.
+   */
+  moveTo(previous: string, epoch: string, lost: Range | undefined, scrolledBack: boolean): void {
+    const end = lost?.from ?? Number.POSITIVE_INFINITY;
+    const isMoving = (entry: Entry): entry is Numbered => isNumbered(entry) && entry.epoch === previous;
+    const isLost = (entry: Entry) => isMoving(entry) && lastOf(entry) >= end;
+    const move = (entries: readonly Entry[]) =>
+      entries.flatMap((entry) => (isMoving(entry) ? moved(entry, epoch, end) : [entry]));
+    const viewLoses = this.#view?.some(isLost);
+    this.#tail = move(this.#tail);
+    this.#view &&= move(this.#view);
+    if (this.#floor.epoch === previous) this.#floor = { epoch, seq: Math.min(this.#floor.seq, end) };
+    if (!lost) return;
+    const report: Lost = { kind: 'lost', key: this.key(), epoch, from: end, count: lost.to - end + 1 };
+    if (viewLoses) this.#view = [...(this.#view ?? []), report].slice(-MAX_ENTRIES);
+    this.add([report], scrolledBack);
+  }
+
+  /** Removes an entry, such as a lost message that is sent again. */
+  remove(key: string): void {
+    const remaining = (entries: readonly Entry[]) => entries.filter((entry) => entry.key !== key);
+    this.#tail = remaining(this.#tail);
+    this.#view &&= remaining(this.#view);
+  }
+
   /** Appends a presence change. Consecutive changes are merged into one entry. */
   addPresence(joined: readonly string[], left: readonly string[], scrolledBack: boolean): void {
     const last = this.#tail.at(-1);
@@ -128,7 +175,10 @@ export class Timeline {
       this.showLatest();
       return undefined;
     }
-    const at = this.#tail.findLastIndex((entry) => isNumbered(entry) && isUpTo(entry, end));
+    const last = this.#view?.at(-1);
+    const at = this.#tail.findLastIndex(
+      (entry) => entry.key === last?.key || (isNumbered(entry) && isUpTo(entry, end)),
+    );
     const first = this.#tail.find(isNumbered);
     if (at < 0 && first?.epoch === end.epoch && firstOf(first) > end.seq + 1) return end;
     this.#move(this.#tail.slice(at + 1, at + 1 + PAGE_SIZE));
@@ -183,21 +233,33 @@ export class Timeline {
   }
 }
 
-/** An entry that covers sequence numbers of the log. */
-type Numbered = MessageEntry | Missing;
+/** An entry that has a place in the log. `Lost` covers no sequence number: it precedes `from`. */
+type Numbered = MessageEntry | Missing | Lost;
 
 function isNumbered(entry: Entry): entry is Numbered {
-  return entry.kind === 'message' || entry.kind === 'missing';
+  return entry.kind === 'message' ? !entry.lost : entry.kind === 'missing' || entry.kind === 'lost';
 }
 
 function firstOf(entry: Numbered): number {
   return entry.kind === 'message' ? entry.seq : entry.from;
 }
 
+function lastOf(entry: Numbered): number {
+  if (entry.kind === 'message') return entry.seq;
+  return entry.kind === 'missing' ? entry.to : entry.from - 1;
+}
+
 /** Returns the place of the last numbered entry. */
 function endOf(entries: readonly Entry[]): Place | undefined {
   const last = entries.findLast(isNumbered);
-  return last && { epoch: last.epoch, seq: last.kind === 'message' ? last.seq : last.to };
+  return last && { epoch: last.epoch, seq: lastOf(last) };
+}
+
+/** Returns an entry as it is in the next epoch, in which the numbers from `end` on are new. */
+function moved(entry: Numbered, epoch: string, end: number): Entry[] {
+  if (entry.kind === 'lost') return [{ ...entry, epoch, from: Math.min(entry.from, end) }];
+  if (entry.kind === 'message') return [entry.seq < end ? { ...entry, epoch } : { ...entry, lost: true }];
+  return entry.from < end ? [{ ...entry, epoch, to: Math.min(entry.to, end - 1) }] : [];
 }
 
 function isUpTo(entry: Numbered, { epoch, seq }: Place): boolean {

@@ -1,4 +1,5 @@
 import type { Conversation } from '../state/conversation.ts';
+import type { MessageEntry } from '../state/timeline.ts';
 
 /** The text above the first message. */
 export function LogStart({ room, empty }: { room: Conversation; empty: boolean }) {
@@ -17,7 +18,7 @@ export function LogStart({ room, empty }: { room: Conversation; empty: boolean }
       <p class="muted log-start">{room.loading.value ? 'Loading older messages…' : 'Scroll up for older messages'}</p>
     );
   }
-  const first = room.timeline.entries.find((entry) => entry.kind === 'message');
+  const first = room.timeline.entries.find((entry): entry is MessageEntry => entry.kind === 'message' && !entry.lost);
   return (
     <p class="muted log-start">
       {first && first.seq > 1 ? 'Older messages are no longer available' : 'This is the beginning of the room'}

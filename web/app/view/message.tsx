@@ -10,14 +10,25 @@ interface Props {
   readonly first: boolean;
   /** Whether the reader sent it. */
   readonly own: boolean;
+  /** Whether the server has lost the message. */
+  readonly lost?: boolean;
+  onSendAgain(): void;
 }
 
-/** A message in the log. */
-export function Message({ from, at, text, first, own }: Props) {
+/** A message in the log, or one that the log has lost. */
+export function Message({ from, at, text, first, own, lost = false, onSendAgain }: Props) {
   return (
-    <Bubble from={from} first={first} own={own} at={at}>
+    <Bubble from={from} first={first} own={own} at={at} lost={lost}>
       <Text text={text} />
-      {own && (
+      {lost && <span class="send-status">Not stored</span>}
+      {lost && own && (
+        <p class="buttons">
+          <button type="button" onClick={onSendAgain}>
+            Send again
+          </button>
+        </p>
+      )}
+      {own && !lost && (
         <span class="tick" title="Sent">
           <span aria-hidden="true">✓</span>
           <span class="visually-hidden">Sent</span>
@@ -32,15 +43,17 @@ interface BubbleProps {
   readonly first: boolean;
   readonly own: boolean;
   readonly at?: number;
+  /** @default false */
+  readonly lost?: boolean;
   readonly children: ComponentChildren;
 }
 
 /** The avatar, author and time around the content of a message. */
-export function Bubble({ from, first, own, at, children }: BubbleProps) {
+export function Bubble({ from, first, own, at, lost = false, children }: BubbleProps) {
   const name = visibleName(from);
   const time = at === undefined ? null : <Time at={at} />;
   return (
-    <li class={`message${first ? ' first' : ''}${own ? ' own' : ''}`}>
+    <li class={`message${first ? ' first' : ''}${own ? ' own' : ''}${lost ? ' lost' : ''}`}>
       {first ? <Avatar name={name} /> : <span class="hover-time">{time}</span>}
       <div class="body">
         {first && (

@@ -2,7 +2,7 @@ import { Component } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
 import type { Row } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
-import { formatDay, missingText, presenceText } from './format.ts';
+import { formatDay, lostText, missingText, presenceText } from './format.ts';
 import { Message } from './message.tsx';
 
 interface Props {
@@ -23,7 +23,9 @@ export class LogRow extends Component<Props> {
   override render({ row, room }: Props) {
     switch (row.kind) {
       case 'message':
-        return <Message {...row.message} first={row.first} own={row.own} />;
+        return (
+          <Message {...row.message} first={row.first} own={row.own} onSendAgain={() => room.sendAgain(row.message)} />
+        );
       case 'day':
         return (
           <li class="day">
@@ -42,6 +44,12 @@ export class LogRow extends Component<Props> {
         return <li class="muted">{row.text}</li>;
       case 'missing':
         return <MissingRow missing={row} room={room} />;
+      case 'lost':
+        return (
+          <li class="missing">
+            <span role="alert">{lostText(row)}</span>
+          </li>
+        );
     }
   }
 }
