@@ -28,7 +28,6 @@ const missing = (from: number, to: number): Missing => ({
   epoch: 'e',
   from,
   to,
-  reason: 'slow',
   lost: false,
 });
 
@@ -43,6 +42,11 @@ function pageAfter(seq: number, first: number, head: number) {
   const to = Math.min(head, from + PAGE_SIZE - 1);
   return { messages: range(from, to), more: to < head };
 }
+
+/** Whether an entry is a lost message. */
+const isLost = (entry: Entry) => entry.kind === 'message' && entry.lost === true;
+/** Whether an entry reports lost messages. */
+const isReport = (entry: Entry) => entry.kind === 'missing' && entry.lostCount !== undefined;
 
 const seqs = (entries: readonly Entry[]) =>
   entries.flatMap((entry) => {
@@ -128,20 +132,19 @@ describe('the timeline', () => {
             timeline.moveTo(previous, epoch(), lost, scrolledBack);
             head = end;
             const last = timeline.entries.at(-1);
-            if (lost && !timeline.detached) expect(last).toMatchObject({ kind: 'lost', count: lost.to - end });
+            if (lost && !timeline.detached) expect(last).toMatchObject({ lostCount: lost.to - end });
           }
 
           const { entries } = timeline;
-          const current = entries.filter((entry) => !('lost' in entry) || entry.lost !== true);
+          const current = entries.filter((entry) => !isLost(entry));
           const visible = seqs(current);
           expect(entries.length).toBeLessThanOrEqual(MAX_ENTRIES);
           expect(new Set(entries.map(({ key }) => key)).size).toBe(entries.length);
           expect(visible.every((seq, at) => at === 0 || seq === (visible[at - 1] as number) + 1)).toBe(true);
           expect(current.every((entry) => !('epoch' in entry) || entry.epoch === epoch())).toBe(true);
           if (!timeline.detached && visible.length > 0) expect(visible.at(-1)).toBe(head);
-          const at = entries.findLastIndex((entry) => 'lost' in entry && entry.lost === true);
-          const reported = entries.slice(at).some((entry) => entry.kind === 'lost');
-          if (at >= 0 && !timeline.detached) expect(reported).toBe(true);
+          const reported = entries.slice(entries.findLastIndex(isLost)).some(isReport);
+          if (entries.some(isLost) && !timeline.detached) expect(reported).toBe(true);
         }
       }),
       { numRuns: 1000 },
@@ -231,11 +234,22 @@ describe('the timeline', () => {
       ['f', 3, undefined],
       ['e', 4, true],
       ['e', 5, true],
-      { kind: 'lost', key: expect.any(String), epoch: 'f', from: 4, count: 3 },
+      { kind: 'missing', key: expect.any(String), epoch: 'f', from: 4, to: 3, lost: true, lostCount: 3 },
       ['f', 4, undefined],
       ['f', 5, undefined],
     ]);
     expect(new Set(timeline.entries.map(({ key }) => key)).size).toBe(8);
+  });
+
+  test('keeps the report of an earlier loss in a later one', () => {
+    const timeline = new Timeline();
+    timeline.add(range(1, 5), false);
+    timeline.moveTo('e', 'f', { from: 4, to: 5 }, false);
+    timeline.moveTo('f', 'g', { from: 3, to: 3 }, false);
+    expect(timeline.entries.filter(isReport)).toMatchObject([
+      { epoch: 'g', from: 3, to: 2, lostCount: 2 },
+      { epoch: 'g', from: 3, to: 2, lostCount: 1 },
+    ]);
   });
 
   test('loads the messages before the lost ones if it has no others', () => {
@@ -244,7 +258,7 @@ describe('the timeline', () => {
     timeline.moveTo('e', 'f', { from: 101, to: 103 }, false);
     expect(timeline.before).toEqual({ epoch: 'f', seq: 101 });
     timeline.addOlder({ messages: [message(99, 'f'), message(100, 'f')], more: false });
-    expect(timeline.entries.map(({ kind, key }) => (kind === 'lost' ? kind : key))).toEqual([
+    expect(timeline.entries.map((entry) => (isReport(entry) ? 'lost' : entry.key))).toEqual([
       ...['f:99', 'f:100', 'e:101', 'e:102', 'e:103', 'lost'],
     ]);
     expect(timeline.before).toBeUndefined();
@@ -256,9 +270,15 @@ describe('the timeline', () => {
     timeline.add(range(MAX_ENTRIES, 2 * MAX_ENTRIES), true);
     timeline.moveTo('e', 'f', { from: MAX_ENTRIES, to: 2 * MAX_ENTRIES }, true);
     expect(timeline.detached).toBe(true);
-    expect(timeline.entries.slice(-2)).toMatchObject([{ seq: MAX_ENTRIES, lost: true }, { kind: 'lost' }]);
+    expect(timeline.entries.slice(-2)).toMatchObject([
+      { seq: MAX_ENTRIES, lost: true },
+      { lostCount: MAX_ENTRIES + 1 },
+    ]);
     timeline.showLatest();
-    expect(timeline.entries.slice(-2)).toMatchObject([{ seq: 2 * MAX_ENTRIES, lost: true }, { kind: 'lost' }]);
+    expect(timeline.entries.slice(-2)).toMatchObject([
+      { seq: 2 * MAX_ENTRIES, lost: true },
+      { lostCount: MAX_ENTRIES + 1 },
+    ]);
   });
 
   test('reaches the newest message by paging forward over more lost messages than it holds', () => {
@@ -276,7 +296,7 @@ describe('the timeline', () => {
         if (place) timeline.addNewer({ messages: [], more: false });
       }
       expect(timeline.detached).toBe(false);
-      expect(timeline.entries.slice(-2)).toMatchObject([{ kind: 'lost' }, { key: `f:${seen + 1}` }]);
+      expect(timeline.entries.slice(-2)).toMatchObject([{ lostCount: head - seen }, { key: `f:${seen + 1}` }]);
     }
   });
 
@@ -287,15 +307,17 @@ describe('the timeline', () => {
     expect(timeline.entries.slice(2)).toMatchObject([
       { kind: 'missing', epoch: 'f', from: 3, to: 4 },
       { kind: 'message', lost: true },
-      { kind: 'lost', from: 5, count: 5 },
+      { kind: 'missing', epoch: 'f', from: 5, to: 4, lostCount: 5 },
     ]);
   });
 
-  test('keeps the start of the server’s log in the next epoch', () => {
+  test('asks once for the messages before the start of the server’s log in the next epoch', () => {
     const timeline = new Timeline();
     timeline.addOlder(pageBefore(101, 41));
     timeline.moveTo('e', 'f', undefined, false);
     expect(timeline.entries.at(-1)).toEqual({ ...message(100), epoch: 'f' });
+    expect(timeline.before).toEqual({ epoch: 'f', seq: 41 });
+    timeline.addOlder({ messages: [], more: false });
     expect(timeline.before).toBeUndefined();
   });
 
@@ -303,7 +325,7 @@ describe('the timeline', () => {
     const timeline = new Timeline();
     timeline.add(range(1, 5), false);
     timeline.moveTo('f', 'g', { from: 1, to: 3 }, false);
-    expect(timeline.entries).toEqual([...range(1, 5), expect.objectContaining({ kind: 'lost', epoch: 'g' })]);
+    expect(timeline.entries).toEqual([...range(1, 5), expect.objectContaining({ epoch: 'g', lostCount: 3 })]);
   });
 
   test('does not apply the start of one epoch to the next', () => {

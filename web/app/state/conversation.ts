@@ -3,7 +3,7 @@ import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../..
 import { oncePerFrame } from './frames.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
 import { ReadState } from './read-state.ts';
-import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, type Range, Timeline } from './timeline.ts';
+import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
 
 /** Whether the user is a member of the room. */
@@ -139,13 +139,6 @@ export class Conversation {
     await this.#load({ after: missing.from - 1 }, missing.epoch, (page) => this.timeline.fill(missing, page));
   }
 
-  /** Sends a lost message of this user again. */
-  sendAgain(message: MessageEntry): void {
-    if (!this.outgoing.send(message.text)) return;
-    this.timeline.remove(message.key);
-    this.revision.value++;
-  }
-
   async #load(range: { before?: number; after?: number }, epoch: string, addPage: (page: Page) => void): Promise<void> {
     if (!this.#room) return;
     this.loading.value = true;
@@ -166,8 +159,9 @@ export class Conversation {
   // ── Events of the room ─────────────────────────────────────────────────────────────────────────
 
   #onJoined({ place, recovered, again, lost }: RoomEvents<TextData, TypingSignal>['joined']): void {
-    const previous = this.#joinedPlace?.epoch;
-    const changed = previous !== undefined && previous !== place.epoch;
+    const previous = this.#joinedPlace?.epoch ?? place.epoch;
+    const changed = previous !== place.epoch;
+    const continued = recovered || lost !== undefined;
     this.#addIncoming();
     this.#joinedPlace = place;
     this.#previousMembers = new Set(this.members.value);
@@ -175,26 +169,16 @@ export class Conversation {
     batch(() => {
       this.membership.value = { name: 'joined' };
       this.#updateMembers();
-      if (changed && (recovered || lost)) this.#moveTo(previous, place.epoch, lost);
-      this.readState.joined(place);
+      if (changed && continued) this.timeline.moveTo(previous, place.epoch, lost, !this.readState.atLatest);
+      this.readState.joined(place, continued ? previous : '', lost?.from);
       this.outgoing.refresh();
-      if (changed && !recovered && !lost) this.#addReset();
+      this.#scheduleFlush();
+      if (changed && !continued && this.timeline.entries.some(({ kind }) => kind === 'message')) {
+        const text = 'The room was reset. The server no longer has the messages above.';
+        this.#add({ kind: 'note', key: this.timeline.key(), text });
+      }
     });
     if (!this.loaded.value && !again) void this.#loadLatest(place);
-  }
-
-  /** Handles a log that continues in another epoch, without the messages that were lost. */
-  #moveTo(previous: string, epoch: string, lost: Range | undefined): void {
-    this.timeline.moveTo(previous, epoch, lost, !this.readState.atLatest);
-    this.readState.moveTo(previous, epoch, lost?.from);
-    this.#scheduleFlush();
-  }
-
-  /** Handles a log that was replaced by another one. */
-  #addReset(): void {
-    if (!this.timeline.entries.some(({ kind }) => kind === 'message')) return;
-    const text = 'The room was reset. The server no longer has the messages above.';
-    this.#add({ kind: 'note', key: this.timeline.key(), text });
   }
 
   /** Loads the last messages before a join, and again if the log changes its epoch meanwhile. */
@@ -214,9 +198,9 @@ export class Conversation {
     this.#scheduleFlush();
   }
 
-  #onGap({ from, to, why }: Gap): void {
+  #onGap({ from, to }: Gap): void {
     const epoch = this.#room?.place?.epoch ?? '';
-    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, reason: why, lost: false });
+    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, lost: false });
   }
 
   #onPresence({ joined, left }: { joined: readonly string[]; left: readonly string[] }): void {

@@ -1,5 +1,5 @@
 import type { Place } from '../../sdk/index.ts';
-import type { Entry, Lost, MessageEntry, Missing, Note, PresenceChange } from './timeline.ts';
+import type { Entry, MessageEntry, Missing, Note, PresenceChange } from './timeline.ts';
 
 /** One row of the log on the screen. */
 export type Row =
@@ -13,7 +13,6 @@ export type Row =
       readonly own: boolean;
     }
   | Missing
-  | Lost
   | PresenceChange
   | Note;
 

@@ -1,4 +1,4 @@
-import type { GapReason, Place } from '../../sdk/index.ts';
+import type { Place } from '../../sdk/index.ts';
 
 /** A message of the log. */
 export interface MessageEntry {
@@ -15,26 +15,20 @@ export interface MessageEntry {
   readonly lost?: true;
 }
 
-/** A range of messages, `from` to `to` inclusive, that are not loaded. */
+/**
+ * A range of messages, `from` to `to` inclusive, that are not loaded. An empty range, with `to`
+ * before `from`, is the place of messages that the server lost in a failover.
+ */
 export interface Missing {
   readonly kind: 'missing';
   readonly key: string;
   readonly epoch: string;
   readonly from: number;
   readonly to: number;
-  readonly reason: GapReason;
   /** Whether the server does not have the messages either. */
   readonly lost: boolean;
-}
-
-/** The place of messages that the server has lost. The numbers from `from` on are given anew. */
-export interface Lost {
-  readonly kind: 'lost';
-  readonly key: string;
-  readonly epoch: string;
-  readonly from: number;
-  /** How many messages were lost. */
-  readonly count: number;
+  /** How many messages were lost in a failover. Their numbers are given anew. */
+  readonly lostCount?: number;
 }
 
 /** The users who joined and left between two messages. */
@@ -52,7 +46,7 @@ export interface Note {
   readonly text: string;
 }
 
-export type Entry = MessageEntry | Missing | Lost | PresenceChange | Note;
+export type Entry = MessageEntry | Missing | PresenceChange | Note;
 
 /** Sequence numbers, `from` to `to` inclusive. */
 export interface Range {
@@ -122,26 +116,17 @@ export class Timeline {
    * @param lost the lost messages, numbered by `previous`; undefined if there are none.
    */
   moveTo(previous: string, epoch: string, lost: Range | undefined, scrolledBack: boolean): void {
-    const end = lost?.from ?? Number.POSITIVE_INFINITY;
-    const isMoving = (entry: Entry): entry is Numbered => isNumbered(entry) && entry.epoch === previous;
-    const isLost = (entry: Entry) => isMoving(entry) && lastOf(entry) >= end;
-    const move = (entries: readonly Entry[]) =>
-      entries.flatMap((entry) => (isMoving(entry) ? moved(entry, epoch, end) : [entry]));
-    const viewLoses = this.#view?.some(isLost);
+    const next = lost?.from ?? Number.POSITIVE_INFINITY;
+    const move = (entries: readonly Entry[]) => entries.flatMap((entry) => moved(entry, previous, epoch, next));
+    const end = endOf(this.#view ?? []);
     this.#tail = move(this.#tail);
     this.#view &&= move(this.#view);
-    if (this.#floor.epoch === previous) this.#floor = { epoch, seq: Math.min(this.#floor.seq, end) };
     if (!lost) return;
-    const report: Lost = { kind: 'lost', key: this.key(), epoch, from: end, count: lost.to - end + 1 };
-    if (viewLoses) this.#view = [...(this.#view ?? []), report].slice(-MAX_ENTRIES);
+    const place = { epoch, from: next, to: next - 1, lostCount: lost.to - next + 1 };
+    const report: Missing = { kind: 'missing', key: this.key(), ...place, lost: true };
+    if (this.#view && end?.epoch === previous && end.seq >= next)
+      this.#view = [...this.#view, report].slice(-MAX_ENTRIES);
     this.add([report], scrolledBack);
-  }
-
-  /** Removes an entry, such as a lost message that is sent again. */
-  remove(key: string): void {
-    const remaining = (entries: readonly Entry[]) => entries.filter((entry) => entry.key !== key);
-    this.#tail = remaining(this.#tail);
-    this.#view &&= remaining(this.#view);
   }
 
   /** Appends a presence change. Consecutive changes are merged into one entry. */
@@ -177,7 +162,8 @@ export class Timeline {
     }
     const last = this.#view?.at(-1);
     const at = this.#tail.findLastIndex(
-      (entry) => entry.key === last?.key || (isNumbered(entry) && isUpTo(entry, end)),
+      (entry) =>
+        entry.key === last?.key || (isNumbered(entry) && entry.epoch === end.epoch && firstOf(entry) <= end.seq),
     );
     const first = this.#tail.find(isNumbered);
     if (at < 0 && first?.epoch === end.epoch && firstOf(first) > end.seq + 1) return end;
@@ -233,37 +219,32 @@ export class Timeline {
   }
 }
 
-/** An entry that has a place in the log. `Lost` covers no sequence number: it precedes `from`. */
-type Numbered = MessageEntry | Missing | Lost;
+/** An entry that has a place in the log. */
+type Numbered = MessageEntry | Missing;
 
 function isNumbered(entry: Entry): entry is Numbered {
-  return entry.kind === 'message' ? !entry.lost : entry.kind === 'missing' || entry.kind === 'lost';
+  return entry.kind === 'message' ? !entry.lost : entry.kind === 'missing';
 }
 
 function firstOf(entry: Numbered): number {
   return entry.kind === 'message' ? entry.seq : entry.from;
 }
 
-function lastOf(entry: Numbered): number {
-  if (entry.kind === 'message') return entry.seq;
-  return entry.kind === 'missing' ? entry.to : entry.from - 1;
-}
-
 /** Returns the place of the last numbered entry. */
 function endOf(entries: readonly Entry[]): Place | undefined {
   const last = entries.findLast(isNumbered);
-  return last && { epoch: last.epoch, seq: lastOf(last) };
+  return last && { epoch: last.epoch, seq: last.kind === 'message' ? last.seq : last.to };
 }
 
-/** Returns an entry as it is in the next epoch, in which the numbers from `end` on are new. */
-function moved(entry: Numbered, epoch: string, end: number): Entry[] {
-  if (entry.kind === 'lost') return [{ ...entry, epoch, from: Math.min(entry.from, end) }];
-  if (entry.kind === 'message') return [entry.seq < end ? { ...entry, epoch } : { ...entry, lost: true }];
-  return entry.from < end ? [{ ...entry, epoch, to: Math.min(entry.to, end - 1) }] : [];
-}
-
-function isUpTo(entry: Numbered, { epoch, seq }: Place): boolean {
-  return entry.epoch === epoch && firstOf(entry) <= seq;
+/**
+ * Returns an entry of the epoch `previous` as it is in the epoch that follows, in which the numbers
+ * from `next` on are given anew.
+ */
+function moved(entry: Entry, previous: string, epoch: string, next: number): Entry[] {
+  if (!isNumbered(entry) || entry.epoch !== previous) return [entry];
+  if (entry.kind === 'message') return [entry.seq < next ? { ...entry, epoch } : { ...entry, lost: true }];
+  if (entry.from >= next && !entry.lostCount) return [];
+  return [{ ...entry, epoch, from: Math.min(entry.from, next), to: Math.min(entry.to, next - 1) }];
 }
 
 /** Merges two presence changes. A join and a leave of the same user cancel each other out. */

@@ -1,5 +1,5 @@
 import type { Connection } from '../state/chat.ts';
-import type { Lost, Missing, PresenceChange } from '../state/timeline.ts';
+import type { Missing, PresenceChange } from '../state/timeline.ts';
 
 // A longer list is shortened.
 const MAX_NAMES = 3;
@@ -47,15 +47,10 @@ export function presenceText({ joined, left }: PresenceChange): string {
   return parts.filter(Boolean).join(' · ');
 }
 
-export function missingText({ from, to, lost }: Missing): string {
-  const n = to - from + 1;
-  const verb = n === 1 ? 'is' : 'are';
-  return lost ? `${count(n, 'message')} ${verb} no longer available` : `${count(n, 'message')} ${verb} missing`;
-}
-
-export function lostText({ count: n }: Pick<Lost, 'count'>): string {
-  const [were, they] = n === 1 ? ['was', 'It is'] : ['were', 'They are'];
-  return `${count(n, 'message')} ${were} lost when the server moved. ${they} not stored.`;
+export function missingText({ from, to, lost, lostCount }: Missing): string {
+  const n = lostCount ?? to - from + 1;
+  const unavailable = lostCount ? 'no longer stored: lost when the server moved' : 'no longer available';
+  return `${count(n, 'message')} ${n === 1 ? 'is' : 'are'} ${lost ? unavailable : 'missing'}`;
 }
 
 export function typingText(names: readonly string[]): string {

@@ -1,5 +1,4 @@
 import type { Conversation } from '../state/conversation.ts';
-import type { MessageEntry } from '../state/timeline.ts';
 
 /** The text above the first message. */
 export function LogStart({ room, empty }: { room: Conversation; empty: boolean }) {
@@ -18,7 +17,7 @@ export function LogStart({ room, empty }: { room: Conversation; empty: boolean }
       <p class="muted log-start">{room.loading.value ? 'Loading older messages…' : 'Scroll up for older messages'}</p>
     );
   }
-  const first = room.timeline.entries.find((entry): entry is MessageEntry => entry.kind === 'message' && !entry.lost);
+  const first = room.timeline.entries.find((entry) => entry.kind === 'message');
   return (
     <p class="muted log-start">
       {first && first.seq > 1 ? 'Older messages are no longer available' : 'This is the beginning of the room'}

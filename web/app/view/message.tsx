@@ -12,27 +12,22 @@ interface Props {
   readonly own: boolean;
   /** Whether the server has lost the message. */
   readonly lost?: boolean;
-  onSendAgain(): void;
 }
 
 /** A message in the log, or one that the log has lost. */
-export function Message({ from, at, text, first, own, lost = false, onSendAgain }: Props) {
+export function Message({ from, at, text, first, own, lost }: Props) {
   return (
-    <Bubble from={from} first={first} own={own} at={at} lost={lost}>
+    <Bubble from={from} first={first} own={own} at={at}>
       <Text text={text} />
-      {lost && <span class="send-status">Not stored</span>}
-      {lost && own && (
-        <p class="buttons">
-          <button type="button" onClick={onSendAgain}>
-            Send again
-          </button>
-        </p>
-      )}
-      {own && !lost && (
-        <span class="tick" title="Sent">
-          <span aria-hidden="true">✓</span>
-          <span class="visually-hidden">Sent</span>
-        </span>
+      {lost ? (
+        <span class="send-status">Not stored</span>
+      ) : (
+        own && (
+          <span class="tick" title="Sent">
+            <span aria-hidden="true">✓</span>
+            <span class="visually-hidden">Sent</span>
+          </span>
+        )
       )}
     </Bubble>
   );
@@ -43,17 +38,15 @@ interface BubbleProps {
   readonly first: boolean;
   readonly own: boolean;
   readonly at?: number;
-  /** @default false */
-  readonly lost?: boolean;
   readonly children: ComponentChildren;
 }
 
 /** The avatar, author and time around the content of a message. */
-export function Bubble({ from, first, own, at, lost = false, children }: BubbleProps) {
+export function Bubble({ from, first, own, at, children }: BubbleProps) {
   const name = visibleName(from);
   const time = at === undefined ? null : <Time at={at} />;
   return (
-    <li class={`message${first ? ' first' : ''}${own ? ' own' : ''}${lost ? ' lost' : ''}`}>
+    <li class={`message${first ? ' first' : ''}${own ? ' own' : ''}`}>
       {first ? <Avatar name={name} /> : <span class="hover-time">{time}</span>}
       <div class="body">
         {first && (

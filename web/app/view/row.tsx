@@ -2,7 +2,7 @@ import { Component } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
 import type { Row } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
-import { formatDay, lostText, missingText, presenceText } from './format.ts';
+import { formatDay, missingText, presenceText } from './format.ts';
 import { Message } from './message.tsx';
 
 interface Props {
@@ -23,9 +23,7 @@ export class LogRow extends Component<Props> {
   override render({ row, room }: Props) {
     switch (row.kind) {
       case 'message':
-        return (
-          <Message {...row.message} first={row.first} own={row.own} onSendAgain={() => room.sendAgain(row.message)} />
-        );
+        return <Message {...row.message} first={row.first} own={row.own} />;
       case 'day':
         return (
           <li class="day">
@@ -44,12 +42,6 @@ export class LogRow extends Component<Props> {
         return <li class="muted">{row.text}</li>;
       case 'missing':
         return <MissingRow missing={row} room={room} />;
-      case 'lost':
-        return (
-          <li class="missing">
-            <span role="alert">{lostText(row)}</span>
-          </li>
-        );
     }
   }
 }
@@ -57,7 +49,7 @@ export class LogRow extends Component<Props> {
 function MissingRow({ missing, room }: { missing: Missing; room: Conversation }) {
   return (
     <li class="missing">
-      {missingText(missing)}
+      <span role={missing.lostCount ? 'alert' : undefined}>{missingText(missing)}</span>
       {!missing.lost && (
         <button type="button" onClick={() => room.fill(missing)}>
           Load
