@@ -20,7 +20,10 @@ export const MAX_ROOMS = 128;
 /** Any JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
-/** A place in a room's log. Places of different epochs belong to different logs. */
+/**
+ * A place in a room's log. An epoch is opaque: another one is another log of the room, or the same
+ * log after a restart or a failover of its store.
+ */
 export interface Place {
   readonly epoch: string;
   readonly seq: number;
@@ -138,6 +141,8 @@ export interface Authenticated {
 /**
  * Confirms a membership. The messages after `seq` follow. `recovered` is false if some messages
  * after the client's `since` are missing.
+ *
+ * Also sent unasked to a member when the room's log continues in another epoch.
  */
 export interface Joined {
   readonly t: 'joined';
@@ -145,6 +150,11 @@ export interface Joined {
   readonly epoch: string;
   readonly seq: number;
   readonly recovered: boolean;
+  /**
+   * Messages, `from` to `to` inclusive, that the client was sent or whose acknowledgement it got,
+   * and that the log no longer has. They are numbered by the client's earlier epoch. Absent if none
+   * was lost.
+   */
   readonly lost?: { readonly from: number; readonly to: number };
   readonly count: number;
   /** The names of the members; absent in a large room. */

@@ -8,6 +8,7 @@ import {
   connectionText,
   formatDay,
   formatNames,
+  missingText,
   presenceText,
   typingText,
   visibleName,
@@ -102,6 +103,13 @@ describe('the rows of the log', () => {
     expect(layout(entries, { epoch: 'e', seq: 4 })).toEqual(['day', 'ada', 'me', 'ada', '·']);
   });
 
+  test('never mark a lost message as unread', () => {
+    const lost = { ...message(2, 'ada', 1), lost: true } as const;
+    const report = { kind: 'missing', key: 'l', epoch: 'f', from: 2, to: 1, lost: true, lostCount: 1 } as const;
+    const entries = [{ ...message(1, 'ada', 0), epoch: 'f' }, lost, report, { ...message(2, 'ada', 2), epoch: 'f' }];
+    expect(layout(entries, { epoch: 'f', seq: 1 })).toEqual(['day', 'ada', '·', 'missing', 'unread', 'ada']);
+  });
+
   test('end a group at a note', () => {
     const note = { kind: 'note', key: 'n', text: '' } as const;
     expect(layout([message(1, 'ada', 0), note, message(2, 'ada', 1)])).toEqual(['day', 'ada', 'note', 'ada']);
@@ -119,6 +127,15 @@ describe('texts', () => {
     );
     expect(typingText(['a'])).toBe('a is typing…');
     expect(typingText(['a', 'b', 'c', 'd'])).toBe('Several people are typing…');
+  });
+
+  test('report missing and lost messages', () => {
+    const missing = { kind: 'missing', key: '', epoch: 'e', from: 2, to: 4, lost: false } as const;
+    expect(missingText(missing)).toBe('3 messages are missing');
+    expect(missingText({ ...missing, to: 2, lost: true })).toBe('1 message is no longer available');
+    const lost = { ...missing, to: 1, lost: true };
+    expect(missingText({ ...lost, lostCount: 1 })).toBe('1 message is no longer stored: lost when the server moved');
+    expect(missingText({ ...lost, lostCount: 3 })).toBe('3 messages are no longer stored: lost when the server moved');
   });
 
   test('replace invisible characters in a name', () => {

@@ -28,7 +28,6 @@ const missing = (from: number, to: number): Missing => ({
   epoch: 'e',
   from,
   to,
-  reason: 'slow',
   lost: false,
 });
 
@@ -43,6 +42,11 @@ function pageAfter(seq: number, first: number, head: number) {
   const to = Math.min(head, from + PAGE_SIZE - 1);
   return { messages: range(from, to), more: to < head };
 }
+
+/** Whether an entry is a lost message. */
+const isLost = (entry: Entry) => entry.kind === 'message' && entry.lost === true;
+/** Whether an entry reports lost messages. */
+const isReport = (entry: Entry) => entry.kind === 'missing' && entry.lostCount !== undefined;
 
 const seqs = (entries: readonly Entry[]) =>
   entries.flatMap((entry) => {
@@ -85,6 +89,62 @@ describe('the timeline', () => {
           expect(timeline.entries.length).toBeLessThanOrEqual(MAX_ENTRIES);
           expect(visible.every((seq, at) => at === 0 || seq === (visible[at - 1] as number) + 1)).toBe(true);
           if (!timeline.detached) expect(visible.at(-1) ?? head).toBe(head);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('shows each message once and in order across failovers, and the loss of each failover', () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant('messages' as const), count: fc.integer({ min: 1, max: 150 }) }),
+      fc.record({ kind: fc.constant('gap' as const), count: fc.integer({ min: 1, max: 50 }) }),
+      fc.record({ kind: fc.constant('failover' as const), count: fc.integer({ min: 0, max: 200 }) }),
+      fc.constantFrom({ kind: 'older' } as const, { kind: 'newer' } as const, { kind: 'latest' } as const),
+      fc.constantFrom({ kind: 'scroll back' } as const, { kind: 'presence' } as const),
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 500 }), fc.array(step, { maxLength: 40 }), (start, steps) => {
+        const timeline = new Timeline();
+        let [head, term, scrolledBack] = [start, 0, false];
+        const epoch = () => `log-${term}`;
+        const between = (from: number, to: number) => range(from, to).map(({ seq }) => message(seq, epoch()));
+        const page = (from: number, to: number, more: boolean) => ({ messages: between(from, to), more });
+        const olderThan = (seq: number) => page(Math.max(1, seq - PAGE_SIZE), seq - 1, seq - PAGE_SIZE > 1);
+        timeline.addOlder(olderThan(head + 1));
+        for (const { kind, ...rest } of steps) {
+          const count = 'count' in rest ? rest.count : 0;
+          if (kind === 'messages') timeline.add(between(head + 1, head + count), scrolledBack);
+          if (kind === 'gap') timeline.add([{ ...missing(head + 1, head + count), epoch: epoch() }], scrolledBack);
+          if (kind === 'messages' || kind === 'gap') head += count;
+          if (kind === 'older' && timeline.before) timeline.addOlder(olderThan(timeline.before.seq));
+          if (kind === 'newer' && timeline.detached) {
+            const place = timeline.showNewer();
+            if (place) timeline.addNewer(page(place.seq + 1, Math.min(place.seq + PAGE_SIZE, head), true));
+          }
+          if (kind === 'latest') timeline.showLatest();
+          if (kind === 'latest' || kind === 'scroll back') scrolledBack = kind === 'scroll back';
+          if (kind === 'presence') timeline.addPresence(['bob'], [], scrolledBack);
+          if (kind === 'failover') {
+            const [previous, end] = [epoch(), Math.max(0, head - count)];
+            const lost = count > 0 && head > 0 ? { from: end + 1, to: head } : undefined;
+            term++;
+            timeline.moveTo(previous, epoch(), lost, scrolledBack);
+            head = end;
+            const last = timeline.entries.at(-1);
+            if (lost && !timeline.detached) expect(last).toMatchObject({ lostCount: lost.to - end });
+          }
+
+          const { entries } = timeline;
+          const current = entries.filter((entry) => !isLost(entry));
+          const visible = seqs(current);
+          expect(entries.length).toBeLessThanOrEqual(MAX_ENTRIES);
+          expect(new Set(entries.map(({ key }) => key)).size).toBe(entries.length);
+          expect(visible.every((seq, at) => at === 0 || seq === (visible[at - 1] as number) + 1)).toBe(true);
+          expect(current.every((entry) => !('epoch' in entry) || entry.epoch === epoch())).toBe(true);
+          if (!timeline.detached && visible.length > 0) expect(visible.at(-1)).toBe(head);
+          const reported = entries.slice(entries.findLastIndex(isLost)).some(isReport);
+          if (entries.some(isLost) && !timeline.detached) expect(reported).toBe(true);
         }
       }),
       { numRuns: 1000 },
@@ -159,6 +219,113 @@ describe('the timeline', () => {
     expect(timeline.before).toBeUndefined();
     timeline.addOlder({ messages: [message(1, 'f')], more: false });
     expect(timeline.entries.map(({ key }) => key)).toEqual(['e:1', 'e:2', 'e:3', 'e:4', 'e:5', 'f:1', 'f:2']);
+  });
+
+  test('marks lost messages, reports their number, and takes messages with the same numbers', () => {
+    const timeline = new Timeline();
+    timeline.add(range(1, 5), false);
+    timeline.moveTo('e', 'f', { from: 4, to: 6 }, false);
+    timeline.add([message(4, 'f'), message(5, 'f')], false);
+    expect(
+      timeline.entries.map((entry) => (entry.kind === 'message' ? [entry.epoch, entry.seq, entry.lost] : entry)),
+    ).toEqual([
+      ['f', 1, undefined],
+      ['f', 2, undefined],
+      ['f', 3, undefined],
+      ['e', 4, true],
+      ['e', 5, true],
+      { kind: 'missing', key: expect.any(String), epoch: 'f', from: 4, to: 3, lost: true, lostCount: 3 },
+      ['f', 4, undefined],
+      ['f', 5, undefined],
+    ]);
+    expect(new Set(timeline.entries.map(({ key }) => key)).size).toBe(8);
+  });
+
+  test('keeps the report of an earlier loss in a later one', () => {
+    const timeline = new Timeline();
+    timeline.add(range(1, 5), false);
+    timeline.moveTo('e', 'f', { from: 4, to: 5 }, false);
+    timeline.moveTo('f', 'g', { from: 3, to: 3 }, false);
+    expect(timeline.entries.filter(isReport)).toMatchObject([
+      { epoch: 'g', from: 3, to: 2, lostCount: 2 },
+      { epoch: 'g', from: 3, to: 2, lostCount: 1 },
+    ]);
+  });
+
+  test('loads the messages before the lost ones if it has no others', () => {
+    const timeline = new Timeline();
+    timeline.addOlder({ messages: range(101, 103), more: true });
+    timeline.moveTo('e', 'f', { from: 101, to: 103 }, false);
+    expect(timeline.before).toEqual({ epoch: 'f', seq: 101 });
+    timeline.addOlder({ messages: [message(99, 'f'), message(100, 'f')], more: false });
+    expect(timeline.entries.map((entry) => (isReport(entry) ? 'lost' : entry.key))).toEqual([
+      ...['f:99', 'f:100', 'e:101', 'e:102', 'e:103', 'lost'],
+    ]);
+    expect(timeline.before).toBeUndefined();
+  });
+
+  test('reports the loss also in the entries that the reader has scrolled back to', () => {
+    const timeline = new Timeline();
+    timeline.add(range(1, MAX_ENTRIES - 1), false);
+    timeline.add(range(MAX_ENTRIES, 2 * MAX_ENTRIES), true);
+    timeline.moveTo('e', 'f', { from: MAX_ENTRIES, to: 2 * MAX_ENTRIES }, true);
+    expect(timeline.detached).toBe(true);
+    expect(timeline.entries.slice(-2)).toMatchObject([
+      { seq: MAX_ENTRIES, lost: true },
+      { lostCount: MAX_ENTRIES + 1 },
+    ]);
+    timeline.showLatest();
+    expect(timeline.entries.slice(-2)).toMatchObject([
+      { seq: 2 * MAX_ENTRIES, lost: true },
+      { lostCount: MAX_ENTRIES + 1 },
+    ]);
+  });
+
+  test('reaches the newest message by paging forward over more lost messages than it holds', () => {
+    for (const [seen, head] of [
+      [MAX_ENTRIES, 3 * MAX_ENTRIES],
+      [MAX_ENTRIES - 20, 2 * MAX_ENTRIES],
+    ] as const) {
+      const timeline = new Timeline();
+      timeline.add(range(1, head - MAX_ENTRIES), false);
+      timeline.add(range(head - MAX_ENTRIES + 1, head), true);
+      timeline.moveTo('e', 'f', { from: seen + 1, to: head }, true);
+      timeline.add([message(seen + 1, 'f')], true);
+      for (let pages = 0; timeline.detached && pages < 20; pages++) {
+        const place = timeline.showNewer();
+        if (place) timeline.addNewer({ messages: [], more: false });
+      }
+      expect(timeline.detached).toBe(false);
+      expect(timeline.entries.slice(-2)).toMatchObject([{ lostCount: head - seen }, { key: `f:${seen + 1}` }]);
+    }
+  });
+
+  test('shortens a missing range that ends in the lost messages', () => {
+    const timeline = new Timeline();
+    timeline.add([...range(1, 2), missing(3, 6), message(7), missing(8, 9)], false);
+    timeline.moveTo('e', 'f', { from: 5, to: 9 }, false);
+    expect(timeline.entries.slice(2)).toMatchObject([
+      { kind: 'missing', epoch: 'f', from: 3, to: 4 },
+      { kind: 'message', lost: true },
+      { kind: 'missing', epoch: 'f', from: 5, to: 4, lostCount: 5 },
+    ]);
+  });
+
+  test('asks once for the messages before the start of the server’s log in the next epoch', () => {
+    const timeline = new Timeline();
+    timeline.addOlder(pageBefore(101, 41));
+    timeline.moveTo('e', 'f', undefined, false);
+    expect(timeline.entries.at(-1)).toEqual({ ...message(100), epoch: 'f' });
+    expect(timeline.before).toEqual({ epoch: 'f', seq: 41 });
+    timeline.addOlder({ messages: [], more: false });
+    expect(timeline.before).toBeUndefined();
+  });
+
+  test('moves no entry of an earlier log', () => {
+    const timeline = new Timeline();
+    timeline.add(range(1, 5), false);
+    timeline.moveTo('f', 'g', { from: 1, to: 3 }, false);
+    expect(timeline.entries).toEqual([...range(1, 5), expect.objectContaining({ epoch: 'g', lostCount: 3 })]);
   });
 
   test('does not apply the start of one epoch to the next', () => {

@@ -639,6 +639,115 @@ describe('a room', () => {
   });
 });
 
+describe('a log that continues in another epoch', () => {
+  const lost = { from: 2, to: 3 };
+
+  /** Joins the room and receives the messages 1 to 3. */
+  async function joinWithMessages() {
+    const context = await joinRoom();
+    const events: unknown[] = [];
+    context.room.on('joined', (joined) => events.push(joined));
+    context.room.on('message', ({ seq, data }) => events.push([seq, data]));
+    lastSocket().deliver(message(1, 'a'), message(2, 'b'), message(3, 'c'));
+    events.length = 0;
+    return { ...context, events };
+  }
+
+  test('reports the lost messages unasked, and delivers those with the same numbers', async () => {
+    const { room, events } = await joinWithMessages();
+    lastSocket().deliver(joined('r', 1, { epoch: 'f', recovered: false, lost, count: 2, members: ['ada', 'bob'] }));
+    expect([room.place, room.members, room.count]).toEqual([{ epoch: 'f', seq: 1 }, ['ada', 'bob'], 2]);
+    lastSocket().deliver(message(2, 'd'), message(3, 'e'));
+    expect(events).toEqual([
+      { place: { epoch: 'f', seq: 1 }, recovered: false, again: true, lost },
+      [2, 'd'],
+      [3, 'e'],
+    ]);
+    expect(room.place).toEqual({ epoch: 'f', seq: 3 });
+    await reconnect();
+    expect(lastSocket().take('join')).toEqual([{ t: 'join', room: 'r', since: { epoch: 'f', seq: 3 } }]);
+  });
+
+  test('reports the lost messages after a reconnection', async () => {
+    const { events } = await joinWithMessages();
+    await reconnect();
+    expect(lastSocket().take('join')).toEqual([{ t: 'join', room: 'r', since: { epoch: 'e', seq: 3 } }]);
+    lastSocket().deliver(joined('r', 1, { epoch: 'f', recovered: false, lost }), message(2, 'd'));
+    expect(events).toEqual([{ place: { epoch: 'f', seq: 1 }, recovered: false, again: true, lost }, [2, 'd']]);
+  });
+
+  test('reports nothing as lost if every message was recovered', async () => {
+    const { room, events } = await joinWithMessages();
+    lastSocket().deliver(joined('r', 3, { epoch: 'f' }), message(3, 'c'), message(4, 'd'));
+    expect(events).toEqual([
+      { place: { epoch: 'f', seq: 3 }, recovered: true, again: true, lost: undefined },
+      [4, 'd'],
+    ]);
+    expect(room.place).toEqual({ epoch: 'f', seq: 4 });
+  });
+
+  test('answers the requests in flight once, and does not repeat them', async () => {
+    const { hub, room } = await joinWithMessages();
+    const sentEvents: unknown[] = [];
+    room.on('sent', ({ seq }) => sentEvents.push(seq));
+    const [sent, page] = [room.send('d'), room.history({ before: 2 })];
+    const [send] = lastSocket().take('send');
+    const [request] = lastSocket().take('history');
+    lastSocket().deliver(joined('r', 1, { epoch: 'f', recovered: false, lost }));
+    expect([lastSocket().take('send'), lastSocket().take('history'), hub.pending]).toEqual([[], [], 1]);
+    lastSocket().deliver(
+      { t: 'sent', room: 'r', id: send?.id as string, seq: 2 },
+      { t: 'history', room: 'r', id: request?.id as string, messages: [], more: false },
+    );
+    expect([await sent, await page, sentEvents]).toEqual([2, { messages: [], more: false }, [2]]);
+  });
+
+  test('sends a message without an answer again with its id, after unavailable and after a reconnection', async () => {
+    const { room } = await joinWithMessages();
+    const sent = room.send('d');
+    const [send] = lastSocket().take('send');
+    lastSocket().deliver(rejection(send?.id as string, 'unavailable', true));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(lastSocket().take('send')).toEqual([send]);
+    await reconnect();
+    lastSocket().deliver(joined('r', 1, { epoch: 'f', recovered: false, lost }));
+    expect(lastSocket().take('send')).toEqual([send]);
+    lastSocket().deliver({ t: 'sent', room: 'r', id: send?.id as string, seq: 2, duplicate: true });
+    expect(await sent).toBe(2);
+  });
+
+  test.each([
+    ['before the first lost message', { lost }, 1, [1, 2]],
+    ['as it was if every message was recovered', { recovered: true }, 3, [3, 4]],
+    ['at nothing in a log that was replaced', {}, 0, [1]],
+  ])('counts the messages as shown %s', async (_, overrides, seq, expected) => {
+    const { room } = await joinWithMessages();
+    room.shown(3);
+    lastSocket().take('ack');
+    lastSocket().deliver(joined('r', seq, { epoch: 'f', recovered: false, ...overrides }), message(seq + 1));
+    room.shown(seq + 1);
+    expect(
+      lastSocket()
+        .take('ack')
+        .map((ack) => ack.seq),
+    ).toEqual(expected);
+  });
+
+  test('keeps the messages as shown that precede both the lost ones and a gap', async () => {
+    const { room } = await joinWithMessages();
+    room.shown(3);
+    await reconnect();
+    lastSocket().deliver(joined('r', 9, { epoch: 'f', recovered: false, lost }));
+    expect(lastSocket().take('ack')).toEqual([{ t: 'ack', room: 'r', seq: 1 }]);
+  });
+
+  test('reconnects after the close code 4007', async () => {
+    const { hub } = await joinWithMessages();
+    lastSocket().disconnect(4007, 'messages were lost: join again');
+    expect(hub.state).toMatchObject({ name: 'reconnecting', code: 4007, why: 'messages were lost: join again' });
+  });
+});
+
 describe('an acknowledgement of shown messages', () => {
   const acks = () =>
     lastSocket()

@@ -1,6 +1,7 @@
 import { USER_BYTES, type Welcome } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
 import { Events } from './events.ts';
+import { byteLength } from './json.ts';
 import { Link, type RoomMessage } from './link.ts';
 import { Outbox } from './outbox.ts';
 import { RoomClient } from './room.ts';
@@ -151,5 +152,5 @@ function endpointOf(input: string | URL | undefined): URL {
 }
 
 function isUserName(user: string): boolean {
-  return user !== '' && new TextEncoder().encode(user).byteLength <= USER_BYTES;
+  return user !== '' && byteLength(user) <= USER_BYTES;
 }

@@ -13,3 +13,8 @@ export function encodeData(data: unknown, of: 'message' | 'signal'): string {
   }
   throw new TypeError(`the data of a ${of} cannot be encoded as JSON: ${problem}`);
 }
+
+/** Returns the length of a text in bytes of UTF-8. */
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

@@ -79,7 +79,7 @@ export class Link {
     this.#token = token;
     this.#unwatchPage = watchPage(
       () => this.#wake(),
-      () => this.#state.name === 'reconnecting' && this.#setState(offline(this.#state)),
+      () => this.#goOffline(),
     );
   }
 
@@ -199,6 +199,12 @@ export class Link {
     else if (this.#state.name !== 'refused') this.open();
   }
 
+  #goOffline(): void {
+    if (this.#state.name !== 'reconnecting') return;
+    const { in: _, ...cause } = this.#state;
+    this.#setState({ ...cause, name: 'offline' });
+  }
+
   #onClose(socket: WebSocketLike, code: number, reason: string): void {
     if (socket !== this.#socket) return;
     if (comesBack(code)) {
@@ -223,7 +229,8 @@ export class Link {
     this.#notBefore = performance.now() + (retryAfter ?? 0);
     this.#openAfter(delay);
     if (retryAfter) this.#setState({ name: 'waiting', in: delay, ...cause });
-    else this.#setState(isOffline() ? offline(cause) : { name: 'reconnecting', in: delay, ...cause });
+    else if (globalThis.navigator?.onLine === false) this.#setState({ name: 'offline', ...cause });
+    else this.#setState({ name: 'reconnecting', in: delay, ...cause });
   }
 
   /** A timer may fire early, so `open` checks the time again. */
@@ -271,14 +278,6 @@ function protocolsOf(resume: string | undefined): string[] {
   return resume && /^[\w.-]+$/.test(resume) ? [SUBPROTOCOL, `resume.${resume}`] : [SUBPROTOCOL];
 }
 
-function offline({ why, code }: { why: string; code?: number }): State {
-  return { name: 'offline', why, ...(code !== undefined && { code }) };
-}
-
-function isOffline(): boolean {
-  return globalThis.navigator?.onLine === false;
-}
-
 /**
  * Calls `onWake` when the network returns or the page becomes visible, and `onOffline` when the
  * network is lost. Outside browsers it calls neither.
@@ -287,16 +286,9 @@ function isOffline(): boolean {
  */
 function watchPage(onWake: () => void, onOffline: () => void): () => void {
   const { window, document } = globalThis;
-  if (!window?.addEventListener || !document) return () => {};
-  const onVisibilityChange = () => {
-    if (!document.hidden) onWake();
-  };
-  window.addEventListener('online', onWake);
-  window.addEventListener('offline', onOffline);
-  document.addEventListener('visibilitychange', onVisibilityChange);
-  return () => {
-    window.removeEventListener('online', onWake);
-    window.removeEventListener('offline', onOffline);
-    document.removeEventListener('visibilitychange', onVisibilityChange);
-  };
+  const watch = new AbortController(); // its `signal` is the option that removes the listeners
+  window?.addEventListener?.('online', onWake, watch);
+  window?.addEventListener?.('offline', onOffline, watch);
+  document?.addEventListener('visibilitychange', () => document.hidden || onWake(), watch);
+  return () => watch.abort();
 }

@@ -1,6 +1,6 @@
 import type { ErrorMessage, Limits } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
-import { encodeData } from './json.ts';
+import { byteLength, encodeData } from './json.ts';
 import type { Item } from './slot.ts';
 import type { HubError } from './types.ts';
 
@@ -216,10 +216,6 @@ export class Outbox {
       this.#host.save();
     });
   }
-}
-
-function byteLength(text: string): number {
-  return new TextEncoder().encode(text).byteLength;
 }
 
 /** Keeps ids distinct from those of earlier runs and of other pages of the same session. */

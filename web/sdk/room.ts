@@ -39,7 +39,6 @@ export class RoomClient<T, S> implements Room<T, S> {
   readonly #events = new Events<RoomEvents<T, S>>();
   readonly #requests = new Map<string, PendingRequest<T>>();
   #lastRequestId = 0;
-  #joinedBefore = false;
   #shownSeq = 0;
   /** Whether this membership has yet to report `#shownSeq`, which an earlier one may have lost. */
   #shownUnsent = false;
@@ -180,17 +179,24 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.#link.send({ t: 'ack', room: this.name, seq: this.#shownSeq });
   }
 
-  #onJoined({ epoch, seq, recovered, count, members }: Joined): void {
+  /**
+   * Handles the reply to a join, or a log that continues in another epoch. In the latter case the
+   * server still answers the requests in flight.
+   */
+  #onJoined({ epoch, seq, recovered, lost, count, members }: Joined): void {
     const previous = this.place ?? this.#options.since;
-    if (previous && previous.epoch !== epoch) this.#shownSeq = 0; // another log counts from 1 again
+    // A log that was replaced counts from 1 again; one that lost messages, from the first of them.
+    if (lost) this.#shownSeq = Math.min(this.#shownSeq, lost.from - 1);
+    else if (!recovered && previous?.epoch !== epoch) this.#shownSeq = 0;
     this.#shownUnsent = this.#shownSeq > 0;
-    const again = this.#joinedBefore;
-    this.#joinedBefore = true;
+    const again = this.place !== undefined;
+    const unasked = this.joined;
     this.joined = true;
     this.place = { epoch, seq };
     this.count = count;
     this.members = members;
-    this.#events.emit('joined', { place: this.place, recovered, again });
+    this.#events.emit('joined', { place: this.place, recovered, again, lost });
+    if (unasked) return;
     for (const { request } of this.#requests.values()) this.#link.send(request);
     this.#outbox.flush();
   }

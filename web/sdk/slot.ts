@@ -36,11 +36,11 @@ const unsaved: Slot = { load: () => ({}), save() {}, release() {} };
  */
 export async function openSlot(name: string, store: Store | false | undefined): Promise<Slot> {
   if (store) return slotIn(store, name, () => {});
-  if (store === false || !isBrowser()) return unsaved;
+  if (store === false || !globalThis.window) return unsaved;
   try {
     return navigator.locks ? await claimFirstFree(name) : slotIn(sessionStorage, name, () => {});
   } catch {
-    return unsaved; // the browser denies access to its storage
+    return unsaved; // there is no storage, or the browser denies access to it
   }
 }
 
@@ -89,8 +89,4 @@ function slotIn(store: Store, key: string, release: () => void): Slot {
     },
     release,
   };
-}
-
-function isBrowser(): boolean {
-  return typeof window !== 'undefined' && typeof sessionStorage !== 'undefined';
 }

@@ -178,11 +178,26 @@ export type HubEvents = {
 
 export type RoomEvents<T, S> = {
   /**
-   * This client became a member of the room. `again` is true after a reconnection. `recovered` is
-   * false if messages after the last place are missing.
+   * This client became a member of the room, or the room's log continued in another epoch while it
+   * was one. `again` is true for all but the first. `recovered` is false if messages after the last
+   * place are missing.
+   *
+   * `lost` names messages, `from` to `to` inclusive, that were received or acknowledged before, and
+   * that the server lost in a failover. Their numbers are those of the earlier epoch. The messages
+   * after `place` follow and take the same numbers again. A message of this client whose `seq` is
+   * in the range is lost too, although `send` has resolved: only the program can decide whether to
+   * send it again.
    */
-  joined: { readonly place: Place; readonly recovered: boolean; readonly again: boolean };
-  /** A message arrived. Each message arrives once, in the order of `seq`. */
+  joined: {
+    readonly place: Place;
+    readonly recovered: boolean;
+    readonly again: boolean;
+    readonly lost?: { readonly from: number; readonly to: number } | undefined;
+  };
+  /**
+   * A message arrived. Each message arrives once, in the order of `seq`, which counts in the epoch
+   * of the last `joined`.
+   */
   message: Message<T>;
   /** Some messages will not be delivered. */
   gap: Gap;
@@ -272,7 +287,8 @@ export interface Room<T, S> {
    * the order they were sent, except that a message rejected for the moment is retried after those
    * in flight.
    *
-   * A message is in the room exactly once, however often the connection was lost.
+   * A message is in the room exactly once, however often the connection was lost. A failover of the
+   * server's store can lose messages that it had stored: the event `joined` names them in `lost`.
    *
    * Rejects at once if the server has rejected the membership on this connection.
    *

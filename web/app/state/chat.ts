@@ -155,13 +155,13 @@ export class Chat {
       this.name.value = '';
       return;
     }
-    const until = 'in' in state ? performance.now() + state.in : undefined;
-    this.connection.value = until === undefined ? state : { ...state, until };
+    this.connection.value = 'in' in state ? { ...state, until: performance.now() + state.in } : state;
     if ('code' in state && state.code === SLOW) this.evicted.value = true;
-    if (state.name === 'live') discardTicket();
-    if (state.name === 'live') setTimeout(() => (this.evicted.value = false), EVICTION_NOTICE_MS);
-    // The server may assign another name than the requested one.
-    if (state.name === 'live') this.name.value = state.user;
+    if (state.name === 'live') {
+      discardTicket();
+      setTimeout(() => (this.evicted.value = false), EVICTION_NOTICE_MS);
+      this.name.value = state.user; // may be another name than the requested one
+    }
     for (const room of this.rooms.value) {
       if (state.name === 'live') room.setUser(state.user);
       room.outgoing.refresh();

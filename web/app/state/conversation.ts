@@ -1,5 +1,5 @@
 import { batch, signal } from '@preact/signals';
-import type { Gap, Hub, HubError, Message, Place, Room } from '../../sdk/index.ts';
+import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
 import { oncePerFrame } from './frames.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
 import { ReadState } from './read-state.ts';
@@ -46,6 +46,8 @@ export class Conversation {
   /** The members before the connection was lost. */
   #previousMembers: ReadonlySet<string> = new Set();
   #joinedAt = 0;
+  /** The place of the last `joined`. */
+  #joinedPlace: Place | undefined;
   readonly #listener: ConversationListener;
   readonly #scheduleFlush = oncePerFrame(() => this.#flush());
 
@@ -156,16 +158,22 @@ export class Conversation {
 
   // ── Events of the room ─────────────────────────────────────────────────────────────────────────
 
-  #onJoined({ place, again }: { place: Place; again: boolean }): void {
-    const last = this.#incoming.at(-1) ?? this.timeline.entries.findLast((entry) => entry.kind === 'message');
+  #onJoined({ place, recovered, again, lost }: RoomEvents<TextData, TypingSignal>['joined']): void {
+    const previous = this.#joinedPlace?.epoch ?? place.epoch;
+    const changed = previous !== place.epoch;
+    const continued = recovered || lost !== undefined;
+    this.#addIncoming();
+    this.#joinedPlace = place;
     this.#previousMembers = new Set(this.members.value);
     this.#joinedAt = performance.now();
     batch(() => {
       this.membership.value = { name: 'joined' };
       this.#updateMembers();
-      this.readState.joined(place);
+      if (changed && continued) this.timeline.moveTo(previous, place.epoch, lost, !this.readState.atLatest);
+      this.readState.joined(place, continued ? previous : '', lost?.from);
       this.outgoing.refresh();
-      if (last && last.epoch !== place.epoch) {
+      this.#scheduleFlush();
+      if (changed && !continued && this.timeline.entries.some(({ kind }) => kind === 'message')) {
         const text = 'The room was reset. The server no longer has the messages above.';
         this.#add({ kind: 'note', key: this.timeline.key(), text });
       }
@@ -173,9 +181,11 @@ export class Conversation {
     if (!this.loaded.value && !again) void this.#loadLatest(place);
   }
 
-  /** Loads the last messages before the join. */
+  /** Loads the last messages before a join, and again if the log changes its epoch meanwhile. */
   async #loadLatest({ epoch, seq }: Place): Promise<void> {
     if (seq > 0) await this.#load({ before: seq + 1 }, epoch, (page) => this.timeline.addOlder(page));
+    const place = this.#joinedPlace;
+    if (place && place.epoch !== epoch) return this.#loadLatest({ epoch: place.epoch, seq: Math.min(seq, place.seq) });
     this.loaded.value = true;
     this.readState.historyLoaded();
     this.revision.value++;
@@ -188,9 +198,9 @@ export class Conversation {
     this.#scheduleFlush();
   }
 
-  #onGap({ from, to, why }: Gap): void {
+  #onGap({ from, to }: Gap): void {
     const epoch = this.#room?.place?.epoch ?? '';
-    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, reason: why, lost: false });
+    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, lost: false });
   }
 
   #onPresence({ joined, left }: { joined: readonly string[]; left: readonly string[] }): void {
@@ -222,17 +232,19 @@ export class Conversation {
   }
 
   #flush(): void {
-    const messages = this.#incoming;
-    this.#incoming = [];
     batch(() => {
-      if (messages.length > 0) this.#addMessages(messages);
+      this.#addIncoming();
       this.readState.setHead(this.#room?.place);
       this.revision.value++;
     });
   }
 
-  #addMessages(messages: readonly MessageEntry[]): void {
+  /** Moves the messages that have arrived to the timeline. */
+  #addIncoming(): void {
     const { readState } = this;
+    const messages = this.#incoming;
+    if (messages.length === 0) return;
+    this.#incoming = [];
     const fromOthers = messages.filter(({ from }) => from !== this.#user);
     this.timeline.add(messages, !readState.atLatest);
     if (!readState.atLatest) readState.newBelow.value += fromOthers.length;

@@ -8,11 +8,7 @@ export interface Part {
 const LINK = /\bhttps?:\/\/[^\s<>"`\p{Cc}\p{Bidi_Control}]+/giu;
 // Trailing punctuation belongs to the sentence, not to the URL.
 const TAIL = /[.,:;!?'…»]+$/u;
-const PAIRS: readonly (readonly [string, string])[] = [
-  ['(', ')'],
-  ['[', ']'],
-  ['{', '}'],
-];
+const PAIRS = ['()', '[]', '{}'];
 
 /** Splits a text at its `http:` and `https:` URLs. The parts concatenate to the text. */
 export function partsOf(text: string): Part[] {
@@ -41,9 +37,8 @@ function trimLink(match: string): string {
 }
 
 function withoutBracket(link: string): string {
-  const pair = PAIRS.find(([, close]) => link.endsWith(close));
-  if (!pair) return link;
-  const [open, close] = pair;
+  const [open, close] = PAIRS.find((pair) => pair[1] === link.at(-1)) ?? '';
+  if (!open || !close) return link;
   return count(link, close) > count(link, open) ? link.slice(0, -1) : link;
 }
 
@@ -57,6 +52,6 @@ function count(text: string, character: string): number {
  */
 function hrefOf(link: string): string | undefined {
   if (!URL.canParse(link)) return undefined;
-  const { href, username, password, hostname } = new URL(link);
-  return hostname === '' || username !== '' || password !== '' ? undefined : href;
+  const { href, username, password } = new URL(link);
+  return username + password === '' ? href : undefined;
 }

@@ -31,8 +31,16 @@ export class ReadState {
     this.#seen = loadStored().seen[room];
   }
 
-  /** Handles a join at `head`. On the first visit to a room, its history counts as read. */
-  joined(head: Place): void {
+  /**
+   * Handles a join at `head`. On the first visit to a room, its history counts as read.
+   *
+   * @param previous an epoch whose numbers before `next` are the same in the head's; empty if none is.
+   */
+  joined(head: Place, previous: string, next = Number.POSITIVE_INFINITY): void {
+    const move = (place: Place | undefined) =>
+      place?.epoch === previous ? { epoch: head.epoch, seq: Math.min(place.seq, next - 1) } : place;
+    this.unreadAfter.value = move(this.unreadAfter.value);
+    this.#seen = move(this.#seen);
     if (this.#seen?.epoch !== head.epoch) this.#seen = head;
     this.setHead(head);
   }

@@ -41,7 +41,7 @@ export function rowsOf(entries: readonly Entry[], user: string, seen: Place | un
       rows.push({ kind: 'day', key: `day ${entry.key}`, at: entry.at });
       groupAuthor = '';
     }
-    if (!marked && seen && entry.from !== user && isAfter(entry, seen)) {
+    if (!marked && seen && !entry.lost && entry.from !== user && isAfter(entry, seen)) {
       rows.push({ kind: 'unread', key: 'unread' });
       marked = true;
       groupAuthor = '';

@@ -1,4 +1,4 @@
-import type { GapReason, Place } from '../../sdk/index.ts';
+import type { Place } from '../../sdk/index.ts';
 
 /** A message of the log. */
 export interface MessageEntry {
@@ -11,18 +11,24 @@ export interface MessageEntry {
   /** When the message was stored, in milliseconds since the Unix epoch. */
   readonly at: number;
   readonly text: string;
+  /** Set if the server has lost the message. Another one may have its `seq` now. */
+  readonly lost?: true;
 }
 
-/** A range of messages, `from` to `to` inclusive, that are not loaded. */
+/**
+ * A range of messages, `from` to `to` inclusive, that are not loaded. An empty range, with `to`
+ * before `from`, is the place of messages that the server lost in a failover.
+ */
 export interface Missing {
   readonly kind: 'missing';
   readonly key: string;
   readonly epoch: string;
   readonly from: number;
   readonly to: number;
-  readonly reason: GapReason;
   /** Whether the server does not have the messages either. */
   readonly lost: boolean;
+  /** How many messages were lost in a failover. Their numbers are given anew. */
+  readonly lostCount?: number;
 }
 
 /** The users who joined and left between two messages. */
@@ -41,6 +47,12 @@ export interface Note {
 }
 
 export type Entry = MessageEntry | Missing | PresenceChange | Note;
+
+/** Sequence numbers, `from` to `to` inclusive. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** A page of history, oldest first. */
 export interface Page {
@@ -97,6 +109,26 @@ export class Timeline {
     this.#tail = all.slice(-MAX_ENTRIES);
   }
 
+  /**
+   * Moves the entries of an epoch to the one in which the log continues. Lost messages stay, marked
+   * as lost, and an entry after them reports their number.
+   *
+   * @param lost the lost messages, numbered by `previous`; undefined if there are none.
+   */
+  moveTo(previous: string, epoch: string, lost: Range | undefined, scrolledBack: boolean): void {
+    const next = lost?.from ?? Number.POSITIVE_INFINITY;
+    const move = (entries: readonly Entry[]) => entries.flatMap((entry) => moved(entry, previous, epoch, next));
+    const end = endOf(this.#view ?? []);
+    this.#tail = move(this.#tail);
+    this.#view &&= move(this.#view);
+    if (!lost) return;
+    const place = { epoch, from: next, to: next - 1, lostCount: lost.to - next + 1 };
+    const report: Missing = { kind: 'missing', key: this.key(), ...place, lost: true };
+    if (this.#view && end?.epoch === previous && end.seq >= next)
+      this.#view = [...this.#view, report].slice(-MAX_ENTRIES);
+    this.add([report], scrolledBack);
+  }
+
   /** Appends a presence change. Consecutive changes are merged into one entry. */
   addPresence(joined: readonly string[], left: readonly string[], scrolledBack: boolean): void {
     const last = this.#tail.at(-1);
@@ -128,7 +160,11 @@ export class Timeline {
       this.showLatest();
       return undefined;
     }
-    const at = this.#tail.findLastIndex((entry) => isNumbered(entry) && isUpTo(entry, end));
+    const last = this.#view?.at(-1);
+    const at = this.#tail.findLastIndex(
+      (entry) =>
+        entry.key === last?.key || (isNumbered(entry) && entry.epoch === end.epoch && firstOf(entry) <= end.seq),
+    );
     const first = this.#tail.find(isNumbered);
     if (at < 0 && first?.epoch === end.epoch && firstOf(first) > end.seq + 1) return end;
     this.#move(this.#tail.slice(at + 1, at + 1 + PAGE_SIZE));
@@ -183,11 +219,11 @@ export class Timeline {
   }
 }
 
-/** An entry that covers sequence numbers of the log. */
+/** An entry that has a place in the log. */
 type Numbered = MessageEntry | Missing;
 
 function isNumbered(entry: Entry): entry is Numbered {
-  return entry.kind === 'message' || entry.kind === 'missing';
+  return entry.kind === 'message' ? !entry.lost : entry.kind === 'missing';
 }
 
 function firstOf(entry: Numbered): number {
@@ -200,8 +236,15 @@ function endOf(entries: readonly Entry[]): Place | undefined {
   return last && { epoch: last.epoch, seq: last.kind === 'message' ? last.seq : last.to };
 }
 
-function isUpTo(entry: Numbered, { epoch, seq }: Place): boolean {
-  return entry.epoch === epoch && firstOf(entry) <= seq;
+/**
+ * Returns an entry of the epoch `previous` as it is in the epoch that follows, in which the numbers
+ * from `next` on are given anew.
+ */
+function moved(entry: Entry, previous: string, epoch: string, next: number): Entry[] {
+  if (!isNumbered(entry) || entry.epoch !== previous) return [entry];
+  if (entry.kind === 'message') return [entry.seq < next ? { ...entry, epoch } : { ...entry, lost: true }];
+  if (entry.from >= next && !entry.lostCount) return [];
+  return [{ ...entry, epoch, from: Math.min(entry.from, next), to: Math.min(entry.to, next - 1) }];
 }
 
 /** Merges two presence changes. A join and a leave of the same user cancel each other out. */

@@ -47,10 +47,10 @@ export function presenceText({ joined, left }: PresenceChange): string {
   return parts.filter(Boolean).join(' · ');
 }
 
-export function missingText({ from, to, lost }: Missing): string {
-  const n = to - from + 1;
-  const verb = n === 1 ? 'is' : 'are';
-  return lost ? `${count(n, 'message')} ${verb} no longer available` : `${count(n, 'message')} ${verb} missing`;
+export function missingText({ from, to, lost, lostCount }: Missing): string {
+  const n = lostCount ?? to - from + 1;
+  const unavailable = lostCount ? 'no longer stored: lost when the server moved' : 'no longer available';
+  return `${count(n, 'message')} ${n === 1 ? 'is' : 'are'} ${lost ? unavailable : 'missing'}`;
 }
 
 export function typingText(names: readonly string[]): string {

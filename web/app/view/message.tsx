@@ -10,18 +10,24 @@ interface Props {
   readonly first: boolean;
   /** Whether the reader sent it. */
   readonly own: boolean;
+  /** Whether the server has lost the message. */
+  readonly lost?: boolean;
 }
 
-/** A message in the log. */
-export function Message({ from, at, text, first, own }: Props) {
+/** A message in the log, or one that the log has lost. */
+export function Message({ from, at, text, first, own, lost }: Props) {
   return (
     <Bubble from={from} first={first} own={own} at={at}>
       <Text text={text} />
-      {own && (
-        <span class="tick" title="Sent">
-          <span aria-hidden="true">✓</span>
-          <span class="visually-hidden">Sent</span>
-        </span>
+      {lost ? (
+        <span class="send-status">Not stored</span>
+      ) : (
+        own && (
+          <span class="tick" title="Sent">
+            <span aria-hidden="true">✓</span>
+            <span class="visually-hidden">Sent</span>
+          </span>
+        )
       )}
     </Bubble>
   );

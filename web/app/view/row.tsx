@@ -49,7 +49,7 @@ export class LogRow extends Component<Props> {
 function MissingRow({ missing, room }: { missing: Missing; room: Conversation }) {
   return (
     <li class="missing">
-      {missingText(missing)}
+      <span role={missing.lostCount ? 'alert' : undefined}>{missingText(missing)}</span>
       {!missing.lost && (
         <button type="button" onClick={() => room.fill(missing)}>
           Load

@@ -9,7 +9,7 @@ const MAX_LINES = 16;
 export function Text({ text }: { text: string }) {
   const expanded = useSignal(false);
   const excerpt = excerptOf(text);
-  const visible = expanded.value || excerpt === undefined ? text : excerpt;
+  const visible = expanded.value ? text : excerpt;
   return (
     <>
       <p class="text" dir="auto">
@@ -22,9 +22,9 @@ export function Text({ text }: { text: string }) {
             </a>
           ),
         )}
-        {excerpt !== undefined && !expanded.value && '…'}
+        {visible !== text && '…'}
       </p>
-      {excerpt !== undefined && (
+      {excerpt !== text && (
         <button
           type="button"
           class="fold"
@@ -40,11 +40,11 @@ export function Text({ text }: { text: string }) {
   );
 }
 
-/** Returns the beginning of a long text; undefined for a short one. */
-function excerptOf(text: string): string | undefined {
+/** Returns the beginning of a long text, or the whole of a short one. */
+function excerptOf(text: string): string {
   const lines = text.split('\n', MAX_LINES + 1);
   const head = lines.length > MAX_LINES ? lines.slice(0, MAX_LINES).join('\n') : text;
-  if (head.length <= MAX_LENGTH) return head === text ? undefined : head;
+  if (head.length <= MAX_LENGTH) return head;
   const cut = head.slice(0, MAX_LENGTH);
   // Does not split a surrogate pair.
   return /[\ud800-\udbff]$/.test(cut) ? cut.slice(0, -1) : cut;
