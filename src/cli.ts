@@ -90,8 +90,10 @@ Examples:
   pumphouse serve --tls-cert cert.pem --tls-key key.pem   https and wss; see pumphouse gen-cert
   pumphouse serve --auth otp --users users.json      passwords; see pumphouse user add
   PUMPHOUSE_LOG_LEVEL=debug pumphouse serve          log every join and leave
+  pumphouse serve --engine redis --redis redis://localhost   one of several nodes with shared rooms
 
-/healthz reports whether the server accepts connections; /metrics serves metrics for Prometheus.
+/livez reports whether the process works, /readyz whether it can serve: it is not shutting down and
+its engine reaches its store. /metrics serves metrics for Prometheus.
 SIGINT and SIGTERM close every client with 1001 and end the process within the drain window.`;
 }
 
