@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { UsersError } from './auth/users.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { exitOnBrokenPipe } from './commands/broken-pipe.ts';
+import { checkConfig } from './commands/check-config.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
@@ -43,7 +44,8 @@ withSettings(program.command('serve'))
 
 withSettings(program.command('check-config'))
   .description('Print each setting that serve would use and its source, with warnings, or the first invalid one.')
-  .action((flags) => show(settingsFrom(flags)));
+  .addHelpText('after', '\nWith --engine redis it connects to the servers and prints how they keep messages.')
+  .action((flags) => checkConfig(settingsFrom(flags)));
 
 addBenchCommand(program);
 addUserCommand(program);
@@ -99,19 +101,6 @@ SIGINT and SIGTERM close every client with 1001 and end the process within the d
 
 function settingsFrom(flags: Record<string, string>): Loaded {
   return load({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8'), exists: existsSync });
-}
-
-function show({ settings, origins, warnings }: Loaded): void {
-  for (const [name, value] of Object.entries(settings)) {
-    console.log(`${name.padEnd(12)} ${printable(name, value)}  (${origins[name]})`);
-  }
-  for (const warning of warnings) process.stderr.write(`pumphouse: warning: ${warning}\n`);
-}
-
-/** The value as JSON, secrets hidden, also those of listeners. */
-function printable(name: string, value: unknown): string {
-  if (name === 'jwtSecret' && value !== undefined) return '(set)';
-  return JSON.stringify(value, (key, inner) => (key === 'jwtSecret' ? '(set)' : inner)) ?? '-';
 }
 
 async function start({ settings, warnings }: Loaded): Promise<void> {

@@ -1,4 +1,4 @@
-/** The parts of a `redis://` or `rediss://` URL that may be shown, and whether it has a password. */
+/** The parts of a `redis://` or `rediss://` URL that may be shown. */
 export interface RedisUrl {
   /** Host and port. */
   readonly address: string;

@@ -51,8 +51,9 @@ export interface Settings {
   readonly engine: 'lmdb' | 'memory' | 'redis';
   /**
    * URLs of the Redis or Valkey servers of the engine `redis`, such as
-   * `rediss://user:password@redis.example:6379/0`. With several, each room is on one of them, by its
-   * name: all nodes need the same list in the same order. With `redisSentinel` they are sentinels.
+   * `rediss://user:password@redis.example:6379/0`. With several, each room is on one of them, by
+   * its name: all nodes need the same list in the same order. With `redisSentinel` they are
+   * sentinels.
    *
    * @default []
    */

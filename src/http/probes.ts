@@ -20,7 +20,7 @@ export function answerProbe(path: string, { draining, ready }: ServerState): Htt
     case '/readyz':
       if (draining()) return shuttingDown();
       return ready() ? ok() : plainText(503, 'the engine is away');
-    // Older than the other two, and unchanged for its users: whether the server accepts connections.
+    // Older than the other two, and unchanged for its users: the server accepts connections.
     case '/healthz':
       return draining() ? shuttingDown() : ok();
     default:
