@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { run } from './command.ts';
@@ -91,6 +92,17 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
       code: 2,
       stderr: `pumphouse: ${sentinel} is a sentinel; set redisSentinel to the name of its master\n`,
     });
+  });
+
+  test('finds nothing to warn of in deploy/redis.conf, as the user that it describes', async () => {
+    const settings = readFileSync('deploy/redis.conf', 'utf8');
+    const [line = '', rule = ''] = /^# (?:user pumphouse) (on >PASSWORD .*)$/m.exec(settings) ?? [];
+    expect(readFileSync('docs/operations.md', 'utf8')).toContain(`ACL SETUSER pumphouse ${rule}\n`);
+    const user = line.slice('# '.length).replace('PASSWORD', 'hunter2');
+    const address = await redis([...NO_SNAPSHOTS, settings, 'user default off', user]);
+    const { code, stderr, stdout } = await check([`redis://pumphouse:hunter2@${address}`]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(findings(stdout)).toHaveLength(4);
   });
 
   test('rejects a node of a Redis Cluster', async () => {

@@ -7,7 +7,7 @@ export interface RedisServers {
   readonly sentinel?: string | undefined;
 }
 
-/** What one line of a check says: that something is right, or what it will cost. */
+/** One line of a check: a setting that is right, or a warning of what it costs. */
 export interface Finding {
   readonly kind: 'ok' | 'warning';
   readonly text: string;
