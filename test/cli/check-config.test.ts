@@ -70,14 +70,12 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
   });
 
   test('finds the master by its sentinels, of which some may be down', async () => {
-    const primary = await redis(SAFE);
+    const primary = await redis([...SAFE, 'user ada on >hunter2 ~* &* +@all']);
     const sentinel = await redis([`sentinel monitor main ${primary.replace(':', ' ')} 1`], 'redis-sentinel');
     const down = `127.0.0.1:${await freePort()}`;
-    const { code, stdout, stderr } = await check(
-      [`redis://${down}`, `redis://${sentinel}`],
-      '--redis-sentinel',
-      'main',
-    );
+    // The sentinel has no users.
+    const urls = [down, sentinel].map((address) => `redis://ada:hunter2@${address}`);
+    const { code, stdout, stderr } = await check(urls, '--redis-sentinel', 'main');
     expect(stderr).toBe(warning(`${down} cannot be reached: ECONNREFUSED`));
     expect(findings(stdout)).toEqual(
       expect.arrayContaining([`1 of 2 sentinels answer: main is at ${primary}`, `${primary}: appendonly yes`]),

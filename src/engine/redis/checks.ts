@@ -121,9 +121,13 @@ async function inspectMaster(urls: readonly string[], name: string): Promise<rea
 async function masterBy(url: string, name: string): Promise<string> {
   const sentinel = new URL(url);
   sentinel.pathname = ''; // sentinels have no databases
-  const reply = await using(sentinel.href, (client) =>
-    client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]),
-  );
+  const ask = () => using(sentinel.href, (client) => client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]));
+  const reply = await ask().catch((error: Error) => {
+    // Many sentinels have no user and no password while their master has both.
+    if (sentinel.password === '' || !(error.cause instanceof ErrorReply)) throw error;
+    [sentinel.username, sentinel.password] = ['', ''];
+    return ask();
+  });
   if (!Array.isArray(reply)) throw new Error(`${addressOf(url)} watches no master "${name}"`);
   const [host, port] = reply.map(String) as [string, string];
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -143,7 +147,7 @@ async function using<T>(url: string, work: (client: Client) => Promise<T>): Prom
   try {
     return await Promise.race([answer(), timeout]);
   } catch (error) {
-    throw new Error(`${addressOf(url)} ${problemOf(error as NodeJS.ErrnoException)}`);
+    throw new Error(`${addressOf(url)} ${problemOf(error as NodeJS.ErrnoException)}`, { cause: error });
   } finally {
     clearTimeout(timer);
     client.destroy();
