@@ -2,7 +2,7 @@ import { ConfigError } from '../config/error.ts';
 import type { Loaded } from '../config/load.ts';
 import { withoutCredentials } from '../config/redis-url.ts';
 import type { Settings } from '../config/settings.ts';
-import { inspect } from '../engine/redis/checks.ts';
+import { inspect } from '../engine/redis/inspect.ts';
 
 /**
  * `pumphouse check-config`: prints each setting and its source. With the engine `redis` it connects

@@ -106,7 +106,7 @@ export const rules = {
     check: ({ settings: { redis, redisSentinel }, nameOf }) => {
       const [first = '', ...others] = redis;
       if (redisSentinel === undefined || others.every((other) => connectAlike(first, other))) return [];
-      const line = 'the sentinels of one master need the same scheme, user, password and database';
+      const line = 'the sentinels of one primary need the same scheme, user, password and database';
       return [`${nameOf('redis')}: ${line}`];
     },
   },

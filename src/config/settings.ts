@@ -59,7 +59,7 @@ export interface Settings {
    */
   readonly redis: readonly string[];
   /**
-   * Name of the master that the sentinels in `redis` watch.
+   * Name of the primary that the sentinels in `redis` watch.
    * @default undefined: the URLs are those of the servers
    */
   readonly redisSentinel: string | undefined;
@@ -303,7 +303,7 @@ export const table: readonly Setting[] = [
     value: 'NAME',
     fallback: undefined,
     schema: v.optional(text('a name')),
-    help: 'name of the master that the sentinels at --redis watch',
+    help: 'name of the primary that the sentinels at --redis watch',
   },
   {
     name: 'data',

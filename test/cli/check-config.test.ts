@@ -48,8 +48,8 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
     const { code, stderr } = await check([`redis://${volatile}`, `redis://${refusing}`]);
     const lines = [
       `${volatile}: maxmemory-policy allkeys-lru deletes rooms when the memory is full; set maxmemory-policy noeviction`,
-      `${volatile}: appendonly no loses messages, or every room, when the server restarts; set appendonly yes`,
-      `${refusing}: no replica follows, as min-replicas-to-write demands: the server stores nothing`,
+      `${volatile}: appendonly no loses messages when the server restarts; set appendonly yes`,
+      `${refusing}: no replica follows, as min-replicas-to-write demands: no message can be stored`,
     ];
     expect([code, stderr]).toEqual([0, lines.map(warning).join('')]);
   });
@@ -61,22 +61,24 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
       .poll(async () => (await check([`redis://${primary}`])).stderr, { timeout: 20_000 })
       .toBe(
         warning(
-          `${primary}: 1 replica: a failover or a partition may lose messages without a bound; set min-replicas-to-write 1`,
+          `${primary}: 1 replica: an isolated primary takes messages that a failover loses; set min-replicas-to-write 1`,
         ),
       );
     const { code, stderr } = await check([`redis://${replica}`]);
-    expect(stderr).toBe(`pumphouse: ${replica} is a replica; use its primary, or its sentinels with redisSentinel\n`);
+    expect(stderr).toBe(
+      `pumphouse: ${replica}: the server is a replica; use its primary, or its sentinels with redisSentinel\n`,
+    );
     expect(code).toBe(2);
   });
 
-  test('finds the master by its sentinels, of which some may be down', async () => {
+  test('finds the primary by its sentinels, of which some may be down', async () => {
     const primary = await redis([...SAFE, 'user ada on >hunter2 ~* &* +@all']);
     const sentinel = await redis([`sentinel monitor main ${primary.replace(':', ' ')} 1`], 'redis-sentinel');
     const down = `127.0.0.1:${await freePort()}`;
     // The sentinel has no users.
     const urls = [down, sentinel].map((address) => `redis://ada:hunter2@${address}`);
     const { code, stdout, stderr } = await check(urls, '--redis-sentinel', 'main');
-    expect(stderr).toBe(warning(`${down} cannot be reached: ECONNREFUSED`));
+    expect(stderr).toBe(warning(`${down}: cannot be reached (ECONNREFUSED)`));
     expect(findings(stdout)).toEqual(
       expect.arrayContaining([`1 of 2 sentinels answer: main is at ${primary}`, `${primary}: appendonly yes`]),
     );
@@ -85,10 +87,13 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
       check([`redis://${sentinel}`], '--redis-sentinel', 'other'),
       check([`redis://${sentinel}`]),
     ]);
-    expect(unknown).toMatchObject({ code: 2, stderr: `pumphouse: ${sentinel} watches no master "other"\n` });
+    expect(unknown).toMatchObject({
+      code: 2,
+      stderr: `pumphouse: ${sentinel}: the sentinel watches no primary "other"\n`,
+    });
     expect(direct).toMatchObject({
       code: 2,
-      stderr: `pumphouse: ${sentinel} is a sentinel; set redisSentinel to the name of its master\n`,
+      stderr: `pumphouse: ${sentinel}: the server is a sentinel; set redisSentinel to the name of its primary\n`,
     });
   });
 
@@ -107,7 +112,7 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
     const address = await redis([...SAFE, 'cluster-enabled yes']);
     const { code, stderr } = await check([`redis://${address}`]);
     expect(stderr).toBe(
-      `pumphouse: ${address} is a node of a Redis Cluster; use servers that are not, one URL for each\n`,
+      `pumphouse: ${address}: Redis Cluster is not supported; use several servers that are not in a cluster\n`,
     );
     expect(code).toBe(2);
   });
@@ -119,7 +124,7 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
   ])('exits with 2 for the credentials of %s', async (prefix, line) => {
     const address = await redis([...SAFE, 'requirepass hunter2']);
     const { code, stderr } = await check([`${prefix}${address}`]);
-    expect(stderr).toBe(`pumphouse: ${address} ${line}\n`);
+    expect(stderr).toBe(`pumphouse: ${address}: ${line}\n`);
     expect(code).toBe(2);
   });
 });
@@ -127,7 +132,7 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
 test('check-config exits with 2 without a server, and for one that is too old', async () => {
   const closed = `127.0.0.1:${await freePort()}`;
   const { code, stderr } = await check([`redis://u:hunter2@${closed}`]);
-  expect([code, stderr]).toEqual([2, `pumphouse: ${closed} cannot be reached: ECONNREFUSED\n`]);
+  expect([code, stderr]).toEqual([2, `pumphouse: ${closed}: cannot be reached (ECONNREFUSED)\n`]);
 
   // Answers every command like an older Redis: with its INFO.
   const info = 'redis_version:6.2.14\r\nrole:master\r\n';
@@ -144,6 +149,6 @@ test('check-config exits with 2 without a server, and for one that is too old', 
   old.close();
   expect(result).toMatchObject({
     code: 2,
-    stderr: `pumphouse: ${address} has version 6.2.14; version 7 or newer is needed\n`,
+    stderr: `pumphouse: ${address}: Redis 6.2.14 is too old; use version 7 or newer\n`,
   });
 });

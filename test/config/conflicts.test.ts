@@ -173,7 +173,7 @@ const CASES: readonly Case[] = [
     (other): Case => ({
       rule: 'sentinels that differ',
       flags: { engine: 'redis', redis: `redis://u:p@a/0,${other}`, redisSentinel: 'main' },
-      line: '--redis: the sentinels of one master need the same scheme, user, password and database',
+      line: '--redis: the sentinels of one primary need the same scheme, user, password and database',
     }),
   ),
   {
