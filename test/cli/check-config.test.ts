@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { redis as redisEngine } from '../../src/engine/redis/redis.ts';
 import { run } from './command.ts';
 import { freePort, hasRedis, RedisProcess } from './redis.ts';
 
@@ -19,6 +20,15 @@ async function redis(settings: readonly string[], program?: string): Promise<str
 
 const check = (urls: readonly string[], ...args: readonly string[]) =>
   run(['check-config', '--engine', 'redis', ...urls.flatMap((url) => ['--redis', url]), ...args]);
+
+/** Starts a server with deploy/redis.conf. @returns its URL for the user that the file describes. */
+async function configured(): Promise<string> {
+  const settings = readFileSync('deploy/redis.conf', 'utf8');
+  const [line = '', rule = ''] = /^# (?:user pumphouse) (on >PASSWORD .*)$/m.exec(settings) ?? [];
+  expect(readFileSync('docs/operations.md', 'utf8')).toContain(`ACL SETUSER pumphouse ${rule}\n`);
+  const user = line.slice('# '.length).replace('PASSWORD', 'hunter2');
+  return `redis://pumphouse:hunter2@${await redis([...NO_SNAPSHOTS, settings, 'user default off', user])}`;
+}
 
 /** The lines of the findings, without the settings. */
 const findings = (stdout: string) => stdout.split('\n').filter((line) => line !== '' && !line.endsWith(')'));
@@ -98,14 +108,26 @@ describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
   });
 
   test('finds nothing to warn of in deploy/redis.conf, as the user that it describes', async () => {
-    const settings = readFileSync('deploy/redis.conf', 'utf8');
-    const [line = '', rule = ''] = /^# (?:user pumphouse) (on >PASSWORD .*)$/m.exec(settings) ?? [];
-    expect(readFileSync('docs/operations.md', 'utf8')).toContain(`ACL SETUSER pumphouse ${rule}\n`);
-    const user = line.slice('# '.length).replace('PASSWORD', 'hunter2');
-    const address = await redis([...NO_SNAPSHOTS, settings, 'user default off', user]);
-    const { code, stderr, stdout } = await check([`redis://pumphouse:hunter2@${address}`]);
+    const { code, stderr, stdout } = await check([await configured()]);
     expect([code, stderr]).toEqual([0, '']);
     expect(findings(stdout)).toHaveLength(4);
+  });
+
+  test('the user of deploy/redis.conf may do all that the engine does', async () => {
+    const engine = redisEngine({ url: await configured() });
+    const [outcomes, records]: [unknown[], unknown[]] = [[], []];
+    await engine.open({
+      committed: (commit) => records.push(...commit.records),
+      decided: (decision) => outcomes.push(...decision.outcomes),
+      moved() {},
+      skipped() {},
+      changed() {},
+    });
+    await engine.attach('lobby');
+    engine.append('lobby', [{ room: 'lobby', from: 'ada', sender: 's', id: 'i', data: 'hello', bytes: 5 }]);
+    await expect.poll(() => [outcomes, records]).toMatchObject([[{ kind: 'stored', seq: 1 }], [{ data: 'hello' }]]);
+    expect(await engine.read('lobby', 0, 10)).toMatchObject([{ data: 'hello' }]);
+    await engine.close();
   });
 
   test('rejects a node of a Redis Cluster', async () => {
