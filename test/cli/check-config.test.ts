@@ -21,7 +21,7 @@ async function redis(settings: readonly string[], program?: string): Promise<str
 const check = (urls: readonly string[], ...args: readonly string[]) =>
   run(['check-config', '--engine', 'redis', ...urls.flatMap((url) => ['--redis', url]), ...args]);
 
-/** Starts a server with deploy/redis.conf. @returns its URL for the user that the file describes. */
+/** Starts a server with deploy/redis.conf. @returns its URL for the user that the file has. */
 async function configured(): Promise<string> {
   const settings = readFileSync('deploy/redis.conf', 'utf8');
   const [line = '', rule = ''] = /^# (?:user pumphouse) (on >PASSWORD .*)$/m.exec(settings) ?? [];
