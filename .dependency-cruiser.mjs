@@ -14,7 +14,7 @@ export const layers = {
   config: ['protocol', 'hub/settings', 'wire/wire'],
   observe: ['protocol', 'hub/events'],
   server: ['protocol', 'hub', 'engine', 'transport', 'wire', 'client', 'auth', 'http', 'accept', 'config', 'observe'],
-  commands: ['protocol', 'transport/tls', 'auth', 'config', 'server'],
+  commands: ['protocol', 'transport/tls', 'auth', 'config', 'engine/redis/inspect', 'server'],
 };
 
 const rules = Object.entries(layers).map(([from, to]) => ({

@@ -29,6 +29,9 @@ Repeatable flags are lists: arrays in a config file, and separated by commas in 
 The options of \`createServer\` have the names and values of the config keys. Its default engine is
 \`memory\`, and its default log level \`silent\`.
 
+The engine \`redis\` shares rooms among several nodes: [operations](operations.md) has the settings of
+Redis, and those that the nodes need to have in common.
+
 ## Settings of the config file
 
 These have no flag and no environment variable.

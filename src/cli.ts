@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { UsersError } from './auth/users.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { exitOnBrokenPipe } from './commands/broken-pipe.ts';
+import { checkConfig } from './commands/check-config.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
@@ -43,7 +44,8 @@ withSettings(program.command('serve'))
 
 withSettings(program.command('check-config'))
   .description('Print each setting that serve would use and its source, with warnings, or the first invalid one.')
-  .action((flags) => show(settingsFrom(flags)));
+  .addHelpText('after', '\nWith --engine redis it connects to the servers and prints how they keep messages.')
+  .action((flags) => checkConfig(settingsFrom(flags)));
 
 addBenchCommand(program);
 addUserCommand(program);
@@ -90,26 +92,15 @@ Examples:
   pumphouse serve --tls-cert cert.pem --tls-key key.pem   https and wss; see pumphouse gen-cert
   pumphouse serve --auth otp --users users.json      passwords; see pumphouse user add
   PUMPHOUSE_LOG_LEVEL=debug pumphouse serve          log every join and leave
+  pumphouse serve --engine redis --redis redis://localhost   one of several nodes with shared rooms
 
-/healthz reports whether the server accepts connections; /metrics serves metrics for Prometheus.
+/livez reports whether the process works, /readyz whether it can serve: it is not shutting down and
+its engine reaches its store. /metrics serves metrics for Prometheus.
 SIGINT and SIGTERM close every client with 1001 and end the process within the drain window.`;
 }
 
 function settingsFrom(flags: Record<string, string>): Loaded {
   return load({ flags, env: process.env, readFile: (path) => readFileSync(path, 'utf8'), exists: existsSync });
-}
-
-function show({ settings, origins, warnings }: Loaded): void {
-  for (const [name, value] of Object.entries(settings)) {
-    console.log(`${name.padEnd(12)} ${printable(name, value)}  (${origins[name]})`);
-  }
-  for (const warning of warnings) process.stderr.write(`pumphouse: warning: ${warning}\n`);
-}
-
-/** The value as JSON, secrets hidden, also those of listeners. */
-function printable(name: string, value: unknown): string {
-  if (name === 'jwtSecret' && value !== undefined) return '(set)';
-  return JSON.stringify(value, (key, inner) => (key === 'jwtSecret' ? '(set)' : inner)) ?? '-';
 }
 
 async function start({ settings, warnings }: Loaded): Promise<void> {

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { parseOriginPattern } from '../protocol/origin-pattern.ts';
 import { type Listener, listenersOf } from './listeners.ts';
+import { connectAlike, parseRedisUrl } from './redis-url.ts';
 import type { Settings } from './settings.ts';
 
 type Name = keyof Settings;
@@ -81,6 +82,34 @@ export const rules = {
         ? replaced(given, TLS_SETTINGS, 'set tlsCert and tlsKey of each listener')
         : [],
   },
+  'the engine redis without a server': {
+    kind: 'error',
+    check: ({ settings: { engine, redis }, nameOf }) => [
+      engine === 'redis' && redis.length === 0
+        ? `${nameOf('engine')}: "redis" needs the URL of a server; set ${nameOf('redis')}`
+        : undefined,
+    ],
+  },
+  // Otherwise nodes that should share their rooms would each have their own.
+  'servers without the engine redis': {
+    kind: 'error',
+    check: ({ settings, given, nameOf, write }) => {
+      if (settings.engine === 'redis') return [];
+      const unused = (['redis', 'redisSentinel'] as const).filter(given).map(nameOf);
+      return unused.map(
+        (name) => `${name} has no effect without ${write('engine', 'redis')}; add that or remove ${name}`,
+      );
+    },
+  },
+  'sentinels that differ': {
+    kind: 'error',
+    check: ({ settings: { redis, redisSentinel }, nameOf }) => {
+      const [first = '', ...others] = redis;
+      if (redisSentinel === undefined || others.every((other) => connectAlike(first, other))) return [];
+      const line = 'the sentinels of one primary need the same scheme, user, password and database';
+      return [`${nameOf('redis')}: ${line}`];
+    },
+  },
   'settings that listeners replace': {
     kind: 'warning',
     check: (given) => replaced(given, ['host', 'port', 'wire', 'web', ...TLS_SETTINGS], 'set it for each listener'),
@@ -124,6 +153,24 @@ export const rules = {
       const advice = program?.ownEngine ? '' : `; set ${write('engine', 'lmdb')} to store rooms on disk`;
       return unused.map((name) => `${nameOf(name)} has no effect with ${engine}${advice}`);
     },
+  },
+  'a data folder beside redis': {
+    kind: 'warning',
+    check: ({ settings: { engine }, given, nameOf, write }) => [
+      engine === 'redis' && given('data')
+        ? `${nameOf('data')} has no effect with ${write('engine', 'redis')}, which stores rooms on its servers`
+        : undefined,
+    ],
+  },
+  'a Redis password without encryption': {
+    kind: 'warning',
+    check: ({ settings: { redis }, nameOf }) =>
+      redis.map((text) => {
+        const url = parseRedisUrl(text);
+        if (!url?.hasPassword || url.tls || isLocal(url.host)) return undefined;
+        const line = 'receives its password and all messages without encryption';
+        return `${nameOf('redis')}: ${url.address} ${line}; use rediss:// on a network that you do not control`;
+      }),
   },
   'a limit above another': {
     kind: 'warning',

@@ -28,8 +28,8 @@ const CONFIG = 'PUMPHOUSE_CONFIG';
 /** The origin of a value without a source. */
 const DEFAULT = 'default';
 
-/** The setting whose value no message shows, also within a listener. */
-const SECRET = 'jwtSecret';
+/** The settings whose values no message shows, also within a listener. */
+const SECRETS: ReadonlySet<string> = new Set(['jwtSecret', 'redis']);
 
 const names = table.map(({ name }) => name as string);
 
@@ -128,7 +128,7 @@ function readConfig(path: string, { readFile }: Sources): Record<string, unknown
   try {
     parsed = JSON.parse(text);
   } catch (error) {
-    throw new ConfigError(`${path}: is not JSON: ${(error as Error).message.replaceAll(/\s+/g, ' ')}`);
+    throw new ConfigError(`${path}: is not JSON: ${withoutExcerpt((error as Error).message)}`);
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new ConfigError(`${path}: is not a JSON object of settings`);
@@ -139,11 +139,16 @@ function readConfig(path: string, { readFile }: Sources): Record<string, unknown
   return parsed as Record<string, unknown>;
 }
 
+/** Removes what `JSON.parse` quotes of the text: it may hold a secret. */
+function withoutExcerpt(message: string): string {
+  return message.replace(/, (\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '').replaceAll(/\s+/g, ' ');
+}
+
 /** One line with the source, the value unless it is a secret, and what is expected. */
 function describe(name: string, origin: string, value: unknown, issue: v.BaseIssue<unknown>): string {
   const path = issue.path?.map(({ key }) => String(key)).join('.');
   const invalid = path ? issue.input : value;
-  const isSecret = (issue.path?.at(-1)?.key ?? name) === SECRET;
+  const isSecret = [name, ...(issue.path ?? []).map(({ key }) => String(key))].some((key) => SECRETS.has(key));
   const text = isSecret ? 'the value' : printable(invalid);
   const where = path ? `${origin}.${path}` : origin;
   const isOurs = /^is not /.test(issue.message); // valibot's own messages name the value themselves
@@ -152,6 +157,6 @@ function describe(name: string, origin: string, value: unknown, issue: v.BaseIss
 
 function printable(invalid: unknown): string {
   if (invalid === undefined) return 'nothing';
-  const text = JSON.stringify(invalid, (key, inner) => (key === SECRET ? '(set)' : inner)) ?? String(invalid);
+  const text = JSON.stringify(invalid, (key, inner) => (SECRETS.has(key) ? '(set)' : inner)) ?? String(invalid);
   return text.slice(0, 100);
 }

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { parseOriginPattern } from '../protocol/origin-pattern.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { wireNames } from '../wire/wire.ts';
+import { parseRedisUrl, type RedisUrl, redisUrlProblem } from './redis-url.ts';
 
 export const integer = (what: string, low: number, high: number) =>
   v.pipe(
@@ -101,6 +102,32 @@ function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
   const maxBits = isIP(address) === 6 ? 128 : 32;
   return isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= maxBits));
+}
+
+const REDIS = 'is not a list of URLs such as redis://10.0.0.1:6379';
+
+/**
+ * The servers of the engine `redis`. A message names a server without its user and password, and
+ * quotes no text that it cannot parse, which may be a part of a password.
+ */
+export const redisUrls = v.pipe(
+  list(REDIS.slice('is not '.length)),
+  v.check(
+    (items) => redisProblem(items) === undefined,
+    ({ input }) => `${REDIS}: ${redisProblem(input)}`,
+  ),
+);
+
+function redisProblem(urls: readonly string[]): string | undefined {
+  const problem = urls.map(redisUrlProblem).find((one) => one !== undefined);
+  if (problem !== undefined) return problem;
+  const servers = urls.map((url) => databaseOf(parseRedisUrl(url) as RedisUrl));
+  const repeated = servers.find((server, i) => servers.indexOf(server) !== i);
+  return repeated && `${repeated} occurs twice`;
+}
+
+function databaseOf({ address, database }: RedisUrl): string {
+  return database === 0 ? address : `${address}/${database}`;
 }
 
 export const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));

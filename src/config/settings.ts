@@ -11,6 +11,7 @@ import {
   origins,
   proxies,
   publishRate,
+  redisUrls,
   rooms,
   secret,
   text,
@@ -47,12 +48,26 @@ export interface Settings {
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
   /** @default 'lmdb' */
-  readonly engine: 'lmdb' | 'memory';
+  readonly engine: 'lmdb' | 'memory' | 'redis';
+  /**
+   * URLs of the Redis or Valkey servers of the engine `redis`, such as
+   * `rediss://user:password@redis.example:6379/0`. With several, each room is on one of them, by
+   * its name: all nodes need the same list in the same order. With `redisSentinel` they are
+   * sentinels.
+   *
+   * @default []
+   */
+  readonly redis: readonly string[];
+  /**
+   * Name of the primary that the sentinels in `redis` watch.
+   * @default undefined: the URLs are those of the servers
+   */
+  readonly redisSentinel: string | undefined;
   /** Folder of the engine `lmdb`. @default 'pumphouse-data' */
   readonly data: string;
-  /** Age at which messages on disk are deleted, in days. @default 7 */
+  /** Age at which stored messages are deleted, in days. @default 7 */
   readonly keepDays: number;
-  /** Size of a room on disk above which its oldest messages are deleted, in MiB. @default 64 */
+  /** Size of a stored room above which its oldest messages are deleted, in MiB. @default 64 */
   readonly keepMegabytes: number;
   /**
    * Messages a client may fall behind before it is evicted.
@@ -272,8 +287,23 @@ export const table: readonly Setting[] = [
     name: 'engine',
     value: 'NAME',
     fallback: 'lmdb',
-    schema: oneOf(['lmdb', 'memory']),
-    help: 'storage of rooms: lmdb, on disk, or memory',
+    schema: oneOf(['lmdb', 'memory', 'redis']),
+    help: 'storage of rooms: lmdb, on disk; memory; or redis, shared by several nodes',
+  },
+  {
+    name: 'redis',
+    value: 'URL',
+    list: true,
+    fallback: [],
+    schema: redisUrls,
+    help: 'server of the engine redis, such as rediss://user:password@host:6379/0; may be repeated to divide the rooms among several, in the same order on every node',
+  },
+  {
+    name: 'redisSentinel',
+    value: 'NAME',
+    fallback: undefined,
+    schema: v.optional(text('a name')),
+    help: 'name of the primary that the sentinels at --redis watch',
   },
   {
     name: 'data',
@@ -288,7 +318,7 @@ export const table: readonly Setting[] = [
     unit: 'days',
     fallback: 7,
     schema: integer('a number of days', 1, 36_500),
-    help: 'age at which messages on disk are deleted',
+    help: 'age at which stored messages are deleted',
   },
   {
     name: 'keepMegabytes',
@@ -296,7 +326,7 @@ export const table: readonly Setting[] = [
     unit: 'MiB',
     fallback: 64,
     schema: integer('a number of MiB', 1, 1_000_000),
-    help: 'size of a room on disk above which its oldest messages are deleted',
+    help: 'size of a stored room above which its oldest messages are deleted',
   },
   {
     name: 'sendBuffer',

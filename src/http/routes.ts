@@ -4,6 +4,7 @@ import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { entityTag, notModified } from './entity-tag.ts';
 import { LOGIN_PATH } from './login.ts';
 import { checkOrigin, type Origins, parseOrigins } from './origin.ts';
+import { answerProbe, type ServerState } from './probes.ts';
 import { PUBLISH_PATH } from './publish.ts';
 import { json, plainText } from './responses.ts';
 import { INDEX_NAMES, staticFiles } from './static.ts';
@@ -13,12 +14,10 @@ const SIGN_IN_PATH = '/sign-in.json';
 
 type Handler = (request: HttpRequest) => Promise<HttpResponse>;
 
-export interface RouteOptions {
+export interface RouteOptions extends ServerState {
   /** The folder to serve at `/`; undefined for the built-in chat. */
   readonly web: string | undefined;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
-  /** Reports whether the server is shutting down. */
-  readonly draining: () => boolean;
   /** Rejects a plain request to the path of a wire. Returns undefined for other paths. */
   readonly rejectPlain: (request: HttpRequest) => Promise<HttpResponse> | undefined;
   readonly publish: Handler;
@@ -50,7 +49,7 @@ const CHAT_HEADERS = {
  * paths get 404, other methods 405.
  */
 export function createRoutes(options: RouteOptions): Handler {
-  const { web, metrics, draining, rejectPlain, publish, postOnly, login, loginByGet, origins, requires } = options;
+  const { web, metrics, rejectPlain, publish, postOnly, login, loginByGet, origins, requires } = options;
   const files = web === undefined ? chatFiles() : staticFiles(web);
   const page = createPages(files, options);
   parseOrigins(origins); // an invalid pattern fails the start, not a request
@@ -62,7 +61,8 @@ export function createRoutes(options: RouteOptions): Handler {
       return postOnly ? plainText(405, 'Method Not Allowed', { Allow: 'POST' }) : page(request);
     }
     if (path === LOGIN_PATH && (!readable || loginByGet)) return checkOrigin(request, origins) ?? login(request);
-    if (path === '/healthz' && readable) return draining() ? plainText(503, 'draining') : plainText(200, 'ok');
+    const probed = readable ? answerProbe(path, options) : undefined;
+    if (probed) return probed;
     if (path === '/metrics' && readable) {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
     }

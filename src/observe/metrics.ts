@@ -9,6 +9,8 @@ export interface Readings {
   connections(): number;
   /** Rooms in memory. */
   rooms(): number;
+  /** Whether the engine reaches its store. */
+  ready(): boolean;
   /** Messages committed so far. */
   messages(): number;
   /** Batches of messages committed so far. */
@@ -42,6 +44,9 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
     });
   gauge('pumphouse_connections', 'Open connections.', readings.connections);
   gauge('pumphouse_rooms', 'Rooms in memory.', readings.rooms);
+  gauge('pumphouse_engine_ready', 'Whether the engine reaches its store: 1, or 0 while it is away.', () =>
+    readings.ready() ? 1 : 0,
+  );
   new Gauge({
     name: 'pumphouse_mailbox_posts',
     help: 'Posts waiting in a mailbox.',

@@ -15,7 +15,7 @@ import type { Publisher } from './publisher.ts';
 // Posts of one address that may wait for their turn. Further posts are rejected with 429.
 const MAX_WAITING_POSTS = 64;
 
-export interface ListenerOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'origins'> {
+export interface ListenerOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'ready' | 'origins'> {
   readonly wires: WireSelector;
   readonly access: Access;
   readonly upgrader: Upgrader;
@@ -44,13 +44,14 @@ export function createListener(options: ListenerOptions): Application {
 }
 
 function routeOptions(options: ListenerOptions): RouteOptions {
-  const { web, metrics, draining, origins, wires, access, upgrader, publisher, hookRunner, addressOf } = options;
+  const { web, metrics, draining, ready, origins, wires, access, upgrader, publisher, hookRunner, addressOf } = options;
   const { authenticator } = access;
   const { publishing, pinned } = wires;
   return {
     web,
     metrics,
     draining,
+    ready,
     origins,
     requires: authenticator.requires,
     postOnly: publishing.postOnly,

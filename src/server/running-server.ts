@@ -91,6 +91,7 @@ export class RunningServer {
     const addressOf = clientAddress(settings.trustProxy);
     const origins = settings.origin;
     const draining = () => this.#draining;
+    const ready = () => hub.ready;
     const [clock, scheduler] = [systemClock, systemScheduler];
     const { maxHandshakes } = settings;
     this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes);
@@ -120,11 +121,13 @@ export class RunningServer {
       metrics: collectMetrics(hub.events, {
         connections: () => this.#keepalive.clients.size,
         rooms: () => hub.rooms,
+        ready,
         messages: () => hub.messages,
         batches: () => hub.batches,
         mailbox: (name) => hub.waiting(name),
       }),
       draining,
+      ready,
       origins,
     };
   }

@@ -76,13 +76,17 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
 
   test('reports its health, serves the page, and rejects requests that are not handshakes', async () => {
     const { url } = await start();
-    const [health, page, plain, foreign] = await Promise.all([
+    const [health, live, ready, page, plain, foreign] = await Promise.all([
       fetch(`${url}/healthz`),
+      fetch(`${url}/livez`),
+      fetch(`${url}/readyz`),
       fetch(url),
       fetch(`${url}/ws`),
       fetch(`${url}/elsewhere`, { method: 'POST', body: 'x' }),
     ]);
-    expect([health.status, page.status, plain.status, foreign.status]).toEqual([200, 200, 400, 404]);
+    expect([health, live, ready].map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect([page.status, plain.status, foreign.status]).toEqual([200, 400, 404]);
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain('pumphouse_engine_ready 1\n');
     expect(await page.text()).toContain('<title>Pumphouse</title>');
   });
 

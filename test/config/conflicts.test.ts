@@ -27,6 +27,8 @@ const secret = 'x'.repeat(32);
 const key = { auth: 'jwt', jwtKey: 'key.pem', jwtAudience: 'chat' };
 const tls = { tlsCert: 'cert.pem', tlsKey: 'key.pem' };
 
+const redis = { engine: 'redis', redis: 'redis://127.0.0.1' };
+
 const CASES: readonly Case[] = [
   {
     rule: 'a certificate without its key',
@@ -146,6 +148,45 @@ const CASES: readonly Case[] = [
     }),
   ),
   {
+    rule: 'the engine redis without a server',
+    flags: { engine: 'redis' },
+    line: '--engine: "redis" needs the URL of a server; set --redis',
+  },
+  {
+    rule: 'the engine redis without a server',
+    flags: { engine: 'redis', redisSentinel: 'main' },
+    line: '--engine: "redis" needs the URL of a server; set --redis',
+  },
+  ...['lmdb', 'memory'].flatMap((engine): Case[] => [
+    {
+      rule: 'servers without the engine redis',
+      flags: { engine, redis: 'redis://h' },
+      line: '--redis has no effect without --engine redis; add that or remove --redis',
+    },
+    {
+      rule: 'servers without the engine redis',
+      flags: { engine, redisSentinel: 'main' },
+      line: '--redis-sentinel has no effect without --engine redis; add that or remove --redis-sentinel',
+    },
+  ]),
+  ...['rediss://u:p@b', 'redis://v:p@b', 'redis://u:q@b', 'redis://b', 'redis://u:p@b/1'].map(
+    (other): Case => ({
+      rule: 'sentinels that differ',
+      flags: { engine: 'redis', redis: `redis://u:p@a/0,${other}`, redisSentinel: 'main' },
+      line: '--redis: the sentinels of one primary need the same scheme, user, password and database',
+    }),
+  ),
+  {
+    rule: 'a data folder beside redis',
+    flags: { ...redis, data: 'rooms' },
+    line: '--data has no effect with --engine redis, which stores rooms on its servers',
+  },
+  {
+    rule: 'a Redis password without encryption',
+    flags: { engine: 'redis', redis: 'redis://h,redis://u:p@10.0.0.5' },
+    line: '--redis: 10.0.0.5:6379 receives its password and all messages without encryption; use rediss:// on a network that you do not control',
+  },
+  {
     rule: 'a limit above another',
     flags: { connectionsPerAddress: '11', maxConnections: '10' },
     line: '--connections-per-address has no effect, since it is above --max-connections',
@@ -220,6 +261,13 @@ test.each<[string, { flags?: Flags; listeners?: readonly object[] }]>([
   ['a proxy with TLS on this machine', { flags: { trustProxy: '127.0.0.0/8', auth: 'otp' } }],
   ['a proxy with TLS on another machine', { flags: { host: '10.0.0.1', trustProxy: '10.0.0.2', auth: 'otp' } }],
   ['no rate limit on this machine', { flags: { publishRate: 'off', host: 'localhost' } }],
+  ['Redis, with ages and sizes', { flags: { ...redis, keepDays: '1', keepMegabytes: '1' } }],
+  ['Redis with TLS', { flags: { engine: 'redis', redis: 'rediss://u:p@h,redis://other' } }],
+  ['Redis on this machine', { flags: { engine: 'redis', redis: 'redis://u:p@127.0.0.1,redis://u:p@[::1]' } }],
+  [
+    'sentinels',
+    { flags: { engine: 'redis', redis: 'redis://:p@[::1]:1,redis://:p@localhost:2/0', redisSentinel: 'main' } },
+  ],
   ['storage on disk', { flags: { data: 'data', keepDays: '1', keepMegabytes: '1' } }],
   ['origins of one site', { flags: { origin: 'https://*.chat.example,http://localhost:5173,http://*.localhost' } }],
   ['a limit of each address below that of all', { flags: { connectionsPerAddress: '10', maxConnections: '10' } }],
@@ -250,6 +298,15 @@ describe('of an embedding program', () => {
     expect(warningsOf({ data: 'rooms' }, { ownEngine: true })).toEqual([
       'data has no effect with an engine of the program',
     ]);
+  });
+
+  test('rejects the servers of another engine', () => {
+    expect(() => settingsOf({ engine: 'memory', redis: ['redis://h'] }, program)).toThrow(
+      'redis has no effect without engine: "redis"; add that or remove redis',
+    );
+    expect(() => settingsOf({ engine: 'redis' }, program)).toThrow(
+      'engine: "redis" needs the URL of a server; set redis',
+    );
   });
 
   test('warns of a hook timeout without hooks', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, didYouMean } from '../../src/config/error.ts';
 import { load, type Sources } from '../../src/config/load.ts';
+import { withoutCredentials } from '../../src/config/redis-url.ts';
 import { flagOf, table, variableOf } from '../../src/config/settings.ts';
 
 /** Loads settings; `file` is the text of the config file c.json. */
@@ -33,6 +34,8 @@ test('uses the default of every setting without sources', () => {
     wire: 'auto',
     web: undefined,
     engine: 'lmdb',
+    redis: [],
+    redisSentinel: undefined,
     data: 'pumphouse-data',
     keepDays: 7,
     keepMegabytes: 64,
@@ -111,7 +114,7 @@ describe('reports the source, the value and what is expected in one line', () =>
     [{ file: '{"port": null}' }, `c.json: port: null ${port}`],
     [{ flags: { host: '' } }, '--host: "" is not a host'],
     [{ flags: { wire: 'telex' } }, '--wire: "telex" is not one of auto, v1, gorilla'],
-    [{ flags: { engine: 'steam' } }, '--engine: "steam" is not one of lmdb, memory'],
+    [{ flags: { engine: 'steam' } }, '--engine: "steam" is not one of lmdb, memory, redis'],
     [{ flags: { transport: 'tcp' } }, '--transport: "tcp" is not one of auto, uws, ws'],
     [{ flags: { sendBuffer: '0' } }, '--send-buffer: "0" is not a number of messages (1 to 1000000)'],
     [{ flags: { drainWindow: '601' } }, '--drain-window: "601" is not a number of seconds (0 to 600)'],
@@ -162,6 +165,79 @@ describe('hides the value of an invalid secret', () => {
   ])('%j', (sources, line) => {
     expect(errorFrom(sources)).toBe(line);
   });
+});
+
+describe('the servers of the engine redis', () => {
+  const redisFrom = (sources: Parameters<typeof loadFrom>[0]) => loadFrom(sources).settings.redis;
+  const two = ['redis://10.0.0.1:6379', 'rediss://user:p%40ss%2C@redis.example/3'];
+
+  test.each([
+    [{ flags: { redis: two.join(',') } }],
+    [{ env: { PUMPHOUSE_REDIS: two.join(', ') } }],
+    [{ file: JSON.stringify({ redis: two }) }],
+  ])('keep their order: %j', (sources) => {
+    const env = { PUMPHOUSE_ENGINE: 'redis', ...('env' in sources ? sources.env : {}) };
+    expect(redisFrom({ ...sources, env })).toEqual(two);
+  });
+
+  test.each([
+    ['redis://localhost'],
+    ['redis://:password@[::1]:7000/15'],
+    ['redis://127.0.0.1:6379/'],
+    ['redis://h:1/0,redis://h:1/1'],
+  ])('may be %s', (redis) => {
+    expect(redisFrom({ flags: { engine: 'redis', redis } })).toEqual(redis.split(','));
+  });
+
+  const list = 'the value is not a list of URLs such as redis://10.0.0.1:6379';
+  const encode = 'an entry is not a URL; percent-encode a password, with %2C for a comma';
+  test.each([
+    ['', list],
+    ['hunter2', `${list}: ${encode}`],
+    ['hunter2:6379', `${list}: the scheme is neither redis:// nor rediss://`],
+    ['http://u:hunter2@h:1', `${list}: the scheme is neither redis:// nor rediss://`],
+    ['unix:///run/hunter2.sock', `${list}: the scheme is neither redis:// nor rediss://`],
+    ['redis:///1', `${list}: an entry has no host`],
+    ['redis://h:70000', `${list}: ${encode}`],
+    ['redis://u:hunter2@h/x', `${list}: the database of h:6379 is not a number (0 to 99999), as in redis://h:6379/1`],
+    ['redis://u:hunter2@h:1/1.5', `${list}: the database of h:1 is not a number (0 to 99999), as in redis://h:1/1`],
+    ['redis://u:hunter2@h?db=1', `${list}: h:6379 has a query or a fragment, which has no meaning`],
+    ['redis://hunter2@h', `${list}: h:6379 has a user without a password`],
+    ['redis://u:hunter2%zz@h', `${list}: ${encode}`],
+    ['redis://u:6/hunter2@h', `${list}: ${encode}`],
+    ['redis://:6#hunter2@h', `${list}: ${encode}`],
+    ['redis://u:hunter2,3@h', `${list}: ${encode}`],
+    ['redis://u:hunter2@h,redis://h:6379/0', `${list}: h:6379 occurs twice`],
+    ['redis://h/1,redis://h/2,redis://h:6379/1', `${list}: h:6379/1 occurs twice`],
+  ])('may not be %s, and no message shows the password', (redis, line) => {
+    expect(errorFrom({ flags: { engine: 'redis', redis } })).toBe(`--redis: ${line}`);
+  });
+
+  test.each([
+    [['redis://u:hunter2@h', ''], 'c.json: redis.1: Invalid length: Expected !0 but received 0'],
+    [[{ hunter2: 1 }], 'c.json: redis: the value is not a list of URLs such as redis://10.0.0.1:6379'],
+    [{ url: 'redis://u:hunter2@h' }, 'c.json: redis: the value is not a list of URLs such as redis://10.0.0.1:6379'],
+  ])('of a config file may not be %j', (redis, line) => {
+    expect(errorFrom({ flags: { engine: 'redis' }, file: JSON.stringify({ redis }) })).toBe(line);
+  });
+});
+
+test.each(['hunter2', '{"redis": hunter2}', '{"jwtSecret": "hunter2" hunter2}'])(
+  'quotes nothing of a config file that is not JSON: %s',
+  (file) => {
+    const line = errorFrom({ file });
+    expect(line).toMatch(/^c\.json: is not JSON: /);
+    expect(line).not.toContain('hunter2');
+  },
+);
+
+test.each([
+  ['redis://h', 'redis://h:6379/0'],
+  ['rediss://u:hunter2@h:1/3', 'rediss://(set)@h:1/3'],
+  ['redis://:hunter2@[::1]:1', 'redis://(set)@[::1]:1/0'],
+  ['hunter2', '(set)'],
+])('writes %s without its credentials', (url, shown) => {
+  expect(withoutCredentials(url)).toBe(shown);
 });
 
 test('accepts any sources or rejects them with one line', () => {

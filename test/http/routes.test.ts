@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResponse } from '../../src/transport/transport.ts
 const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => 'a 1\n' };
 let folder: string;
 let draining = false;
+let ready = true;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pumphouse-'));
@@ -29,6 +30,7 @@ const unused = async () => ({ status: 501, headers: {}, body: '' });
 const options = {
   metrics,
   draining: () => draining,
+  ready: () => ready,
   origins: [],
   requires: 'nothing' as const,
   publish: unused,
@@ -80,11 +82,25 @@ describe('the routes', () => {
     }
   });
 
-  test('report health at /healthz until the server shuts down', async () => {
-    expect(await request('/healthz')).toMatchObject({ status: 200, body: 'ok\n' });
-    draining = true;
-    expect(await request('/healthz')).toMatchObject({ status: 503, body: 'draining\n' });
-    draining = false;
+  const healthy = { status: 200, body: 'ok\n' };
+  const shutDown = { status: 503, body: 'draining\n' };
+  const unready = { status: 503, body: 'the engine is away\n' };
+  test.each([
+    ['/livez', healthy, healthy, healthy, healthy],
+    ['/readyz', healthy, unready, shutDown, shutDown],
+    ['/healthz', healthy, healthy, shutDown, shutDown],
+  ])('report at %s whether the server lives, is ready, or shuts down', async (path, live, away, ...down) => {
+    for (const [state, answer] of [
+      [{ draining: false, ready: true }, live],
+      [{ draining: false, ready: false }, away],
+      [{ draining: true, ready: true }, down[0]],
+      [{ draining: true, ready: false }, down[1]],
+    ] as const) {
+      ({ draining, ready } = state);
+      for (const method of ['GET', 'HEAD']) expect(await request(path, { method })).toMatchObject(answer as object);
+      expect(await request(path, { custom: true })).toMatchObject(answer as object);
+    }
+    ({ draining, ready } = { draining: false, ready: true });
   });
 
   test('serve metrics at /metrics in the content type of Prometheus', async () => {
@@ -104,6 +120,9 @@ describe('the routes', () => {
     ['/nothing', 'GET', 404],
     ['/nothing', 'POST', 404],
     ['/healthz', 'POST', 404],
+    ['/livez', 'POST', 404],
+    ['/readyz', 'POST', 404],
+    ['constructor', 'GET', 404],
     ['', 'GET', 404],
     ['*', 'OPTIONS', 404],
   ])('answer %s with %s with %i', async (path, method, status) => {

@@ -12,6 +12,7 @@ const unused = async () => ({ status: 501, headers: {}, body: '' });
 const options = {
   metrics: { contentType: 'text/plain', text: async () => '' },
   draining: () => false,
+  ready: () => true,
   origins: [],
   requires: 'nothing' as const,
   publish: unused,

@@ -7,6 +7,7 @@ import { closes } from '../../src/protocol/close-codes.ts';
 const readings = {
   connections: () => 3,
   rooms: () => 2,
+  ready: () => true,
   messages: () => 11,
   batches: () => 2,
   mailbox: (name: string) => name.length,
@@ -38,6 +39,7 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
   expect(await samples(metrics.text())).toEqual({
     pumphouse_connections: 3,
     pumphouse_rooms: 2,
+    pumphouse_engine_ready: 1,
     'pumphouse_mailbox_posts{mailbox="register"}': 8,
     'pumphouse_mailbox_posts{mailbox="unregister"}': 10,
     'pumphouse_mailbox_posts{mailbox="broadcast"}': 9,
@@ -50,6 +52,14 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
     'pumphouse_refused_handshakes_total{reason="origin"}': 2,
     'pumphouse_refused_handshakes_total{reason="draining"}': 1,
   });
+});
+
+test('reads the state of the engine at each scrape', async () => {
+  let ready = false;
+  const metrics = collectMetrics(createEvents(), { ...readings, ready: () => ready });
+  expect(await samples(metrics.text())).toMatchObject({ pumphouse_engine_ready: 0 });
+  ready = true;
+  expect(await samples(metrics.text())).toMatchObject({ pumphouse_engine_ready: 1 });
 });
 
 test('bounds the labels for close codes that peers choose', async () => {

@@ -1,0 +1,99 @@
+import { ErrorReply } from '@redis/client';
+import type { Position } from '../../hub/engine.ts';
+import type { LogRecord } from '../../hub/log.ts';
+import type { RoomKeys } from './keys.ts';
+import type { Link } from './link.ts';
+import { type LogState, logStateOf } from './position.ts';
+import { decodeEntry } from './record-codec.ts';
+import { openScript } from './scripts.lua.ts';
+
+interface Room {
+  readonly keys: RoomKeys;
+}
+
+/** A room whose reads find out what has been trimmed. */
+interface ReadableRoom extends Room {
+  readonly isAttached: boolean;
+  readonly position: Position;
+  trimmed(first: number): void;
+}
+
+const MAX_PAGE_ENTRIES = 128;
+
+// A room without a message expires this long after its last member has gone.
+export const EMPTY_EXPIRY_MS = 3 * 60 * 60_000;
+
+/**
+ * Reads a room's meta. Creates the log of a new room, and begins a term after a restart or failover.
+ */
+export async function readState(link: Link, { keys: { meta, log, ids } }: Room): Promise<LogState> {
+  const fields = (await link.command(['HMGET', meta, 'log', 'terms', 'seq', 'first', 'replid'])) as unknown[];
+  if (fields[0] !== null && fields[4] === link.replid) return logStateOf(fields);
+  const args = ['EVALSHA', openScript.sha, '4', meta, log, ...ids, newLogId(), String(EMPTY_EXPIRY_MS)];
+  try {
+    return logStateOf((await link.command(args)) as unknown[]);
+  } catch (error) {
+    if (!(error instanceof ErrorReply)) throw error;
+    if (error.message.startsWith('NOSCRIPT')) {
+      await link.loadScripts();
+      return logStateOf((await link.command(args)) as unknown[]);
+    }
+    // Redis takes no writes at the moment, such as out of memory. The next append begins the term.
+    if (fields[0] === null || !/^(OOM|MISCONF|NOREPLICAS)/.test(error.message)) throw error;
+    return logStateOf(fields);
+  }
+}
+
+/**
+ * Returns the records of at most `entries` entries, from the record after `after` up to `last`.
+ *
+ * @throws MalformedError
+ */
+export async function readEntries(
+  link: Link,
+  { keys }: Room,
+  after: number,
+  entries: number,
+  last: number,
+): Promise<LogRecord[]> {
+  const reply = await link.query(['XRANGE', keys.log, `${after + 1}-0`, '+', 'COUNT', String(entries)]);
+  const records: LogRecord[] = [];
+  for (const entry of reply as unknown[]) {
+    for (const record of decodeEntry(entry)) if (record.seq > after && record.seq <= last) records.push(record);
+  }
+  return records;
+}
+
+/**
+ * Returns at most `limit` of the records after `after`, up to the head of an attached room. Of a log
+ * with a hole, those after it: the room's `first` says so.
+ *
+ * @throws MalformedError
+ */
+export async function readRecords(
+  link: Link,
+  room: ReadableRoom,
+  after: number,
+  limit: number,
+): Promise<readonly LogRecord[]> {
+  const last = room.isAttached ? room.position.seq : Number.MAX_SAFE_INTEGER;
+  let records: LogRecord[] = [];
+  let next = after;
+  while (records.length < limit && next < last) {
+    const page = await readEntries(link, room, next, Math.min(limit - records.length, MAX_PAGE_ENTRIES), last);
+    const [first] = page;
+    if (!first) break;
+    const hole = page.findLastIndex((record, i) => record.seq !== (page[i - 1]?.seq ?? next) + 1);
+    records = hole === -1 ? records.concat(page) : page.slice(hole);
+    next = (page.at(-1) as LogRecord).seq;
+  }
+  if (room.isAttached && limit > 0 && next <= last) {
+    const first = records[0]?.seq ?? (after < last ? last + 1 : 0);
+    if (first > after + 1) room.trimmed(first);
+  }
+  return records.length > limit ? records.slice(0, limit) : records;
+}
+
+function newLogId(): string {
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(12))).toString('hex');
+}

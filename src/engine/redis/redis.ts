@@ -1,0 +1,301 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Draft, Engine, EngineListener, Position } from '../../hub/engine.ts';
+import type { LogRecord } from '../../hub/log.ts';
+import type { NowOrLater } from '../../protocol/now-or-later.ts';
+import { checkServer } from './checks.ts';
+import { shardOf } from './keys.ts';
+import type { Link } from './link.ts';
+import { fixedPrimary, sentinelPrimary } from './primary.ts';
+import { readRecords } from './read.ts';
+import { type RoomContext, RoomLog } from './room-log.ts';
+import { Shard } from './shard.ts';
+
+export interface RedisOptions {
+  /**
+   * `redis://` or `rediss://` URLs, with user, password and database if needed. Several are shards:
+   * a room lives on one of them. Every node must name the same, in the same order.
+   */
+  readonly url: string | readonly string[];
+  /**
+   * The primary's name among the sentinels: the URLs are sentinels then, of one primary.
+   *
+   * @default the URLs are primaries
+   */
+  readonly sentinel?: string;
+  /**
+   * Bounds of each room's stored records.
+   *
+   * @default 7 days and 64 MiB
+   */
+  readonly retention?: { readonly ms: number; readonly bytes: number };
+  /**
+   * Milliseconds that an append or attach waits for Redis.
+   *
+   * @default 10,000
+   */
+  readonly patienceMs?: number;
+  /**
+   * Milliseconds in which each attached room is compared with its log, in case a push was lost.
+   *
+   * @default 60,000
+   */
+  readonly auditMs?: number;
+  /** Receives each lost connection, failed reconnection and refused append. @default ignores them */
+  readonly onError?: (error: Error) => void;
+  /** Receives a line for each setting of a server that will lose messages. @default ignores them */
+  readonly onWarning?: (warning: string) => void;
+}
+
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
+const MiB = 1024 * 1024;
+const MAX_WAITING_BYTES = 16 * MiB;
+// Keys outlive their records by the time between renewals, and a margin.
+const EXPIRY_MARGIN_MS = 3 * 60 * 60_000;
+const TICK_MS = 200;
+const AUDIT_MS = 60_000;
+const RECOVERIES = 256;
+const RECOVERY_POLL_MS = 5;
+
+/** Receives a message of a room's channel that is no batch of records. */
+export type RoomMessageListener = (room: string, kind: string, payload: Buffer) => void;
+
+/** Creates an engine that shares rooms with other nodes by Redis or Valkey, 7 or newer. */
+export function redis(options: RedisOptions): RedisEngine {
+  return new RedisEngine(options);
+}
+
+interface Attach {
+  readonly room: RoomLog;
+  readonly until: number;
+  readonly resolve: (position: Position) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class RedisEngine implements Engine {
+  readonly dedupes = true;
+  /** Identifies this node until it ends. */
+  readonly run = randomBytes(6).toString('hex');
+  readonly shards: readonly Shard[];
+  /** Receives what the cluster publishes on the channels of attached rooms. */
+  onMessage: RoomMessageListener = () => {};
+  readonly #options: RedisOptions;
+  readonly #patienceMs: number;
+  readonly #rooms = new Map<string, RoomLog>();
+  readonly #attaches = new Map<string, Attach>();
+  /** Rooms with drafts on their way. */
+  readonly #busy = new Set<RoomLog>();
+  #context!: RoomContext;
+  #waitingBytes = 0;
+  #number = 0;
+  #isReady = true;
+  #isOpen = false;
+  #tick: NodeJS.Timeout | undefined;
+  /** Rooms that are still to be audited in this round. */
+  #audits: RoomLog[] = [];
+  #auditsPerTick = 0;
+  #nextRound = 0;
+  readonly #auditMs: number;
+
+  constructor(options: RedisOptions) {
+    this.#options = options;
+    this.#patienceMs = options.patienceMs ?? 10_000;
+    this.#auditMs = options.auditMs ?? AUDIT_MS;
+    const urls = typeof options.url === 'string' ? [options.url] : options.url;
+    const finders = options.sentinel ? [sentinelPrimary(urls, options.sentinel)] : urls.map(fixedPrimary);
+    this.shards = finders.map((find) => {
+      const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.#failed(error) });
+      shard.listen({
+        connected: (link) => this.#recover(shard, link),
+        renewed: (link) => this.#recover(shard, link),
+        lost: () => this.#lost(shard),
+      });
+      return shard;
+    });
+  }
+
+  /** Returns the shard that has a room. */
+  shardOf(room: string): Shard {
+    return this.shards[shardOf(room, this.shards.length)] as Shard;
+  }
+
+  async open(listener: EngineListener): Promise<void> {
+    this.#context = this.#createContext(listener);
+    try {
+      for (const shard of this.shards) {
+        await shard.start();
+        for (const warning of await checkServer((args) => shard.command(args))) this.#options.onWarning?.(warning);
+      }
+    } catch (error) {
+      for (const shard of this.shards) shard.close();
+      throw error;
+    }
+    this.#nextRound = performance.now() + this.#auditMs;
+    this.#tick = setInterval(() => this.#onTick(), TICK_MS);
+    this.#isOpen = true;
+    this.#changed();
+  }
+
+  attach(name: string): NowOrLater<Position> {
+    const attached = this.#rooms.get(name);
+    if (attached?.isAttached) return attached.position;
+    const room = new RoomLog(name, this.#context);
+    this.#rooms.set(name, room);
+    return new Promise((resolve, reject) => {
+      this.#attaches.set(name, { room, until: performance.now() + this.#patienceMs, resolve, reject });
+      const { link } = this.shardOf(name);
+      if (link) void this.#follow(room, link);
+    });
+  }
+
+  position(room: string): Position {
+    return this.#room(room).position;
+  }
+
+  append(name: string, drafts: readonly Draft[]): void {
+    const room = this.#room(name);
+    room.outbox.add(drafts, performance.now());
+    if (!room.outbox.isEmpty) this.#busy.add(room);
+  }
+
+  async read(name: string, after: number, limit: number): Promise<readonly LogRecord[]> {
+    const room = this.#rooms.get(name) ?? new RoomLog(name, this.#context);
+    const until = performance.now() + this.#patienceMs;
+    for (;;) {
+      const link = room.isAttached ? room.link : this.shardOf(name).link;
+      const { lives } = room;
+      if (link) {
+        const records = await readRecords(link, room, after, limit);
+        // A log that moved meanwhile is read again, after the listener has been told.
+        if (room.lives === lives && (!room.isAttached || room.link === link)) return records;
+      }
+      if (!this.shardOf(name).link || performance.now() >= until) throw new Error('Redis cannot be reached');
+      await sleep(RECOVERY_POLL_MS);
+    }
+  }
+
+  release(name: string): void {
+    const room = this.#rooms.get(name);
+    if (!room) return;
+    this.#rooms.delete(name);
+    this.#busy.delete(room);
+    room.release();
+  }
+
+  async close(): Promise<void> {
+    for (const attach of this.#attaches.values()) attach.reject(new Error('the server is closing'));
+    this.#attaches.clear();
+    const until = performance.now() + this.#patienceMs;
+    while (performance.now() < until && this.#hasDrafts()) await sleep(RECOVERY_POLL_MS);
+    clearInterval(this.#tick);
+    for (const room of this.#busy) room.outbox.abandon();
+    for (const shard of this.shards) shard.close();
+  }
+
+  #createContext(listener: EngineListener): RoomContext {
+    const retention = this.#options.retention ?? { ms: WEEK_MS, bytes: 64 * MiB };
+    return {
+      run: this.run,
+      patienceMs: this.#patienceMs,
+      listener,
+      retention,
+      expiryMs: retention.ms + EXPIRY_MARGIN_MS,
+      nextNumber: () => ++this.#number,
+      take: (bytes) => {
+        if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) return false;
+        this.#waitingBytes += bytes;
+        return true;
+      },
+      giveBack: (bytes) => {
+        this.#waitingBytes -= bytes;
+      },
+      message: (room, kind, payload) => this.onMessage(room, String.fromCharCode(kind), payload),
+      failed: (error) => this.#failed(error),
+    };
+  }
+
+  #room(name: string): RoomLog {
+    const room = this.#rooms.get(name);
+    if (!room) throw new Error(`the room ${JSON.stringify(name)} is not attached`);
+    return room;
+  }
+
+  /** Makes a room live on a link. An attach that waits for it resolves. */
+  async #follow(room: RoomLog, link: Link): Promise<void> {
+    try {
+      await room.recover(link);
+    } catch (error) {
+      if (this.#attaches.get(room.name)?.room === room) this.#rejectAttach(room, error as Error);
+      else room.failed(error as Error);
+      return;
+    }
+    const attach = this.#attaches.get(room.name);
+    if (attach?.room !== room || !room.link) return;
+    this.#attaches.delete(room.name);
+    attach.resolve(room.position);
+  }
+
+  #rejectAttach(room: RoomLog, cause: Error): void {
+    const attach = this.#attaches.get(room.name);
+    this.#attaches.delete(room.name);
+    this.release(room.name);
+    attach?.reject(new Error(`room ${JSON.stringify(room.name)}: ${cause.message}`, { cause }));
+  }
+
+  /** Recovers all rooms of a shard, several at a time. */
+  async #recover(shard: Shard, link: Link): Promise<void> {
+    const rooms = [...this.#roomsOf(shard)];
+    for (let i = 0; i < rooms.length && link.isOpen; i += RECOVERIES) {
+      await Promise.all(rooms.slice(i, i + RECOVERIES).map((room) => this.#follow(room, link)));
+    }
+  }
+
+  #lost(shard: Shard): void {
+    for (const room of this.#roomsOf(shard)) room.lost();
+  }
+
+  *#roomsOf(shard: Shard): Iterable<RoomLog> {
+    for (const room of this.#rooms.values()) if (this.shardOf(room.name) === shard) yield room;
+  }
+
+  #onTick(): void {
+    const now = performance.now();
+    for (const room of this.#busy) {
+      room.outbox.tick(now);
+      if (room.outbox.isEmpty) this.#busy.delete(room);
+    }
+    for (const { room, until } of this.#attaches.values()) {
+      if (now >= until) this.#rejectAttach(room, new Error('Redis cannot be reached'));
+    }
+    this.#auditSome();
+  }
+
+  /** Audits a part of the rooms, so that each has its turn once in `auditMs`. */
+  #auditSome(): void {
+    if (this.#audits.length === 0 && performance.now() >= this.#nextRound) {
+      this.#audits = [...this.#rooms.values()];
+      this.#auditsPerTick = Math.ceil((this.#audits.length * TICK_MS) / this.#auditMs);
+      this.#nextRound = performance.now() + this.#auditMs;
+    }
+    for (const room of this.#audits.splice(0, this.#auditsPerTick)) {
+      const { link } = room;
+      if (link) room.audit(link).catch((error: Error) => link.isOpen && room.failed(error));
+    }
+  }
+
+  #hasDrafts(): boolean {
+    for (const room of this.#busy) if (!room.outbox.isEmpty) return true;
+    return false;
+  }
+
+  #changed(): void {
+    const isReady = this.shards.every((shard) => shard.isReady);
+    if (!this.#isOpen || isReady === this.#isReady) return;
+    this.#isReady = isReady;
+    this.#context.listener.changed(isReady ? 'ready' : 'away');
+  }
+
+  #failed(error: Error): void {
+    this.#options.onError?.(error);
+  }
+}

@@ -1,0 +1,374 @@
+import type { Draft, EngineListener, Outcome, Position } from '../../hub/engine.ts';
+import type { LogRecord } from '../../hub/log.ts';
+import type { Place } from '../../protocol/v1.ts';
+import { keysOf, type RoomKeys } from './keys.ts';
+import type { Link } from './link.ts';
+import { type AppendReply, type Budget, Outbox, type OutboxRoom } from './outbox.ts';
+import { earlierEpochs, epochOf, type LogState, sharedEnd, type Term } from './position.ts';
+import { EMPTY_EXPIRY_MS, readEntries, readState } from './read.ts';
+import {
+  decodeHeader,
+  decodePayload,
+  type encodeBatch,
+  MalformedError,
+  type PushHeader,
+  recordOf,
+} from './record-codec.ts';
+import { appendScript } from './scripts.lua.ts';
+
+/** What the rooms of an engine share. */
+export interface RoomContext extends Budget {
+  readonly listener: EngineListener;
+  readonly retention: { readonly ms: number; readonly bytes: number };
+  readonly expiryMs: number;
+  /** Receives a message of another kind than records. */
+  message(room: string, kind: number, payload: Buffer): void;
+  failed(error: Error): void;
+}
+
+const RECORDS = 'r'.charCodeAt(0);
+const NEWLINE = 10;
+
+const RENEWAL_MS = 60 * 60_000;
+
+// Bound of what waits during a repair, and of what one repair reads.
+const REPAIR_BYTES = 4 * 1024 * 1024;
+const REPAIR_PAGE = 32;
+
+/**
+ * One attached room: follows its log by what Redis pushes. What does not follow the head without a
+ * hole is read from the log, while later pushes wait.
+ */
+export class RoomLog implements OutboxRoom {
+  readonly name: string;
+  readonly keys: RoomKeys;
+  readonly outbox: Outbox;
+  readonly #context: RoomContext;
+  /** Log, terms and `first` as far as known; its `seq` is the head. Undefined until attached. */
+  #state: LogState | undefined;
+  #position: Position | undefined;
+  #earlier: readonly Place[] = [];
+  /** The link that the room is subscribed on. */
+  #subscribed: Link | undefined;
+  /** Pushes are committed as they come. */
+  #isLive = false;
+  #released = false;
+  #pushes: Buffer[] = [];
+  #pushedBytes = 0;
+  #overflowed = false;
+  /** The link to recover on, and the recovery that runs. */
+  #next: Link | undefined;
+  #recovery: Promise<void> | undefined;
+  /** How often the log has moved: what was read before is of an earlier life. */
+  #lives = 0;
+  #renewAt = performance.now() + RENEWAL_MS;
+
+  constructor(name: string, context: RoomContext) {
+    this.name = name;
+    this.keys = keysOf(name);
+    this.#context = context;
+    this.outbox = new Outbox(this, context);
+  }
+
+  /** @throws Error before the room is attached. */
+  get position(): Position {
+    const state = this.#attached();
+    this.#position ??= {
+      epoch: epochOf(state.log, termOf(state)),
+      seq: state.seq,
+      first: state.first,
+      earlier: this.#earlier,
+    };
+    return this.#position;
+  }
+
+  get isAttached(): boolean {
+    return this.#state !== undefined;
+  }
+
+  get link(): Link | undefined {
+    return this.#isLive ? this.#subscribed : undefined;
+  }
+
+  get lives(): number {
+    return this.#lives;
+  }
+
+  /**
+   * Follows the log on a link, from the head on. Resolves when the room is live, or when the link
+   * has been lost before. Rejects when the log cannot be read.
+   */
+  recover(link: Link): Promise<void> {
+    this.#isLive = false;
+    this.#next = link;
+    this.#recovery ??= this.#recoverAll().finally(() => {
+      this.#recovery = undefined;
+    });
+    return this.#recovery;
+  }
+
+  lost(): void {
+    this.#isLive = false;
+    this.#subscribed = undefined;
+    this.#dropPushes();
+  }
+
+  release(): void {
+    this.#released = true;
+    this.#isLive = false;
+    this.#subscribed?.unsubscribe(this.keys.channel, this.#onMessage).catch(() => {});
+    this.#subscribed = undefined;
+    this.#dropPushes();
+    this.outbox.abandon();
+  }
+
+  /** Compares the room with its log: the push that was lost may have been the last one. */
+  async audit(link: Link): Promise<void> {
+    if (performance.now() >= this.#renewAt) this.#renew(link);
+    const state = await readState(link, this);
+    if (this.link !== link || !this.#state) return;
+    const isSame = state.log === this.#state.log && termOf(state) === termOf(this.#state);
+    if (isSame && state.seq <= this.#state.seq) this.#setFirst(state.first);
+    else await this.recover(link);
+  }
+
+  /** Records that the log begins at `first` by now. */
+  trimmed(first: number): void {
+    this.#setFirst(Math.min(first, this.#attached().seq + 1));
+  }
+
+  appendArguments(number: number, drafts: readonly Draft[], encoded: ReturnType<typeof encodeBatch>): string[] {
+    const { run, retention, expiryMs } = this.#context;
+    const { meta, log, ids, channel } = this.keys;
+    return [
+      ...['EVALSHA', appendScript.sha, '4', meta, log, ...ids],
+      ...[channel, `${run}${number.toString(36)}`, run, String(number)],
+      ...[String(retention.bytes), String(retention.ms), String(expiryMs), String(drafts.length)],
+      ...[encoded.sizes, String(DEDUPE_MS), String(DEDUPE_MESSAGES), encoded.payload, ...encoded.ids],
+    ];
+  }
+
+  reach(reply: AppendReply, records: readonly LogRecord[]): boolean | Promise<boolean> {
+    const state = this.#attached();
+    const link = this.#subscribed;
+    if (this.#isLive && reply.log === state.log && reply.term === termOf(state)) {
+      if (reply.last <= state.seq) return true;
+      if (reply.previous === state.seq) {
+        this.#setFirst(reply.first);
+        this.#commit(records);
+        return true;
+      }
+    }
+    if (!link) return false;
+    return this.recover(link).then(
+      () => this.link === link,
+      () => false,
+    );
+  }
+
+  decided(outcomes: readonly Outcome[]): void {
+    if (!this.#released) this.#context.listener.decided({ room: this.name, outcomes });
+  }
+
+  failed(error: Error): void {
+    this.#context.failed(new Error(`room ${JSON.stringify(this.name)}: ${error.message}`, { cause: error }));
+  }
+
+  #attached(): LogState {
+    if (!this.#state) throw new Error(`the room ${JSON.stringify(this.name)} is not attached`);
+    return this.#state;
+  }
+
+  async #recoverAll(): Promise<void> {
+    for (let link = this.#next; link && !this.#released; link = this.#next) {
+      this.#next = undefined;
+      try {
+        await this.#recoverOn(link);
+      } catch (error) {
+        if (!link.isOpen) continue; // the next link recovers
+        if (!this.#next) throw error;
+      }
+    }
+  }
+
+  async #recoverOn(link: Link): Promise<void> {
+    if (this.#subscribed !== link) {
+      this.#dropPushes();
+      await link.subscribe(this.keys.channel, this.#onMessage);
+      if (this.#released) return void link.unsubscribe(this.keys.channel, this.#onMessage).catch(() => {});
+      this.#subscribed = link;
+    }
+    const isAttaching = this.#state === undefined;
+    do {
+      const state = await readState(link, this);
+      if (!link.isOpen || this.#released) return;
+      this.#adopt(state);
+      await this.#catchUp(link, state);
+      if (!link.isOpen || this.#released) return;
+    } while (!this.#takePushes(isAttaching));
+    if (this.#next) return; // asked again meanwhile
+    this.#isLive = true;
+    this.outbox.resume();
+  }
+
+  /** Takes over log and terms. Tells the listener when records are lost or the term is new. */
+  #adopt(state: LogState): void {
+    const before = this.#state;
+    if (!before) {
+      this.#setState(state);
+      return;
+    }
+    const shared = state.log === before.log ? sharedEnd(before, state) : 0;
+    const isSame = state.log === before.log && termOf(state) === termOf(before);
+    const head = Math.min(before.seq, shared);
+    this.#setState({ ...state, seq: head });
+    if (isSame && head === before.seq) return;
+    this.#lives++;
+    this.#context.listener.moved({ room: this.name, epoch: this.position.epoch, seq: head });
+  }
+
+  /** Reads from the head up to the end of `target`. */
+  async #catchUp(link: Link, target: LogState): Promise<void> {
+    let bytes = 0;
+    while (this.#attached().seq < target.seq) {
+      const { seq } = this.#attached();
+      if (seq + 1 < target.first) {
+        this.#skip(target.first - 1);
+        continue;
+      }
+      const records = bytes > REPAIR_BYTES ? [] : await this.#readNext(link, target.seq);
+      if (!link.isOpen || this.#released) return;
+      if (records.length === 0) this.#skip(target.seq);
+      else this.#commit(records);
+      for (const record of records) bytes += record.bytes + RECORD_OVERHEAD_BYTES;
+    }
+  }
+
+  /** Returns the records that follow the head, up to `last`; none when they cannot be read. */
+  async #readNext(link: Link, last: number): Promise<readonly LogRecord[]> {
+    const { seq } = this.#attached();
+    try {
+      const records = await readEntries(link, this, seq, REPAIR_PAGE, last);
+      return records[0]?.seq === seq + 1 ? records : [];
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.failed(error);
+      return [];
+    }
+  }
+
+  readonly #onMessage = (message: Buffer): void => {
+    if (this.#released) return;
+    try {
+      if (message[0] !== RECORDS) this.#context.message(this.name, message[0] ?? 0, message.subarray(1));
+      else if (!this.#isLive) this.#keepPush(message);
+      else if (!this.#take(message, false) && this.#subscribed) this.#repair(this.#subscribed);
+    } catch (error) {
+      this.failed(error as Error);
+    }
+  };
+
+  /** Postpones the expiry of the room's keys: members may stay for longer than it without a message. */
+  #renew(link: Link): void {
+    this.#renewAt = performance.now() + RENEWAL_MS;
+    const { meta, log, ids } = this.keys;
+    const ms = String(this.#attached().seq === 0 ? EMPTY_EXPIRY_MS : this.#context.expiryMs);
+    for (const key of [meta, log, ...ids]) link.command(['PEXPIRE', key, ms]).catch(() => {}); // lost with the link
+  }
+
+  #repair(link: Link): void {
+    this.recover(link).catch((error: Error) => this.failed(error));
+  }
+
+  #keepPush(message: Buffer): void {
+    this.#pushedBytes += message.length;
+    if (this.#pushedBytes > REPAIR_BYTES) {
+      this.#dropPushes();
+      this.#overflowed = true;
+    } else {
+      this.#pushes.push(Buffer.from(message)); // a view would keep the whole chunk that was received
+    }
+  }
+
+  #dropPushes(): void {
+    this.#pushes = [];
+    this.#pushedBytes = 0;
+    this.#overflowed = false;
+  }
+
+  /** Commits the pushes that waited. @returns false on a hole: what was pushed is to be read. */
+  #takePushes(isAttaching: boolean): boolean {
+    const pushes = this.#pushes;
+    const overflowed = this.#overflowed;
+    this.#dropPushes();
+    return !overflowed && pushes.every((push) => this.#take(push, isAttaching));
+  }
+
+  /**
+   * Commits a pushed batch.
+   *
+   * @param isSilent the position that `attach` resolves with includes the batch.
+   * @returns false when it does not follow the head.
+   */
+  #take(message: Buffer, isSilent: boolean): boolean {
+    const end = message.indexOf(NEWLINE);
+    const header = decodeHeader(message, end);
+    const state = this.#attached();
+    if (header.log !== state.log || header.term !== termOf(state)) return false;
+    const last = header.previous + header.count;
+    if (last > state.seq) {
+      if (header.previous !== state.seq) return false;
+      let records: readonly LogRecord[];
+      try {
+        records = this.#recordsOf(header, message, end + 1);
+      } catch (error) {
+        this.failed(error as Error);
+        return false; // the entry in the log may be whole
+      }
+      if (isSilent) this.#setState({ ...state, seq: last });
+      else this.#commit(records);
+    }
+    this.#setFirst(header.first);
+    return true;
+  }
+
+  /** Uses the drafts of a batch of this node unless some were duplicates. Otherwise decodes. */
+  #recordsOf({ run, number, count, previous, at }: PushHeader, message: Buffer, start: number): readonly LogRecord[] {
+    const drafts = run === this.#context.run ? this.outbox.draftsOf(number) : undefined;
+    if (drafts?.length === count) return drafts.map((draft, i) => recordOf(draft, previous + 1 + i, at));
+    return decodePayload(message.toString('utf8', start), previous, count, at);
+  }
+
+  #commit(records: readonly LogRecord[]): void {
+    const last = records.at(-1);
+    if (!last) return;
+    this.#setState({ ...this.#attached(), seq: last.seq });
+    this.#context.listener.committed({ room: this.name, records, own: false });
+  }
+
+  #skip(seq: number): void {
+    this.#setState({ ...this.#attached(), seq });
+    this.#context.listener.skipped({ room: this.name, epoch: this.position.epoch, seq });
+  }
+
+  #setFirst(first: number): void {
+    const state = this.#attached();
+    if (first > state.first) this.#setState({ ...state, first });
+  }
+
+  #setState(state: LogState): void {
+    if (state.terms !== this.#state?.terms) this.#earlier = earlierEpochs(state);
+    this.#state = state;
+    this.#position = undefined;
+  }
+}
+
+const RECORD_OVERHEAD_BYTES = 128;
+
+/** The window in which a retry is recognized. The first bound that is reached applies. */
+const DEDUPE_MS = 5 * 60_000;
+const DEDUPE_MESSAGES = 65_536;
+
+function termOf({ terms }: LogState): string {
+  return (terms.at(-1) as Term).token;
+}
