@@ -3,7 +3,6 @@ import type { Draft, Outcome } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { Link } from './link.ts';
 import { encodeBatch, recordOf } from './record-codec.ts';
-import { appendScript } from './scripts.lua.ts';
 
 /** What the append script did with a batch. */
 export interface AppendReply {

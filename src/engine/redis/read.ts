@@ -45,9 +45,10 @@ export async function readState(link: Link, { keys: { meta, log, ids } }: Room):
 }
 
 /**
- * Returns the records of at most `entries` entries, from the record after `after` up to `last`.
+ * Returns the records of at most `entries` entries, from the record after `after` up to `last`, or to
+ * a malformed entry.
  *
- * @throws MalformedError
+ * @throws MalformedError when the first entry is malformed.
  */
 export async function readEntries(
   link: Link,
@@ -59,7 +60,12 @@ export async function readEntries(
   const reply = await link.query(['XRANGE', keys.log, `${after + 1}-0`, '+', 'COUNT', String(entries)]);
   const records: LogRecord[] = [];
   for (const entry of reply as unknown[]) {
-    for (const record of decodeEntry(entry)) if (record.seq > after && record.seq <= last) records.push(record);
+    try {
+      for (const record of decodeEntry(entry)) if (record.seq > after && record.seq <= last) records.push(record);
+    } catch (error) {
+      if (records.length === 0) throw error;
+      break;
+    }
   }
   return records;
 }

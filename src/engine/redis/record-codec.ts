@@ -33,6 +33,13 @@ export interface PushHeader {
 /** Bytes from Redis that this version cannot have written. */
 export class MalformedError extends Error {
   override readonly name = 'MalformedError';
+  /** The last `seq` of the entry, where its id is one. */
+  readonly seq: number | undefined;
+
+  constructor(message: string, seq?: number) {
+    super(message);
+    this.seq = seq;
+  }
 }
 
 export function encodeBatch(drafts: readonly Draft[]): EncodedBatch {
@@ -57,33 +64,32 @@ export function recordOf(draft: Draft, seq: number, at: number): LogRecord {
   return { seq, at, from, sender, id, data, json, bytes };
 }
 
-/** @throws MalformedError */
+/** Decodes a pushed batch. @throws MalformedError */
 export function decodePayload(payload: string, previous: number, count: number, at: number): LogRecord[] {
-  let lines: unknown;
-  try {
-    lines = JSON.parse(`[${payload}]`);
-  } catch {
-    throw new MalformedError(`the records after ${previous} are no JSON`);
-  }
-  if (!Array.isArray(lines) || lines.length !== count) {
-    throw new MalformedError(`the entry after ${previous} does not have ${count} records`);
-  }
+  const records = decodeLines(payload, previous, count, at);
+  if (!records) throw new MalformedError(`the pushed batch after ${previous} is malformed`);
+  return records;
+}
+
+function decodeLines(payload: string, previous: number, count: number, at: number): LogRecord[] | undefined {
+  const lines = parse(payload);
+  if (lines?.length !== count) return undefined;
   const records: LogRecord[] = [];
   let seq = previous;
   for (const line of lines) {
-    if (!isLine(line)) throw new MalformedError(`record ${seq + 1} is malformed`);
-    records.push({
-      seq: ++seq,
-      at,
-      from: line[0],
-      sender: line[1],
-      id: line[2],
-      data: line[3],
-      json: line[5] === 1,
-      bytes: line[4],
-    });
+    if (!isLine(line)) return undefined;
+    const [from, sender, id, data, bytes, json] = line;
+    records.push({ seq: ++seq, at, from, sender, id, data, json: json === 1, bytes });
   }
   return records;
+}
+
+function parse(payload: string): unknown[] | undefined {
+  try {
+    return JSON.parse(`[${payload}]`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reads the header of a pushed batch, which ends at `end`. @throws MalformedError */
@@ -119,10 +125,11 @@ export function decodeEntry(entry: unknown): LogRecord[] {
   const count = Number(values.get('c'));
   const at = Number(values.get('t'));
   const payload = values.get('p');
-  if (!(last >= count) || !(count >= 1) || !(at >= 0) || typeof payload !== 'string') {
-    throw new MalformedError(`the entry ${String(id)} is malformed`);
+  if (last >= count && count >= 1 && at >= 0 && typeof payload === 'string') {
+    const records = decodeLines(payload, last - count, count, at);
+    if (records) return records;
   }
-  return decodePayload(payload, last - count, count, at);
+  throw new MalformedError(`the entry ${String(id)} is malformed`, last || undefined);
 }
 
 function isLine(line: unknown): line is Line {

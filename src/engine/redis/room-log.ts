@@ -230,30 +230,34 @@ export class RoomLog implements OutboxRoom {
   /** Reads from the head up to the end of `target`. */
   async #catchUp(link: Link, target: LogState): Promise<void> {
     let bytes = 0;
-    while (this.#attached().seq < target.seq) {
-      const { seq } = this.#attached();
-      if (seq + 1 < target.first) {
-        this.#skip(target.first - 1);
+    for (let { seq } = this.#attached(); seq < target.seq; { seq } = this.#attached()) {
+      if (seq + 1 < target.first || bytes > REPAIR_BYTES) {
+        this.#skip(bytes > REPAIR_BYTES ? target.seq : target.first - 1);
         continue;
       }
-      const records = bytes > REPAIR_BYTES ? [] : await this.#readNext(link, target.seq);
+      const next = await this.#readNext(link, target.seq);
       if (!link.isOpen || this.#released) return;
-      if (records.length === 0) this.#skip(target.seq);
-      else this.#commit(records);
-      for (const record of records) bytes += record.bytes + RECORD_OVERHEAD_BYTES;
+      if (typeof next === 'number') {
+        this.#skip(next);
+        continue;
+      }
+      this.#commit(next);
+      for (const record of next) bytes += record.bytes + RECORD_OVERHEAD_BYTES;
     }
   }
 
-  /** Returns the records that follow the head, up to `last`; none when they cannot be read. */
-  async #readNext(link: Link, last: number): Promise<readonly LogRecord[]> {
+  /** Returns the records that follow the head, or the `seq` of what cannot be read there. */
+  async #readNext(link: Link, last: number): Promise<readonly LogRecord[] | number> {
     const { seq } = this.#attached();
     try {
       const records = await readEntries(link, this, seq, REPAIR_PAGE, last);
-      return records[0]?.seq === seq + 1 ? records : [];
+      const [first] = records;
+      if (!first) return last;
+      return first.seq === seq + 1 ? records : first.seq - 1;
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       this.failed(error);
-      return [];
+      return error.seq !== undefined && error.seq > seq ? Math.min(error.seq, last) : last;
     }
   }
 

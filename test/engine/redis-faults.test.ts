@@ -1,0 +1,304 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { keysOf } from '../../src/engine/redis/keys.ts';
+import { Node, Proxy, RedisProcess, until } from './redis-helper.ts';
+
+const servers: RedisProcess[] = [];
+const proxies: Proxy[] = [];
+const nodes: Node[] = [];
+
+afterEach(async () => {
+  const breaches = nodes.flatMap((node) => node.breaches);
+  await Promise.all(nodes.splice(0).map((node) => node.engine.close()));
+  for (const proxy of proxies.splice(0)) proxy.close();
+  for (const server of servers.splice(0)) await server.remove();
+  expect(breaches).toEqual([]);
+});
+
+async function startServer(...args: string[]): Promise<RedisProcess> {
+  const server = await RedisProcess.start(...args);
+  servers.push(server);
+  return server;
+}
+
+async function startProxy(target: RedisProcess): Promise<Proxy> {
+  const proxy = await Proxy.start(target.port);
+  proxies.push(proxy);
+  return proxy;
+}
+
+async function startNode(url: string, options: Parameters<typeof Node.start>[1] = {}): Promise<Node> {
+  const node = await Node.start(url, options);
+  nodes.push(node);
+  return node;
+}
+
+/** A primary, a replica that has caught up with it, and a proxy that leads to the primary. */
+async function startPair() {
+  const [primary, replica] = [await startServer(), await startServer()];
+  replica.cli('REPLICAOF', '127.0.0.1', String(primary.port));
+  await until('the replica is connected', () => /master_link_status:up/.test(replica.cli('INFO', 'replication')));
+  const proxy = await startProxy(primary);
+  const node = await startNode(proxy.url);
+  await node.attach('x');
+  return { primary, replica, proxy, node };
+}
+
+async function replicated(primary: RedisProcess): Promise<void> {
+  expect(primary.cli('WAIT', '1', '5000')).toBe('1');
+}
+
+const length = (server: RedisProcess) => Number(server.cli('XLEN', keysOf('x').log));
+
+describe('a connection that is lost', () => {
+  test('stores a batch once whose reply was lost, without ids', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server);
+    const node = await startNode(proxy.url);
+    await node.attach('x');
+    proxy.dropsReplies = true;
+    node.send('x', '1', '2');
+    node.send('x', '3');
+    await until('the batch is stored', () => length(server) === 1);
+    proxy.dropsReplies = false;
+    proxy.cut();
+    await until('all are decided', () => node.decided('x').length === 3);
+    expect(node.decided('x')).toEqual([1, 2, 3].map((seq) => ({ kind: 'stored', seq })));
+    expect(node.texts('x')).toEqual(['1', '2', '3']);
+    expect(length(server)).toBe(2);
+    expect(node.states).toEqual(['away', 'ready']);
+    expect(node.moves).toEqual([]);
+  });
+
+  test('refuses the old bytes of a batch that was sent again, before and after a later batch', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server);
+    const node = await startNode(proxy.url);
+    await node.attach('x');
+    proxy.holdsRequests = true;
+    node.send('x', '1');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    proxy.cut();
+    proxy.holdsRequests = false;
+    await until('it is decided', () => node.decided('x').length === 1);
+    expect(await node.append('x', '2')).toEqual([{ kind: 'stored', seq: 2 }]);
+    proxy.deliver();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(length(server)).toBe(2);
+    expect(await node.append('x', '3')).toEqual([{ kind: 'stored', seq: 3 }]);
+    expect(node.texts('x')).toEqual(['1', '2', '3']);
+  });
+
+  test('misses nothing when Redis ends connections under load', async () => {
+    const server = await startServer();
+    const [a, b] = [await startNode(server.url), await startNode(server.url)];
+    await Promise.all([a.attach('x'), b.attach('x')]);
+    let sent = 0;
+    for (let round = 0; round < 8; round++) {
+      for (let i = 0; i < 40; i++) {
+        for (const node of [a, b]) node.send('x', `${sent++}`);
+        await new Promise(setImmediate);
+        if (i === 20) server.cli('CLIENT', 'KILL', 'TYPE', round % 2 ? 'pubsub' : 'normal');
+      }
+    }
+    await until('all are decided', () => a.decided('x').length + b.decided('x').length === sent, 15_000);
+    for (const node of [a, b]) {
+      expect(node.decided('x').every(({ kind }) => kind === 'stored')).toBe(true);
+      await until('it has all', () => node.head('x') === sent);
+      const numbers = node.texts('x').map(Number);
+      expect(new Set(numbers).size).toBe(sent);
+      expect(numbers.filter((number) => number % 2 === 0)).toEqual(Array.from({ length: sent / 2 }, (_, i) => 2 * i));
+    }
+    expect(a.records('x')).toEqual(b.records('x'));
+  });
+
+  test('decides what waits for longer than the patience: sent is unknown, the rest failed', async () => {
+    const server = await startServer();
+    const node = await startNode(server.url, { patienceMs: 800 });
+    await node.attach('x');
+    await node.append('x', '1');
+    await server.kill('SIGSTOP');
+    node.send('x', '2');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    node.send('x', '3');
+    await until('both are decided', () => node.decided('x').length === 3, 2_000);
+    expect(node.decided('x').slice(1)).toEqual([{ kind: 'unknown' }, { kind: 'failed' }]);
+    await until('it is away', () => node.states.length === 1, 4_000);
+    await expect(node.engine.read('x', 0, 1)).rejects.toThrow('Redis cannot be reached');
+    await expect(node.attach('y')).rejects.toThrow('room "y": Redis cannot be reached');
+    const late = node.attach('z');
+    late.catch(() => {});
+    await server.kill('SIGCONT');
+    await until('it is back', () => node.states.length === 2);
+    expect(node.states).toEqual(['away', 'ready']);
+    expect(await node.append('x', '4')).toMatchObject([{ kind: 'stored' }]);
+    expect(['1,4', '1,2,4']).toContain(node.texts('x').join());
+    expect(node.texts('x').length).toBe(length(server));
+  });
+
+  test('attaches when Redis is back within the patience', async () => {
+    const server = await startServer();
+    const node = await startNode(server.url);
+    await server.kill();
+    const attached = node.attach('x');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await server.restart();
+    expect(await attached).toMatchObject({ seq: 0 });
+    expect(await node.append('x', '1')).toEqual([{ kind: 'stored', seq: 1 }]);
+  });
+
+  test('closes when what is in flight is decided', async () => {
+    const server = await startServer();
+    const node = await startNode(server.url);
+    await node.attach('x');
+    node.send('x', '1');
+    node.send('x', '2');
+    await node.engine.close();
+    expect(node.decided('x').map(({ kind }) => kind)).toEqual(['stored', 'stored']);
+  });
+});
+
+describe('a restart of Redis', () => {
+  test('begins a term with the same end when the log is kept, and stores what is in flight once', async () => {
+    const server = await startServer('--appendonly', 'yes', '--appendfsync', 'always');
+    const [a, b] = [await startNode(server.url), await startNode(server.url)];
+    await Promise.all([a.attach('x'), b.attach('x')]);
+    await a.append('x', '1', '2');
+    const { epoch } = a.engine.position('x');
+    for (let i = 3; i <= 50; i++) {
+      a.send('x', `${i}`);
+      if (i % 7 === 0) await new Promise(setImmediate);
+    }
+    await server.kill();
+    await server.restart();
+    await until('all are decided', () => a.decided('x').length === 50);
+    await until('all arrive', () => a.head('x') === 50 && b.head('x') === 50);
+    for (const node of [a, b]) {
+      expect(node.texts('x')).toEqual(Array.from({ length: 50 }, (_, i) => `${i + 1}`));
+      const position = node.engine.position('x');
+      expect(position.epoch).not.toBe(epoch);
+      expect(position.epoch.split('-')[0]).toBe(epoch.split('-')[0]);
+      const [move] = node.moves;
+      expect(node.moves).toEqual([{ room: 'x', epoch: position.epoch, seq: move?.seq }]);
+      expect(position.earlier).toEqual([{ epoch, seq: move?.seq }]);
+    }
+  });
+
+  test('begins another log when it has none', async () => {
+    const server = await startServer();
+    const node = await startNode(server.url);
+    await node.attach('x');
+    await node.append('x', '1', '2');
+    const { epoch } = node.engine.position('x');
+    await server.kill();
+    await server.restart();
+    expect(await node.append('x', '3')).toEqual([{ kind: 'stored', seq: 1 }]);
+    const position = node.engine.position('x');
+    expect(position).toMatchObject({ seq: 1, first: 1, earlier: [] });
+    expect(position.epoch.split('-')[0]).not.toBe(epoch.split('-')[0]);
+    expect(node.moves).toEqual([{ room: 'x', epoch: position.epoch, seq: 0 }]);
+    expect(node.texts('x')).toEqual(['3']);
+  });
+
+  test('moves to another log after FLUSHALL, by the next append of any node', async () => {
+    const server = await startServer();
+    const [a, b] = [await startNode(server.url), await startNode(server.url)];
+    await Promise.all([a.attach('x'), b.attach('x')]);
+    await a.append('x', ['1', 'id'], '2');
+    await until('both have it', () => b.head('x') === 2);
+    server.cli('FLUSHALL');
+    expect(await a.append('x', ['1', 'id'])).toEqual([{ kind: 'stored', seq: 1 }]);
+    await until('both have moved', () => b.moves.length === 1 && b.head('x') === 1);
+    expect(a.moves).toEqual(b.moves);
+    expect(a.moves).toMatchObject([{ room: 'x', seq: 0 }]);
+  });
+
+  test('reports how many were lost when an old log comes back', async () => {
+    const server = await startServer();
+    const node = await startNode(server.url, { auditMs: 300 });
+    await node.attach('x');
+    await node.append('x', '1');
+    const { log, meta } = keysOf('x');
+    const fields = server.cli('HGETALL', meta).split('\n');
+    await node.append('x', '2');
+    server.cli('XDEL', log, '2-0');
+    server.cli('XSETID', log, '1-0');
+    server.cli('HSET', meta, ...fields);
+    expect(await node.append('x', "2'")).toMatchObject([{ kind: 'stored', seq: 2 }]);
+  });
+});
+
+describe('a failover', () => {
+  test('that loses nothing moves on at the same end', async () => {
+    const { primary, replica, proxy, node } = await startPair();
+    await node.append('x', '1', '2');
+    const { epoch } = node.engine.position('x');
+    await replicated(primary);
+    replica.cli('REPLICAOF', 'NO', 'ONE');
+    proxy.target = replica.port;
+    await primary.kill();
+    expect(await node.append('x', '3')).toEqual([{ kind: 'stored', seq: 3 }]);
+    expect(node.moves).toMatchObject([{ seq: 2 }]);
+    expect(node.engine.position('x').earlier).toEqual([{ epoch, seq: 2 }]);
+    expect(node.texts('x')).toEqual(['1', '2', '3']);
+  });
+
+  test('that loses a tail says where, though another node has appended over it', async () => {
+    const { primary, replica, proxy, node } = await startPair();
+    await node.append('x', ['1', 'a'], ['2', 'b']);
+    const { epoch } = node.engine.position('x');
+    await replicated(primary);
+    replica.cli('REPLICAOF', 'NO', 'ONE');
+    await node.append('x', ['3', 'c'], '4');
+    const other = await startNode(replica.url);
+    await other.attach('x');
+    await other.append('x', "3'", "4'", "5'");
+    proxy.target = replica.port;
+    await primary.kill();
+    await until('the node has moved', () => node.head('x') === 5);
+    expect(node.moves).toEqual([{ room: 'x', epoch: other.engine.position('x').epoch, seq: 2 }]);
+    expect(node.texts('x')).toEqual(['1', '2', "3'", "4'", "5'"]);
+    expect(node.engine.position('x').earlier).toEqual([{ epoch, seq: 2 }]);
+    // The id was lost with the record, so a resend is new.
+    expect(await node.append('x', ['2', 'b'], ['3', 'c'])).toEqual([
+      { kind: 'duplicate', seq: 2 },
+      { kind: 'stored', seq: 6 },
+    ]);
+  });
+
+  test('after another says where the last common term ended', async () => {
+    const { primary, replica, proxy, node } = await startPair();
+    await node.append('x', '1');
+    await replicated(primary);
+    // A second replica misses the term of the first one.
+    const third = await startServer();
+    third.cli('REPLICAOF', '127.0.0.1', String(primary.port));
+    await until('it is connected', () => /master_link_status:up/.test(third.cli('INFO', 'replication')));
+    await replicated(primary);
+    replica.cli('REPLICAOF', 'NO', 'ONE');
+    third.cli('REPLICAOF', 'NO', 'ONE');
+    proxy.target = replica.port;
+    await primary.kill();
+    await node.append('x', '2', '3');
+    proxy.target = third.port;
+    await replica.kill();
+    expect(await node.append('x', "2'")).toEqual([{ kind: 'stored', seq: 2 }]);
+    expect(node.moves.map(({ seq }) => seq)).toEqual([1, 1]);
+    expect(node.texts('x')).toEqual(['1', "2'"]);
+  });
+
+  test('is noticed within 3 seconds though the old primary keeps the connection', async () => {
+    const { primary, replica, proxy, node } = await startPair();
+    await node.append('x', '1');
+    await replicated(primary);
+    replica.cli('REPLICAOF', 'NO', 'ONE');
+    const other = await startNode(replica.url);
+    await other.attach('x');
+    await node.append('x', 'lost');
+    primary.cli('REPLICAOF', '127.0.0.1', String(replica.port));
+    proxy.target = replica.port;
+    await other.append('x', '2', '3');
+    await until('it is heard again', () => node.texts('x').join() === '1,2,3', 3_000);
+    expect(node.moves.at(-1)).toMatchObject({ seq: 3 - 2 });
+    expect(await node.append('x', '4')).toEqual([{ kind: 'stored', seq: 4 }]);
+  });
+});
