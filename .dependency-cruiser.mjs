@@ -8,7 +8,7 @@ export const layers = {
   transport: ['protocol'],
   wire: ['protocol', 'hub/engine', 'hub/log', 'hub/subscriber'],
   client: ['protocol', 'hub', 'transport/transport', 'wire/wire'],
-  auth: ['protocol', 'transport/transport'],
+  auth: ['protocol', 'hub/cluster', 'transport/transport'],
   http: ['protocol', 'transport/transport', 'wire/wire', 'auth'],
   accept: ['protocol', 'hub', 'transport/transport', 'wire', 'client', 'auth', 'http'],
   config: ['protocol', 'hub/settings', 'wire/wire'],

@@ -9,7 +9,13 @@ const RESUME = 'resume.';
 
 /** The session and the rooms that a handshake of the native protocol asks for. */
 export type SessionQuery =
-  | { readonly kind: 'valid'; readonly session: Session; readonly rooms: readonly string[] }
+  | {
+      readonly kind: 'valid';
+      readonly session: Session;
+      /** Whether the session is one that the client had before. */
+      readonly resumed: boolean;
+      readonly rooms: readonly string[];
+    }
   | { readonly kind: 'invalid'; readonly refusal: Refusal };
 
 /**
@@ -30,9 +36,9 @@ export function readSessionQuery(
   if (rooms.length > MAX_ROOMS || !rooms.every(isRoom)) return invalid('Bad room');
   const user = verifiedUser ?? query.get('user') ?? undefined;
   if (user !== undefined && !isUser(user)) return invalid('Bad user');
-  const resumed = sessions.resume(secret);
-  const mayResume = resumed !== undefined && (verifiedUser === undefined || resumed.user === verifiedUser);
-  return { kind: 'valid', session: mayResume ? resumed : sessions.create(user), rooms };
+  const session = sessions.resume(secret);
+  const resumed = session !== undefined && (verifiedUser === undefined || session.user === verifiedUser);
+  return { kind: 'valid', session: resumed ? session : sessions.create(user), resumed, rooms };
 }
 
 function invalid(reason: string): SessionQuery {

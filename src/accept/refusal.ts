@@ -1,6 +1,6 @@
 import type { AuthenticationFailure, RequiredCredential } from '../auth/authenticator.ts';
 import type { Admission } from '../http/publish.ts';
-import { plainText, tooManyRequests, unauthorized } from '../http/responses.ts';
+import { plainText, tooManyRequests, unauthorized, unavailable } from '../http/responses.ts';
 import type { HubEvents } from '../hub/events.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { type ErrorMessage, errors } from '../protocol/v1.ts';
@@ -81,6 +81,7 @@ export function limitRefusal(
 
 /** @param requires the credential that the server requires. */
 export function authenticationRefusal({ kind }: AuthenticationFailure, requires: RequiredCredential): Refusal {
+  if (kind === 'unavailable') return unavailableRefusal('the store of tickets and attempts cannot be reached');
   if (kind === 'throttled') {
     const error = errorOf('unavailable', 'too many attempts to sign in', errors.unavailable.retryAfter);
     const message = 'too many attempts to sign in from its address or as its user';
@@ -107,6 +108,17 @@ export function queryRefusal(reason: string): Refusal {
 export function pathRefusal(path: string): Refusal {
   const message = `no clients connect at ${JSON.stringify(path.slice(0, 100))}: the native protocol is at /ws`;
   return { reason: 'unknown_path', message, response: plainText(404, 'Not found') };
+}
+
+// A store is away for seconds, at a failover: its clients must not return all at once.
+const UNAVAILABLE_MS = 5_000;
+
+/** The refusal while the server cannot reach its store, or the other nodes. */
+export function unavailableRefusal(message: string): Refusal {
+  const retryAfter = jitter(UNAVAILABLE_MS);
+  const response = unavailable(Math.ceil(retryAfter / 1000));
+  const error = errorOf('unavailable', 'the server cannot reach its store', retryAfter);
+  return { reason: 'unavailable', message, response, notice: { error, close: closes.unavailable } };
 }
 
 export const DRAINING: Refusal = {

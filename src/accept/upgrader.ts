@@ -7,6 +7,7 @@ import {
   MISSING,
   type Principal,
   tokenCredentials,
+  UNAVAILABLE,
 } from '../auth/authenticator.ts';
 import { allows } from '../auth/grants.ts';
 import type { Sessions } from '../auth/sessions.ts';
@@ -18,7 +19,7 @@ import type { Admission } from '../http/publish.ts';
 import { plainText } from '../http/responses.ts';
 import type { Scheduler } from '../hub/time.ts';
 import { closes } from '../protocol/close-codes.ts';
-import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
+import { andThen, type NowOrLater, orElse } from '../protocol/now-or-later.ts';
 import { type Limits, MAX_ROOMS, SUBPROTOCOL } from '../protocol/v1.ts';
 import type { HttpRequest, HttpResponse, Upgrade } from '../transport/transport.ts';
 import { fields } from '../wire/v1.ts';
@@ -26,6 +27,7 @@ import { isRoom, isUser, type Wire } from '../wire/wire.ts';
 import type { ConnectionLimiter } from './connection-limits.ts';
 import { refusalOf } from './handshake.ts';
 import type { HandshakeLimiter } from './handshake-limiter.ts';
+import { HeldSessions, type Reservation, type SessionClaims } from './held-sessions.ts';
 import type { HookRunner } from './hooks.ts';
 import { type LateAuthentication, PendingClient } from './pending-client.ts';
 import { offers, readSessionQuery, resumeSecret } from './query.ts';
@@ -37,6 +39,7 @@ import {
   pathRefusal,
   queryRefusal,
   type Refusal,
+  unavailableRefusal,
 } from './refusal.ts';
 import { RefusedConnections } from './refused-connections.ts';
 
@@ -60,11 +63,18 @@ export interface UpgraderOptions {
   readonly maxRefused?: number;
   /** Reports whether the server is shutting down. @default it never does */
   readonly draining?: () => boolean;
+  /** Reports whether the engine reaches its store. @default it always does */
+  readonly ready?: () => boolean;
+  /** Decides which node holds a session. @default there are no other nodes */
+  readonly claims?: SessionClaims;
   /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
   /** Calls the connect hook. @default every handshake is admitted */
   readonly hookRunner?: HookRunner;
 }
+
+/** The claims of a node without others. */
+const ALONE: SessionClaims = { claim() {}, disclaim() {} };
 
 /** The parts of a handshake that are needed after the call in which the request is valid. */
 interface HandshakeRequest {
@@ -94,32 +104,46 @@ type Admittance =
   | { readonly kind: 'accepted'; readonly create: () => Client }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
+/** A client that connects unless its credential is spent or its session cannot be claimed. */
+type Prepared =
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+  | { readonly kind: 'connection'; readonly create: () => Client }
+  | {
+      readonly kind: 'session';
+      readonly session: string;
+      readonly isNew: boolean;
+      readonly create: (reservation: Reservation) => Client;
+    };
+
 /** Upgrader authenticates handshakes and creates their clients. */
 export class Upgrader {
   readonly #options: UpgraderOptions;
-  /** The client that holds each session. */
-  readonly #bySession = new Map<string, Client>();
+  readonly #sessions: HeldSessions;
   readonly #pending = new Set<PendingClient>();
   readonly #refused: RefusedConnections;
   #connections = 0;
 
   constructor(options: UpgraderOptions) {
     this.#options = options;
-    const { limiter, hub } = options;
+    const { limiter, hub, claims = ALONE, scheduler } = options;
+    this.#sessions = new HeldSessions(claims, scheduler);
     this.#refused = new RefusedConnections(options.maxRefused);
     hub.events.on('connected', ({ remoteAddress }) => limiter.add(remoteAddress));
     hub.events.on('disconnected', ({ client, remoteAddress }) => {
       limiter.remove(remoteAddress);
-      if (this.#bySession.get(client)?.state === 'closed') this.#bySession.delete(client);
+      this.#sessions.closed(client);
     });
   }
 
   /** Accepts or refuses a handshake, which it reads before it returns. */
   upgrade(request: HttpRequest, wire: Wire, access: Access): NowOrLater<Upgrade | HttpResponse> {
     const handshake = this.#read(request, wire, access);
+    const closed = this.#checkOpen();
+    if (closed) return this.#refuse(closed, handshake);
     return andThen(this.#decide(request, handshake), (decision) => {
       // A hook may take so long that the server shuts down meanwhile.
-      if (this.#options.draining?.()) return this.#refuse(DRAINING, handshake);
+      const closed = this.#checkOpen();
+      if (closed) return this.#refuse(closed, handshake);
       if (decision.kind === 'refused') return this.#refuse(decision.refusal, handshake);
       return { listener: decision.create(), protocol: handshake.protocol };
     });
@@ -143,9 +167,21 @@ export class Upgrader {
     return this.#report(pathRefusal(request.path), '', this.#options.addressOf(request), request.header('origin'));
   }
 
+  /** Another node takes a session over. Resolves when its connection here has closed. */
+  letGo(session: string): NowOrLater<void> {
+    return this.#sessions.letGo(session);
+  }
+
   /** Closes the connections that have not authenticated. */
   close(): void {
     for (const pending of this.#pending) pending.end(closes.goingAway);
+  }
+
+  /** Checks whether the server takes clients. @returns the refusal of all handshakes, or undefined. */
+  #checkOpen(): Refusal | undefined {
+    const { draining, ready } = this.#options;
+    if (draining?.()) return DRAINING;
+    return ready?.() === false ? unavailableRefusal('the engine cannot reach its store') : undefined;
   }
 
   #read(request: HttpRequest, wire: Wire, access: Access): HandshakeRequest {
@@ -222,18 +258,23 @@ export class Upgrader {
     const { wire, address, origin } = handshake;
     const { authenticator } = handshake.access;
     const report = (refusal: Refusal) => this.#report(refusal, wire.name, address, origin);
+    const refuse = (refusal: Refusal): LateAuthentication => {
+      report(refusal);
+      const notice = refusal.notice ?? { close: { ...closes.forbidden, reason: refusal.message } };
+      return { kind: 'refused', notice };
+    };
     const authenticate = async (token: string): Promise<LateAuthentication> => {
+      const closed = this.#checkOpen();
+      if (closed) return refuse(closed);
       const authentication = await authenticator.authenticate(tokenCredentials(token, address));
+      if (authentication.kind === 'unavailable') return refuse(unauthenticated(authentication, authenticator));
       if (authentication.kind !== 'authenticated') {
         report(unauthenticated(authentication, authenticator));
         return { kind: 'invalid' };
       }
       const decision = await this.#accept(authentication.principal, handshake);
-      if (decision.kind === 'accepted') return { kind: 'accepted', client: decision.create() };
-      const { refusal } = decision;
-      report(refusal);
-      const notice = refusal.notice ?? { close: { ...closes.forbidden, reason: refusal.message } };
-      return { kind: 'refused', notice };
+      if (decision.kind === 'refused') return refuse(decision.refusal);
+      return { kind: 'accepted', client: decision.create() };
     };
     const pending = new PendingClient({
       wire,
@@ -251,15 +292,31 @@ export class Upgrader {
 
   /** Asks the connect hook, then prepares the client. */
   #accept(principal: Principal, handshake: HandshakeRequest): NowOrLater<Admittance> {
-    return andThen(handshake.connect(), (admission): Admittance => {
+    return andThen(handshake.connect(), (admission) => {
       if (admission.kind === 'rejected') return refused(hookRefusal(admission));
       const user = admission.user ?? principal.user;
-      const admittance = hasSessions(handshake.wire)
+      const prepared = hasSessions(handshake.wire)
         ? this.#prepareSession(user, principal, handshake)
         : this.#prepareConnection(user, principal, handshake);
-      if (admittance.kind === 'refused') return admittance;
-      const confirmed = principal.confirm?.() ?? true;
-      return confirmed ? admittance : refused(unauthenticated(INVALID, handshake.access.authenticator));
+      if (prepared.kind === 'refused') return prepared;
+      return andThen(confirm(principal), (failure): NowOrLater<Admittance> => {
+        if (failure) return refused(unauthenticated(failure, handshake.access.authenticator));
+        return prepared.kind === 'connection' ? accepted(prepared.create) : this.#claim(prepared);
+      });
+    });
+  }
+
+  /**
+   * Takes a session over from any other node. It happens before the handshake is answered: a
+   * connection that is open could send, and would have to be held back. It happens after everything
+   * that can refuse the client, for then its other connection is closed.
+   */
+  #claim({ session, isNew, create }: Extract<Prepared, { kind: 'session' }>): NowOrLater<Admittance> {
+    return andThen(this.#sessions.claim(session, isNew), (reservation): Admittance => {
+      if (reservation === undefined) {
+        return refused(unavailableRefusal('its session could not be claimed from the other nodes'));
+      }
+      return accepted(() => create(reservation));
     });
   }
 
@@ -268,7 +325,7 @@ export class Upgrader {
     verifiedUser: string | undefined,
     principal: Principal,
     { access, wire, query, address }: HandshakeRequest,
-  ): Admittance {
+  ): Prepared {
     const { context } = access;
     const parameters = wire.publishing ? query : undefined;
     const room = parameters?.get('room_id') ?? undefined;
@@ -279,7 +336,7 @@ export class Upgrader {
     const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
     const create = () =>
       new Client(`c${++this.#connections}`, wire, context, { ...identity, ...validity(principal, access) });
-    return { kind: 'accepted', create };
+    return { kind: 'connection', create };
   }
 
   /** Prepares a client of the native protocol. Its id is that of its session. */
@@ -287,11 +344,11 @@ export class Upgrader {
     verifiedUser: string | undefined,
     principal: Principal,
     { access, wire, query, resume: secret, address }: HandshakeRequest,
-  ): Admittance {
+  ): Prepared {
     const { sessions, context } = access;
     const parsed = readSessionQuery(query, secret, sessions, verifiedUser);
     if (parsed.kind === 'invalid') return refused(parsed.refusal);
-    const { session, rooms } = parsed;
+    const { session, resumed, rooms } = parsed;
     const { id, user, resume } = session;
     const { expires } = principal;
     const welcome = {
@@ -304,16 +361,12 @@ export class Upgrader {
       ...(expires !== undefined && { expiresIn: Math.floor(timeUntil(expires, context) / 1000) }),
     } as const;
     const valid = validity(principal, access);
-    const create = () => {
-      // The session's older connection may still seem open: it must no longer receive or send.
-      const onOpen = () => {
-        this.#bySession.get(id)?.end(closes.replaced);
-        this.#bySession.set(id, client);
-      };
+    const create = (reservation: Reservation) => {
+      const onOpen = () => this.#sessions.open(reservation, client);
       const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...valid });
       return client;
     };
-    return { kind: 'accepted', create };
+    return { kind: 'session', session: id, isNew: !resumed, create };
   }
 }
 
@@ -362,6 +415,16 @@ function lacksUser(principal: Principal, wire: Wire): boolean {
 
 function refused(refusal: Refusal) {
   return { kind: 'refused', refusal } as const;
+}
+
+function accepted(create: () => Client): Admittance {
+  return { kind: 'accepted', create };
+}
+
+/** Spends a one-time credential. @returns why the client is refused, or undefined. */
+function confirm(principal: Principal): NowOrLater<AuthenticationFailure | undefined> {
+  const confirmed = andThen(principal.confirm?.() ?? true, (confirmed) => (confirmed ? undefined : INVALID));
+  return orElse(confirmed, () => UNAVAILABLE);
 }
 
 /** @param grants returns the current grants; undefined allows everything. */

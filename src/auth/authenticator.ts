@@ -22,16 +22,22 @@ export interface Principal {
   readonly grants?: readonly Grant[];
   /** End of validity, in milliseconds since 1970. @default undefined: it does not expire */
   readonly expires?: number;
-  /** Spends a one-time credential. Call it last. @returns false if it is spent already. */
-  confirm?(): boolean;
+  /**
+   * Spends a one-time credential. Call it last. Rejects when the store of credentials cannot be
+   * reached.
+   *
+   * @returns false if it is spent already.
+   */
+  confirm?(): NowOrLater<boolean>;
 }
 
 /**
  * Why an authentication failed: there are no credentials (`missing`), they are wrong (`invalid`),
- * or there were too many attempts (`throttled`).
+ * there were too many attempts (`throttled`), or the store that decides cannot be reached
+ * (`unavailable`).
  */
 export interface AuthenticationFailure {
-  readonly kind: 'missing' | 'invalid' | 'throttled';
+  readonly kind: 'missing' | 'invalid' | 'throttled' | 'unavailable';
 }
 
 /** The result of an authentication. */
@@ -43,6 +49,7 @@ export type SignIn = { readonly kind: 'signed-in'; readonly otp: string } | Auth
 export const MISSING: AuthenticationFailure = { kind: 'missing' };
 export const INVALID: AuthenticationFailure = { kind: 'invalid' };
 export const THROTTLED: AuthenticationFailure = { kind: 'throttled' };
+export const UNAVAILABLE: AuthenticationFailure = { kind: 'unavailable' };
 
 export function authenticated(principal: Principal): Authentication {
   return { kind: 'authenticated', principal };

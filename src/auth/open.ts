@@ -10,7 +10,7 @@ export function openAuthenticator(tickets: Tickets): Authenticator {
     mayResume: async () => true,
     async signIn(username) {
       if (username === '' || Buffer.byteLength(username) > USER_BYTES) return INVALID;
-      return { kind: 'signed-in', otp: tickets.issue(username) };
+      return tickets.signIn(username);
     },
     authenticate: ({ ticket }) => (ticket === undefined ? authenticated({}) : tickets.authenticate(ticket)),
   };

@@ -1,41 +1,54 @@
-import { andThen } from '../protocol/now-or-later.ts';
-import { type Authenticator, authenticated, INVALID, MISSING, THROTTLED } from './authenticator.ts';
+import type { AttemptStore } from '../hub/cluster.ts';
+import { andThen, orElse } from '../protocol/now-or-later.ts';
+import {
+  type AuthenticationFailure,
+  type Authenticator,
+  authenticated,
+  INVALID,
+  MISSING,
+  THROTTLED,
+  UNAVAILABLE,
+} from './authenticator.ts';
 import { verifyPassword } from './passwords.ts';
 import type { Tickets } from './tickets.ts';
 import type { Users } from './users.ts';
-
-/** Limits attempts to sign in. A successful attempt is given back. */
-export interface Attempts {
-  /** Takes an attempt. @returns false after too many from this address or for this user. */
-  take(address: string, user: string): boolean;
-  giveBack(address: string, user: string): void;
-}
 
 // A verification takes 32 MiB and a tenth of a second of CPU time.
 const MAX_RUNNING = 1;
 const MAX_WAITING = 32;
 
-type Verification = 'valid' | 'invalid' | 'throttled';
+type Verification = 'valid' | 'invalid' | 'throttled' | 'unavailable';
+
+const FAILURES = {
+  invalid: INVALID,
+  throttled: THROTTLED,
+  unavailable: UNAVAILABLE,
+} satisfies Record<Exclude<Verification, 'valid'>, AuthenticationFailure>;
 
 /**
  * Authenticates by user name and password: a login exchanges them for a ticket.
+ *
+ * @param attempts limits the attempts. A successful one is given back.
  *
  * @param verify compares a password with a hash. @default verifyPassword
  */
 export function otpAuthenticator(
   users: Users,
   tickets: Tickets,
-  attempts: Attempts,
+  attempts: AttemptStore,
   verify = verifyPassword,
 ): Authenticator {
   const limited = limitConcurrency(MAX_RUNNING, MAX_WAITING);
 
   const check = async (user: string, password: string, address: string): Promise<Verification> => {
-    if (!attempts.take(address, user)) return 'throttled';
+    const allowed = await orElse(attempts.take(address, user), () => undefined);
+    if (allowed === undefined) return 'unavailable';
+    if (!allowed) return 'throttled';
     const verification = await limited(async (): Promise<Verification> => {
       return (await verify(password, users.hashOf(user))) ? 'valid' : 'invalid';
     });
-    if (verification === 'valid') attempts.giveBack(address, user);
+    // An attempt that cannot be given back counts as a failed one.
+    if (verification === 'valid') void orElse(attempts.giveBack(address, user), () => {});
     return verification ?? 'throttled';
   };
 
@@ -45,8 +58,7 @@ export function otpAuthenticator(
     mayResume: async (user) => users.hashOf(user) !== undefined,
     async signIn(username, password, address) {
       const verification = await check(username, password, address);
-      if (verification === 'valid') return { kind: 'signed-in', otp: tickets.issue(username) };
-      return verification === 'throttled' ? THROTTLED : INVALID;
+      return verification === 'valid' ? tickets.signIn(username) : FAILURES[verification];
     },
     authenticate({ ticket, token, basic, address }) {
       const presented = ticket ?? token; // late authentication sends the ticket as a token
@@ -54,8 +66,7 @@ export function otpAuthenticator(
       if (basic === undefined) return MISSING;
       const [user, password] = basic;
       return andThen(check(user, password, address), (verification) => {
-        if (verification === 'valid') return authenticated({ user });
-        return verification === 'throttled' ? THROTTLED : INVALID;
+        return verification === 'valid' ? authenticated({ user }) : FAILURES[verification];
       });
     },
   };

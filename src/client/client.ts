@@ -35,7 +35,8 @@ export class Client implements Reader, SocketListener, Connection {
   readonly #rooms: readonly string[];
   /** Released once it is open, with everything that they refer to. */
   #welcome: Notice | undefined;
-  #onOpen: (() => void) | undefined;
+  #onOpen: (() => Close | undefined) | undefined;
+  #onEnd: (() => void) | undefined;
   #address: string;
   #state: ClientState = 'opening';
   /** How many of its first rooms it has joined. */
@@ -99,13 +100,17 @@ export class Client implements Reader, SocketListener, Connection {
     const { hub, keepalive } = this.#context;
     this.#socket = socket;
     this.pump.open(socket);
-    this.#onOpen?.();
+    const refusal = this.#onOpen?.();
     keepalive.add(this);
     this.#address ||= socket.remoteAddress;
     hub.events.emit('connected', { client: this.id, wire: this.wire.name, remoteAddress: this.#address });
-    if (this.#welcome) this.reply(this.#welcome);
+    if (this.#welcome && !refusal) this.reply(this.#welcome);
     this.#welcome = undefined;
     this.#onOpen = undefined;
+    if (refusal) {
+      this.end(refusal);
+      return;
+    }
     const close = this.#readPump.open(this.#rooms);
     if (close) this.end(close);
     else if (this.#rooms.length === 0) this.#state = 'ready';
@@ -140,6 +145,7 @@ export class Client implements Reader, SocketListener, Connection {
     const close = this.#closedWith ?? { code, reason };
     const connection = { client: this.id, wire: this.wire.name, remoteAddress: this.#address };
     this.#context.hub.events.emit('disconnected', { ...connection, close, by });
+    this.#ended();
   }
 
   /**
@@ -152,12 +158,31 @@ export class Client implements Reader, SocketListener, Connection {
     this.#state = 'closing';
     this.#closedWith = this.wire.closeFrame(close);
     this.#socket?.close(this.#closedWith);
+    this.#ended();
   }
 
   endInOrder(close: Close): void {
     if (!this.reading) return;
     this.#state = 'closing';
     this.#context.hub.closeInOrder(this, close);
+  }
+
+  /**
+   * Stops reading, and closes the connection once its posts that the Hub has accepted are decided.
+   *
+   * @param done called once it receives and sends nothing more.
+   */
+  letGo(close: Close, done: () => void): void {
+    if (this.closed) {
+      done();
+      return;
+    }
+    const others = this.#onEnd;
+    this.#onEnd = () => {
+      others?.();
+      done();
+    };
+    this.endInOrder(close);
   }
 
   refresh(token: string): void {
@@ -212,6 +237,12 @@ export class Client implements Reader, SocketListener, Connection {
       this.#pingedAt = now;
       this.#socket?.ping(ping);
     }
+  }
+
+  #ended(): void {
+    const done = this.#onEnd;
+    this.#onEnd = undefined;
+    done?.();
   }
 
   #leave(): void {

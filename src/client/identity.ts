@@ -1,4 +1,5 @@
 import type { Notice } from '../hub/subscriber.ts';
+import type { Close } from '../protocol/close-codes.ts';
 import type { Authorizer } from './authorizer.ts';
 
 /** Everything about a client that its connection alone does not tell. */
@@ -12,8 +13,12 @@ export interface Identity {
   /** Decides what this client may do, beside the authorizer of all clients. */
   readonly authorizer?: Authorizer;
   readonly term?: Term;
-  /** Called when its connection is open: an accepted handshake may be gone before that. */
-  readonly onOpen?: () => void;
+  /**
+   * Called when its connection is open: an accepted handshake may be gone before that.
+   *
+   * @returns why it must be closed at once, or undefined.
+   */
+  readonly onOpen?: () => Close | undefined;
   /** Its address. @default that of its socket */
   readonly address?: string;
 }

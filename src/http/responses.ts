@@ -1,9 +1,18 @@
 import type { AuthenticationFailure } from '../auth/authenticator.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 
-/** 429 if throttled, else 401, without a reason: it could tell which users exist. */
+/**
+ * 429 if throttled, 503 if the store cannot be reached, else 401, without a reason: it could tell
+ * which users exist.
+ */
 export function authenticationFailed({ kind }: AuthenticationFailure): HttpResponse {
+  if (kind === 'unavailable') return unavailable(1);
   return kind === 'throttled' ? tooManyRequests() : unauthorized();
+}
+
+/** @param retryAfter seconds. */
+export function unavailable(retryAfter: number): HttpResponse {
+  return plainText(503, 'Try again later', { 'Retry-After': `${retryAfter}` });
 }
 
 export function unauthorized(): HttpResponse {

@@ -37,6 +37,15 @@ export interface TicketStore {
   spend(ticket: string): NowOrLater<boolean>;
 }
 
+/**
+ * Rates of failed attempts to sign in, of an address and of a user: enough for mistyped passwords,
+ * far too few to guess one.
+ */
+export const ATTEMPT_RATES = {
+  address: { perSecond: 0.2, burst: 10 },
+  user: { perSecond: 0.1, burst: 10 },
+};
+
 /** Attempts to sign in, counted by address and by user. */
 export interface AttemptStore {
   /** Takes an attempt. @returns false after too many from this address or for this user. */

@@ -54,7 +54,8 @@ export type HubEvents = {
       | 'malformed'
       | 'bad_query'
       | 'unknown_path'
-      | 'draining';
+      | 'draining'
+      | 'unavailable';
     message: string;
     wire: string;
     remoteAddress: string;

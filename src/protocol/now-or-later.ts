@@ -9,6 +9,11 @@ export function andThen<T, R>(value: NowOrLater<T>, next: (value: T) => NowOrLat
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
+/** Returns the value, or what `instead` returns when its promise rejects. */
+export function orElse<T, R>(value: NowOrLater<T>, instead: () => NowOrLater<R>): NowOrLater<T | R> {
+  return value instanceof Promise ? value.catch(instead) : value;
+}
+
 /** Returns all values: at once unless one of them is a promise. */
 export function allOf<T>(values: readonly NowOrLater<T>[]): NowOrLater<readonly T[]> {
   return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as readonly T[]);

@@ -4,20 +4,20 @@ import { addressKey } from '../accept/connection-limits.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { type JwtKey, jwtAuthenticator, parseKeyFile, secretKey } from '../auth/jwt.ts';
 import { openAuthenticator } from '../auth/open.ts';
-import { type Attempts, otpAuthenticator } from '../auth/otp.ts';
+import { otpAuthenticator } from '../auth/otp.ts';
 import { Tickets } from '../auth/tickets.ts';
 import { Users } from '../auth/users.ts';
-import { KeyedBuckets } from '../client/rate-limit.ts';
 import { ConfigError } from '../config/error.ts';
 import type { AuthSettings } from '../config/listeners.ts';
+import type { AttemptStore, Cluster } from '../hub/cluster.ts';
 import type { Clock } from '../hub/time.ts';
 
-// Failed logins: enough for mistyped passwords, far too few to guess one.
-const LOGINS_PER_ADDRESS = { perSecond: 0.2, burst: 10 };
-const LOGINS_PER_USER = { perSecond: 0.1, burst: 10 };
+/** What the authenticators of all nodes share. */
+type Stores = Pick<Cluster, 'tickets' | 'attempts'>;
 
 /** Authenticators by the settings that name them. */
 export class Authenticators {
+  readonly #stores: Stores;
   readonly #clock: Clock;
   readonly #byKey = new Map<string, Authenticator>();
 
@@ -27,23 +27,24 @@ export class Authenticators {
    *
    * @throws ConfigError for an unusable key or users file.
    */
-  constructor(listeners: readonly AuthSettings[], clock: Clock) {
+  constructor(listeners: readonly AuthSettings[], stores: Stores, clock: Clock) {
+    this.#stores = stores;
     this.#clock = clock;
     for (const listener of listeners) this.of(listener);
   }
 
   of(settings: AuthSettings): Authenticator {
     const key = keyOf(settings);
-    const authenticator = this.#byKey.get(key) ?? createAuthenticator(settings, this.#clock);
+    const authenticator = this.#byKey.get(key) ?? createAuthenticator(settings, this.#stores, this.#clock);
     this.#byKey.set(key, authenticator);
     return authenticator;
   }
 }
 
 /**
- * Names the sessions that a listener may resume. The names of `open` are not verified, and two
- * users files may give one name to different users. With `jwt` a session needs its user's token
- * too.
+ * Names the sessions that a listener may resume, and the tickets and attempts that it shares with
+ * other listeners and nodes. The names of `open` are not verified, and two users files may give one
+ * name to different users. With `jwt` a session needs its user's token too.
  */
 export function sessionScope({ auth, users }: AuthSettings): string {
   return auth === 'otp' ? `otp ${resolve(users)}` : auth;
@@ -60,12 +61,13 @@ function keyOf({ auth, users, jwtSecret, jwtKey, jwtIssuer, jwtAudience }: AuthS
  *
  * @throws ConfigError for an unusable key or users file.
  */
-function createAuthenticator(settings: AuthSettings, clock: Clock): Authenticator {
+function createAuthenticator(settings: AuthSettings, stores: Stores, clock: Clock): Authenticator {
   const { auth, users, jwtIssuer, jwtAudience } = settings;
-  const tickets = new Tickets(() => clock.now());
+  const scope = sessionScope(settings);
+  const tickets = new Tickets(stores.tickets, scope, () => clock.now());
   if (auth === 'open') return openAuthenticator(tickets);
   if (auth === 'jwt') return jwtAuthenticator(readKey(settings), { issuer: jwtIssuer, audience: jwtAudience });
-  return otpAuthenticator(openUsers(users), tickets, loginAttempts(clock));
+  return otpAuthenticator(openUsers(users), tickets, attemptsOf(scope, stores.attempts));
 }
 
 function openUsers(path: string): Users {
@@ -78,14 +80,12 @@ function openUsers(path: string): Users {
   return users;
 }
 
-function loginAttempts(clock: Clock): Attempts {
-  const [byAddress, byUser] = [new KeyedBuckets(LOGINS_PER_ADDRESS, clock), new KeyedBuckets(LOGINS_PER_USER, clock)];
+/** Counts the attempts of a scope apart from others, and those of a network as one address's. */
+function attemptsOf(scope: string, attempts: AttemptStore): AttemptStore {
+  const keysOf = (address: string, user: string) => [`${scope} ${addressKey(address)}`, `${scope} ${user}`] as const;
   return {
-    take: (address, user) => byAddress.of(addressKey(address)).take() && byUser.of(user).take(),
-    giveBack(address, user) {
-      byAddress.of(addressKey(address)).giveBack();
-      byUser.of(user).giveBack();
-    },
+    take: (address, user) => attempts.take(...keysOf(address, user)),
+    giveBack: (address, user) => attempts.giveBack(...keysOf(address, user)),
   };
 }
 

@@ -12,6 +12,7 @@ import { chooseTransport } from '../transport/choose.ts';
 import type { HttpServer, RequestHandler } from '../transport/ws-attach.ts';
 import { checkAttachable, portOf, urlOfServer } from './attach.ts';
 import { Authenticators } from './authenticator.ts';
+import { localCluster } from './local-cluster.ts';
 import { type Extensions, type Parts, RunningServer } from './running-server.ts';
 import { openStorage, storageOf } from './storage.ts';
 
@@ -178,16 +179,24 @@ async function attachServer(
 async function build(settings: Settings, log: Logger, extensions: Extensions): Promise<Parts> {
   const transport = chooseTransport(settings.transport);
   if (transport.note) log.info(transport.note);
-  const authenticators = new Authenticators(listenersOf(settings), systemClock);
   const { engine } = extensions;
   const storage = engine ? storageOf(engine) : await openStorage(settings, log);
+  const cluster = storage.engine.cluster ?? localCluster(systemClock);
   const hub = new Hub({ engine: storage.engine, settings: hubOverrides(settings) });
-  await hub.open().catch((error) => {
+  let opened = false;
+  try {
+    const authenticators = new Authenticators(listenersOf(settings), cluster, systemClock);
+    await hub.open();
+    opened = true;
+    // All nodes sign with one secret, so that a session resumes on any of them.
+    const secret = await cluster.secret(storage.secret);
+    logEvents(hub.events, log);
+    return { settings, log, extensions, transport, authenticators, storage, cluster, secret, hub };
+  } catch (error) {
+    if (opened) await hub.close();
     storage.close();
     throw error;
-  });
-  logEvents(hub.events, log);
-  return { settings, log, extensions, transport, authenticators, storage, hub };
+  }
 }
 
 function hubOverrides({ sendBuffer, rooms }: Settings): HubOverrides {

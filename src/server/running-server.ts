@@ -15,6 +15,7 @@ import { type AuthSettings, type Listener, listenersOf } from '../config/listene
 import type { Settings } from '../config/settings.ts';
 import { CHAT } from '../http/routes.ts';
 import { type WebListener, webWarnings, wireOfPage } from '../http/web-page.ts';
+import type { Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
@@ -48,6 +49,9 @@ export interface Parts {
   readonly transport: TransportChoice;
   readonly authenticators: Authenticators;
   readonly storage: Storage;
+  readonly cluster: Cluster;
+  /** Signs the sessions of all nodes. */
+  readonly secret: Uint8Array;
   readonly hub: Hub;
 }
 
@@ -81,7 +85,7 @@ export class RunningServer {
   #draining = false;
 
   constructor(parts: Parts) {
-    const { settings, hub } = parts;
+    const { settings, hub, cluster } = parts;
     this.hub = hub;
     this.#parts = parts;
     // The setting replaces the send buffers of the wires.
@@ -98,7 +102,7 @@ export class RunningServer {
     hub.events.on('connected', () => this.#intake.count());
     this.#context = { hub, clock, keepalive: this.#keepalive, ...(authorizer && { authorizer }) };
     this.#rates = new Rates(settings);
-    this.#sessions = new Sessions(parts.storage.secret);
+    this.#sessions = new Sessions(parts.secret);
     this.#upgrader = new Upgrader({
       hub,
       scheduler,
@@ -106,8 +110,15 @@ export class RunningServer {
       limiter: new ConnectionLimiter({ all: settings.maxConnections, perAddress: settings.connectionsPerAddress }),
       handshakes: maxHandshakes === 'off' ? undefined : new HandshakeLimiter(this.#intake, clock),
       draining,
+      ready,
+      claims: cluster,
       addressOf,
       hookRunner,
+    });
+    cluster.open({
+      signalled: (signal) => hub.signalledElsewhere(signal),
+      changed: (room, change) => hub.presenceChangedElsewhere(room, change),
+      claimed: (session) => this.#upgrader.letGo(session),
     });
     this.#listenerOptions = {
       upgrader: this.#upgrader,
@@ -174,14 +185,13 @@ export class RunningServer {
     await allClosed(this.#keepalive, drain);
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
-    await this.hub.close();
-    this.#parts.storage.close();
+    await this.#release();
     for (const transport of this.#transports) transport.finish();
   }
 
   /** Starts to serve, or releases everything if that fails. */
   async #startOrRelease<T>(start: () => Promise<T>): Promise<T> {
-    const { settings, log, storage } = this.#parts;
+    const { settings, log } = this.#parts;
     if (settings.web === undefined && !existsSync(CHAT)) {
       log.warn('the built-in chat is missing; build it with npm run build:web');
     }
@@ -189,10 +199,17 @@ export class RunningServer {
       return await start();
     } catch (error) {
       for (const transport of this.#transports) transport.terminate();
-      await this.hub.close();
-      storage.close();
+      await this.#release();
       throw error;
     }
+  }
+
+  /** Leaves the other nodes while the engine still reaches them. */
+  async #release(): Promise<void> {
+    const { cluster, storage } = this.#parts;
+    await cluster.close();
+    await this.hub.close();
+    storage.close();
   }
 
   /** Warns of a page that cannot work with its listener's settings. */

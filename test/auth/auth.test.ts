@@ -14,14 +14,17 @@ import {
   type Principal,
   type SignIn,
   THROTTLED,
+  UNAVAILABLE,
 } from '../../src/auth/authenticator.ts';
 import { allows } from '../../src/auth/grants.ts';
 import { jwtAuthenticator, parseKeyFile, secretKey } from '../../src/auth/jwt.ts';
 import { openAuthenticator } from '../../src/auth/open.ts';
-import { type Attempts, otpAuthenticator } from '../../src/auth/otp.ts';
+import { otpAuthenticator } from '../../src/auth/otp.ts';
 import { hashPassword, verifyPassword } from '../../src/auth/passwords.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
 import { Users } from '../../src/auth/users.ts';
+import type { AttemptStore, TicketStore } from '../../src/hub/cluster.ts';
+import { LocalTickets } from '../../src/server/local-cluster.ts';
 
 // An eighth of a password hash's cost: the tests compute many, and none depends on the cost.
 vi.mock('node:crypto', async (original) => {
@@ -38,7 +41,12 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const noCredentials: Credentials = { ticket: undefined, token: undefined, basic: undefined, address: '192.0.2.1' };
-const unlimited: Attempts = { take: () => true, giveBack: () => {} };
+const unlimited: AttemptStore = { take: () => true, giveBack: () => {} };
+
+/** Tickets in memory, as a server without other nodes has them. */
+const localTickets = (now = () => 0) => new Tickets(new LocalTickets({ now }), 'test', now);
+
+const down = () => Promise.reject(new Error('the store is down'));
 
 const authenticatedAs = (user: string) => ({ kind: 'authenticated', principal: { user } });
 
@@ -53,26 +61,71 @@ function otpOf(signIn: SignIn): string {
 }
 
 describe('a ticket', () => {
-  test('is valid for five seconds, and for the first confirmation', () => {
+  test('is valid for five seconds, and for the first confirmation', async () => {
     let now = 0;
-    const tickets = new Tickets(() => now);
-    const ticket = tickets.issue('ada');
+    const tickets = localTickets(() => now);
+    const ticket = await tickets.issue('ada');
     now = 4_999;
-    const principals = [tickets.authenticate(ticket), tickets.authenticate(ticket)].map(principalOf);
+    const authentications = [await tickets.authenticate(ticket), await tickets.authenticate(ticket)];
+    const principals = authentications.map(principalOf);
     expect(principals.map(({ user }) => user)).toEqual(['ada', 'ada']);
     expect(principals.map(({ confirm }) => confirm?.())).toEqual([true, false]);
-    expect(tickets.authenticate(ticket)).toEqual(INVALID);
-    const late = tickets.issue('ada');
+    expect(await tickets.authenticate(ticket)).toEqual(INVALID);
+    const late = await tickets.issue('ada');
     now += 5_000;
-    expect(tickets.authenticate(late)).toEqual(INVALID);
-    expect(tickets.authenticate('unknown')).toEqual(INVALID);
+    expect(await tickets.authenticate(late)).toEqual(INVALID);
+    expect(await tickets.authenticate('unknown')).toEqual(INVALID);
   });
 
-  test('expires when ten thousand newer ones are issued', () => {
-    const tickets = new Tickets(() => 0);
-    const first = tickets.issue('ada');
-    for (let i = 0; i < 10_000; i++) tickets.issue('eve');
-    expect(tickets.authenticate(first)).toEqual(INVALID);
+  test('is answered at once by a store in memory', () => {
+    const tickets = localTickets();
+    const ticket = tickets.issue('ada');
+    expect(ticket).toEqual(expect.any(String));
+    expect(tickets.authenticate(String(ticket))).toMatchObject(authenticatedAs('ada'));
+  });
+
+  test('expires when ten thousand newer ones are issued, however long the store would keep it', async () => {
+    const spent: string[] = [];
+    const store: TicketStore = { put: async () => {}, find: () => 'ada', spend: async (key) => spent.push(key) > 0 };
+    const tickets = new Tickets(store, 'test', () => 0);
+    const first = await tickets.issue('ada');
+    for (let i = 0; i < 9_999; i++) await tickets.issue('eve');
+    expect(spent).toEqual([]);
+    await tickets.issue('eve');
+    expect(spent).toEqual([`test ${first}`]);
+    const local = localTickets();
+    const oldest = await local.issue('ada');
+    for (let i = 0; i < 10_000; i++) await local.issue('eve');
+    expect(await local.authenticate(oldest)).toEqual(INVALID);
+  });
+
+  test('is invalid for another way to authenticate that shares the store', async () => {
+    const store = new LocalTickets({ now: () => 0 });
+    const [open, otp] = ['open', 'otp users.json'].map((scope) => new Tickets(store, scope, () => 0));
+    const ticket = String(await open?.issue('admin'));
+    expect(await otp?.authenticate(ticket)).toEqual(INVALID);
+    expect(await open?.authenticate(ticket)).toMatchObject(authenticatedAs('admin'));
+  });
+
+  test('of another form never reaches the store', async () => {
+    const find = vi.fn(() => 'ada');
+    const tickets = new Tickets({ put: () => {}, find, spend: () => true }, 'test', () => 0);
+    for (const text of ['', 'x', 'a'.repeat(10_000), `${await tickets.issue('ada')} `]) {
+      expect(await tickets.authenticate(text)).toEqual(INVALID);
+    }
+    expect(find).not.toHaveBeenCalled();
+  });
+
+  test('is neither valid nor invalid while its store cannot be reached', async () => {
+    const store: TicketStore = { put: async () => {}, find: async () => 'ada', spend: down };
+    const tickets = new Tickets(store, 'test', () => 0);
+    const ticket = await tickets.issue('ada');
+    const { confirm } = principalOf(await tickets.authenticate(ticket));
+    await expect(confirm?.()).rejects.toThrow('the store is down');
+    store.find = down;
+    expect(await tickets.authenticate(ticket)).toEqual(UNAVAILABLE);
+    store.put = down;
+    expect(await openAuthenticator(tickets).signIn('ada', '', '')).toEqual(UNAVAILABLE);
   });
 });
 
@@ -127,7 +180,7 @@ describe('sign-in with a password', () => {
   const createOtp = async (attempts = unlimited) => {
     const users = new Users(join(folder, `${Math.random()}.json`));
     await users.set('ada', 'right');
-    return otpAuthenticator(users, new Tickets(() => 0), attempts);
+    return otpAuthenticator(users, localTickets(), attempts);
   };
 
   test('issues a ticket, and rejects a wrong name and a wrong password alike', async () => {
@@ -165,13 +218,27 @@ describe('sign-in with a password', () => {
     const givenBack: string[] = [];
     const authenticator = await createOtp({
       take: (address, name) => taken.push(address) < 3 && name !== 'bob',
-      giveBack: (address, name) => givenBack.push(`${address} ${name}`),
+      giveBack: (address, name) => void givenBack.push(`${address} ${name}`),
     });
     expect(await authenticator.signIn('ada', 'right', 'one')).toHaveProperty('otp');
     expect(await authenticator.signIn('bob', 'right', 'two')).toEqual(THROTTLED);
     expect(await authenticator.signIn('ada', 'right', 'three')).toEqual(THROTTLED);
     expect(taken).toEqual(['one', 'two', 'three']);
     expect(givenBack).toEqual(['one ada']); // a success does not count
+  });
+
+  test('is unavailable while the attempts cannot be counted, and no password is verified', async () => {
+    const users = new Users(join(folder, 'uncounted.json'));
+    await users.set('ada', 'right');
+    const verify = vi.fn(async () => true);
+    const attempts: AttemptStore = { take: down, giveBack: down };
+    const authenticator = otpAuthenticator(users, localTickets(), attempts, verify);
+    expect(await authenticator.signIn('ada', 'right', 'one')).toEqual(UNAVAILABLE);
+    expect(await authenticator.authenticate({ ...noCredentials, basic: ['ada', 'right'] })).toEqual(UNAVAILABLE);
+    expect(verify).not.toHaveBeenCalled();
+    attempts.take = async () => true;
+    expect(await authenticator.signIn('ada', 'right', 'one')).toHaveProperty('otp');
+    expect(verify).toHaveBeenCalledOnce();
   });
 
   test('verifies one password at a time, queues 32, and throttles the rest', async () => {
@@ -184,7 +251,7 @@ describe('sign-in with a password', () => {
     };
     const users = new Users(join(folder, 'turns.json'));
     await users.set('ada', 'x');
-    const authenticator = otpAuthenticator(users, new Tickets(() => 0), unlimited, verifySlowly);
+    const authenticator = otpAuthenticator(users, localTickets(), unlimited, verifySlowly);
     const results = await Promise.all(Array.from({ length: 40 }, () => authenticator.signIn('ada', 'x', 'a')));
     expect(results.filter(({ kind }) => kind === 'throttled').length).toBe(7);
     expect(maxRunning).toBe(1);
@@ -311,7 +378,7 @@ test('grants allow an action that one of them allows', () => {
 });
 
 test('the open authenticator takes any name, and tickets carry only a name', async () => {
-  const authenticator = openAuthenticator(new Tickets(() => 0));
+  const authenticator = openAuthenticator(localTickets());
   expect(await authenticator.authenticate(noCredentials)).toEqual({ kind: 'authenticated', principal: {} });
   expect(await authenticator.authenticate({ ...noCredentials, ticket: 'unknown' })).toEqual(INVALID);
   const signedIn = await authenticator.signIn('ada', '', '');

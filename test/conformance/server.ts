@@ -19,6 +19,7 @@ import type { HubSettings } from '../../src/hub/settings.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
+import { LocalTickets } from '../../src/server/local-cluster.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../../src/transport/transport.ts';
 import type { Wire, WireLimits } from '../../src/wire/wire.ts';
@@ -39,7 +40,7 @@ export interface Options {
   readonly draining?: () => boolean;
 }
 
-const tickets = new Tickets(() => systemClock.now());
+const tickets = new Tickets(new LocalTickets(systemClock), 'open', () => systemClock.now());
 
 type MessageOf<T extends ServerMessage['t']> = Extract<ServerMessage, { t: T }>;
 

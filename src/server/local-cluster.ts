@@ -1,0 +1,64 @@
+import { KeyedBuckets } from '../client/rate-limit.ts';
+import { ATTEMPT_RATES, type AttemptStore, type Cluster, type TicketStore } from '../hub/cluster.ts';
+import type { Clock } from '../hub/time.ts';
+
+const NO_MEMBERS = { count: 0, users: [] };
+
+/** Returns the cluster of a process that shares its rooms with no other one. */
+export function localCluster(clock: Clock): Cluster {
+  return {
+    tickets: new LocalTickets(clock),
+    attempts: localAttempts(clock),
+    open() {},
+    secret: (created) => created,
+    signal() {},
+    announce() {},
+    others: () => NO_MEMBERS,
+    claim() {},
+    disclaim() {},
+    close() {},
+  };
+}
+
+/** Tickets in memory. Their number is bounded where they are issued. */
+export class LocalTickets implements TicketStore {
+  readonly #clock: Pick<Clock, 'now'>;
+  /** Oldest first. */
+  readonly #tickets = new Map<string, { readonly user: string; readonly until: number }>();
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
+  }
+
+  put(ticket: string, user: string, ms: number): void {
+    const now = this.#clock.now();
+    for (const [oldest, { until }] of this.#tickets) {
+      if (until > now) break;
+      this.#tickets.delete(oldest);
+    }
+    this.#tickets.set(ticket, { user, until: now + ms });
+  }
+
+  find(ticket: string): string | undefined {
+    const found = this.#tickets.get(ticket);
+    return found === undefined || found.until <= this.#clock.now() ? undefined : found.user;
+  }
+
+  spend(ticket: string): boolean {
+    return this.#tickets.delete(ticket);
+  }
+}
+
+function localAttempts(clock: Clock): AttemptStore {
+  const [byAddress, byUser] = [
+    new KeyedBuckets(ATTEMPT_RATES.address, clock),
+    new KeyedBuckets(ATTEMPT_RATES.user, clock),
+  ];
+  return {
+    take: (address, user) => byAddress.of(address).take() && byUser.of(user).take(),
+    giveBack(address, user) {
+      byAddress.of(address).giveBack();
+      byUser.of(user).giveBack();
+    },
+  };
+}
