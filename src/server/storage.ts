@@ -3,6 +3,7 @@ import type { Settings } from '../config/settings.ts';
 import { DataDir } from '../engine/data-dir.ts';
 import { lmdb } from '../engine/lmdb.ts';
 import { memory } from '../engine/memory.ts';
+import { redis } from '../engine/redis/redis.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Logger } from '../observe/log.ts';
 
@@ -25,20 +26,31 @@ export function storageOf(engine: Engine): Storage {
 }
 
 /**
- * Opens the storage that the settings name.
+ * Opens the storage that the settings name. The engine `redis` connects later, when it is opened.
  *
  * @throws Error with one line if the data directory cannot be used.
  */
-export async function openStorage({ engine, data, keepDays, keepMegabytes }: Settings, log: Logger): Promise<Storage> {
+export async function openStorage(settings: Settings, log: Logger): Promise<Storage> {
+  const { engine, data, keepDays, keepMegabytes, redis: url, redisSentinel } = settings;
   if (engine === 'memory') return storageOf(memory());
+  const retention = { ms: keepDays * DAY_MS, bytes: keepMegabytes * MiB };
+  if (engine === 'redis') {
+    const sentinel = redisSentinel === undefined ? {} : { sentinel: redisSentinel };
+    const onError = limited((err) => log.error({ err }, 'Redis fails'));
+    return storageOf(redis({ url, ...sentinel, retention, onError, onWarning: (line) => log.warn(line) }));
+  }
   const folder = new DataDir(data);
   await folder.open();
-  let loggedAt = Number.NEGATIVE_INFINITY;
-  const onError = (err: Error) => {
-    if (Date.now() - loggedAt < ERROR_LOG_INTERVAL_MS) return;
-    loggedAt = Date.now();
-    log.error({ err }, 'messages could not be stored');
-  };
-  const retention = { ms: keepDays * DAY_MS, bytes: keepMegabytes * MiB };
+  const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
   return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
+}
+
+/** Returns a function that passes at most one error an interval. */
+function limited(report: (error: Error) => void): (error: Error) => void {
+  let reportedAt = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    if (performance.now() - reportedAt < ERROR_LOG_INTERVAL_MS) return;
+    reportedAt = performance.now();
+    report(error);
+  };
 }

@@ -174,6 +174,18 @@ export class RedisEngine implements Engine {
     }
   }
 
+  async catchUp(name: string): Promise<void> {
+    const until = performance.now() + this.#patienceMs;
+    for (;;) {
+      const room = this.#room(name);
+      const { link } = room;
+      if (link) await room.audit(link);
+      if (link && room.link === link) return;
+      if (performance.now() >= until) throw new Error('Redis cannot be reached');
+      await sleep(RECOVERY_POLL_MS);
+    }
+  }
+
   release(name: string): void {
     const room = this.#rooms.get(name);
     if (!room) return;
