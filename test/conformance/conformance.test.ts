@@ -14,6 +14,11 @@ import { type Options, type Peer, serve } from './server.ts';
 const specification = readFileSync('PROTOCOL.md', 'utf8');
 const rules = [...specification.matchAll(/^- \*\*([A-Z]\d+)\*\*/gm)].map(([, rule]) => rule as string);
 const covered = new Set<string>();
+// The client library's side of some rules. Its tests need the types of browsers.
+const clientTests = readFileSync('test/sdk/conformance.test.ts', 'utf8');
+for (const [, numbers] of clientTests.matchAll(/^ *rule\('([^']+)'/gm)) {
+  for (const number of numbers?.split(' ') ?? []) covered.add(number);
+}
 
 const SECRET = 'a secret of at least thirty-two bytes';
 const authenticator = jwtAuthenticator(secretKey(SECRET));
@@ -31,6 +36,23 @@ function rule(numbers: string, behaviour: string, run: () => Promise<void>): voi
   for (const number of numbers.split(' ')) covered.add(number);
   test(`${numbers}: ${behaviour}`, run);
 }
+
+/** Names a test that needs several nodes, or a store that fails over. */
+function ruleOfNodes(numbers: string, behaviour: string): void {
+  for (const number of numbers.split(' ')) covered.add(number);
+  test.todo(`${numbers}: ${behaviour}`);
+}
+
+describe('pumphouse.v1 on several nodes', () => {
+  ruleOfNodes('N1 N2', 'recovers from a place of an earlier epoch before which nothing was lost');
+  ruleOfNodes('N3 N4', 'names exactly the lost messages, on a resume and to members');
+  ruleOfNodes('N5', 'closes clients of other wires that were sent lost messages with 4007');
+  ruleOfNodes('N6', 'stores a message once that is sent again after unavailable');
+  ruleOfNodes('N7', 'resumes, reads history and recognizes retries on another node');
+  ruleOfNodes('N8', 'names the members on all nodes, and drops those of a stopped node in ten seconds');
+  ruleOfNodes('N9', 'delivers signals to members on other nodes without storing them');
+  ruleOfNodes('N10', 'takes a session over from another node, also from one that has stopped');
+});
 
 describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   let close: () => Promise<void> = async () => {};

@@ -34,7 +34,7 @@ export class ReadState {
   /**
    * Handles a join at `head`. On the first visit to a room, its history counts as read.
    *
-   * @param previous an epoch whose numbers before `next` are the same in the head's; empty if none is.
+   * @param previous an epoch whose numbers before `next` are also the head's. Empty if none is.
    */
   joined(head: Place, previous: string, next = Number.POSITIVE_INFINITY): void {
     const move = (place: Place | undefined) =>
