@@ -221,6 +221,8 @@ export class Commits {
       if (outcome.kind === 'stored') this.#stored(room, draft, outcome.seq);
       else if (outcome.kind === 'duplicate') this.#acknowledge(draft, outcome.seq, true);
       else this.#fail(room, draft);
+      // A log that others write to may lose the record. Then the sender is to know.
+      if (draft.by && 'seq' in outcome) this.#rooms.membership(draft.by, room)?.acknowledgeSend(outcome.seq);
     }
     this.#listener.decided(room, outcomes.length);
   }

@@ -141,13 +141,12 @@ export class Membership {
    */
   move(room: Room, place: Place): void {
     const { head } = room.log;
-    const lost = head > place.seq ? { from: place.seq + 1, to: head } : undefined;
     const present = this.#presence.of(room);
     room.moveTo(place);
     this.#slowConsumers.forgetReads(room);
     for (const { encoder, members } of room.groups) {
-      const lines = new Map<number, string>(); // members at one place share a line
-      for (const member of [...members]) this.#moveMember(member, place.seq, encoder, lines, { lost, present });
+      const lines = new Map<string, string>(); // members that lose the same records share a line
+      for (const member of [...members]) this.#moveMember(member, place.seq, encoder, lines, present);
     }
     this.#events.emit('moved', { room: room.name, epoch: place.epoch, seq: place.seq, lost: head - place.seq });
   }
@@ -179,19 +178,20 @@ export class Membership {
     if (start.gap) this.#notices.notify(subscriber, { t: 'gap', room: room.name, ...start.gap });
   }
 
-  #moveMember(member: Member, end: number, encoder: Encoder, lines: Map<number, string>, notice: MoveNotice): void {
+  #moveMember(member: Member, end: number, encoder: Encoder, lines: Map<string, string>, present: Present): void {
     const { subscriber, room } = member;
     if (subscriber.closed) return;
-    const wasShownLost = member.cursor > end;
-    if (wasShownLost) member.advanceTo(end);
+    const lastKnown = member.cutTo(end);
     if (!encoder.notices.has('joined')) {
-      if (wasShownLost) subscriber.end(closes.lostTail);
+      if (lastKnown !== undefined) subscriber.end(closes.lostTail);
       return;
     }
-    const { lost, present } = notice;
-    const start = { cursor: member.cursor, recovered: lost === undefined, ...(lost && { lost }) };
-    const line = lines.get(member.cursor) ?? encoder.encodeNotice(joinedNotice(room, start, present));
-    lines.set(member.cursor, line);
+    const { cursor } = member;
+    const lost = lastKnown === undefined ? {} : { lost: { from: end + 1, to: lastKnown } };
+    const key = `${cursor} ${lastKnown}`;
+    const start = { cursor, recovered: lastKnown === undefined, ...lost };
+    const line = lines.get(key) ?? encoder.encodeNotice(joinedNotice(room, start, present));
+    lines.set(key, line);
     this.#notices.queue(subscriber, line);
   }
 
@@ -253,12 +253,6 @@ export class Membership {
     this.#closing.delete(subscriber);
     this.#slowConsumers.forget(subscriber);
   }
-}
-
-/** What the members of a room are told of a move. */
-interface MoveNotice {
-  readonly lost: Start['lost'];
-  readonly present: Present;
 }
 
 function joinedNotice(room: Room, { cursor: seq, recovered, lost }: Start, present: Present): Joined {

@@ -21,6 +21,7 @@ export class Member {
   #lagging = false;
   #missedPresence = false;
   #acknowledged = 0;
+  #sent = 0;
   #index: number;
 
   /** @param index its index among the members of its group. */
@@ -59,6 +60,23 @@ export class Member {
   /** Sets the cursor: to what its pump sent, or past a gap that it was notified of. */
   advanceTo(seq: number): void {
     this.#cursor = seq;
+  }
+
+  /** The client was told that its message is stored as `seq`. */
+  acknowledgeSend(seq: number): void {
+    if (seq > this.#sent) this.#sent = seq;
+  }
+
+  /**
+   * The log has lost the records after `end`.
+   *
+   * @returns the last of them that the client knows of, or undefined if it knows of none.
+   */
+  cutTo(end: number): number | undefined {
+    const last = Math.max(this.#cursor, this.#sent);
+    this.#cursor = Math.min(this.#cursor, end);
+    this.#sent = Math.min(this.#sent, end);
+    return last > end ? last : undefined;
   }
 
   /** The room's head has jumped ahead of it: until it is there, its distance does not evict it. */
