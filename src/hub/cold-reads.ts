@@ -1,3 +1,4 @@
+import type { LateReads } from './late-reads.ts';
 import type { LogRecord, Records } from './log.ts';
 import type { Room } from './room.ts';
 import type { Subscriber } from './subscriber.ts';
@@ -21,13 +22,15 @@ interface ColdRead {
 
 /** The records of members that are further behind than the log in memory. */
 export class ColdReads {
+  readonly #lateReads: LateReads;
   readonly #scheduler: Scheduler;
   readonly #onRead: (readers: Iterable<Subscriber>) => void;
   readonly #reads = new Map<Room, Map<number, ColdRead>>();
   #size = 0;
 
   /** @param onRead receives the subscribers whose records can be had now. */
-  constructor(scheduler: Scheduler, onRead: (readers: Iterable<Subscriber>) => void) {
+  constructor(lateReads: LateReads, scheduler: Scheduler, onRead: (readers: Iterable<Subscriber>) => void) {
+    this.#lateReads = lateReads;
     this.#scheduler = scheduler;
     this.#onRead = onRead;
   }
@@ -76,7 +79,7 @@ export class ColdReads {
       if (read.records === undefined && room.reaches(seq)) this.#scheduler.after(RETRY_MS, resume);
       else resume();
     };
-    reading.then(finish, retry);
+    this.#lateReads.add(room, reading, finish, retry);
   }
 
   #add(room: Room, seq: number, read: ColdRead): void {

@@ -1,4 +1,5 @@
 import { errors } from '../protocol/v1.ts';
+import type { LateReads } from './late-reads.ts';
 import type { LogRecord } from './log.ts';
 import type { Notices } from './notices.ts';
 import type { Room } from './room.ts';
@@ -16,19 +17,17 @@ export interface HistoryRequest {
   readonly limit: number;
 }
 
-// Requests that wait for an engine that reads later. The memory that they take is bounded by it.
+// Reads that wait for an engine: past so many, requests are rejected.
 const MAX_READING = 256;
 
 /** Answers requests for history. */
 export class HistoryReader {
   readonly #notices: Notices;
-  readonly #wake: () => void;
-  #reading = 0;
+  readonly #lateReads: LateReads;
 
-  /** @param wake is called when an answer is to be sent that came later. */
-  constructor(notices: Notices, wake: () => void) {
+  constructor(notices: Notices, lateReads: LateReads) {
     this.#notices = notices;
-    this.#wake = wake;
+    this.#lateReads = lateReads;
   }
 
   /** Answers with the requested records that fit one frame: those closest to the requested place. */
@@ -39,10 +38,12 @@ export class HistoryReader {
     const end = Math.min(before ?? head + 1, head + 1);
     const start = Math.max(after ?? end - 1 - limit, room.first - 1);
     const count = after === undefined ? Math.max(0, end - 1 - start) : limit;
-    const records = this.#reading < MAX_READING ? room.read(start, count) : undefined;
+    const records = this.#lateReads.reading < MAX_READING ? room.read(start, count) : undefined;
     if (records === undefined) this.reject(request, 'busy');
-    else if (records instanceof Promise) this.#answerLater(room, request, end, records);
-    else this.#reply(room, request, end, records);
+    else if (records instanceof Promise) {
+      const reply = (found: readonly LogRecord[]) => this.#reply(room, request, end, found);
+      this.#lateReads.add(room, records, reply, () => this.reject(request, 'unavailable'));
+    } else this.#reply(room, request, end, records);
   }
 
   /** Tells the client that its request cannot be answered now. */
@@ -50,19 +51,6 @@ export class HistoryReader {
     const message = code === 'busy' ? errors.busy.message : 'the history could not be read';
     const named = { room, ...(id !== undefined && { id }) };
     if (!subscriber.closed) this.#notices.notify(subscriber, { t: 'error', code, ...errors[code], message, ...named });
-  }
-
-  #answerLater(room: Room, request: HistoryRequest, end: number, reading: Promise<readonly LogRecord[]>): void {
-    this.#reading++;
-    const finish = (answer: () => void) => {
-      this.#reading--;
-      answer();
-      this.#wake();
-    };
-    reading.then(
-      (records) => finish(() => this.#reply(room, request, end, records)),
-      () => finish(() => this.reject(request, 'unavailable')),
-    );
   }
 
   #reply(room: Room, request: HistoryRequest, end: number, found: readonly LogRecord[]): void {

@@ -7,6 +7,7 @@ import { Dispatcher } from './dispatcher.ts';
 import type { Draft, Engine, EngineState } from './engine.ts';
 import { createEvents, type Events } from './events.ts';
 import { HistoryReader, type HistoryRequest } from './history.ts';
+import { LateReads } from './late-reads.ts';
 import { Mailboxes } from './mailbox.ts';
 import { type Departure, Membership, type Registration } from './membership.ts';
 import { Notices } from './notices.ts';
@@ -51,6 +52,7 @@ export class Hub {
   readonly #slowConsumers: SlowConsumers;
   readonly #coalescer: Coalescer;
   readonly #presence: Presence;
+  readonly #lateReads: LateReads;
   readonly #dispatcher: Dispatcher;
   readonly #requests: Requests;
   readonly #notices = new Notices();
@@ -71,16 +73,21 @@ export class Hub {
     this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
-      moved: (room, place) => this.#membership.move(room, place),
+      moved: (room, place) => {
+        this.#lateReads.forget(room);
+        this.#membership.move(room, place);
+      },
       skipped: (room, place) => this.#membership.skip(room, place),
     });
     this.#presence = new Presence(this.#notices, engine.cluster, settings, clock, scheduler, this.#wake);
+    this.#lateReads = new LateReads(this.#wake);
     this.#slowConsumers = new SlowConsumers(
       this.#rooms,
       events,
       this.#notices,
       this.#presence,
       settings,
+      this.#lateReads,
       scheduler,
       this.#wake,
     );
@@ -93,7 +100,7 @@ export class Hub {
       events,
     );
     this.#dispatcher = new Dispatcher(engine, this.#rooms, this.#commits, this.#membership);
-    const history = new HistoryReader(this.#notices, this.#wake);
+    const history = new HistoryReader(this.#notices, this.#lateReads);
     this.#requests = new Requests(this.#rooms, history, this.#membership, this.#presence, engine.cluster);
     this.#coalescer = new Coalescer(clock, scheduler, settings, this.#wake);
   }
@@ -261,6 +268,7 @@ export class Hub {
     this.#takePosts();
     this.#commits.commit();
     if (this.#rooms.waitingPosts > 0) this.#takeWaitingPosts();
+    if (this.#lateReads.size > 0 && this.#commits.size === 0) this.#lateReads.run();
     this.#slowConsumers.run(); // before the flush, which trims the logs that they read
     this.#presence.flush();
     this.#flush();
@@ -271,7 +279,7 @@ export class Hub {
   };
 
   #isBusy(): boolean {
-    return this.#mailboxes.size + this.#commits.size + this.#slowConsumers.size > 0;
+    return this.#mailboxes.size + this.#commits.size + this.#slowConsumers.size + this.#lateReads.size > 0;
   }
 
   /** Takes posts within the turn's budget. The rest waits until the sockets have been read. */

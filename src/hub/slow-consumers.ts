@@ -2,6 +2,7 @@ import { type Close, closes } from '../protocol/close-codes.ts';
 import type { GapReason } from '../protocol/v1.ts';
 import { ColdReads } from './cold-reads.ts';
 import type { Events } from './events.ts';
+import type { LateReads } from './late-reads.ts';
 import type { Records } from './log.ts';
 import type { Notices } from './notices.ts';
 import type { Presence } from './presence.ts';
@@ -43,6 +44,7 @@ export class SlowConsumers {
     notices: Notices,
     presence: Presence,
     settings: HubSettings,
+    lateReads: LateReads,
     scheduler: Scheduler,
     wake: () => void,
   ) {
@@ -51,7 +53,7 @@ export class SlowConsumers {
     this.#notices = notices;
     this.#presence = presence;
     this.#settings = settings;
-    this.#coldReads = new ColdReads(scheduler, (readers) => {
+    this.#coldReads = new ColdReads(lateReads, scheduler, (readers) => {
       for (const reader of readers) if (!reader.closed) this.#catchingUp.add(reader);
       wake();
     });
