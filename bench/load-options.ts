@@ -1,8 +1,10 @@
+import type { Aof } from './redis.ts';
 import type { WireName } from './wires/index.ts';
 
 /** How to load a server. */
 export interface LoadOptions {
-  readonly url: string;
+  /** The address of each node. */
+  readonly urls: readonly string[];
   /** @default 'gorilla' */
   readonly wire: WireName;
   /** @default 1000 */
@@ -50,7 +52,11 @@ export interface LoadOptions {
   readonly seed: number;
   /** Generator processes that share the clients. @default 1 */
   readonly generators: number;
+  /** Server processes that share a Redis. Clients are spread over them. @default 1 */
+  readonly nodes: number;
+  /** The append-only file of that Redis. Ignored with one node. @default 'off' */
+  readonly aof: Aof;
 }
 
 /** The options of a load that do not depend on the server. */
-export type LoadSettings = Omit<LoadOptions, 'url'>;
+export type LoadSettings = Omit<LoadOptions, 'urls'>;

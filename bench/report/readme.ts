@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
 import { scenarios } from '../scenarios.ts';
-import { type Column, closedIn, columns, medianOf } from './columns.ts';
+import { type Column, closedIn, columns, hasNodes, medianOf } from './columns.ts';
 import { grouped, percent, whole } from './figures.ts';
 import { plotsOf } from './plots.ts';
 import { CONTROL, noiseOf, PUMPHOUSE, type Results } from './results.ts';
@@ -38,6 +38,7 @@ interface OrdinaryLoad {
 }
 
 const { deliveries, cpu, userCpu, cpuPerDelivery, p50, p99, memory, perConnection } = columns;
+const { redisCpu, crossing50, crossing99, reordered } = columns;
 const ROUND_TRIP =
   'A round trip counts from when the message was due, so that it includes any delay in the sender. Server CPU is a share of one core';
 
@@ -101,8 +102,9 @@ const saturation: readonly ServerColumn[] = [
 
 /** @returns the text between the marks of the README, including the marks. */
 export function figures(comparison: Results, alone: Results): string {
+  const measured = comparison.runs.filter(({ server }) => server !== CONTROL);
   const servers = grouped(
-    comparison.runs.filter(({ server }) => server !== CONTROL),
+    measured.filter((run) => !hasNodes(run)),
     ({ server }) => server,
   );
   const load = ordinaryLoadOf(comparison.runs);
@@ -132,6 +134,7 @@ export function figures(comparison: Results, alone: Results): string {
       ['', ...saturation.map(({ title }) => title), 'spread', 'closed'],
       servers.map((runs) => [labelOf(runs), ...serverCells(runs, saturation), closedCell(runs)]),
     ),
+    ...nodesSection(measured, image),
     '### Where other servers are ahead',
     aheadOf(comparison.runs),
     '### All scenarios',
@@ -142,6 +145,35 @@ export function figures(comparison: Results, alone: Results): string {
     ),
     END,
   ].join('\n\n');
+}
+
+const ofNodes: readonly ServerColumn[] = [
+  { ...deliveries, scenario: 'nodes' },
+  { ...crossing50, scenario: 'nodes' },
+  { ...crossing99, scenario: 'nodes' },
+  { ...cpu, title: 'CPU of both nodes', scenario: 'nodes' },
+  { ...redisCpu, scenario: 'nodes' },
+  { ...cpuPerDelivery, scenario: 'nodes' },
+  { ...reordered, scenario: 'nodes' },
+  { ...deliveries, title: 'nodes-rooms: deliveries/s', scenario: 'nodes-rooms' },
+];
+
+/** @returns the parts of the section on several nodes; none without results. */
+function nodesSection(runs: readonly Run[], image: (name: string) => string): string[] {
+  const servers = grouped(runs.filter(hasNodes), ({ server }) => server);
+  if (servers.length === 0) return [];
+  return [
+    '### Two nodes',
+    wrapped(
+      'Two nodes share a Redis without persistence, with the clients of each room on both: one room of 200 clients, 20 of which send (`nodes`), or 100 rooms of 10 (`nodes-rooms`). Latency is that across nodes, from when a message was due to its receipt on the other node. CPU per delivery includes Redis. Reordered messages are those that clients of the two nodes received in different orders: a fault in Pumphouse, while Socket.IO does not promise one order.',
+    ),
+    image('latency-nodes'),
+    image('cost-nodes'),
+    table(
+      ['', ...ofNodes.map(({ title }) => title), 'spread', 'closed'],
+      servers.map((group) => [labelOf(group), ...serverCells(group, ofNodes), closedCell(group)]),
+    ),
+  ];
 }
 
 /**
@@ -202,7 +234,7 @@ function serverCells(runs: readonly Run[], columns: readonly ServerColumn[]): st
 
 /** Formats the widest range of a row's figures. */
 function spreadCell(figures: readonly { readonly column: Column; readonly runs: readonly Run[] }[]): string {
-  const values = figures.map(({ column, runs }) => runs.map(column.figure));
+  const values = figures.filter(({ column }) => !column.isCount).map(({ column, runs }) => runs.map(column.figure));
   const widest = Math.max(...values.map((each) => rangeOf(each) ?? Number.NEGATIVE_INFINITY));
   const text = Number.isFinite(widest) ? percent(widest) : 'single run';
   return values.some(isRough) ? `≈ ${text}` : text;
@@ -222,6 +254,8 @@ const specialColumns: Readonly<Record<string, { readonly column: Column; readonl
   idle: { column: perConnection, suffix: 'each' },
   storm: { column: columns.connects, suffix: 'per second' },
   recover: { column: columns.recovery, suffix: 'for all' },
+  nodes: { column: crossing99, suffix: 'across nodes (p99)' },
+  'nodes-rooms': { column: crossing99, suffix: 'across nodes (p99)' },
 };
 
 function scenarioRow(runs: readonly Run[]): string[] {

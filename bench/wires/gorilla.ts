@@ -7,6 +7,7 @@ export const gorilla: Wire = {
   path: '/ws',
   protocol: undefined,
   rooms: false,
+  replays: false,
   maxBytes: 512,
   join: () => [],
   encode: (text) => text,

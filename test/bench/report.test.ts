@@ -14,7 +14,7 @@ import { draw } from '../../bench/report/svg.ts';
 import { report } from '../../bench/report/text.ts';
 import { readResults, writeReport } from '../../bench/report/write.ts';
 import type { Run } from '../../bench/run.ts';
-import { run } from './runs.ts';
+import { clusterResult, run } from './runs.ts';
 
 const conditions: Conditions = {
   cpu: 'a CPU of the test',
@@ -146,6 +146,45 @@ test('marks a server that loses messages and the number of clients that it close
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+const nodesOf = (server: string, reordered = 0) =>
+  ['nodes', 'nodes-rooms'].flatMap((scenario) => {
+    const cluster = clusterResult(reordered, server === 'pumphouse');
+    return [1000, 1010].map((deliveries) => run(scenario, { server, deliveries, cluster, load: { nodes: 2 } }));
+  });
+
+test('shows the runs of several nodes in plots, the page and the README', async () => {
+  const others = [run('chat'), run('fan-out-1000', { server: 'ws' })];
+  const all = [...others, ...nodesOf('pumphouse'), ...nodesOf('peer', 0.25)];
+  expect(plotsOf(all).map(({ name }) => name)).toEqual(['cost', 'latency-nodes', 'cost-nodes']);
+  // The servers of one node are not in the legend of several, nor the other way round.
+  const specs = plotsOf(all).map(({ spec }) => JSON.stringify(spec));
+  expect(specs[0]).not.toContain('peer');
+  expect(specs[1]).not.toContain('"ws"');
+  const html = await pageOf(all);
+  expect(html).toContain('2 nodes on Redis without persistence');
+  expect(html).toContain('<td>25.0 %</td>');
+  expect(html).not.toMatch(/NaN|undefined/);
+  const text = figures({ ...results, runs: all }, { ...results, runs: nodesOf('pumphouse') });
+  const section = text.slice(text.indexOf('### Two nodes'), text.indexOf('### Where'));
+  expect(section).toMatch(/^\| \*\*pumphouse\*\* +\| +503 .* 25 % .* none .*\|$/m);
+  expect(section).toMatch(/^\| peer .* 25\.0 % .*\|$/m);
+  expect(text.slice(0, text.indexOf('### Two nodes'))).not.toContain('| peer');
+  expect(text).toMatch(/^\| `nodes` .* \*\*24\.0 ms across nodes \(p99\)\*\* \|$/m);
+  expect(figures({ ...results, runs: others }, results)).not.toContain('Two nodes');
+});
+
+test('describes several nodes of a single run', () => {
+  const [one] = nodesOf('pumphouse');
+  const [other] = nodesOf('peer', 0.25);
+  const text = (run: Run | undefined) => (run ? report(run) : '');
+  expect(text(one)).toMatch(/^load .* on 2 nodes,/m);
+  expect(text(one)).toMatch(/^server CPU .*; by node: 30 %, 20 %$/m);
+  expect(text(one)).toMatch(/^Redis +25 % of a core, 12 MiB; version 7\.0\.15, without persistence$/m);
+  expect(text(one)).toMatch(/^across nodes +p50 2\.0 ms, p99 24\.0 ms/m);
+  expect(text(one)).toMatch(/^order +5 clients compared with one on another node: all received one order$/m);
+  expect(text(other)).toMatch(/^order .*: 4 received another order, 250 of 1,000 messages$/m);
 });
 
 test('measures noise as the largest difference of the control in any scenario', () => {
