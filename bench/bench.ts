@@ -5,7 +5,7 @@ import { watchForInterrupts } from './interrupt.ts';
 import { type BenchOptions, type Job, parseOptions } from './options.ts';
 import { runWithProgress } from './progress.ts';
 import { pumphouse } from './pumphouse.ts';
-import { type QuickResult, quick } from './quick.ts';
+import { quick } from './quick.ts';
 import { runnable } from './redis.ts';
 import { gistOf } from './report/rates.ts';
 import { canDraw } from './report/svg.ts';
@@ -49,7 +49,7 @@ async function main(options: BenchOptions): Promise<void> {
   process.exitCode = passed ? 0 : UNSOUND;
 }
 
-async function measure(jobs: readonly Job[], contestants: readonly Contestant[], repeat: number): Promise<QuickResult> {
+async function measure(jobs: readonly Job[], contestants: readonly Contestant[], repeat: number) {
   const missing: string[] = [];
   const trials = trialsOf(
     runnable(jobs, (line) => missing.push(line)),

@@ -1,5 +1,9 @@
-import type { Aof } from './redis.ts';
 import type { WireName } from './wires/index.ts';
+
+/** When Redis writes its append-only file to disk; `off` keeps no file. */
+export type Aof = 'off' | 'everysec' | 'always';
+
+export const AOF_CHOICES: readonly Aof[] = ['off', 'everysec', 'always'];
 
 /** How to load a server. */
 export interface LoadOptions {

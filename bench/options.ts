@@ -1,8 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { duration, expectedSeconds } from './duration.ts';
 import { MIN_BYTES } from './generator/message.ts';
-import type { LoadSettings } from './load-options.ts';
-import { AOF_CHOICES } from './redis.ts';
+import { AOF_CHOICES, type LoadSettings } from './load-options.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 import { type WireName, wires } from './wires/index.ts';
 

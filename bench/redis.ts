@@ -5,17 +5,13 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Aof } from './load-options.ts';
 import type { Job } from './options.ts';
 import { freePort } from './server.ts';
 
 const PROGRAM = 'redis-server';
 const START_TIMEOUT_MS = 10_000;
 const PING_TIMEOUT_MS = 1000;
-
-/** When Redis writes its append-only file to disk; `off` keeps no file. */
-export type Aof = 'off' | 'everysec' | 'always';
-
-export const AOF_CHOICES: readonly Aof[] = ['off', 'everysec', 'always'];
 
 /** A Redis server that the benchmark started for one run. */
 export interface RedisServer {

@@ -1,5 +1,5 @@
 import type { Run } from '../run.ts';
-import { kibi, mebi, percent, precisePercent, time, whole } from './figures.ts';
+import { kibi, mebi, percent, precisePercent, smallPercent, time, whole } from './figures.ts';
 import { reorderedShare } from './rates.ts';
 import type { Figure } from './results.ts';
 import { isRough, spreadOf } from './spread.ts';
@@ -46,7 +46,7 @@ export const columns = {
   redisCpu: {
     title: 'Redis CPU',
     figure: ({ rates }) => rates.redisBusy,
-    write: percent,
+    write: smallPercent,
     isMeasured: (run) => !hasNodes(run) || run.rates.redisBusy !== undefined,
   },
   perCpuSecond: {
@@ -95,8 +95,9 @@ export const columns = {
 
 /** Formats the median of some runs, marked with `≈` if it is rough. */
 export function cellOf(runs: readonly Run[], column: Column): string {
-  const isMarked = !column.isCount && isRough(runs.map(column.figure));
-  return `${isMarked ? '≈ ' : ''}${medianOf(runs, column)}`;
+  const text = medianOf(runs, column);
+  const isMarked = !column.isCount && !text.startsWith('<') && isRough(runs.map(column.figure));
+  return `${isMarked ? '≈ ' : ''}${text}`;
 }
 
 /** Formats the median of some runs. */

@@ -39,7 +39,7 @@ const config: TopLevelSpec['config'] = {
     titleFontSize: 12,
     titleFontWeight: 'normal',
   },
-  legend: { labelColor: INK, titleColor: FAINT, labelFontSize: 12, symbolStrokeWidth: 3 },
+  legend: { labelColor: INK, titleColor: FAINT, labelFontSize: 12, labelLimit: 240, symbolStrokeWidth: 3 },
   view: { stroke: null },
 };
 
@@ -87,7 +87,9 @@ export function plotsOf(all: readonly Run[]): Plot[] {
       name: 'latency-nodes',
       scenario: 'nodes',
       title: 'Latency across two nodes',
-      load: 'the time until clients of the other node receive a message, with 200 clients on two nodes, 20 of which keep one message in flight each',
+      load: '200 clients on two nodes, 20 of which keep one message in flight each',
+      measured: 'time until clients of the other node receive a message',
+      axis: 'latency, ms',
       of: ({ cluster }) => cluster?.crossings ?? [],
     }),
     costOfNodes(ofNodes),
@@ -158,15 +160,17 @@ interface Latency {
   readonly title: string;
   /** A description of the load. */
   readonly load: string;
+  /** @default 'round trip' */
+  readonly measured?: string;
+  /** @default 'round trip, ms' */
+  readonly axis?: string;
   /** @default the round trips */
   readonly of?: (result: LoadResult) => Distribution;
 }
 
-function latency(
-  runs: readonly Run[],
-  color: object,
-  { name, scenario, title, load, of = ({ roundTrips }) => roundTrips }: Latency,
-): Plot | undefined {
+function latency(runs: readonly Run[], color: object, settings: Latency): Plot | undefined {
+  const { name, scenario, title, load, measured = 'round trip', axis = 'round trip, ms' } = settings;
+  const { of = ({ roundTrips }) => roundTrips } = settings;
   const open = runs.filter((run) => run.scenario === scenario && of(run.result).length > 0);
   const percents = [...new Set(open.flatMap(({ result }) => of(result).map(([percent]) => percent)))];
   const values: Row[] = percents
@@ -185,7 +189,7 @@ function latency(
   return {
     name,
     title,
-    about: `Percentiles of the round trip: ${load}. Each point is a measured percentile; straight lines join the points of a server. Time counts from when a message was due, so it includes any delay in the sender. Lower is better.`,
+    about: `Percentiles of the ${measured}: ${load}. Each point is a measured percentile; straight lines join the points of a server. Time counts from when a message was due, so it includes any delay in the sender. Lower is better.`,
     spec: {
       config,
       width: WIDTH,
@@ -204,7 +208,7 @@ function latency(
           field: 'ms',
           type: 'quantitative',
           scale: { type: 'log', nice: false },
-          axis: { title: 'round trip, ms', format: '~g', tickCount: 6 },
+          axis: { title: axis, format: '~g', tickCount: 6 },
         },
         color: { ...color, legend: { title: null } },
       },

@@ -11,7 +11,7 @@ export interface Rates {
    * available.
    */
   readonly deliveriesPerCpuSecond: number | undefined;
-  /** The share of a core that the server used, without Redis. It may exceed 1 with several nodes. */
+  /** The share of a core that the server used, without Redis. Several nodes may exceed 1. */
   readonly serverBusy: number | undefined;
   /** The part of `serverBusy` outside the kernel. */
   readonly serverUserBusy: number | undefined;

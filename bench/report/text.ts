@@ -1,10 +1,10 @@
 import { expectedSeconds } from '../duration.ts';
 import type { Progress } from '../load.ts';
-import type { Aof } from '../redis.ts';
+import type { Aof } from '../load-options.ts';
 import type { ClusterResult, LoadResult } from '../result.ts';
 import type { Run, RunStatus } from '../run.ts';
 import { NOT_MEASURED } from './columns.ts';
-import { kibi, mebi, percent, time, whole } from './figures.ts';
+import { kibi, mebi, percent, smallPercent, time, whole } from './figures.ts';
 import type { Rates } from './rates.ts';
 
 const NO_PROCESS = `${NOT_MEASURED}: the benchmark did not start the server, and it has no usable /metrics`;
@@ -89,7 +89,7 @@ function nodesPart({ cluster, seconds }: LoadResult): string {
 function redisLine({ redis }: ClusterResult, { redisBusy }: Rates, aof: Aof): string {
   if (!redis || redisBusy === undefined) return NOT_MEASURED;
   const persistence = aof === 'off' ? 'without persistence' : `with an append-only file (${aof})`;
-  return `${percent(redisBusy)} of a core, ${mebi(redis.memoryBytes)}; version ${redis.version}, ${persistence}`;
+  return `${smallPercent(redisBusy)} of a core, ${mebi(redis.memoryBytes)}; version ${redis.version}, ${persistence}`;
 }
 
 function orderLine({ order: { clients, differing, messages, reordered } }: ClusterResult): string {
