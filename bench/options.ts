@@ -179,12 +179,15 @@ export function jobOf(
   },
 ): Job {
   const load = { ...defaults, ...scenario?.load, ...overrides };
-  const { maxBytes, rooms, replays, name } = wires[load.wire as WireName];
+  const { maxBytes, rooms, replays, confirmsJoin, name } = wires[load.wire as WireName];
   if (load.senders > load.clients) reject('there are more --senders than --clients');
   if (load.generators > load.clients) reject('there are more --generators than --clients');
   if (load.bytes > maxBytes) reject(`--bytes must be at most ${maxBytes} with the wire ${name}`);
   if (!rooms && load.roomSize !== undefined) reject(`the wire ${name} has one room: --room-size needs v1`);
   if (!replays && load.backlog > 0) reject(`the wire ${name} cannot replay messages: ${scenario?.name} needs v1`);
+  if (load.nodes > 1 && !confirmsJoin) {
+    reject(`the wire ${name} does not confirm when a client has joined: --nodes needs v1`);
+  }
   if (load.nodes > 1 && (scenario?.restart || scenario?.flags?.includes('--engine'))) {
     reject(`${scenario.name} measures an engine of one node: it cannot have --nodes`);
   }

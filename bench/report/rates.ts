@@ -78,7 +78,7 @@ export function notices(result: LoadResult, { serverBusy }: Rates): string[] {
   }
   if (cluster && !cluster.order.promised && cluster.order.differing > 0) lines.push(disagreement(cluster.order));
   if (generator.busy >= SATURATED && deliveries > 0) {
-    lines.push(bottleneck(serverBusy && serverBusy / (cluster?.nodeCpuSeconds?.length ?? 1)));
+    lines.push(bottleneck(serverBusy, cluster?.nodeCpuSeconds?.length ?? 1));
   }
   return lines;
 }
@@ -93,9 +93,9 @@ function disagreement({ clients, differing, messages, reordered }: OrderCheck): 
   return `The clients of different nodes received the messages of a room in different orders (in all ${extent}). The server does not promise one order.`;
 }
 
-function bottleneck(serverBusy: number | undefined): string {
+function bottleneck(serverBusy: number | undefined, nodes: number): string {
   const delay = "Round trips include the generator's own delay.";
-  if (serverBusy !== undefined && serverBusy >= SATURATED) {
+  if (serverBusy !== undefined && serverBusy / nodes >= SATURATED) {
     return `Generator and server were both saturated. ${delay}`;
   }
   const server = serverBusy === undefined ? '' : ` (the server used ${percent(serverBusy)} of a core)`;

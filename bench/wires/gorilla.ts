@@ -8,6 +8,7 @@ export const gorilla: Wire = {
   protocol: undefined,
   rooms: false,
   replays: false,
+  confirmsJoin: false,
   maxBytes: 512,
   join: () => [],
   encode: (text) => text,

@@ -17,6 +17,7 @@ export const socketIo: Wire = {
   protocol: undefined,
   rooms: false,
   replays: false,
+  confirmsJoin: true,
   maxBytes: 65_000,
   join: () => [CONNECT],
   encode: (text) => `${PREFIX}${text}${SUFFIX}`,

@@ -11,6 +11,7 @@ export const v1: Wire = {
   protocol: 'pumphouse.v1',
   rooms: true,
   replays: true,
+  confirmsJoin: true,
   maxBytes: 16_000,
   join: (room, since) => [JSON.stringify({ t: 'join', room, since })],
   encode(text, room) {

@@ -17,6 +17,11 @@ export interface Wire {
   readonly rooms: boolean;
   /** Whether the server can replay a room's history. */
   readonly replays: boolean;
+  /**
+   * Whether the server confirms that a client has joined. Without it, a client counts as joined
+   * once it is connected, which is only true of servers that join it in the same step.
+   */
+  readonly confirmsJoin: boolean;
   /** The longest message that the server accepts, in bytes. */
   readonly maxBytes: number;
   /** @returns the frames that join `room` after connecting. */

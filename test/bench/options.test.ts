@@ -37,10 +37,14 @@ test.each([
   [['more'], 'there is no scenario more'],
   [['--nodes', '0'], '1 to 16'],
   [['--aof', 'sometimes'], 'off, everysec, always'],
-  [['durable', '--nodes', '2'], 'durable measures an engine of one node'],
+  [['chat', '--nodes', '2'], 'the wire gorilla does not confirm when a client has joined: --nodes needs v1'],
+  [['durable', '--nodes', '2', '--wire', 'v1'], 'durable measures an engine of one node'],
   [['recover', '--nodes', '2'], 'recover measures an engine of one node'],
   [['nodes', '--url', 'ws://localhost:9000'], '--url measures one node: nodes starts its own'],
-  [['chat', '--nodes', '2', '--url', 'ws://localhost:9000'], '--url measures one node: chat starts its own'],
+  [
+    ['chat', '--nodes', '2', '--wire', 'v1', '--url', 'ws://localhost:9000'],
+    '--url measures one node: chat starts its own',
+  ],
 ])('rejects %j in one line that names the valid values', (args, reason) => {
   let rejection: unknown;
   try {
@@ -62,7 +66,7 @@ test('accepts the address of a WebSocket server', () => {
 
 test('runs a scenario on several nodes, and leaves out those of several nodes from all at an address', () => {
   expect(parseOptions(['nodes']).jobs[0]?.load).toMatchObject({ nodes: 2, aof: 'off', wire: 'v1' });
-  expect(parseOptions(['chat', '--nodes', '3', '--aof', 'always']).jobs[0]?.load).toMatchObject({
+  expect(parseOptions(['chat', '--nodes', '3', '--wire', 'v1', '--aof', 'always']).jobs[0]?.load).toMatchObject({
     nodes: 3,
     aof: 'always',
   });
