@@ -75,7 +75,11 @@ const settings: LoadSettings = {
 };
 
 async function runOn(relay: Relay, control: ServerControl = {}, overrides: Partial<LoadSettings> = {}) {
-  const options = { ...settings, ...overrides, urls: await twoNodes(relay) };
+  return runAt(await twoNodes(relay), control, overrides);
+}
+
+async function runAt(urls: readonly string[], control: ServerControl, overrides: Partial<LoadSettings>) {
+  const options = { ...settings, ...overrides, urls };
   const generator = (share: number): GeneratorLink => {
     const local = new Generator(options, share);
     return {
@@ -143,6 +147,42 @@ test.each<[string, Partial<LoadSettings>]>([
   const result = await runOn(loses, { promisesOrder: false }, overrides);
   expect(sound(result)).toBe(false);
   expect(result.audit.lost).toBe(4); // by each client of the other node
+});
+
+/** Starts two nodes that speak `pumphouse.v1`. Message 100 and the next swap places on node 1. */
+async function numberedNodes(): Promise<string[]> {
+  let seq = 0;
+  let kept = '';
+  nodes = [0, 1].map(() => new WebSocketServer({ port: 0, host: '127.0.0.1' }));
+  const sendTo = (node: number, text: string) => {
+    for (const socket of nodes[node]?.clients ?? []) socket.send(text);
+  };
+  const publish = (data: string) => {
+    const text = JSON.stringify({ t: 'message', room: 'lobby', seq: ++seq, id: 'x', from: 'x', at: 1, data });
+    sendTo(0, text);
+    if (seq === 100) kept = text;
+    else sendTo(1, text);
+    if (seq === 101) sendTo(1, kept);
+  };
+  for (const node of nodes) {
+    node.on('connection', (socket) => {
+      socket.on('message', (message) => {
+        const { t, data } = JSON.parse(String(message));
+        if (t === 'send') publish(data);
+        else socket.send(JSON.stringify({ t: 'joined', room: 'lobby', epoch: 'e', seq, recovered: true }));
+      });
+    });
+  }
+  await Promise.all(nodes.map((node) => once(node, 'listening')));
+  return nodes.map((node) => `http://127.0.0.1:${(node.address() as AddressInfo).port}/ws`);
+}
+
+test('detects on counting clients of v1 a message whose number is not above the one before', async () => {
+  const urls = await numberedNodes();
+  const result = await runAt(urls, {}, { wire: 'v1', audit: 0 });
+  expect(sound(result)).toBe(false);
+  expect(result.audit.swapped).toBe(4); // by each client of node 1
+  expect(result.audit.first).toMatch(/^client \d received messages out of sequence$/);
 });
 
 /** @returns the answer of Redis to a command. */

@@ -208,6 +208,21 @@ test('lists the figures in which other servers are ahead by more than the noise'
   );
 });
 
+test('compares several nodes by their own noise', () => {
+  const ofNodes = (server: string, deliveries: number) =>
+    run('nodes', { server, deliveries, cluster: clusterResult(), load: { nodes: 2 } });
+  const noisy = [ofNodes('pumphouse', 1000), ofNodes(CONTROL, 800)];
+  const alone = [run('fan-out-1000'), run('fan-out-1000', { server: CONTROL, deliveries: 990 })];
+  const text = aheadOf([...noisy, ...alone, ofNodes('peer', 2000)]).replaceAll(/\s+/g, ' ');
+  expect(text).toContain('- deliveries per second on two nodes, 500 on Pumphouse (noise 20 %): peer with 1,000');
+  expect(text).toContain('CPU time per delivery to 1,000 clients (noise 1 %)');
+  const page = figures({ ...results, runs: [...noisy, ...alone] }, results).replaceAll(/\s+/g, ' ');
+  expect(page.match(/differs from itself by up to \d+ %/g)).toEqual([
+    'differs from itself by up to 1 %',
+    'differs from itself by up to 20 %',
+  ]);
+});
+
 test('fails the quick check if Pumphouse is far slower than expected, but not because of noise', () => {
   const runsWith = (pumphouse: number, limit: number, control: number) => [
     run('chat', { deliveries: pumphouse }),
