@@ -45,8 +45,12 @@ test('spreads the clients and the senders of a room over all nodes, and audits n
     [10, 20],
     [10, 40],
   ] as const) {
-    for (const generators of [1, 2]) {
-      const plan = new Plan({ ...load, roomSize, senders, generators });
+    for (const [generators, seed] of [
+      [1, 1],
+      [2, 2],
+      [1, 3],
+    ] as const) {
+      const plan = new Plan({ ...load, roomSize, senders, generators, seed });
       const onFirst = (clients: readonly number[]) => clients.filter((client) => plan.nodeOf(client) === 0).length;
       const all = clientsOf(load);
       expect(onFirst(all)).toBe(100);
