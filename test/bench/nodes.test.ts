@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { startCluster } from '../../bench/cluster.ts';
 import type { ServerNode } from '../../bench/contestant.ts';
@@ -198,6 +198,7 @@ const foldersOfRedis = () => readdirSync(tmpdir()).filter((name) => name.startsW
 test.runIf(hasRedis)('starts a Redis without persistence on a free port, and removes its folder', async () => {
   const before = foldersOfRedis();
   const redis = await startRedis('off');
+  onTestFinished(() => redis.stop());
   expect(new URL(redis.url).port).not.toBe('6379');
   expect(await ask(redis, 'CONFIG GET appendonly')).toContain('no');
   expect(await ask(redis, 'CONFIG GET save')).toMatch(/save\r\n\$0\r\n/);
@@ -209,9 +210,9 @@ test.runIf(hasRedis)('starts a Redis without persistence on a free port, and rem
 
 test.runIf(hasRedis)('starts a Redis with an append-only file', async () => {
   const redis = await startRedis('always');
+  onTestFinished(() => redis.stop());
   expect(await ask(redis, 'CONFIG GET appendonly')).toContain('yes');
   expect(await ask(redis, 'CONFIG GET appendfsync')).toContain('always');
-  await redis.stop();
 });
 
 test.runIf(hasRedis)('stops Redis and the other nodes if one does not start', async () => {
