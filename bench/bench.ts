@@ -1,11 +1,12 @@
 import { CommanderError } from 'commander';
 import { type Conditions, conditions, conditionsLine } from './conditions.ts';
-import { runningAt } from './contestant.ts';
+import { type Contestant, runningAt } from './contestant.ts';
 import { watchForInterrupts } from './interrupt.ts';
-import { type BenchOptions, parseOptions } from './options.ts';
+import { type BenchOptions, type Job, parseOptions } from './options.ts';
 import { runWithProgress } from './progress.ts';
 import { pumphouse } from './pumphouse.ts';
 import { quick } from './quick.ts';
+import { runnable } from './redis.ts';
 import { gistOf } from './report/rates.ts';
 import { canDraw } from './report/svg.ts';
 import { table, tableNotes } from './report/table.ts';
@@ -38,11 +39,7 @@ async function main(options: BenchOptions): Promise<void> {
   const contestants = [url ? runningAt(url) : pumphouse('pumphouse', transport)];
   const { runs, missing, failures } = options.quick
     ? await quick(transport, runWithProgress)
-    : {
-        runs: await runAll({ trials: trialsOf(jobs, contestants), repeat }, runWithProgress),
-        missing: [],
-        failures: [],
-      };
+    : await measure(jobs, contestants, repeat);
   const results = { conditions: machine, runs, missing };
   if (json) console.log(JSON.stringify(results));
   else print(runs, machine);
@@ -52,9 +49,19 @@ async function main(options: BenchOptions): Promise<void> {
   process.exitCode = passed ? 0 : UNSOUND;
 }
 
+async function measure(jobs: readonly Job[], contestants: readonly Contestant[], repeat: number) {
+  const missing: string[] = [];
+  const trials = trialsOf(
+    runnable(jobs, (line) => missing.push(line)),
+    contestants,
+  );
+  return { runs: await runAll({ trials, repeat }, runWithProgress), missing, failures: [] };
+}
+
 function print(runs: readonly Run[], machine: Conditions): void {
   const [first] = runs;
-  if (first && runs.length === 1) console.log(report(first));
+  if (!first) return;
+  if (runs.length === 1) console.log(report(first));
   else {
     console.log(table(runs));
     for (const note of tableNotes(runs)) console.log(`\n${note}`);

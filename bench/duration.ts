@@ -5,8 +5,8 @@ const OVERHEAD_SECONDS = 1;
 const CONNECTIONS_PER_SECOND = 2500;
 
 /** Estimates how long a run takes, from the start of the server to its end. */
-export function expectedSeconds({ warmUp, seconds, clients, slow }: LoadSettings): number {
-  return warmUp + seconds + OVERHEAD_SECONDS + (clients + slow) / CONNECTIONS_PER_SECOND;
+export function expectedSeconds({ warmUp, seconds, clients, slow, nodes }: LoadSettings): number {
+  return warmUp + seconds + nodes * OVERHEAD_SECONDS + (clients + slow) / CONNECTIONS_PER_SECOND;
 }
 
 /** Formats an expected duration for a help text. */

@@ -1,8 +1,14 @@
 import type { WireName } from './wires/index.ts';
 
+/** When Redis writes its append-only file to disk; `off` keeps no file. */
+export type Aof = 'off' | 'everysec' | 'always';
+
+export const AOF_CHOICES: readonly Aof[] = ['off', 'everysec', 'always'];
+
 /** How to load a server. */
 export interface LoadOptions {
-  readonly url: string;
+  /** The address of each node. */
+  readonly urls: readonly string[];
   /** @default 'gorilla' */
   readonly wire: WireName;
   /** @default 1000 */
@@ -50,7 +56,11 @@ export interface LoadOptions {
   readonly seed: number;
   /** Generator processes that share the clients. @default 1 */
   readonly generators: number;
+  /** Server processes that share a Redis. Clients are spread over them. @default 1 */
+  readonly nodes: number;
+  /** The append-only file of that Redis. Ignored with one node. @default 'off' */
+  readonly aof: Aof;
 }
 
 /** The options of a load that do not depend on the server. */
-export type LoadSettings = Omit<LoadOptions, 'url'>;
+export type LoadSettings = Omit<LoadOptions, 'urls'>;

@@ -3,8 +3,8 @@ import type { Snapshot, State } from './generator/generator.ts';
 import { type GeneratorLink, RemoteGenerator } from './generator/remote.ts';
 import type { LoadOptions } from './load-options.ts';
 import { Plan } from './plan.ts';
-import { judged, type LoadResult, measured } from './result.ts';
-import { readingsOf, type Usage, usageOf } from './usage.ts';
+import { type ClusterResult, judged, type LoadResult, measured } from './result.ts';
+import { cpuBetween, readingsOf, sumOf, type Usage, usageOf, usageOfProcess } from './usage.ts';
 import type { Place } from './wires/index.ts';
 
 /** The state of a running load. */
@@ -16,11 +16,29 @@ export interface Progress {
   readonly p99: number;
 }
 
-/** Access to the process of the server. */
+/** Access to the processes of the server. */
 export interface ServerControl {
-  readonly pid?: number | undefined;
-  /** Kills the server and starts it again. @returns the new process id. */
+  /** The process of each node, if known. */
+  readonly pids?: readonly (number | undefined)[];
+  /** Kills the server, which is a single node, and starts it again. @returns the new process id. */
   readonly restart?: () => Promise<number | undefined>;
+  /** The Redis that the nodes share. */
+  readonly redis?: RedisProcess;
+  /** Whether the clients of all nodes must receive a room's messages in one order. @default true */
+  readonly promisesOrder?: boolean;
+}
+
+/** A Redis to measure. */
+export interface RedisProcess {
+  readonly pid: number | undefined;
+  readonly version: string;
+}
+
+/** The counters of the generators and of all processes at one time. */
+interface Reading {
+  readonly of: readonly Snapshot[];
+  readonly nodes: readonly (Usage | undefined)[];
+  readonly redis: Usage | undefined;
 }
 
 const POLL_MS = 20;
@@ -35,9 +53,11 @@ export class Load {
   readonly #options: LoadOptions;
   readonly #plan: Plan;
   readonly #restart: ServerControl['restart'];
+  readonly #redis: RedisProcess | undefined;
+  readonly #promisesOrder: boolean;
   readonly #generators: readonly GeneratorLink[];
   readonly #memory = new PeakMemory(() => this.#usage());
-  #pid: number | undefined;
+  #pids: readonly (number | undefined)[];
   #phase: Progress['phase'] = 'connecting';
 
   /**
@@ -46,13 +66,15 @@ export class Load {
    */
   constructor(
     options: LoadOptions,
-    { pid, restart }: ServerControl = {},
+    { pids = [], restart, redis, promisesOrder = true }: ServerControl = {},
     createGenerator = (share: number): GeneratorLink => new RemoteGenerator(options, share),
   ) {
     this.#options = options;
     this.#plan = new Plan(options);
-    this.#pid = pid;
+    this.#pids = pids;
     this.#restart = restart;
+    this.#redis = redis;
+    this.#promisesOrder = promisesOrder;
     this.#generators = Array.from({ length: options.generators }, (_, share) => createGenerator(share));
   }
 
@@ -105,12 +127,20 @@ export class Load {
       await this.#waitForDeliveries(sent);
       if (this.#options.slow > 0) await this.#waitForSlowCloses();
       const findings = await this.#all((generator) => generator.call('findings', sent));
-      const stall = since ? (await readingsOf(this.#options.url))?.get(STALL) : undefined;
-      const memory = { before: this.#pid && before?.memoryBytes, connected: connected?.memoryBytes, most };
-      const cpu = cpuBetween(start.usage, end.usage);
+      const stall = since ? (await readingsOf(this.#firstUrl))?.get(STALL) : undefined;
+      const memory = { before: this.#pids[0] && before?.memoryBytes, connected: connected?.memoryBytes, most };
+      const cpu = cpuBetween(sumOf(start.nodes), sumOf(end.nodes));
       const server = cpu && { ...cpu, memory, stall };
       await this.#all((generator) => generator.call('close'));
-      return { connectingSeconds, recoverySeconds, server, ...measured(start.of, end.of), ...judged(findings) };
+      const { cluster, ...verdict } = judged(findings, this.#promisesOrder);
+      return {
+        connectingSeconds,
+        recoverySeconds,
+        server,
+        ...measured(start.of, end.of),
+        ...verdict,
+        cluster: this.#options.nodes > 1 ? { ...cluster, ...this.#clusterUsage(start, end) } : undefined,
+      };
     } finally {
       this.#memory.stop();
       for (const generator of this.#generators) generator.end();
@@ -125,8 +155,8 @@ export class Load {
     this.#phase = 'filling';
     const [first] = this.#generators;
     const place = await first?.call('fill');
-    if (this.#restart) this.#pid = await this.#restart();
-    await readingsOf(this.#options.url); // reading the metrics resets the longest stall
+    if (this.#restart) this.#pids = [await this.#restart()];
+    await readingsOf(this.#firstUrl); // reading the metrics resets the longest stall
     return place as Place;
   }
 
@@ -162,30 +192,38 @@ export class Load {
     }
   }
 
-  async #snapshot(): Promise<{ readonly usage: Usage | undefined; readonly of: readonly Snapshot[] }> {
-    const [of, usage] = await Promise.all([this.#all((generator) => generator.call('snapshot')), this.#usage()]);
-    return { of, usage };
+  async #snapshot(): Promise<Reading> {
+    const generators = this.#all((generator) => generator.call('snapshot'));
+    const [of, nodes] = await Promise.all([generators, this.#usages()]);
+    const pid = this.#redis?.pid;
+    return { of, nodes, redis: pid === undefined ? undefined : usageOfProcess(pid) };
   }
 
-  #usage(): Promise<Usage | undefined> {
-    const { url } = this.#options;
-    return usageOf(this.#pid === undefined ? { url } : { url, pid: this.#pid });
+  #clusterUsage(start: Reading, end: Reading): Pick<ClusterResult, 'nodeCpuSeconds' | 'redis'> {
+    const each = end.nodes.flatMap((usage, node) => cpuBetween(start.nodes[node], usage)?.cpuSeconds ?? []);
+    const cpu = cpuBetween(start.redis, end.redis);
+    const redis = this.#redis &&
+      cpu &&
+      end.redis && { ...cpu, memoryBytes: end.redis.memoryBytes, version: this.#redis.version };
+    return { nodeCpuSeconds: each.length === end.nodes.length ? each : undefined, redis };
+  }
+
+  /** @returns the usage of all nodes together; undefined if one is not available. */
+  async #usage(): Promise<Usage | undefined> {
+    return sumOf(await this.#usages());
+  }
+
+  #usages(): Promise<(Usage | undefined)[]> {
+    return Promise.all(this.#options.urls.map((url, node) => usageOf({ url, pid: this.#pids[node] })));
+  }
+
+  get #firstUrl(): string {
+    return this.#options.urls[0] ?? '';
   }
 
   #all<T>(call: (generator: GeneratorLink) => Promise<T>): Promise<T[]> {
     return Promise.all(this.#generators.map(call));
   }
-}
-
-/**
- * @returns the CPU time of a process between two readings; undefined if one is missing, or if they
- * are of different processes.
- */
-function cpuBetween(start: Usage | undefined, end: Usage | undefined) {
-  if (!start || !end || end.cpuSeconds < start.cpuSeconds) return undefined;
-  const [from, to] = [start.userCpuSeconds, end.userCpuSeconds];
-  const userCpuSeconds = from === undefined || to === undefined ? undefined : to - from;
-  return { cpuSeconds: end.cpuSeconds - start.cpuSeconds, userCpuSeconds };
 }
 
 /** Polls the memory of a server and keeps the maximum. */

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { duration, expectedSeconds } from './duration.ts';
 import { MIN_BYTES } from './generator/message.ts';
-import type { LoadSettings } from './load-options.ts';
+import { AOF_CHOICES, type LoadSettings } from './load-options.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 import { type WireName, wires } from './wires/index.ts';
 
@@ -34,6 +34,7 @@ export interface Job {
 // Four digits in base 36 identify a sender.
 const MAX_CLIENTS = 1_000_000;
 const MAX_GENERATORS = 64;
+const MAX_NODES = 16;
 
 const defaults: LoadSettings = {
   wire: 'gorilla',
@@ -53,6 +54,8 @@ const defaults: LoadSettings = {
   backlog: 0,
   seed: 1,
   generators: 1,
+  nodes: 1,
+  aof: 'off',
 };
 
 /** Parses a number within bounds. */
@@ -71,6 +74,12 @@ function webSocketUrl(text: string): URL {
     return url;
   }
   throw new InvalidArgumentError('It must be a ws:// or wss:// address, such as ws://localhost:8080/ws.');
+}
+
+/** @returns the option that chooses the persistence of Redis. */
+export function aofOption(): Option {
+  const description = "append-only file of the nodes' Redis, by when it is written to disk";
+  return new Option('--aof <WHEN>', description).choices(AOF_CHOICES).default(defaults.aof);
 }
 
 /** Adds the options of a load to the command. */
@@ -99,12 +108,14 @@ function withLoadOptions(command: Command): Command {
     .option('--churn <N>', 'additional clients that connect per second and leave again', number(0, 100_000), churn)
     .option(
       '--room-size <N>',
-      'clients per room, wire v1 only (default: none, one room for all)',
+      'clients per room, on wires with rooms, such as v1 (default: none, one room for all)',
       number(1, MAX_CLIENTS),
     )
     .option('--at-once <N>', 'connections to open concurrently', number(1, 100_000), atOnce)
     .option('--seed <N>', 'seed for auditors, the order of senders, and churn', number(0, 2 ** 31 - 1), seed)
     .option('--generators <N>', 'generator processes that share the clients', number(1, MAX_GENERATORS), 1)
+    .option('--nodes <N>', 'nodes of the server; several share a Redis', number(1, MAX_NODES), defaults.nodes)
+    .addOption(aofOption())
     .addOption(
       new Option('--wire <NAME>', 'protocol of the clients').choices(Object.keys(wires)).default(defaults.wire),
     );
@@ -146,7 +157,10 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const isExplicit = (name: string) => parsed.getOptionValueSource(name) === 'cli';
   const overrides = Object.fromEntries(Object.entries(settings).filter(([name]) => isExplicit(name)));
   const reject = (reason: string): never => command.error(`error: ${reason}`);
-  const jobs = scenariosNamed(parsed.args, reject).map((scenario) => jobOf(scenario, overrides, reject));
+  const all = scenariosNamed(parsed.args, reject).map((scenario) => jobOf(scenario, overrides, reject));
+  const jobs = url && parsed.args.includes('all') ? all.filter(({ load }) => load.nodes === 1) : all;
+  const cluster = jobs.find(({ load }) => load.nodes > 1);
+  if (url && cluster) reject(`--url measures one node: ${cluster.scenario?.name ?? '--nodes'} starts its own`);
   if (from !== undefined && report === undefined) reject('--from needs --report');
   return { jobs, repeat, url, transport, json, report, from, quick };
 }
@@ -165,12 +179,18 @@ export function jobOf(
   },
 ): Job {
   const load = { ...defaults, ...scenario?.load, ...overrides };
-  const { maxBytes, rooms, name } = wires[load.wire as WireName];
+  const { maxBytes, rooms, replays, confirmsJoin, name } = wires[load.wire as WireName];
   if (load.senders > load.clients) reject('there are more --senders than --clients');
   if (load.generators > load.clients) reject('there are more --generators than --clients');
   if (load.bytes > maxBytes) reject(`--bytes must be at most ${maxBytes} with the wire ${name}`);
   if (!rooms && load.roomSize !== undefined) reject(`the wire ${name} has one room: --room-size needs v1`);
-  if (!rooms && load.backlog > 0) reject(`the wire ${name} cannot replay messages: ${scenario?.name} needs v1`);
+  if (!replays && load.backlog > 0) reject(`the wire ${name} cannot replay messages: ${scenario?.name} needs v1`);
+  if (load.nodes > 1 && !confirmsJoin) {
+    reject(`the wire ${name} does not confirm when a client has joined: --nodes needs v1`);
+  }
+  if (load.nodes > 1 && (scenario?.restart || scenario?.flags?.includes('--engine'))) {
+    reject(`${scenario.name} measures an engine of one node: it cannot have --nodes`);
+  }
   return { scenario, load: { ...load, audit: Math.min(load.audit, load.clients) } };
 }
 
@@ -189,6 +209,7 @@ const ALL_SECONDS = scenarios.reduce((sum, { load }) => sum + expectedSeconds({ 
 const HELP = `
 A message is delivered to all clients of its room, including its sender. A delivery is one message received by one client.
 The defaults are those of a load without a scenario. A scenario has its own; flags override both.
+Several nodes share a Redis that the benchmark starts on a free port. Without redis-server they are not measured.
 Exits with 1 if a message is lost, repeated or reordered, and with 2 if an option is invalid.
 
 Duration: ${duration(expectedSeconds(defaults))} without a scenario, ${duration(ALL_SECONDS)} for all, times --repeat.
@@ -205,6 +226,7 @@ Examples:
   pumphouse bench --clients 1000 --senders 100 --window 10   saturation
   pumphouse bench --clients 100 --rate 1000                  open loop: latency at a fixed rate
   pumphouse bench --wire v1 --room-size 10                   rooms of 10 clients
+  pumphouse bench nodes --aof everysec                       two nodes on a Redis that stores its data
   pumphouse bench --url ws://localhost:8080/ws chat          a server that is already running
 
 In a checkout: npm run bench -- followed by the same arguments.`;

@@ -7,8 +7,8 @@ import type { LoadSettings } from './load-options.ts';
 export const UNKNOWN = Number.NaN;
 
 /**
- * Assigns clients to rooms, generators and roles. Clients are numbered from 0; those of a room are
- * consecutive, senders first.
+ * Assigns clients to rooms, nodes, generators and roles. Clients are numbered from 0; those of a
+ * room are consecutive, senders first.
  */
 export class Plan {
   readonly rooms: number;
@@ -25,6 +25,14 @@ export class Plan {
 
   roomOf(client: number): number {
     return Math.floor(client / this.#roomSize);
+  }
+
+  /**
+   * Neighbours in a room are on different nodes, and so are the first senders of neighbouring
+   * rooms.
+   */
+  nodeOf(client: number): number {
+    return (client + this.roomOf(client)) % this.#options.nodes;
   }
 
   /** A single room is the default room of the server. */
@@ -48,10 +56,11 @@ export class Plan {
     return this.#auditors.has(client);
   }
 
-  /** @returns the clients of one generator. */
+  /** @returns the clients of one generator. Each generator has clients of every node. */
   share(generator: number): number[] {
-    const { clients, generators } = this.#options;
-    return Array.from({ length: clients }, (_, client) => client).filter((client) => client % generators === generator);
+    const { clients, generators, nodes } = this.#options;
+    const all = Array.from({ length: clients }, (_, client) => client);
+    return all.filter((client) => Math.floor(client / nodes) % generators === generator);
   }
 
   /**
@@ -67,11 +76,20 @@ export class Plan {
 
 /**
  * Chooses evenly spaced clients from an offset that depends on the seed, so that senders and
- * listeners are among them.
+ * listeners are among them. With several nodes, chooses neighbours, one on each node, whose orders
+ * can be compared.
  */
-function chooseAuditors({ clients, audit, seed }: LoadSettings): Set<number> {
+function chooseAuditors({ clients, audit, seed, nodes }: LoadSettings): Set<number> {
   const offset = Math.floor(random(seed)() * clients);
-  return new Set(Array.from({ length: audit }, (_, i) => (Math.floor((i * clients) / audit) + offset) % clients));
+  const groups = Math.max(1, Math.floor(audit / nodes));
+  const chosen = new Set<number>();
+  for (let group = 0; group < groups; group++) {
+    const client = (Math.floor((group * clients) / groups) + offset) % clients;
+    const first = client - (client % nodes);
+    for (let node = 0; node < nodes && chosen.size < audit; node++) chosen.add((first + node) % clients);
+  }
+  for (let client = 0; chosen.size < audit; client++) chosen.add(client);
+  return chosen;
 }
 
 /**

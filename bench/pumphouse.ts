@@ -1,39 +1,76 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Contestant, RunningServer } from './contestant.ts';
+import { startCluster } from './cluster.ts';
+import { type Contestant, type RunningServer, type ServerNode, serverOf } from './contestant.ts';
+import type { LoadSettings } from './load-options.ts';
 import type { Scenario } from './scenarios.ts';
-import { startServer } from './server.ts';
+import { type Server, startServer } from './server.ts';
 import type { WireName } from './wires/index.ts';
 
-/** Pumphouse without a publish rate limit. Its data folder is temporary. */
+const FOLDER_PREFIX = 'pumphouse-bench-';
+
+/** Pumphouse without a publish rate limit. Its folders are temporary. */
 export function pumphouse(name = 'pumphouse', transport = 'auto', wire?: WireName): Contestant {
-  return { name, wire, start: (scenario) => start(transport, scenario) };
+  return {
+    name,
+    wire,
+    topology: 'any',
+    start: (scenario, load) => start(transport, scenario, load),
+  };
 }
 
-async function start(transport: string, scenario: Scenario | undefined): Promise<RunningServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-bench-'));
+function start(transport: string, scenario: Scenario | undefined, load: LoadSettings): Promise<RunningServer> {
+  if (load.nodes === 1) return startAlone(transport, scenario);
+  return startCluster(load, (redisUrl) => startNode(transport, scenario, redisUrl));
+}
+
+async function startAlone(transport: string, scenario: Scenario | undefined): Promise<RunningServer> {
+  const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX));
+  const flags = [...flagsOf(transport, scenario, folder), '--data', join(folder, 'data'), ...(scenario?.flags ?? [])];
+  const { server, node } = await startIn(folder, flags);
+  if (!scenario?.restart) return serverOf(node);
+  let current = server;
+  const restart = async () => {
+    await current.kill('SIGKILL');
+    current = await startServer(flags, server.port);
+    return current.pid;
+  };
+  const stop = async () => {
+    await current.kill('SIGKILL');
+    await node.stop();
+  };
+  return { ...serverOf(node), restart, stop };
+}
+
+/** Starts one of several nodes, which keep their messages in Redis. */
+async function startNode(transport: string, scenario: Scenario | undefined, redisUrl: string): Promise<ServerNode> {
+  const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX));
+  const flags = [...flagsOf(transport, scenario, folder), ...(scenario?.flags ?? [])];
+  return (await startIn(folder, [...flags, '--engine', 'redis', '--redis', redisUrl])).node;
+}
+
+/** @returns the flags of every node. Its config file is in the folder. */
+function flagsOf(transport: string, scenario: Scenario | undefined, folder: string): string[] {
   const config = join(folder, 'config.json');
   writeFileSync(config, JSON.stringify({ rooms: scenario?.rooms ?? {} }));
-  const flags = ['--publish-rate', 'off', '--max-handshakes', 'off', '--transport', transport, '--log-level', 'error'];
-  flags.push('--config', config, '--data', join(folder, 'data'), ...(scenario?.flags ?? []));
+  const limits = ['--publish-rate', 'off', '--max-handshakes', 'off'];
+  return [...limits, '--transport', transport, '--log-level', 'error', '--config', config];
+}
+
+/** Starts a process whose folder is removed when it stops, or if it does not start. */
+async function startIn(
+  folder: string,
+  flags: readonly string[],
+): Promise<{ readonly server: Server; readonly node: ServerNode }> {
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    let server = await startServer(flags);
-    const restart = async () => {
+    const server = await startServer(flags);
+    const stop = async () => {
       await server.kill('SIGKILL');
-      server = await startServer(flags, server.port);
-      return server.pid;
+      remove();
     };
-    return {
-      url: new URL(server.url),
-      pid: server.pid,
-      ...(scenario?.restart ? { restart } : {}),
-      async stop() {
-        await server.kill('SIGKILL');
-        remove();
-      },
-    };
+    return { server, node: { url: new URL(server.url), pid: server.pid, stop } };
   } catch (error) {
     remove();
     throw error;

@@ -1,6 +1,8 @@
-import { addTo, type Faults, noFaults, type Violation } from './generator/audit.ts';
+import { addTo, type Faults, noFaults } from './generator/audit.ts';
 import type { Findings, Snapshot, Timings } from './generator/generator.ts';
 import { Histogram } from './generator/histogram.ts';
+import { compareOrders, type OrderCheck } from './order.ts';
+import type { CpuTime } from './usage.ts';
 
 /** Percentiles of durations, in milliseconds. */
 export interface Percentiles {
@@ -25,25 +27,16 @@ export interface LoadResult {
   readonly deliveries: number;
   readonly messages: number;
   /** Undefined if the usage of the server is not available. */
-  readonly server:
-    | {
-        /** User and system time. */
-        readonly cpuSeconds: number;
-        /** The part of `cpuSeconds` outside the kernel; undefined if it is not reported. */
-        readonly userCpuSeconds: number | undefined;
-        readonly memory: Memory;
-        /** The longest stall of the event loop, in seconds; only measured with a backlog. */
-        readonly stall: number | undefined;
-      }
-    | undefined;
+  readonly server: ServerResult | undefined;
+  /** Undefined with one node. */
+  readonly cluster: ClusterResult | undefined;
   /**
    * CPU seconds of all generators, and the highest share of time that one of their event loops was
    * busy.
    */
   readonly generator: { readonly cpuSeconds: number; readonly busy: number };
   readonly roundTrip: Percentiles;
-  /** The distribution of round trips: pairs of a percentile and its value. */
-  readonly roundTrips: readonly (readonly [percent: number, milliseconds: number])[];
+  readonly roundTrips: Distribution;
   /** How many reading clients the server closed, by code. */
   readonly closes: Readonly<Record<string, number>>;
   /** How many of the clients that never read the server closed, by code. */
@@ -55,6 +48,28 @@ export interface LoadResult {
   readonly audit: Faults & { readonly clients: number; readonly messages: number; readonly first: string | undefined };
   /** Messages never delivered to their sender although it stayed connected. */
   readonly unreturned: number;
+}
+
+/** Pairs of a percentile and its value. */
+export type Distribution = readonly (readonly [percent: number, milliseconds: number])[];
+
+/** The usage of the server: of all nodes together, without Redis. */
+interface ServerResult extends CpuTime {
+  readonly memory: Memory;
+  /** The longest stall of the event loop, in seconds; only measured with a backlog. */
+  readonly stall: number | undefined;
+}
+
+/** The figures of several nodes. */
+export interface ClusterResult {
+  /** CPU seconds of each node; undefined if that of one is not available. */
+  readonly nodeCpuSeconds: readonly number[] | undefined;
+  /** Undefined if its usage is not available. */
+  readonly redis: (CpuTime & { readonly memoryBytes: number; readonly version: string }) | undefined;
+  /** From when a message was due to its receipt by auditing clients of other nodes. */
+  readonly crossing: Percentiles;
+  readonly crossings: Distribution;
+  readonly order: OrderCheck;
 }
 
 /** Resident memory of the server, in bytes. Each is undefined if it was not measured. */
@@ -94,33 +109,26 @@ export function measured(starts: readonly Snapshot[], ends: readonly Snapshot[])
 /**
  * Combines the findings of all generators. Auditors of a room that received everything must agree
  * on one order, even across generators.
+ *
+ * @param promisesOrder whether that includes the auditors of different nodes.
  */
-export function judged(findings: readonly Findings[]) {
+export function judged(findings: readonly Findings[], promisesOrder = true) {
   const faults = noFaults();
-  const orders = new Map<number, number>();
-  const violations: Violation[] = [];
-  for (const found of findings) {
-    addTo(faults, found.faults);
-    if (found.first) violations.push(found.first);
-    for (const [room, order] of found.orderHashes) {
-      const other = orders.get(room);
-      if (other === undefined) orders.set(room, order);
-      else if (other !== order) {
-        faults.swapped++;
-        violations.push({
-          at: Date.now(),
-          what: `two clients of room ${room} received the same messages in different orders`,
-        });
-      }
-    }
-  }
+  for (const found of findings) addTo(faults, found.faults);
+  const orders = compareOrders(
+    findings.flatMap(({ orders }) => orders),
+    promisesOrder,
+  );
+  faults.swapped += orders.swapped;
+  const violations = [...findings.flatMap(({ first }) => first ?? []), ...orders.violations];
   const sum = (of: (found: Findings) => number) => findings.reduce((all, found) => all + of(found), 0);
   const [first] = violations.sort((a, b) => a.at - b.at);
   const roundTrips = merged(findings.map(({ roundTrips }) => roundTrips));
+  const crossings = merged(findings.map(({ crossings }) => crossings));
   return {
+    cluster: { crossing: percentiles(crossings), crossings: distribution(crossings), order: orders.check },
     roundTrip: percentiles(roundTrips),
-    roundTrips:
-      roundTrips.count === 0 ? [] : PERCENTILES.map((percent) => [percent, roundTrips.percentile(percent)] as const),
+    roundTrips: distribution(roundTrips),
     connecting: percentiles(merged(findings.map(({ connecting }) => connecting))),
     closes: sumByCode(findings.map(({ closes }) => closes)),
     slowCloses: sumByCode(findings.map(({ slowCloses }) => slowCloses)),
@@ -140,6 +148,10 @@ function merged(timings: readonly Timings[]): Histogram {
   const all = new Histogram();
   for (const { counts, max } of timings) all.merge(counts, max);
   return all;
+}
+
+function distribution(of: Histogram): Distribution {
+  return of.count === 0 ? [] : PERCENTILES.map((percent) => [percent, of.percentile(percent)] as const);
 }
 
 function percentiles(of: Histogram): Percentiles {

@@ -1,4 +1,4 @@
-import type { Contestant, RunningServer } from './contestant.ts';
+import { type Contestant, supportsNodes } from './contestant.ts';
 import { onInterrupt } from './interrupt.ts';
 import { Load } from './load.ts';
 import type { LoadSettings } from './load-options.ts';
@@ -34,13 +34,14 @@ export interface Trial {
   readonly contestant: Contestant;
 }
 
-/** Pairs each job with each server whose wire supports it. */
+/** Pairs each job with each server that supports its wire and its number of nodes. */
 export function trialsOf(jobs: readonly Job[], contestants: readonly Contestant[]): Trial[] {
   const all = jobs.flatMap((job) => contestants.map((contestant) => ({ job, contestant })));
-  return all.filter(({ job: { load }, contestant: { wire } }) => {
-    if (wire === undefined) return true;
-    const needsRooms = load.backlog > 0 || load.roomSize !== undefined;
-    return load.bytes <= wires[wire].maxBytes && (!needsRooms || wires[wire].rooms);
+  return all.filter(({ job: { load }, contestant }) => {
+    if (!supportsNodes(contestant, load.nodes)) return false;
+    if (contestant.wire === undefined) return true;
+    const { maxBytes, rooms, replays } = wires[contestant.wire];
+    return load.bytes <= maxBytes && (rooms || load.roomSize === undefined) && (replays || load.backlog === 0);
   });
 }
 
@@ -94,10 +95,12 @@ export async function runAll({ trials, repeat, failed }: Schedule, runLoad: Load
 async function runOnce({ job, contestant }: Trial, runLoad: (load: Load) => Promise<LoadResult>): Promise<Run> {
   const { scenario } = job;
   const load = { ...job.load, wire: contestant.wire ?? job.load.wire };
-  const server = await contestant.start(scenario);
+  const server = await contestant.start(scenario, load);
   const unregister = onInterrupt(() => server.stop());
   try {
-    const result = await runLoad(new Load({ ...load, url: addressOf(server, load).href }, server));
+    const urls = server.urls.map((url) => addressOf(url, load).href);
+    const { promisesOrder = true } = contestant;
+    const result = await runLoad(new Load({ ...load, urls }, { ...server, promisesOrder }));
     const rates = ratesOf(result, load.clients + load.slow);
     const outcome = { result, rates, notices: notices(result, rates), sound: sound(result) };
     return { server: contestant.name, scenario: scenario?.name, load, ...outcome };
@@ -108,6 +111,6 @@ async function runOnce({ job, contestant }: Trial, runLoad: (load: Load) => Prom
 }
 
 /** Adds the default path of the wire to an address without one. */
-function addressOf({ url }: RunningServer, { wire }: LoadSettings): URL {
+function addressOf(url: URL, { wire }: LoadSettings): URL {
   return url.pathname === '/' ? new URL(wires[wire].path, url) : url;
 }

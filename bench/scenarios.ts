@@ -96,6 +96,16 @@ export const scenarios: readonly Scenario[] = [
     flags: ['--engine', 'lmdb'],
   },
   {
+    name: 'nodes',
+    about: 'two nodes on Redis, one room: 200 clients, 20 of which keep one message in flight each',
+    load: { wire: 'v1', clients: 200, senders: 20, window: 1, audit: 20, nodes: 2 },
+  },
+  {
+    name: 'nodes-rooms',
+    about: 'two nodes on Redis, 100 rooms of 10 clients on both nodes, 2 senders per room',
+    load: { wire: 'v1', clients: 1000, senders: 200, roomSize: 10, window: 1, audit: 100, nodes: 2 },
+  },
+  {
     name: 'recover',
     about: 'the server is killed and restarted; 10,000 clients reconnect at once and read 1,000 missed messages each',
     load: {

@@ -14,7 +14,44 @@ export interface Usage {
 export interface Target {
   readonly url: string;
   /** The local process of the server, if known. */
-  readonly pid?: number;
+  readonly pid: number | undefined;
+}
+
+/** @returns the sum of all; undefined if one is missing. */
+export function sumOf(usages: readonly (Usage | undefined)[]): Usage | undefined {
+  const [first, ...others] = usages;
+  return others.reduce(
+    (sum, usage) =>
+      sum &&
+      usage && {
+        cpuSeconds: sum.cpuSeconds + usage.cpuSeconds,
+        userCpuSeconds:
+          sum.userCpuSeconds === undefined || usage.userCpuSeconds === undefined
+            ? undefined
+            : sum.userCpuSeconds + usage.userCpuSeconds,
+        memoryBytes: sum.memoryBytes + usage.memoryBytes,
+      },
+    first,
+  );
+}
+
+/** CPU time between two readings. */
+export interface CpuTime {
+  /** User and system time. */
+  readonly cpuSeconds: number;
+  /** The part of `cpuSeconds` outside the kernel; undefined if it is not reported. */
+  readonly userCpuSeconds: number | undefined;
+}
+
+/**
+ * @returns the CPU time of a process between two readings; undefined if one is missing, or if they
+ * are of different processes.
+ */
+export function cpuBetween(start: Usage | undefined, end: Usage | undefined): CpuTime | undefined {
+  if (!start || !end || end.cpuSeconds < start.cpuSeconds) return undefined;
+  const [from, to] = [start.userCpuSeconds, end.userCpuSeconds];
+  const userCpuSeconds = from === undefined || to === undefined ? undefined : to - from;
+  return { cpuSeconds: end.cpuSeconds - start.cpuSeconds, userCpuSeconds };
 }
 
 /**
@@ -50,7 +87,7 @@ export async function readingsOf(url: string): Promise<Map<string, number> | und
 }
 
 /** Reads Linux' proc(5). @returns undefined on other systems. */
-function usageOfProcess(pid: number): Usage | undefined {
+export function usageOfProcess(pid: number): Usage | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name in parentheses may contain spaces. After it, utime and stime are fields 12 and 13.

@@ -36,6 +36,23 @@ export function addTo(total: Faults, { lost, repeated, swapped, unknown }: Fault
   total.unknown += unknown;
 }
 
+/** The settings of an audit. */
+export interface AuditSettings {
+  /**
+   * Whether senders are already active: the first message received of each sender is then the
+   * expected one.
+   *
+   * @default false
+   */
+  readonly late?: boolean;
+  /** Whether to keep the order of the messages. @default false */
+  readonly keepsOrder?: boolean;
+  /** Called for each message of the load. */
+  readonly onMessage?: ((message: MessageId) => void) | undefined;
+}
+
+// An order is kept up to this many messages; its hash covers all of them.
+const MAX_ORDER = 500_000;
 // Beyond this many gaps, a late message counts as repeated instead of swapped.
 const MAX_GAPS = 100_000;
 const NOT_STARTED = -1;
@@ -52,6 +69,9 @@ export class Audit {
    */
   orderHash = 0;
   first: Violation | undefined;
+  /** The messages in the order received, each as a number; undefined unless it is kept. */
+  readonly order: number[] | undefined;
+  readonly #onMessage: AuditSettings['onMessage'];
   readonly #client: number;
   readonly #senders: Range;
   /** The number of the next message, by sender. */
@@ -60,12 +80,10 @@ export class Audit {
   readonly #gaps = new Set<number>();
   readonly #faults = noFaults();
 
-  /**
-   * @param late whether senders are already active: the first message received of each sender is
-   * then the expected one.
-   */
-  constructor(client: number, senders: Range, late = false) {
+  constructor(client: number, senders: Range, { late = false, keepsOrder = false, onMessage }: AuditSettings = {}) {
     this.#client = client;
+    this.#onMessage = onMessage;
+    this.order = keepsOrder ? [] : undefined;
     this.#senders = senders;
     this.#next = new Int32Array(senders.count).fill(late ? NOT_STARTED : 0);
   }
@@ -98,7 +116,8 @@ export class Audit {
     return faults;
   }
 
-  #message({ sender, seq }: MessageId): void {
+  #message(message: MessageId): void {
+    const { sender, seq } = message;
     const index = sender - this.#senders.from;
     const expected = this.#next[index];
     if (expected === undefined) {
@@ -107,6 +126,8 @@ export class Audit {
     }
     this.received++;
     this.orderHash = Math.imul(this.orderHash ^ (sender * 8191 + seq), 16_777_619);
+    if (this.order && this.order.length < MAX_ORDER) this.order.push(keyOf(sender, seq));
+    this.#onMessage?.(message);
     if (seq === expected || expected === NOT_STARTED) this.#next[index] = seq + 1;
     else if (seq > expected) {
       this.#violation(`received message ${seq} of client ${sender} instead of ${expected}`);

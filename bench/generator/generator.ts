@@ -1,14 +1,16 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import type { LoadOptions } from '../load-options.ts';
+import type { ClientOrder } from '../order.ts';
 import { Plan, random, UNKNOWN } from '../plan.ts';
 import { type Place, type Wire, wires } from '../wires/index.ts';
-import { Audit, addTo, type Faults, isFaultless, noFaults, type Violation } from './audit.ts';
+import { Audit, type AuditSettings, addTo, type Faults, isFaultless, noFaults, type Violation } from './audit.ts';
 import { Churn } from './churn.ts';
+import { Crossings } from './crossings.ts';
 import { fill } from './fill.ts';
 import { type Counts, Histogram } from './histogram.ts';
 import { Pace } from './pace.ts';
-import { Peer, type Tally } from './peer.ts';
-import { Sender } from './sender.ts';
+import { type Destination, Peer, type Tally } from './peer.ts';
+import { Sender, type SenderListener } from './sender.ts';
 
 /** The counters of a generator at a time of its own clock. */
 export interface Snapshot {
@@ -41,12 +43,14 @@ export interface Timings {
 export interface Findings {
   readonly roundTrips: Timings;
   readonly connecting: Timings;
+  /** From when a message was due to its receipt by auditors of other nodes. */
+  readonly crossings: Timings;
   readonly faults: Faults;
   readonly first: Violation | undefined;
   readonly auditors: number;
   readonly audited: number;
-  /** The room and the order hash of each auditor without faults. */
-  readonly orderHashes: readonly (readonly [room: number, hash: number])[];
+  /** Of each auditor without faults. */
+  readonly orders: readonly ClientOrder[];
   /** How many clients the server closed, by code: reading, slow and churning ones. */
   readonly closes: Readonly<Record<string, number>>;
   readonly slowCloses: Readonly<Record<string, number>>;
@@ -62,12 +66,13 @@ export class Generator {
   readonly #wire: Wire;
   readonly #clients: readonly number[];
   readonly #share: number;
-  readonly #url: URL;
+  readonly #urls: readonly URL[];
   readonly #peers = new Map<number, Peer>();
   readonly #slow: Peer[] = [];
   readonly #tally: Tally = { deliveries: 0, window: 0 };
   readonly #roundTrips = new Histogram();
   readonly #connecting = new Histogram();
+  readonly #crossings: Crossings;
   readonly #churn: Churn;
   #connected = 0;
   #since: Place | undefined;
@@ -80,7 +85,8 @@ export class Generator {
     this.#share = share;
     this.#plan = new Plan(options);
     this.#wire = wires[options.wire];
-    this.#url = new URL(options.url);
+    this.#urls = options.urls.map((url) => new URL(url));
+    this.#crossings = new Crossings(this.#plan);
     this.#clients = this.#plan.share(share);
     const perSecond = options.churn / options.generators;
     this.#churn = new Churn(perSecond, random(options.seed + share), () => this.#visitor());
@@ -89,7 +95,7 @@ export class Generator {
   /** Sends the backlog. @returns the place before its first message. */
   async fill(): Promise<Place> {
     const { backlog, bytes } = this.#options;
-    return fill(this.#url, this.#wire, { room: this.#plan.roomName(0), count: backlog, bytes });
+    return fill(this.#urlOf(0), this.#wire, { room: this.#plan.roomName(0), count: backlog, bytes });
   }
 
   /**
@@ -102,7 +108,7 @@ export class Generator {
     this.#since = since;
     for (const client of this.#clients) this.#peers.set(client, this.#peer(client));
     const slowClients = Math.floor(slow / generators) + (this.#share < slow % generators ? 1 : 0);
-    for (let i = 0; i < slowClients; i++) this.#slow.push(this.#reader({ deliveries: 0, window: 0 }, undefined));
+    for (let i = 0; i < slowClients; i++) this.#slow.push(this.#reader(i, { deliveries: 0, window: 0 }, undefined));
     const queue = [...this.#peers.values(), ...this.#slow].values();
     let failed: unknown;
     const connectNext = async () => {
@@ -137,6 +143,7 @@ export class Generator {
   /** Discards the round trips so far. */
   reset(): void {
     this.#roundTrips.reset();
+    this.#crossings.times.reset();
   }
 
   snapshot(): Snapshot {
@@ -197,7 +204,7 @@ export class Generator {
   findings(sent: readonly number[]): Findings {
     const faults = noFaults();
     const byRoom = this.#plan.sentByRoom(sent);
-    const orderHashes: [number, number][] = [];
+    const orders: ClientOrder[] = [];
     let first: Violation | undefined;
     let audited = 0;
     let auditors = 0;
@@ -210,12 +217,16 @@ export class Generator {
       if (audit.first && audit.first.at < (first?.at ?? Number.POSITIVE_INFINITY)) first = audit.first;
       return isFaultless(found);
     };
-    for (const [client, { audit, closeCode, received, sender }] of this.#peers) {
+    for (const [client, { audit, closeCode, received, sender, outOfSequence }] of this.#peers) {
       const room = this.#plan.roomOf(client);
+      faults.swapped += outOfSequence;
+      if (outOfSequence > 0) first ??= { at: Date.now(), what: `client ${client} received messages out of sequence` };
       const stayed = closeCode === undefined;
       if (stayed && sender) unreturned += sender.inFlight + sender.missed;
       if (audit) {
-        if (finish(audit, stayed) && stayed) orderHashes.push([room, audit.orderHash]);
+        if (finish(audit, stayed) && stayed) {
+          orders.push({ room, node: this.#plan.nodeOf(client), hash: audit.orderHash, messages: audit.order });
+        }
       } else if (stayed) {
         const expected = byRoom[room] as number;
         if (received < expected) faults.lost += expected - received;
@@ -229,11 +240,12 @@ export class Generator {
     return {
       roundTrips: timings(this.#roundTrips),
       connecting: timings(this.#connecting),
+      crossings: timings(this.#crossings.times),
       faults,
       first,
       auditors,
       audited,
-      orderHashes,
+      orders: withoutCopies(orders),
       closes: codesOf(this.#peers.values()),
       slowCloses: codesOf(this.#slow),
       churnCloses: this.#churn.closes,
@@ -253,29 +265,67 @@ export class Generator {
     const name = this.#plan.roomName(room);
     const encode = (text: string) => this.#wire.encode(text, name);
     const sender = this.#plan.sends(client)
-      ? new Sender(client, this.#options.bytes, encode, (ms) => this.#roundTrips.record(ms))
+      ? new Sender(client, this.#options.bytes, encode, this.#senderListener(client))
       : undefined;
-    const audit = this.#plan.audits(client) ? new Audit(client, this.#plan.clientsOf(room)) : undefined;
-    return new Peer(this.#destination(this.#since), this.#tally, name, sender, audit);
+    const audit = this.#plan.audits(client)
+      ? new Audit(client, this.#plan.clientsOf(room), this.#auditSettings(client))
+      : undefined;
+    return new Peer(this.#destination(this.#plan.nodeOf(client), this.#since), this.#tally, name, sender, audit);
+  }
+
+  #senderListener(client: number): SenderListener {
+    const roundTrip = (milliseconds: number) => this.#roundTrips.record(milliseconds);
+    if (this.#options.nodes === 1) return { roundTrip };
+    return { roundTrip, sent: (seq, due) => this.#crossings.sent(client, seq, due) };
+  }
+
+  #auditSettings(client: number): AuditSettings {
+    if (this.#options.nodes === 1) return {};
+    return { keepsOrder: true, onMessage: (message) => this.#crossings.received(message, client) };
   }
 
   /** Creates a churning client of the first room, which audits what it receives while connected. */
   #visitor(): Peer {
     const { clients, audit } = this.#options;
-    return this.#reader(this.#tally, audit > 0 ? new Audit(clients, this.#plan.clientsOf(0), true) : undefined);
+    const settings = { late: true };
+    const auditor = audit > 0 ? new Audit(clients, this.#plan.clientsOf(0), settings) : undefined;
+    return this.#reader(this.#churn.visits, this.#tally, auditor);
   }
 
-  #reader(tally: Tally, audit: Audit | undefined): Peer {
-    return new Peer(this.#destination(undefined), tally, this.#plan.roomName(0), undefined, audit);
+  /** @param index spreads the readers over the nodes. */
+  #reader(index: number, tally: Tally, audit: Audit | undefined): Peer {
+    return new Peer(
+      this.#destination(index % this.#options.nodes, undefined),
+      tally,
+      this.#plan.roomName(0),
+      undefined,
+      audit,
+    );
   }
 
-  #destination(since: Place | undefined) {
-    return { url: this.#url, wire: this.#wire, bytes: this.#options.bytes, since };
+  #destination(node: number, since: Place | undefined): Destination {
+    const { bytes, nodes } = this.#options;
+    return { url: this.#urlOf(node), wire: this.#wire, bytes, since, checksNumbers: nodes > 1 };
+  }
+
+  #urlOf(node: number): URL {
+    return this.#urls[node] as URL;
   }
 
   #senders(): Peer[] {
     return [...this.#peers.values()].filter(({ sender }) => sender !== undefined);
   }
+}
+
+/** Keeps the messages of only one of the equal orders, since the rest add nothing. */
+function withoutCopies(orders: readonly ClientOrder[]): ClientOrder[] {
+  const kept = new Set<string>();
+  return orders.map((order) => {
+    const key = `${order.room} ${order.hash}`;
+    if (kept.has(key)) return { ...order, messages: undefined };
+    kept.add(key);
+    return order;
+  });
 }
 
 function codesOf(peers: Iterable<Peer>): Record<string, number> {

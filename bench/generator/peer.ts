@@ -20,6 +20,8 @@ export interface Destination {
   /** The length of each message. */
   readonly bytes: number;
   readonly since: Place | undefined;
+  /** Whether to check the number of each message, on wires that have numbers. */
+  readonly checksNumbers: boolean;
 }
 
 const JOIN_TIMEOUT_MS = 20_000;
@@ -49,10 +51,15 @@ export class Peer implements ConnectionListener {
   ) {
     this.#destination = destination;
     this.#tally = tally;
-    this.#decoder = destination.wire.decoder(destination.bytes);
+    this.#decoder = destination.wire.decoder(destination.bytes, destination.checksNumbers);
     this.room = room;
     this.sender = sender;
     this.audit = audit;
+  }
+
+  /** How many messages had a number that is not above the one before. */
+  get outOfSequence(): number {
+    return this.#decoder.outOfSequence ?? 0;
   }
 
   /** Connects and joins the room. Rejects if either fails. */

@@ -1,8 +1,13 @@
 import type { Connection } from './connection.ts';
 import { messageOf, prefixOf, seqAt } from './message.ts';
 
-/** Receives a round trip, in milliseconds. */
-export type OnRoundTrip = (milliseconds: number) => void;
+/** Receives the events of a sender. */
+export interface SenderListener {
+  /** Called for each message that came back. */
+  roundTrip(milliseconds: number): void;
+  /** Called for each message sent, with the time from which it is measured. */
+  sent?(seq: number, due: number): void;
+}
 
 /** Sends the messages of one client and measures their round trips. */
 export class Sender {
@@ -14,18 +19,18 @@ export class Sender {
   readonly #bytes: number;
   readonly #prefix: string;
   readonly #encode: (text: string) => string;
-  readonly #onRoundTrip: OnRoundTrip;
+  readonly #listener: SenderListener;
   /** When each message in flight was due, from index `#first` on. */
   #dueTimes: number[] = [];
   #first = 0;
 
   /** @param encode wraps a text in a frame of the wire. */
-  constructor(client: number, bytes: number, encode: (text: string) => string, onRoundTrip: OnRoundTrip) {
+  constructor(client: number, bytes: number, encode: (text: string) => string, listener: SenderListener) {
     this.#client = client;
     this.#bytes = bytes;
     this.#prefix = prefixOf(client);
     this.#encode = encode;
-    this.#onRoundTrip = onRoundTrip;
+    this.#listener = listener;
   }
 
   /** The number of messages in flight. */
@@ -37,6 +42,7 @@ export class Sender {
   send(connection: Connection, count: number, due: number): void {
     const messages: string[] = [];
     for (let i = 0; i < count; i++) {
+      this.#listener.sent?.(this.sent, due);
       messages.push(this.#encode(messageOf(this.#client, this.sent++, this.#bytes)));
       this.#dueTimes.push(due);
     }
@@ -53,7 +59,7 @@ export class Sender {
       if (seq >= this.confirmed && seq < this.sent) {
         this.missed += seq - this.confirmed;
         this.#first += seq - this.confirmed;
-        this.#onRoundTrip(now - (this.#dueTimes[this.#first++] as number));
+        this.#listener.roundTrip(now - (this.#dueTimes[this.#first++] as number));
         this.confirmed = seq + 1;
       }
       at = frame.indexOf(this.#prefix, at + this.#bytes, 'latin1');

@@ -6,6 +6,7 @@ import type { Contestant } from '../contestant.ts';
 import { watchForInterrupts } from '../interrupt.ts';
 import { runWithProgress } from '../progress.ts';
 import { pumphouse } from '../pumphouse.ts';
+import { runnable } from '../redis.ts';
 import { percent } from '../report/figures.ts';
 import { CONTROL, noiseOf } from '../report/results.ts';
 import { canDraw } from '../report/svg.ts';
@@ -29,7 +30,7 @@ try {
   }
 }
 
-async function compare({ report: folder, seconds, repeat, only }: ComparisonOptions): Promise<void> {
+async function compare({ report: folder, seconds, repeat, only, aof }: ComparisonOptions): Promise<void> {
   const machine = conditions(); // before the report changes the checkout
   await canDraw();
   const missing: string[] = [];
@@ -39,7 +40,11 @@ async function compare({ report: folder, seconds, repeat, only }: ComparisonOpti
   };
   const first = pumphouse();
   const variants = [first, pumphouse(CONTROL), pumphouse(V1, 'auto', 'v1'), pumphouse('pumphouse on ws', 'ws')];
-  const selected = peers.filter(({ contestant }) => only.includes(contestant.name));
+  const jobs = comparisonJobs(seconds, aof);
+  const compared = runnable(jobs.compared, reportMissing);
+  const selected = peers.filter(
+    ({ contestant }) => only.includes(contestant.name) && trialsOf(compared, [contestant]).length > 0,
+  );
   const others = selected.flatMap(({ contestant, prepare }): Contestant[] => {
     try {
       prepare();
@@ -49,8 +54,7 @@ async function compare({ report: folder, seconds, repeat, only }: ComparisonOpti
       return [];
     }
   });
-  const { compared, alone } = comparisonJobs(seconds);
-  const trials = [...trialsOf(compared, [...variants, ...others]).filter(isDistinct), ...trialsOf(alone, [first])];
+  const trials = [...trialsOf(compared, [...variants, ...others]).filter(isDistinct), ...trialsOf(jobs.alone, [first])];
   const runs = await runAll(
     {
       trials,

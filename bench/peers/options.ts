@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { duration, expectedSeconds } from '../duration.ts';
-import { type Job, jobOf, number } from '../options.ts';
+import type { Aof } from '../load-options.ts';
+import { aofOption, type Job, jobOf, number } from '../options.ts';
+import { trialsOf } from '../run.ts';
 import { scenarioNamed } from '../scenarios.ts';
 import { peers } from './peers.ts';
 
@@ -14,6 +16,8 @@ export interface ComparisonOptions {
   readonly repeat: number;
   /** The names of the other servers to measure. @default all */
   readonly only: readonly string[];
+  /** The append-only file of the Redis that several nodes share. @default 'off' */
+  readonly aof: Aof;
 }
 
 /** The loads of a comparison. */
@@ -25,13 +29,23 @@ export interface ComparisonJobs {
 }
 
 const NAMES = peers.map(({ contestant }) => contestant.name);
-const COMPARED = ['fan-out-100', 'fan-out-1000', 'fan-out-5000', 'chat', 'ordinary', 'open-loop', 'idle'];
+const COMPARED = [
+  'fan-out-100',
+  'fan-out-1000',
+  'fan-out-5000',
+  'chat',
+  'ordinary',
+  'open-loop',
+  'idle',
+  'nodes',
+  'nodes-rooms',
+];
 const PUMPHOUSE_ONLY = ['coalescing-0', 'coalescing-5', 'coalescing-20', 'coalescing-100'];
 // Enough connections for a precise figure, in half the time of the scenario's own number.
 const IDLE_CLIENTS = 5000;
 /** Pumphouse, its control, and its variants. */
 const VARIANTS = 4;
-const DEFAULTS: ComparisonOptions = { report: 'bench/out', seconds: 1.2, repeat: 3, only: NAMES };
+const DEFAULTS: ComparisonOptions = { report: 'bench/out', seconds: 1.2, repeat: 3, only: NAMES, aof: 'off' };
 
 /**
  * Parses the command line.
@@ -56,6 +70,7 @@ export function parseComparison(args: readonly string[]): ComparisonOptions {
         .argParser(namesIn)
         .default(DEFAULTS.only, 'all'),
     )
+    .addOption(aofOption())
     .addHelpText('after', `\nTakes ${duration(expectedComparison(DEFAULTS))} with the defaults on two cores.`)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
@@ -63,10 +78,12 @@ export function parseComparison(args: readonly string[]): ComparisonOptions {
 }
 
 /** Estimates the seconds that a comparison takes. */
-function expectedComparison({ seconds, repeat, only }: ComparisonOptions): number {
-  const { compared, alone } = comparisonJobs(seconds);
+function expectedComparison({ seconds, repeat, only, aof }: ComparisonOptions): number {
+  const { compared, alone } = comparisonJobs(seconds, aof);
   const secondsOf = (jobs: readonly Job[]) => jobs.reduce((sum, { load }) => sum + expectedSeconds(load), 0);
-  return repeat * (secondsOf(compared) * (VARIANTS + only.length) + secondsOf(alone));
+  const others = peers.map(({ contestant }) => contestant).filter(({ name }) => only.includes(name));
+  const ofOthers = trialsOf(compared, others).map(({ job }) => job);
+  return repeat * (secondsOf(compared) * VARIANTS + secondsOf(ofOthers) + secondsOf(alone));
 }
 
 function namesIn(text: string): string[] {
@@ -79,10 +96,10 @@ function namesIn(text: string): string[] {
 }
 
 /** @returns the loads of a comparison that measures for `seconds` in each run. */
-export function comparisonJobs(seconds: number): ComparisonJobs {
+export function comparisonJobs(seconds: number, aof: Aof): ComparisonJobs {
   const job = (name: string): Job => {
     const overrides = name === 'idle' ? { clients: IDLE_CLIENTS } : {};
-    return jobOf(scenarioNamed(name), { seconds, warmUp: 0.4, patience: 3, ...overrides });
+    return jobOf(scenarioNamed(name), { seconds, warmUp: 0.4, patience: 3, aof, ...overrides });
   };
   return { compared: COMPARED.map(job), alone: PUMPHOUSE_ONLY.map(job) };
 }

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Contestant } from '../contestant.ts';
+import { startCluster } from '../cluster.ts';
+import { type Contestant, serverOf } from '../contestant.ts';
 import type { WireName } from '../wires/index.ts';
 import { startProgram } from './program.ts';
 
@@ -64,10 +65,30 @@ export const peers: readonly Peer[] = [
     prepare: () => build('gorilla', join(FOLDER, 'servers', 'gorilla.go'), buildGo),
   },
   limit,
+  onRedis('socket.io pub/sub', 'socket-io-redis.mjs'),
+  onRedis('socket.io streams', 'socket-io-redis-streams.mjs'),
 ];
 
 function contestant(name: string, wire: WireName, command: (port: number) => readonly string[]): Contestant {
-  return { name, wire, start: () => startProgram(command) };
+  return { name, wire, topology: 'single', start: async () => serverOf(await startProgram(command)) };
+}
+
+/**
+ * Several nodes of Socket.IO. Its adapters promise no order across nodes: each delivers the
+ * messages of its own clients without the others.
+ */
+function onRedis(name: string, file: string): Peer {
+  const command = () => [process.execPath, join(FOLDER, 'servers', file)];
+  return {
+    contestant: {
+      name,
+      wire: 'socket.io-rooms',
+      topology: 'cluster',
+      promisesOrder: false,
+      start: (_scenario, load) => startCluster(load, (redisUrl) => startProgram(command, { REDIS_URL: redisUrl })),
+    },
+    prepare: install,
+  };
 }
 
 /** The package does not contain the other servers. */

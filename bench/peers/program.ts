@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunningServer } from '../contestant.ts';
+import type { ServerNode } from '../contestant.ts';
 import { freePort } from '../server.ts';
 
 const START_TIMEOUT_MS = 10_000;
@@ -10,12 +10,17 @@ const START_TIMEOUT_MS = 10_000;
 /**
  * Starts a server that takes its port from its command or from `PORT`, and waits until it accepts
  * connections.
+ *
+ * @param environment variables in addition to those of this process.
  */
-export async function startProgram(command: (port: number) => readonly string[]): Promise<RunningServer> {
+export async function startProgram(
+  command: (port: number) => readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<ServerNode> {
   const port = await freePort();
   const [program = '', ...args] = command(port);
   const server = spawn(program, args, {
-    env: { ...process.env, PORT: String(port) },
+    env: { ...process.env, ...environment, PORT: String(port) },
     stdio: ['ignore', process.stderr, process.stderr],
   });
   let exitReason: string | undefined;

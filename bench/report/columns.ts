@@ -1,5 +1,6 @@
 import type { Run } from '../run.ts';
-import { kibi, mebi, percent, time, whole } from './figures.ts';
+import { kibi, mebi, percent, precisePercent, smallPercent, time, whole } from './figures.ts';
+import { reorderedShare } from './rates.ts';
 import type { Figure } from './results.ts';
 import { isRough, spreadOf } from './spread.ts';
 
@@ -24,6 +25,9 @@ export const NOT_MEASURED = 'not measured';
 const NOT_APPLICABLE = '–';
 
 const hasUsage = ({ result }: Run) => result.server !== undefined;
+const hasCost = (run: Run) => hasUsage(run) && (!hasNodes(run) || run.result.cluster?.redis !== undefined);
+/** Whether a run had several nodes. Earlier results have one. */
+export const hasNodes = ({ load }: Run) => (load.nodes ?? 1) > 1;
 
 /** The columns of all tables. Each table selects some of them. */
 export const columns = {
@@ -39,21 +43,35 @@ export const columns = {
     write: percent,
     isMeasured: ({ rates }) => rates.serverUserBusy !== undefined,
   },
+  redisCpu: {
+    title: 'Redis CPU',
+    figure: ({ rates }) => rates.redisBusy,
+    write: smallPercent,
+    isMeasured: (run) => !hasNodes(run) || run.rates.redisBusy !== undefined,
+  },
   perCpuSecond: {
     title: 'per CPU s',
     figure: ({ rates }) => rates.deliveriesPerCpuSecond,
     write: whole,
-    isMeasured: hasUsage,
+    isMeasured: hasCost,
   },
   cpuPerDelivery: {
     title: 'CPU per delivery',
     figure: ({ rates }) => rates.microsPerDelivery,
     write: (micros) => `${micros.toFixed(2)} µs`,
-    isMeasured: hasUsage,
+    isMeasured: hasCost,
   },
   p50: { title: 'p50', figure: ({ result }) => result.roundTrip.p50 || undefined, write: time },
   p99: { title: 'p99', figure: ({ result }) => result.roundTrip.p99 || undefined, write: time },
   p999: { title: 'p99.9', figure: ({ result }) => result.roundTrip.p999 || undefined, write: time },
+  crossing50: { title: 'p50 across', figure: ({ result }) => result.cluster?.crossing.p50 || undefined, write: time },
+  crossing99: { title: 'p99 across', figure: ({ result }) => result.cluster?.crossing.p99 || undefined, write: time },
+  reordered: {
+    title: 'reordered',
+    figure: ({ result }) => reorderedShare(result),
+    write: precisePercent,
+    isCount: true,
+  },
   connects: { title: 'connects/s', figure: ({ rates }) => rates.connectionsPerSecond, write: whole },
   memory: {
     title: 'memory',
@@ -77,8 +95,9 @@ export const columns = {
 
 /** Formats the median of some runs, marked with `≈` if it is rough. */
 export function cellOf(runs: readonly Run[], column: Column): string {
-  const isMarked = !column.isCount && isRough(runs.map(column.figure));
-  return `${isMarked ? '≈ ' : ''}${medianOf(runs, column)}`;
+  const text = medianOf(runs, column);
+  const isMarked = !column.isCount && !text.startsWith('<') && isRough(runs.map(column.figure));
+  return `${isMarked ? '≈ ' : ''}${text}`;
 }
 
 /** Formats the median of some runs. */

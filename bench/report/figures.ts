@@ -2,6 +2,12 @@
 
 export const whole = (value: number) => Math.round(value).toLocaleString('en-US');
 export const percent = (share: number) => `${Math.round(share * 100)} %`;
+/** For a share that the resolution of the CPU times, 10 ms, makes imprecise. */
+export const smallPercent = (share: number) => (share < 0.01 ? '< 1 %' : percent(share));
+export const precisePercent = (share: number) => {
+  if (share > 0 && share < 0.001) return '< 0.1 %';
+  return share === 0 ? 'none' : `${(share * 100).toFixed(1)} %`;
+};
 export const kibi = (bytes: number) => `${(bytes / 1024).toFixed(1)} KiB`;
 export const mebi = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 export const time = (ms: number) =>

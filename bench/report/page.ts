@@ -1,6 +1,6 @@
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
-import { type Column, cellOf, closedIn, columns, NOT_MEASURED } from './columns.ts';
+import { type Column, cellOf, closedIn, columns, hasNodes, NOT_MEASURED } from './columns.ts';
 import { grouped, percent, whole } from './figures.ts';
 import type { Plot } from './plots.ts';
 import { gistOf } from './rates.ts';
@@ -16,7 +16,23 @@ export interface DrawnPlot {
 }
 
 const { deliveries, cpu, userCpu, perCpuSecond, p50, p99, p999, memory, perConnection } = columns;
-const selected: readonly Column[] = [deliveries, cpu, userCpu, perCpuSecond, p50, p99, p999, memory, perConnection];
+const { redisCpu, crossing50, crossing99, reordered } = columns;
+const ofOneNode: readonly Column[] = [deliveries, cpu, userCpu, perCpuSecond, p50, p99, p999, memory, perConnection];
+const ofNodes: readonly Column[] = [
+  deliveries,
+  cpu,
+  redisCpu,
+  perCpuSecond,
+  p50,
+  p99,
+  crossing50,
+  crossing99,
+  reordered,
+  memory,
+];
+
+const NODES_RULE =
+  ' With several nodes, CPU and memory are those of all nodes together, and per CPU s includes the CPU of Redis. Across is the time until clients of other nodes receive a message, while a round trip may stay on one node. Reordered is the share of messages that clients of different nodes received in different orders.';
 
 const STYLE = `
 ${palette}
@@ -65,7 +81,7 @@ export function page(results: Results, drawn: readonly DrawnPlot[]): string {
 <p>The messages of every client are counted, and auditing clients check each message. A server that loses, repeats or reorders messages is marked. Figures are medians of ${repeat} ${repeat === 1 ? 'run' : 'interleaved runs'}; the spread is the range of the runs relative to the median. ${ROUGH_RULE} ${escaped(noiseLine(runs))}</p>
 ${figures.join('\n')}
 <h2>All figures</h2>
-<p class="faint">CPU is the share of one core that the server used; user CPU is the part of it outside the kernel. Per CPU s is deliveries per second of CPU time.</p>
+<p class="faint">CPU is the share of one core that the server used; user CPU is the part of it outside the kernel. Per CPU s is deliveries per second of CPU time.${runs.some(hasNodes) ? NODES_RULE : ''}</p>
 <section class="tables">
 ${tables.join('\n')}
 </section>
@@ -87,12 +103,15 @@ function noiseLine(runs: readonly Run[]): string {
 
 function scenarioTable(runs: readonly Run[]): string {
   const [first] = runs;
-  const { clients = 0, senders = 0, window = 0, rate } = first?.load ?? {};
+  const { clients = 0, senders = 0, window = 0, rate, nodes = 1, aof = 'off' } = first?.load ?? {};
+  const selected = nodes > 1 ? ofNodes : ofOneNode;
   const pace = rate === undefined ? `${whole(window)} in flight each` : `${whole(rate)} messages per second`;
   const load = senders > 0 ? `${whole(senders)} senders, ${pace}` : 'no senders';
-  const rows = grouped(runs, ({ server }) => server).map(row);
+  const persistence = aof === 'off' ? 'without persistence' : `with an append-only file (${aof})`;
+  const place = nodes > 1 ? `, ${nodes} nodes on Redis ${persistence}` : '';
+  const rows = grouped(runs, ({ server }) => server).map((group) => row(group, selected));
   const head = ['server', ...selected.map(({ title }) => title), 'spread', 'closed', 'audit'];
-  return `<h3>${escaped(first?.scenario ?? 'load')} <small class="faint">${whole(clients)} clients, ${load}</small></h3>
+  return `<h3>${escaped(first?.scenario ?? 'load')} <small class="faint">${whole(clients)} clients, ${load}${place}</small></h3>
 ${scrollable(
   `Figures of ${first?.scenario ?? 'load'}`,
   `<table><thead><tr>${head.map((title) => `<th scope="col">${title}</th>`).join('')}</tr></thead>
@@ -100,7 +119,7 @@ ${scrollable(
 )}`;
 }
 
-function row(runs: readonly Run[]): string {
+function row(runs: readonly Run[], selected: readonly Column[]): string {
   const [first] = runs;
   const range = rangeOf(runs.map(deliveries.figure));
   const closed = runs.reduce((sum, run) => sum + closedIn(run), 0);

@@ -1,5 +1,7 @@
 import type { TopLevelSpec } from 'vega-lite';
+import type { Distribution, LoadResult } from '../result.ts';
 import type { Run } from '../run.ts';
+import { hasNodes } from './columns.ts';
 import { grouped } from './figures.ts';
 import { CONTROL, type Figure } from './results.ts';
 import { isRough, spreadOf } from './spread.ts';
@@ -37,20 +39,16 @@ const config: TopLevelSpec['config'] = {
     titleFontSize: 12,
     titleFontWeight: 'normal',
   },
-  legend: { labelColor: INK, titleColor: FAINT, labelFontSize: 12, symbolStrokeWidth: 3 },
+  legend: { labelColor: INK, titleColor: FAINT, labelFontSize: 12, labelLimit: 240, symbolStrokeWidth: 3 },
   view: { stroke: null },
 };
 
 /** @returns the plots for which the runs have figures. */
 export function plotsOf(all: readonly Run[]): Plot[] {
-  const runs = all.filter(({ server }) => server !== CONTROL);
-  const servers = [...new Set(runs.map(({ server }) => server))];
-  const colour = {
-    field: 'server',
-    type: 'nominal',
-    sort: servers,
-    scale: { domain: servers, range: COLOURS },
-  } as const;
+  const measured = all.filter(({ server }) => server !== CONTROL);
+  const runs = measured.filter((run) => !hasNodes(run));
+  const ofNodes = measured.filter(hasNodes);
+  const colour = colourOf(runs);
   const plots: (Plot | undefined)[] = [
     throughput(runs, colour),
     latency(runs, colour, {
@@ -85,8 +83,24 @@ export function plotsOf(all: readonly Run[]): Plot[] {
       digits: 1,
     }),
     coalescing(runs),
+    latency(ofNodes, colourOf(ofNodes), {
+      name: 'latency-nodes',
+      scenario: 'nodes',
+      title: 'Latency across two nodes',
+      load: '200 clients on two nodes, 20 of which keep one message in flight each',
+      measured: 'time until clients of the other node receive a message',
+      axis: 'latency, ms',
+      of: ({ cluster }) => cluster?.crossings ?? [],
+    }),
+    costOfNodes(ofNodes),
   ];
   return plots.filter((plot) => plot !== undefined);
+}
+
+/** @returns the encoding that gives each server its colour. */
+function colourOf(runs: readonly Run[]) {
+  const servers = [...new Set(runs.map(({ server }) => server))];
+  return { field: 'server', type: 'nominal', sort: servers, scale: { domain: servers, range: COLOURS } } as const;
 }
 
 /** @returns the median of a figure for each server in each scenario. */
@@ -146,15 +160,23 @@ interface Latency {
   readonly title: string;
   /** A description of the load. */
   readonly load: string;
+  /** @default 'round trip' */
+  readonly measured?: string;
+  /** @default 'round trip, ms' */
+  readonly axis?: string;
+  /** @default the round trips */
+  readonly of?: (result: LoadResult) => Distribution;
 }
 
-function latency(runs: readonly Run[], color: object, { name, scenario, title, load }: Latency): Plot | undefined {
-  const open = runs.filter((run) => run.scenario === scenario && run.result.roundTrips.length > 0);
-  const percents = [...new Set(open.flatMap(({ result }) => result.roundTrips.map(([percent]) => percent)))];
+function latency(runs: readonly Run[], color: object, settings: Latency): Plot | undefined {
+  const { name, scenario, title, load, measured = 'round trip', axis = 'round trip, ms' } = settings;
+  const { of = ({ roundTrips }) => roundTrips } = settings;
+  const open = runs.filter((run) => run.scenario === scenario && of(run.result).length > 0);
+  const percents = [...new Set(open.flatMap(({ result }) => of(result).map(([percent]) => percent)))];
   const values: Row[] = percents
     .filter((percent) => percent >= 50 && percent < 100)
     .flatMap((percent) =>
-      medians(open, ({ result }) => result.roundTrips.find(([at]) => at === percent)?.[1]).map(({ run, value }) => ({
+      medians(open, ({ result }) => of(result).find(([at]) => at === percent)?.[1]).map(({ run, value }) => ({
         server: run.server,
         // One in this many round trips is slower.
         slower: 100 / (100 - percent),
@@ -167,7 +189,7 @@ function latency(runs: readonly Run[], color: object, { name, scenario, title, l
   return {
     name,
     title,
-    about: `Percentiles of the round trip: ${load}. Each point is a measured percentile; straight lines join the points of a server. Time counts from when a message was due, so it includes any delay in the sender. Lower is better.`,
+    about: `Percentiles of the ${measured}: ${load}. Each point is a measured percentile; straight lines join the points of a server. Time counts from when a message was due, so it includes any delay in the sender. Lower is better.`,
     spec: {
       config,
       width: WIDTH,
@@ -186,7 +208,7 @@ function latency(runs: readonly Run[], color: object, { name, scenario, title, l
           field: 'ms',
           type: 'quantitative',
           scale: { type: 'log', nice: false },
-          axis: { title: 'round trip, ms', format: '~g', tickCount: 6 },
+          axis: { title: axis, format: '~g', tickCount: 6 },
         },
         color: { ...color, legend: { title: null } },
       },
@@ -242,6 +264,58 @@ function bars(runs: readonly Run[], { name, title, about, scenario, unit, of, di
           encoding: { text: { field: 'label', type: 'nominal' } },
         },
       ],
+    } as TopLevelSpec,
+  };
+}
+
+/** @returns microseconds. */
+function perDelivery({ deliveries }: LoadResult, cpuSeconds: number | undefined): number | undefined {
+  return cpuSeconds === undefined || deliveries === 0 ? undefined : (cpuSeconds * 1e6) / deliveries;
+}
+
+/** Stacks the CPU time of the nodes and that of Redis. */
+function costOfNodes(runs: readonly Run[]): Plot | undefined {
+  const ofScenario = runs.filter(({ scenario }) => scenario === 'nodes');
+  const parts: readonly { readonly part: string; readonly of: Figure }[] = [
+    { part: 'nodes', of: ({ result }) => perDelivery(result, result.server?.cpuSeconds) },
+    { part: 'Redis', of: ({ result }) => perDelivery(result, result.cluster?.redis?.cpuSeconds) },
+  ];
+  const values: Row[] = parts.flatMap(({ part, of }, order) =>
+    medians(ofScenario, of).map(({ run, value }) => ({ server: run.server, part, order, value })),
+  );
+  if (values.length === 0) return undefined;
+  return {
+    name: 'cost-nodes',
+    title: 'CPU time per delivery on two nodes',
+    about:
+      'CPU time of the two nodes and of the Redis that they share, per message delivered to one client, with 200 clients, 20 of which send. Lower is better.',
+    spec: {
+      config,
+      width: WIDTH,
+      height: { step: 28 },
+      data: { values },
+      mark: { type: 'bar', height: { band: 0.7 } },
+      encoding: {
+        x: {
+          field: 'value',
+          type: 'quantitative',
+          aggregate: 'sum',
+          axis: { title: 'µs of CPU per delivery', tickCount: 5 },
+        },
+        y: {
+          field: 'server',
+          type: 'nominal',
+          sort: { field: 'value', op: 'sum' },
+          axis: { title: null, labelFontSize: 13, labelColor: INK, domain: false, ticks: false },
+        },
+        color: {
+          field: 'part',
+          type: 'nominal',
+          scale: { domain: ['nodes', 'Redis'], range: [COLOURS[0], COLOURS[4]] },
+          legend: { title: null },
+        },
+        order: { field: 'order', type: 'quantitative' },
+      },
     } as TopLevelSpec,
   };
 }

@@ -1,3 +1,4 @@
+import type { OrderCheck } from '../order.ts';
 import type { LoadResult } from '../result.ts';
 import { percent, whole } from './figures.ts';
 
@@ -5,15 +6,20 @@ import { percent, whole } from './figures.ts';
 export interface Rates {
   readonly deliveriesPerSecond: number;
   readonly messagesPerSecond: number;
-  /** Deliveries per second of the server's CPU; undefined if its usage is not available. */
+  /**
+   * Deliveries per second of the CPU of the server and of Redis; undefined if the usage is not
+   * available.
+   */
   readonly deliveriesPerCpuSecond: number | undefined;
-  /** The share of a core that the server used. */
+  /** The share of a core that the server used, without Redis. Several nodes may exceed 1. */
   readonly serverBusy: number | undefined;
   /** The part of `serverBusy` outside the kernel. */
   readonly serverUserBusy: number | undefined;
+  /** The share of a core that Redis used; undefined without Redis. */
+  readonly redisBusy: number | undefined;
   /** Growth of the server's memory in bytes per connection; undefined if it did not grow. */
   readonly bytesPerConnection: number | undefined;
-  /** Microseconds of the server's CPU per delivery. */
+  /** Microseconds of the CPU of the server and of Redis per delivery. */
   readonly microsPerDelivery: number | undefined;
   /** Connections accepted per second. */
   readonly connectionsPerSecond: number;
@@ -24,18 +30,21 @@ const SATURATED = 0.95;
 
 /** @param connections the number of clients, including slow ones. */
 export function ratesOf(
-  { deliveries, messages, seconds, connectingSeconds, server }: LoadResult,
+  { deliveries, messages, seconds, connectingSeconds, server, cluster }: LoadResult,
   connections: number,
 ): Rates {
-  const cpu = server?.cpuSeconds;
+  const redisCpu = cluster?.redis?.cpuSeconds;
+  // The cost of several nodes is not known without that of Redis.
+  const cpu = cluster ? server && redisCpu !== undefined && server.cpuSeconds + redisCpu : server?.cpuSeconds;
   const userCpu = server?.userCpuSeconds;
   return {
     deliveriesPerSecond: deliveries / seconds,
     messagesPerSecond: messages / seconds,
     deliveriesPerCpuSecond: cpu && deliveries ? deliveries / cpu : undefined,
     microsPerDelivery: cpu && deliveries ? (cpu * 1e6) / deliveries : undefined,
-    serverBusy: cpu === undefined ? undefined : cpu / seconds,
+    serverBusy: server && server.cpuSeconds / seconds,
     serverUserBusy: userCpu === undefined ? undefined : userCpu / seconds,
+    redisBusy: redisCpu === undefined ? undefined : redisCpu / seconds,
     connectionsPerSecond: connections / connectingSeconds,
     bytesPerConnection: growthOf(server) / connections || undefined,
   };
@@ -54,7 +63,7 @@ export function sound({ audit, unreturned }: LoadResult): boolean {
 
 /** @returns the caveats of a result: faults, closed clients, and a saturated generator. */
 export function notices(result: LoadResult, { serverBusy }: Rates): string[] {
-  const { audit, unreturned, generator, closes, deliveries } = result;
+  const { audit, unreturned, generator, closes, deliveries, cluster } = result;
   const lines: string[] = [];
   const faults = ([name, count]: [string, number]) => (count > 0 ? [`${whole(count)} ${name}`] : []);
   const { lost, repeated, swapped, unknown } = audit;
@@ -67,18 +76,31 @@ export function notices(result: LoadResult, { serverBusy }: Rates): string[] {
   if (closed > 0) {
     lines.push(`The server closed ${whole(closed)} clients: the figures do not include later deliveries to them.`);
   }
-  if (generator.busy >= SATURATED && deliveries > 0) lines.push(bottleneck(serverBusy));
+  if (cluster && !cluster.order.promised && cluster.order.differing > 0) lines.push(disagreement(cluster.order));
+  if (generator.busy >= SATURATED && deliveries > 0) {
+    lines.push(bottleneck(serverBusy, cluster?.nodeCpuSeconds?.length ?? 1));
+  }
   return lines;
 }
 
-function bottleneck(serverBusy: number | undefined): string {
+/** @returns the share of messages that clients of different nodes received in different orders. */
+export function reorderedShare({ cluster }: LoadResult): number | undefined {
+  return cluster && cluster.order.messages > 0 ? cluster.order.reordered / cluster.order.messages : undefined;
+}
+
+function disagreement({ clients, differing, messages, reordered }: OrderCheck): string {
+  const extent = `${whole(differing)} of ${whole(clients)} clients compared, ${whole(reordered)} of ${whole(messages)} messages`;
+  return `The clients of different nodes received the messages of a room in different orders (in all ${extent}). The server does not promise one order.`;
+}
+
+function bottleneck(serverBusy: number | undefined, nodes: number): string {
   const delay = "Round trips include the generator's own delay.";
-  if (serverBusy !== undefined && serverBusy >= SATURATED) {
+  if (serverBusy !== undefined && serverBusy / nodes >= SATURATED) {
     return `Generator and server were both saturated. ${delay}`;
   }
   const server = serverBusy === undefined ? '' : ` (the server used ${percent(serverBusy)} of a core)`;
   return `The generator was the bottleneck${server}. ${delay}`;
 }
 
-/** Removes from a notice the figure that varies between runs. */
-export const gistOf = (notice: string) => notice.replace(/ \(the server used [^)]*\)/, '');
+/** Removes from a notice the figures that vary between runs. */
+export const gistOf = (notice: string) => notice.replace(/ \((the server used|in all) [^)]*\)/, '');

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
 import { scenarios } from '../scenarios.ts';
-import { type Column, closedIn, columns, medianOf } from './columns.ts';
+import { type Column, closedIn, columns, hasNodes, medianOf } from './columns.ts';
 import { grouped, percent, whole } from './figures.ts';
 import { plotsOf } from './plots.ts';
 import { CONTROL, noiseOf, PUMPHOUSE, type Results } from './results.ts';
@@ -38,6 +38,7 @@ interface OrdinaryLoad {
 }
 
 const { deliveries, cpu, userCpu, cpuPerDelivery, p50, p99, memory, perConnection } = columns;
+const { redisCpu, crossing50, crossing99, reordered } = columns;
 const ROUND_TRIP =
   'A round trip counts from when the message was due, so that it includes any delay in the sender. Server CPU is a share of one core';
 
@@ -101,8 +102,9 @@ const saturation: readonly ServerColumn[] = [
 
 /** @returns the text between the marks of the README, including the marks. */
 export function figures(comparison: Results, alone: Results): string {
+  const measured = comparison.runs.filter(({ server }) => server !== CONTROL);
   const servers = grouped(
-    comparison.runs.filter(({ server }) => server !== CONTROL),
+    measured.filter((run) => !hasNodes(run)),
     ({ server }) => server,
   );
   const load = ordinaryLoadOf(comparison.runs);
@@ -111,7 +113,7 @@ export function figures(comparison: Results, alone: Results): string {
   return [
     BEGIN,
     wrapped(
-      `Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load generator, messages of 64 bytes, medians of ${repeats(comparison)} interleaved runs. Every client's messages are counted, and some clients check each one. A delivery is one message received by one client. \`${FLOOR}\` is the theoretical floor, a minimal server in C. ${noiseLine(comparison)} ${SPREAD_RULE}`,
+      `Measured on ${conditionsLine(comparison.conditions)}: one core for the server and one for the load generator, messages of 64 bytes, medians of ${repeats(comparison)} interleaved runs. Every client's messages are counted, and some clients check each one. A delivery is one message received by one client. \`${FLOOR}\` is the theoretical floor, a minimal server in C. ${noiseLine(ofTopology(comparison.runs, false))} ${SPREAD_RULE}`,
     ),
     '### Ordinary load',
     wrapped(load.about),
@@ -132,6 +134,7 @@ export function figures(comparison: Results, alone: Results): string {
       ['', ...saturation.map(({ title }) => title), 'spread', 'closed'],
       servers.map((runs) => [labelOf(runs), ...serverCells(runs, saturation), closedCell(runs)]),
     ),
+    ...nodesSection(comparison.runs, image),
     '### Where other servers are ahead',
     aheadOf(comparison.runs),
     '### All scenarios',
@@ -144,6 +147,55 @@ export function figures(comparison: Results, alone: Results): string {
   ].join('\n\n');
 }
 
+const ofNodes: readonly ServerColumn[] = [
+  {
+    ...deliveries,
+    scenario: 'nodes',
+    comparison: { name: 'deliveries per second on two nodes', better: 'higher' },
+  },
+  { ...crossing50, scenario: 'nodes', comparison: { name: 'p50 across two nodes', better: 'lower' } },
+  { ...crossing99, scenario: 'nodes', comparison: { name: 'p99 across two nodes', better: 'lower' } },
+  { ...cpu, title: 'CPU of both nodes', scenario: 'nodes' },
+  { ...redisCpu, scenario: 'nodes' },
+  {
+    ...cpuPerDelivery,
+    scenario: 'nodes',
+    comparison: { name: 'CPU time per delivery on two nodes', better: 'lower' },
+  },
+  { ...reordered, scenario: 'nodes' },
+  {
+    ...deliveries,
+    title: 'nodes-rooms: deliveries/s',
+    scenario: 'nodes-rooms',
+    comparison: { name: 'deliveries per second in many rooms on two nodes', better: 'higher' },
+  },
+];
+
+/** @returns the runs of several nodes, or those of one. Each has its own noise. */
+const ofTopology = (runs: readonly Run[], several: boolean) => runs.filter((run) => hasNodes(run) === several);
+
+/** @returns the parts of the section on several nodes; none without results. */
+function nodesSection(runs: readonly Run[], image: (name: string) => string): string[] {
+  const measured = ofTopology(runs, true);
+  const servers = grouped(
+    measured.filter(({ server }) => server !== CONTROL),
+    ({ server }) => server,
+  );
+  if (servers.length === 0) return [];
+  return [
+    '### Two nodes',
+    wrapped(
+      `Two nodes share a Redis without persistence, with the clients of each room on both: one room of 200 clients, 20 of which send (\`nodes\`), or 100 rooms of 10 (\`nodes-rooms\`). Latency is that across nodes, from when a message was due to its receipt on the other node. CPU per delivery includes Redis. Reordered messages are those that clients of the two nodes received in different orders: a fault in Pumphouse, while Socket.IO does not promise one order. ${noiseLine(measured)}`,
+    ),
+    image('latency-nodes'),
+    image('cost-nodes'),
+    table(
+      ['', ...ofNodes.map(({ title }) => title), 'spread', 'closed'],
+      servers.map((group) => [labelOf(group), ...serverCells(group, ofNodes), closedCell(group)]),
+    ),
+  ];
+}
+
 /**
  * Lists where other servers are ahead of Pumphouse by more than the noise of the figure. Runs with
  * faults or closed clients do not count, since a server that does less work is faster.
@@ -152,9 +204,10 @@ export function aheadOf(runs: readonly Run[]): string {
   const lines: string[] = [];
   const notAhead: string[] = [];
   const valid = runs.filter((run) => run.sound && closedIn(run) === 0);
-  for (const { scenario, figure, write, comparison } of [...ordinaryColumns(runs), ...saturation]) {
+  for (const { scenario, figure, write, comparison } of [...ordinaryColumns(runs), ...saturation, ...ofNodes]) {
     if (!comparison) continue;
-    const noise = noiseOf(runs, figure) ?? 0;
+    const several = scenario.startsWith('nodes');
+    const noise = noiseOf(ofTopology(runs, several), figure) ?? 0;
     const medians = grouped(
       valid.filter((run) => run.scenario === scenario),
       ({ server }) => server,
@@ -202,7 +255,7 @@ function serverCells(runs: readonly Run[], columns: readonly ServerColumn[]): st
 
 /** Formats the widest range of a row's figures. */
 function spreadCell(figures: readonly { readonly column: Column; readonly runs: readonly Run[] }[]): string {
-  const values = figures.map(({ column, runs }) => runs.map(column.figure));
+  const values = figures.filter(({ column }) => !column.isCount).map(({ column, runs }) => runs.map(column.figure));
   const widest = Math.max(...values.map((each) => rangeOf(each) ?? Number.NEGATIVE_INFINITY));
   const text = Number.isFinite(widest) ? percent(widest) : 'single run';
   return values.some(isRough) ? `≈ ${text}` : text;
@@ -222,6 +275,8 @@ const specialColumns: Readonly<Record<string, { readonly column: Column; readonl
   idle: { column: perConnection, suffix: 'each' },
   storm: { column: columns.connects, suffix: 'per second' },
   recover: { column: columns.recovery, suffix: 'for all' },
+  nodes: { column: crossing99, suffix: 'across nodes (p99)' },
+  'nodes-rooms': { column: crossing99, suffix: 'across nodes (p99)' },
 };
 
 function scenarioRow(runs: readonly Run[]): string[] {
@@ -243,7 +298,7 @@ function descriptionOf(name: string, runs: readonly Run[]): string {
 const repeats = ({ runs }: Results) =>
   Math.max(...grouped(runs, ({ server, scenario }) => `${server} ${scenario}`).map((group) => group.length));
 
-function noiseLine({ runs }: Results): string {
+function noiseLine(runs: readonly Run[]): string {
   const noise = noiseOf(runs);
   if (noise === undefined) return '';
   return `Measured twice, the same server differs from itself by up to ${percent(noise)} in deliveries per CPU second; smaller differences are noise.`;

@@ -1,13 +1,21 @@
 import type { Run } from '../run.ts';
 import { scenarios } from '../scenarios.ts';
-import { type Column, cellOf, columns } from './columns.ts';
+import { type Column, cellOf, columns, hasNodes } from './columns.ts';
 import { grouped } from './figures.ts';
 import { ROUGH_RULE, type Spread, spreadOf } from './spread.ts';
 
 const BAR_WIDTH = 24;
 
 const { deliveries, cpu, userCpu, perCpuSecond, p50, p99, connects, memory, closed } = columns;
-const selected: readonly Column[] = [deliveries, cpu, userCpu, perCpuSecond, p50, p99, connects, memory, closed];
+const { redisCpu, crossing50, crossing99, reordered } = columns;
+/** The columns in order. Those of several nodes are left out if every run has one. */
+const allColumns: readonly { readonly column: Column; readonly ofNodes: boolean }[] = [
+  ...[deliveries, cpu, userCpu].map((column) => ({ column, ofNodes: false })),
+  { column: redisCpu, ofNodes: true },
+  ...[perCpuSecond, p50, p99].map((column) => ({ column, ofNodes: false })),
+  ...[crossing50, crossing99, reordered].map((column) => ({ column, ofNodes: true })),
+  ...[connects, memory, closed].map((column) => ({ column, ofNodes: false })),
+];
 /** The columns at the end that hold words: the verdict and the bar. */
 const TRAILING_WORDS = 2;
 
@@ -41,7 +49,7 @@ export function table(runs: readonly Run[]): string {
   const rows = rowsOf(runs);
   const several = hasSeveralServers(rows);
   const scales = scalesOf(rows);
-  const head = ['', ...(several ? [''] : []), ...selected.map(({ title }) => title), 'spread', 'audit', ''];
+  const head = ['', ...(several ? [''] : []), ...columnsFor(runs).map(({ title }) => title), 'spread', 'audit', ''];
   const lines = rows.map((row) => {
     const scale = scales.find((each) => each.rows.includes(row));
     const names = several ? [row.name, row.server] : [row.name];
@@ -64,13 +72,20 @@ export function tableNotes(runs: readonly Run[]): string[] {
   ];
 }
 
+function columnsFor(runs: readonly Run[]): Column[] {
+  const several = runs.some(hasNodes);
+  return allColumns.filter(({ ofNodes }) => several || !ofNodes).map(({ column }) => column);
+}
+
 function rowsOf(runs: readonly Run[]): Row[] {
-  const rows = grouped(runs, ({ scenario, server }) => JSON.stringify([scenario, server])).map(rowOf);
+  const selected = columnsFor(runs);
+  const groups = grouped(runs, ({ scenario, server }) => JSON.stringify([scenario, server]));
+  const rows = groups.map((group) => rowOf(group, selected));
   const order = rows.map(({ name }) => name);
   return rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
 }
 
-function rowOf(runs: readonly Run[]): Row {
+function rowOf(runs: readonly Run[], selected: readonly Column[]): Row {
   const [{ scenario = 'load', server } = { server: '' }] = runs;
   const unsound = runs.filter(({ sound }) => !sound).length;
   const verdict = unsound > 0 ? `UNSOUND in ${unsound} of ${runs.length}` : 'sound';

@@ -1,9 +1,10 @@
 import { expectedSeconds } from '../duration.ts';
 import type { Progress } from '../load.ts';
-import type { LoadResult } from '../result.ts';
+import type { Aof } from '../load-options.ts';
+import type { ClusterResult, LoadResult } from '../result.ts';
 import type { Run, RunStatus } from '../run.ts';
 import { NOT_MEASURED } from './columns.ts';
-import { kibi, mebi, percent, time, whole } from './figures.ts';
+import { kibi, mebi, percent, smallPercent, time, whole } from './figures.ts';
 import type { Rates } from './rates.ts';
 
 const NO_PROCESS = `${NOT_MEASURED}: the benchmark did not start the server, and it has no usable /metrics`;
@@ -11,13 +12,14 @@ const NO_PROCESS = `${NOT_MEASURED}: the benchmark did not start the server, and
 /** Formats one run. */
 export function report({ load, result, rates, notices, sound }: Run): string {
   const { clients, senders, window, rate, bytes, slow, audit, churn } = load;
-  const { roundTrip, connecting, server, closes, slowCloses, churnCloses, generator } = result;
+  const { roundTrip, connecting, server, closes, slowCloses, churnCloses, generator, cluster } = result;
   const pace = rate === undefined ? `${whole(window)} in flight each` : `${whole(rate)} messages per second together`;
   const sending = senders > 0 ? `${whole(senders)} of them sending, ${pace}, ${whole(bytes)} bytes` : 'no senders';
   const rooms = load.roomSize === undefined ? '' : `, in rooms of ${whole(load.roomSize)}`;
+  const nodes = load.nodes > 1 ? `, on ${load.nodes} nodes` : '';
   const more = slow > 0 ? `; ${whole(slow)} more that never read` : '';
   const rows: [string, string][] = [
-    ['load', `${whole(clients)} clients${rooms}, ${sending}${more}`],
+    ['load', `${whole(clients)} clients${rooms}${nodes}, ${sending}${more}`],
     ['measured', `${result.seconds.toFixed(1)} s in a single run: the figures are rough (--repeat shows their spread)`],
     [
       'connected',
@@ -37,10 +39,15 @@ export function report({ load, result, rates, notices, sound }: Run): string {
       `${whole(deliveriesPerSecond)} per second, from ${whole(messagesPerSecond)} messages per second`,
     ]);
   }
-  rows.push(['server CPU', cpuLine(rates)]);
+  rows.push(['server CPU', cpuLine(rates) + nodesPart(result)]);
+  if (cluster) rows.push(['Redis', redisLine(cluster, rates, load.aof)]);
   if (roundTrip.max > 0) {
     const { p50, p99, p999, max } = roundTrip;
     rows.push(['round trip', `p50 ${time(p50)}, p99 ${time(p99)}, p99.9 ${time(p999)}, max ${time(max)}`]);
+  }
+  if (cluster && cluster.crossing.max > 0) {
+    const { p50, p99, p999, max } = cluster.crossing;
+    rows.push(['across nodes', `p50 ${time(p50)}, p99 ${time(p99)}, p99.9 ${time(p999)}, max ${time(max)}`]);
   }
   rows.push(['server memory', memoryLine(result, rates)]);
   if (server?.stall !== undefined) {
@@ -60,6 +67,7 @@ export function report({ load, result, rates, notices, sound }: Run): string {
       `${whole(result.audit.clients)} clients checked ${whole(result.audit.messages)} messages: ${verdict}`,
     ]);
   }
+  if (cluster && cluster.order.clients > 0) rows.push(['order', orderLine(cluster)]);
   const table = rows.map(([name, text]) => `${name.padEnd(15)} ${text}`);
   return [...table, ...notices.map((line) => `\n${line}`)].join('\n');
 }
@@ -70,6 +78,24 @@ function cpuLine({ serverBusy, serverUserBusy, deliveriesPerCpuSecond }: Rates):
   const share = `${percent(serverBusy)} of a core (user CPU: ${user})`;
   if (deliveriesPerCpuSecond === undefined) return share;
   return `${share}, ${whole(deliveriesPerCpuSecond)} deliveries per CPU second`;
+}
+
+/** Formats the share of each node. */
+function nodesPart({ cluster, seconds }: LoadResult): string {
+  const shares = cluster?.nodeCpuSeconds?.map((cpuSeconds) => percent(cpuSeconds / seconds));
+  return shares ? `; by node: ${shares.join(', ')}` : '';
+}
+
+function redisLine({ redis }: ClusterResult, { redisBusy }: Rates, aof: Aof): string {
+  if (!redis || redisBusy === undefined) return NOT_MEASURED;
+  const persistence = aof === 'off' ? 'without persistence' : `with an append-only file (${aof})`;
+  return `${smallPercent(redisBusy)} of a core, ${mebi(redis.memoryBytes)}; version ${redis.version}, ${persistence}`;
+}
+
+function orderLine({ order: { clients, differing, messages, reordered } }: ClusterResult): string {
+  const compared = `${whole(clients)} clients compared with one on another node`;
+  if (differing === 0) return `${compared}: all received one order`;
+  return `${compared}: ${whole(differing)} received another order, ${whole(reordered)} of ${whole(messages)} messages`;
 }
 
 function memoryLine({ server }: LoadResult, { bytesPerConnection }: Rates): string {

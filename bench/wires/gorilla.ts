@@ -7,6 +7,8 @@ export const gorilla: Wire = {
   path: '/ws',
   protocol: undefined,
   rooms: false,
+  replays: false,
+  confirmsJoin: false,
   maxBytes: 512,
   join: () => [],
   encode: (text) => text,

@@ -16,6 +16,8 @@ export const socketIo: Wire = {
   path: '/socket.io/?EIO=4&transport=websocket',
   protocol: undefined,
   rooms: false,
+  replays: false,
+  confirmsJoin: true,
   maxBytes: 65_000,
   join: () => [CONNECT],
   encode: (text) => `${PREFIX}${text}${SUFFIX}`,
@@ -30,4 +32,12 @@ export const socketIo: Wire = {
     },
     reply: (length) => (length === PING_LENGTH ? PONG : undefined),
   }),
+};
+
+/** The same protocol to a server that reads the room of a client from its handshake. */
+export const socketIoRooms: Wire = {
+  ...socketIo,
+  name: 'socket.io-rooms',
+  rooms: true,
+  join: (room) => [`${CONNECT}${JSON.stringify({ room })}`],
 };

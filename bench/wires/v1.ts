@@ -10,6 +10,8 @@ export const v1: Wire = {
   path: '/ws',
   protocol: 'pumphouse.v1',
   rooms: true,
+  replays: true,
+  confirmsJoin: true,
   maxBytes: 16_000,
   join: (room, since) => [JSON.stringify({ t: 'join', room, since })],
   encode(text, room) {
@@ -17,17 +19,20 @@ export const v1: Wire = {
     const id = text.slice(0, text.indexOf(' ')).replace('.', '-');
     return `{"t":"send","room":"${room}","id":"${id}","data":"${text}"}`;
   },
-  decoder: (bytes) => new V1Decoder(bytes),
+  decoder: (bytes, checksNumbers = false) => new V1Decoder(bytes, checksNumbers),
 };
 
 class V1Decoder implements Decoder {
   readonly needsPayload = true;
+  outOfSequence = 0;
   readonly #bytes: number;
+  readonly #checksNumbers: boolean;
   /** The `seq` of the last message received. */
   #seq = 0;
 
-  constructor(bytes: number) {
+  constructor(bytes: number, checksNumbers: boolean) {
     this.#bytes = bytes;
+    this.#checksNumbers = checksNumbers;
   }
 
   joined(payload: Buffer): boolean {
@@ -46,16 +51,24 @@ class V1Decoder implements Decoder {
    * Sequence numbers are contiguous, so the last one of a frame determines the number of messages.
    */
   count(payload: Buffer): number {
+    if (this.#checksNumbers) return this.#countEach(payload);
     const at = payload.lastIndexOf(MESSAGE, undefined, 'latin1');
     if (at < 0) return 0;
-    let seq = 0;
-    for (let i = payload.indexOf(SEQ, at, 'latin1') + SEQ.length; ; i++) {
-      const digit = (payload[i] as number) - 48;
-      if (!(digit >= 0 && digit <= 9)) break;
-      seq = seq * 10 + digit;
-    }
+    const seq = numberAt(payload, at);
     const count = seq - this.#seq;
     this.#seq = seq;
+    return count;
+  }
+
+  /** Counts the messages one by one: a hole in the numbers is then missing from the count. */
+  #countEach(payload: Buffer): number {
+    let count = 0;
+    for (let at = payload.indexOf(MESSAGE, 0, 'latin1'); at >= 0; count++) {
+      const seq = numberAt(payload, at);
+      if (seq <= this.#seq) this.outOfSequence++;
+      else this.#seq = seq;
+      at = payload.indexOf(MESSAGE, at + MESSAGE.length, 'latin1');
+    }
     return count;
   }
 
@@ -66,5 +79,15 @@ class V1Decoder implements Decoder {
       if (event.t !== 'message') continue;
       found(readMessage(Buffer.from(String(event.data)), 0, this.#bytes), line);
     }
+  }
+}
+
+/** @returns the `seq` of the message at offset `at`. */
+function numberAt(payload: Buffer, at: number): number {
+  let seq = 0;
+  for (let i = payload.indexOf(SEQ, at, 'latin1') + SEQ.length; ; i++) {
+    const digit = (payload[i] as number) - 48;
+    if (!(digit >= 0 && digit <= 9)) return seq;
+    seq = seq * 10 + digit;
   }
 }

@@ -13,22 +13,36 @@ export interface Wire {
   readonly path: string;
   /** The WebSocket subprotocol to request. */
   readonly protocol: string | undefined;
-  /** Whether the server has several rooms and can replay a room's history. */
+  /** Whether the server has several rooms. */
   readonly rooms: boolean;
+  /** Whether the server can replay a room's history. */
+  readonly replays: boolean;
+  /**
+   * Whether the server confirms that a client has joined. Without it, a client counts as joined
+   * once it is connected, which is only true of servers that join it in the same step.
+   */
+  readonly confirmsJoin: boolean;
   /** The longest message that the server accepts, in bytes. */
   readonly maxBytes: number;
   /** @returns the frames that join `room` after connecting. */
   join(room: string, since: Place | undefined): readonly string[];
   /** @returns the frame that sends `text` to `room`. */
   encode(text: string, room: string): string;
-  /** @param bytes the length of each message. @returns a decoder for one client. */
-  decoder(bytes: number): Decoder;
+  /**
+   * @param bytes the length of each message.
+   * @param checksNumbers whether to check the number of each message, on wires that have numbers.
+   * @default false
+   * @returns a decoder for one client.
+   */
+  decoder(bytes: number, checksNumbers?: boolean): Decoder;
 }
 
 /** Decodes the frames of one client. Payloads are valid only during the call. */
 export interface Decoder {
   /** Whether counting messages needs the payload; otherwise the length of a frame is enough. */
   readonly needsPayload: boolean;
+  /** How many messages had a number that is not above the one before; only with `checksNumbers`. */
+  readonly outOfSequence?: number;
   /**
    * Handles a frame that arrives before the client has joined. The frame that completes the join is
    * also counted and decoded like any later one.

@@ -32,7 +32,8 @@ function judge(audits: readonly Audit[], closed: readonly Audit[], sent: readonl
   const findings = [...audits, ...closed].map((audit): Findings => {
     const faults = noFaults();
     addTo(faults, audit.finish(closed.includes(audit) ? undefined : sent));
-    const orderHashes = isFaultless(faults) && !closed.includes(audit) ? [[0, audit.orderHash] as const] : [];
+    const order = { room: 0, node: 0, hash: audit.orderHash, messages: audit.order };
+    const orders = isFaultless(faults) && !closed.includes(audit) ? [order] : [];
     const timings = { counts: [], max: 0 };
     const other = {
       auditors: 1,
@@ -43,7 +44,8 @@ function judge(audits: readonly Audit[], closed: readonly Audit[], sent: readonl
       visits: 0,
       unreturned: 0,
     };
-    return { roundTrips: timings, connecting: timings, faults, first: audit.first, orderHashes, ...other };
+    const all = { roundTrips: timings, connecting: timings, crossings: timings };
+    return { ...all, faults, first: audit.first, orders, ...other };
   });
   const { lost, repeated, swapped, unknown, first } = judged(findings).audit;
   return { faults: { lost, repeated, swapped, unknown }, first };
@@ -114,7 +116,7 @@ test('accepts the messages in flight of a closed sender, whether they arrived or
 
 test('requires every message from the first one on of a client that joins late', () => {
   const late = (received: readonly Sent[]) => {
-    const audit = new Audit(9, { from: 0, count: 3 }, true);
+    const audit = new Audit(9, { from: 0, count: 3 }, { late: true });
     for (const [sender, seq] of received) audit.record({ sender, seq }, '');
     return audit.finish(undefined);
   };

@@ -74,7 +74,7 @@ test('counts all deliveries of a correct server and finds no fault', async () =>
     deliveries++;
     send();
   });
-  const result = await loadInProcess({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, urls: [url] }).run();
   expect(sound(result)).toBe(true);
   expect(result.audit.messages).toBe(deliveries);
   expect(result.deliveries).toBeGreaterThan(100);
@@ -86,7 +86,7 @@ test('counts all deliveries of a correct server and finds no fault', async () =>
 
 test('sends at the rate of an open loop whatever the latency', async () => {
   const url = await chatServer((send) => void setTimeout(send, 100));
-  const result = await loadInProcess({ ...options, url, rate: 200, seconds: 0.5, warmUp: 0.2 }).run();
+  const result = await loadInProcess({ ...options, urls: [url], rate: 200, seconds: 0.5, warmUp: 0.2 }).run();
   expect(sound(result)).toBe(true);
   expect(result.messages / result.seconds).toBeGreaterThan(150);
   expect(result.messages / result.seconds).toBeLessThan(250);
@@ -112,7 +112,7 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
   ],
 ])('detects messages that are %s', async (fault, deliver) => {
   const url = await chatServer(deliver);
-  const result = await loadInProcess({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, urls: [url] }).run();
   expect(sound(result)).toBe(false);
   expect(result.audit[fault]).toBeGreaterThan(0);
   expect(notices(result, ratesOf(result, 6))[0]).toMatch(/^NOT SOUND: .* First: client \d received/);
@@ -129,7 +129,7 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
   ],
 ])('detects by count a message that is %s on a client without audit', async (fault, deliver) => {
   const url = await chatServer(deliver);
-  const result = await loadInProcess({ ...options, audit: 0, url }).run();
+  const result = await loadInProcess({ ...options, audit: 0, urls: [url] }).run();
   expect(sound(result)).toBe(false);
   expect(result.audit).toMatchObject({ clients: 0, [fault]: 1 });
   expect(result.audit.first).toMatch(/^client \d received .* messages, expected .*$/);
@@ -137,7 +137,7 @@ test.each<[keyof LoadResult['audit'], Delivery]>([
 
 test('judges the messages of several generators as one load', async () => {
   const url = await chatServer((send) => send());
-  const result = await new Load({ ...options, generators: 3, url }).run();
+  const result = await new Load({ ...options, generators: 3, urls: [url] }).run();
   expect(sound(result)).toBe(true);
   expect(result.audit.clients).toBe(6);
   expect(result.roundTrip.p50).toBeGreaterThan(0);
@@ -154,13 +154,13 @@ test('judges the messages of several generators as one load', async () => {
       delayed.delete(client);
     }
   });
-  const reordered = await new Load({ ...options, window: 1, generators: 3, url: reordering }).run();
+  const reordered = await new Load({ ...options, window: 1, generators: 3, urls: [reordering] }).run();
   expect(reordered.audit.swapped).toBeGreaterThan(0);
 });
 
 test('detects without an audit a message that does not come back to its sender, and continues', async () => {
   const url = await chatServer((send, client, count) => (client === 0 && count < 60 ? undefined : send()));
-  const result = await loadInProcess({ ...options, url, audit: 0 }).run();
+  const result = await loadInProcess({ ...options, urls: [url], audit: 0 }).run();
   expect(result.unreturned).toBeGreaterThan(0);
   expect(sound(result)).toBe(false);
   expect(result.deliveries).toBeGreaterThan(100);
@@ -171,7 +171,7 @@ test('counts clients closed by the server by code, without counting losses', asy
     send();
     if (client === 5 && count > 60) socket.close(4000);
   });
-  const result = await loadInProcess({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, urls: [url] }).run();
   expect(result.closes).toEqual({ 4000: 1 });
   expect(sound(result)).toBe(true);
   expect(notices(result, ratesOf(result, 6))).toContainEqual(expect.stringContaining('closed 1 clients'));
@@ -179,7 +179,7 @@ test('counts clients closed by the server by code, without counting losses', asy
 
 test('reports a saturated generator as the bottleneck', async () => {
   const url = await chatServer((send) => send());
-  const result = await loadInProcess({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, urls: [url] }).run();
   const withBusy = (busy: number) => ({ ...result, generator: { cpuSeconds: 1, busy } });
   const rates = ratesOf(result, 6);
   expect(notices(withBusy(0.5), { ...rates, serverBusy: 0.99 })).toEqual([]);
@@ -192,14 +192,14 @@ test('does not count as lost the messages in flight of a client that the server 
     if (count < 60) send();
     else if (count < 66) socket.close(4000);
   });
-  const result = await loadInProcess({ ...options, url }).run();
+  const result = await loadInProcess({ ...options, urls: [url] }).run();
   expect(result.closes).toEqual({ 4000: 6 });
   expect(sound(result)).toBe(true);
 });
 
 test('counts churning clients, which audit what they receive', async () => {
   const url = await chatServer((send) => send());
-  const result = await loadInProcess({ ...options, churn: 50, seconds: 0.5, url }).run();
+  const result = await loadInProcess({ ...options, churn: 50, seconds: 0.5, urls: [url] }).run();
   expect(result.came).toBeGreaterThan(15);
   expect(result.audit.clients).toBe(6 + result.came);
   expect(sound(result)).toBe(true);
@@ -252,7 +252,7 @@ test.each<[keyof LoadResult['audit'], Inject]>([
   for (const allClients of [true, false]) {
     const { url, faults } = await rarelyFaultyServer(inject, allClients);
     const many = { clients: 6, senders: 3, audit: 6, window: 400, seconds: 0.4, warmUp: 0.1 };
-    const result = await loadInProcess({ ...options, ...many, url }).run();
+    const result = await loadInProcess({ ...options, ...many, urls: [url] }).run();
     expect(faults()).toBeGreaterThan(0);
     expect(sound(result)).toBe(false);
     const { lost, repeated, swapped, unknown } = result.audit;

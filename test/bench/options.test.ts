@@ -24,7 +24,7 @@ test.each([
   [['--bytes', '15'], '16 to 1000000'],
   [['--bytes', '513'], 'at most 512 with the wire gorilla'],
   [['--bytes', '16001', '--wire', 'v1'], 'at most 16000 with the wire v1'],
-  [['--wire', 'spoken'], 'gorilla, v1, socket.io'],
+  [['--wire', 'spoken'], 'gorilla, v1, socket.io, socket.io-rooms'],
   [['--room-size', '10'], '--room-size needs v1'],
   [['recover', '--wire', 'gorilla'], 'recover needs v1'],
   [['--generators', '9', '--clients', '8', '--senders', '1'], 'more --generators than --clients'],
@@ -35,6 +35,16 @@ test.each([
   [['--transport', 'tcp'], 'auto, uws, ws'],
   [['--nonsense'], "unknown option '--nonsense'"],
   [['more'], 'there is no scenario more'],
+  [['--nodes', '0'], '1 to 16'],
+  [['--aof', 'sometimes'], 'off, everysec, always'],
+  [['chat', '--nodes', '2'], 'the wire gorilla does not confirm when a client has joined: --nodes needs v1'],
+  [['durable', '--nodes', '2', '--wire', 'v1'], 'durable measures an engine of one node'],
+  [['recover', '--nodes', '2'], 'recover measures an engine of one node'],
+  [['nodes', '--url', 'ws://localhost:9000'], '--url measures one node: nodes starts its own'],
+  [
+    ['chat', '--nodes', '2', '--wire', 'v1', '--url', 'ws://localhost:9000'],
+    '--url measures one node: chat starts its own',
+  ],
 ])('rejects %j in one line that names the valid values', (args, reason) => {
   let rejection: unknown;
   try {
@@ -52,6 +62,17 @@ test('accepts the address of a WebSocket server', () => {
   expect(parseOptions(['--url', 'ws://localhost:9000']).url?.href).toBe('http://localhost:9000/');
   expect(parseOptions(['--url', 'ws://localhost:9000/room']).url?.href).toBe('http://localhost:9000/room');
   expect(parseOptions(['--url', 'wss://example.org']).url?.href).toBe('https://example.org/');
+});
+
+test('runs a scenario on several nodes, and leaves out those of several nodes from all at an address', () => {
+  expect(parseOptions(['nodes']).jobs[0]?.load).toMatchObject({ nodes: 2, aof: 'off', wire: 'v1' });
+  expect(parseOptions(['chat', '--nodes', '3', '--wire', 'v1', '--aof', 'always']).jobs[0]?.load).toMatchObject({
+    nodes: 3,
+    aof: 'always',
+  });
+  const jobs = parseOptions(['all', '--url', 'ws://localhost:9000']).jobs;
+  expect(jobs.length).toBeGreaterThan(10);
+  expect(jobs.filter(({ load }) => load.nodes > 1)).toEqual([]);
 });
 
 test('limits auditors to the number of clients', () => {
@@ -72,8 +93,8 @@ function helpOf(parse: (args: readonly string[]) => unknown): string {
 }
 
 test.each([
-  ['pumphouse bench', parseOptions, 24],
-  ['npm run bench:peers', parseComparison, 5],
+  ['pumphouse bench', parseOptions, 26],
+  ['npm run bench:peers', parseComparison, 6],
 ] as const)('%s --help gives the default of each flag and the expected duration', (name, parse, flags) => {
   const help = helpOf(parse);
   expect(help).toContain(`Usage: ${name}`);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { COMPARISON } from '../../bench/report/readme.ts';
 import { readResults, writeReport } from '../../bench/report/write.ts';
 import { chromium, flags } from '../browser/chromium.ts';
-import { run } from './runs.ts';
+import { clusterResult, run } from './runs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pumphouse-page-'));
 let browser: Browser | undefined;
@@ -20,7 +20,9 @@ beforeAll(async () => {
   const { conditions, runs } = readResults(COMPARISON);
   // The widest cells: a server that could not be measured, with a long name and a fault.
   const url = { server: 'chat.a-department.example.org:8443', hasUsage: false, sound: false };
-  const all = [...runs, run('chat', url), run('ordinary', url)];
+  const nodes = { load: { nodes: 2 }, cluster: clusterResult(0.123, false) };
+  const ofNodes = ['pumphouse on ws', 'socket.io streams'].map((server) => run('nodes', { ...nodes, server }));
+  const all = [...runs, run('chat', url), run('ordinary', url), ...ofNodes, run('nodes', { ...url, ...nodes })];
   address = pathToFileURL(await writeReport(folder, { conditions, runs: all, missing: [] })).href;
 });
 beforeEach((context) => context.skip(!browser, 'no Chromium: the browser tests need /usr/bin/chromium'));

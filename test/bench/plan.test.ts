@@ -13,6 +13,7 @@ const loads = fc
     roomSize: fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined }),
     generators: fc.integer({ min: 1, max: 5 }),
     seed: fc.nat(1000),
+    nodes: fc.integer({ min: 1, max: 3 }),
   })
   .map((load) => ({
     ...defaults,
@@ -35,6 +36,35 @@ test('assigns each client to one generator and one room, and audits as many as r
       expect(clientsOf(load).filter((client) => plan.audits(client))).toHaveLength(load.audit);
     }),
   );
+});
+
+test('spreads the clients and the senders of a room over all nodes, and audits neighbours on different ones', () => {
+  const load: LoadSettings = { ...defaults, clients: 200, senders: 20, audit: 10, nodes: 2 };
+  for (const [roomSize, senders] of [
+    [undefined, 20],
+    [10, 20],
+    [10, 40],
+  ] as const) {
+    for (let seed = 1; seed <= 20; seed++) {
+      const generators = 1 + (seed % 2);
+      const plan = new Plan({ ...load, roomSize, senders, generators, seed });
+      const onFirst = (clients: readonly number[]) => clients.filter((client) => plan.nodeOf(client) === 0).length;
+      const all = clientsOf(load);
+      expect(onFirst(all)).toBe(100);
+      expect(onFirst(all.filter((client) => plan.sends(client)))).toBe(senders / 2);
+      expect(onFirst(all.filter((client) => plan.roomOf(client) === 0))).toBe((roomSize ?? 200) / 2);
+      const auditors = all.filter((client) => plan.audits(client));
+      expect(onFirst(auditors)).toBe(5);
+      for (const [i, client] of auditors.entries()) {
+        if (i % 2 === 1) continue;
+        expect(auditors[i + 1]).toBe(client + 1);
+        expect(plan.roomOf(client + 1)).toBe(plan.roomOf(client));
+      }
+      for (let generator = 0; generator < generators; generator++) {
+        expect(onFirst(plan.share(generator))).toBe(100 / generators);
+      }
+    }
+  }
 });
 
 test('makes the first clients of each room the senders, as many as requested if rooms are full', () => {

@@ -14,7 +14,7 @@ import { draw } from '../../bench/report/svg.ts';
 import { report } from '../../bench/report/text.ts';
 import { readResults, writeReport } from '../../bench/report/write.ts';
 import type { Run } from '../../bench/run.ts';
-import { run } from './runs.ts';
+import { clusterResult, run } from './runs.ts';
 
 const conditions: Conditions = {
   cpu: 'a CPU of the test',
@@ -148,6 +148,45 @@ test('marks a server that loses messages and the number of clients that it close
   }
 });
 
+const nodesOf = (server: string, reordered = 0) =>
+  ['nodes', 'nodes-rooms'].flatMap((scenario) => {
+    const cluster = clusterResult(reordered, server === 'pumphouse');
+    return [1000, 1010].map((deliveries) => run(scenario, { server, deliveries, cluster, load: { nodes: 2 } }));
+  });
+
+test('shows the runs of several nodes in plots, the page and the README', async () => {
+  const others = [run('chat'), run('fan-out-1000', { server: 'ws' })];
+  const all = [...others, ...nodesOf('pumphouse'), ...nodesOf('peer', 0.25)];
+  expect(plotsOf(all).map(({ name }) => name)).toEqual(['cost', 'latency-nodes', 'cost-nodes']);
+  // The servers of one node are not in the legend of several, nor the other way round.
+  const specs = plotsOf(all).map(({ spec }) => JSON.stringify(spec));
+  expect(specs[0]).not.toContain('peer');
+  expect(specs[1]).not.toContain('"ws"');
+  const html = await pageOf(all);
+  expect(html).toContain('2 nodes on Redis without persistence');
+  expect(html).toContain('<td>25.0 %</td>');
+  expect(html).not.toMatch(/NaN|undefined/);
+  const text = figures({ ...results, runs: all }, { ...results, runs: nodesOf('pumphouse') });
+  const section = text.slice(text.indexOf('### Two nodes'), text.indexOf('### Where'));
+  expect(section).toMatch(/^\| \*\*pumphouse\*\* +\| +503 .* 25 % .* none .*\|$/m);
+  expect(section).toMatch(/^\| peer .* 25\.0 % .*\|$/m);
+  expect(text.slice(0, text.indexOf('### Two nodes'))).not.toContain('| peer');
+  expect(text).toMatch(/^\| `nodes` .* \*\*24\.0 ms across nodes \(p99\)\*\* \|$/m);
+  expect(figures({ ...results, runs: others }, results)).not.toContain('Two nodes');
+});
+
+test('describes several nodes of a single run', () => {
+  const [one] = nodesOf('pumphouse');
+  const [other] = nodesOf('peer', 0.25);
+  const text = (run: Run | undefined) => (run ? report(run) : '');
+  expect(text(one)).toMatch(/^load .* on 2 nodes,/m);
+  expect(text(one)).toMatch(/^server CPU .*; by node: 30 %, 20 %$/m);
+  expect(text(one)).toMatch(/^Redis +25 % of a core, 12 MiB; version 7\.0\.15, without persistence$/m);
+  expect(text(one)).toMatch(/^across nodes +p50 2\.0 ms, p99 24\.0 ms/m);
+  expect(text(one)).toMatch(/^order +5 clients compared with one on another node: all received one order$/m);
+  expect(text(other)).toMatch(/^order .*: 4 received another order, 250 of 1,000 messages$/m);
+});
+
 test('measures noise as the largest difference of the control in any scenario', () => {
   const twice = (scenario: string, other: number) => [
     run(scenario),
@@ -167,6 +206,21 @@ test('lists the figures in which other servers are ahead by more than the noise'
   expect(oneLine([...noisy, cost('similar', 1100), { ...cost('lossy', 9000), sound: false }])).toBe(
     'No server is ahead by more than the noise in CPU time per delivery to 1,000 clients (noise 25 %).',
   );
+});
+
+test('compares several nodes by their own noise', () => {
+  const ofNodes = (server: string, deliveries: number) =>
+    run('nodes', { server, deliveries, cluster: clusterResult(), load: { nodes: 2 } });
+  const noisy = [ofNodes('pumphouse', 1000), ofNodes(CONTROL, 800)];
+  const alone = [run('fan-out-1000'), run('fan-out-1000', { server: CONTROL, deliveries: 990 })];
+  const text = aheadOf([...noisy, ...alone, ofNodes('peer', 2000)]).replaceAll(/\s+/g, ' ');
+  expect(text).toContain('- deliveries per second on two nodes, 500 on Pumphouse (noise 20 %): peer with 1,000');
+  expect(text).toContain('CPU time per delivery to 1,000 clients (noise 1 %)');
+  const page = figures({ ...results, runs: [...noisy, ...alone] }, results).replaceAll(/\s+/g, ' ');
+  expect(page.match(/differs from itself by up to \d+ %/g)).toEqual([
+    'differs from itself by up to 1 %',
+    'differs from itself by up to 20 %',
+  ]);
 });
 
 test('fails the quick check if Pumphouse is far slower than expected, but not because of noise', () => {

@@ -13,6 +13,8 @@ export interface Overrides {
   /** Whether the usage of the server's process was available. @default true */
   readonly hasUsage?: boolean;
   readonly load?: Partial<Run['load']>;
+  /** The figures of several nodes. @default undefined */
+  readonly cluster?: LoadResult['cluster'];
 }
 
 const usage: LoadResult['server'] = {
@@ -33,6 +35,7 @@ export function run(
     notices = [],
     hasUsage = true,
     load: settings = {},
+    cluster,
   }: Overrides = {},
 ): Run {
   const result: LoadResult = {
@@ -43,6 +46,7 @@ export function run(
     deliveries,
     messages: 10,
     server: hasUsage ? usage : undefined,
+    cluster,
     generator: { cpuSeconds: 1, busy: 0.5 },
     roundTrip: { p50: 0.5, p99: 12, p999: 20, max: 30 },
     roundTrips: [
@@ -60,4 +64,20 @@ export function run(
   };
   const load = { ...(parseOptions([]).jobs[0]?.load as Run['load']), clients, ...settings };
   return { server, scenario, load, result, rates: ratesOf(result, clients), notices, sound };
+}
+
+/** @returns figures of two nodes, with 0.5 s of CPU time of Redis. @param reordered a share. */
+export function clusterResult(reordered = 0, promised = true): LoadResult['cluster'] {
+  return {
+    nodeCpuSeconds: [0.6, 0.4],
+    redis: { cpuSeconds: 0.5, userCpuSeconds: 0.2, memoryBytes: 12 * 2 ** 20, version: '7.0.15' },
+    crossing: { p50: 2, p99: 24, p999: 40, max: 60 },
+    crossings: [
+      [50, 2],
+      [99, 24],
+      [99.9, 40],
+      [100, 60],
+    ],
+    order: { promised, clients: 5, differing: reordered > 0 ? 4 : 0, messages: 1000, reordered: reordered * 1000 },
+  };
 }

@@ -4,7 +4,7 @@ import { parseOptions } from '../../bench/options.ts';
 import { isRough, ROUGH_RULE, spreadOf } from '../../bench/report/spread.ts';
 import { table, tableNotes } from '../../bench/report/table.ts';
 import { scenarios } from '../../bench/scenarios.ts';
-import { run } from './runs.ts';
+import { clusterResult, run } from './runs.ts';
 
 test('reports the median and the range of several runs', () => {
   const figures = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e9 }), { minLength: 1 });
@@ -65,6 +65,27 @@ test('prints a row per scenario with medians, the spread and the verdict', () =>
   expect(cells(one).slice(5, 10)).toEqual(['500 µs', '12.0 ms', '200', '100 MiB', '0']);
   expect(cells(one).slice(10)).toEqual(['-9 % … +9 %', 'UNSOUND in 1 of 3', '█'.repeat(24)]);
   expect(cells(two).slice(-2)).toEqual(['sound', '█'.repeat(5)]);
+});
+
+test('adds the columns of several nodes where a run had some, with the cost of Redis', () => {
+  const nodes = { load: { nodes: 2 }, cluster: clusterResult() };
+  const peer = { ...nodes, server: 'peer', cluster: clusterResult(0.123, false) };
+  const [head = '', one = '', two = '', three = ''] = table([
+    run('nodes', nodes),
+    run('nodes', peer),
+    run('chat'),
+  ]).split('\n');
+  const titles = head.trim().split(/ {2,}/);
+  const cells = (line: string) => line.split(/ {2,}/).slice(2);
+  const cell = (line: string, title: string) => cells(line)[titles.indexOf(title)];
+  // 1,000 deliveries cost 1 s of CPU time of the nodes and 0.5 s of Redis.
+  expect([cell(one, 'CPU'), cell(one, 'Redis CPU'), cell(one, 'per CPU s')]).toEqual(['≈ 50 %', '≈ 25 %', '≈ 667']);
+  expect([cell(one, 'p50 across'), cell(one, 'p99 across')]).toEqual(['≈ 2.0 ms', '≈ 24.0 ms']);
+  expect([one, two].map((line) => cell(line, 'reordered'))).toEqual(['none', '12.3 %']);
+  expect([cell(three, 'Redis CPU'), cell(three, 'reordered')]).toEqual(['–', '–']);
+  expect(table([run('chat')])).not.toContain('Redis');
+  const unmeasured = table([run('nodes', { ...nodes, cluster: { ...clusterResult(), redis: undefined } as never })]);
+  expect(unmeasured.split('\n')[1]?.match(/not measured/g)).toHaveLength(2); // Redis CPU and per CPU s
 });
 
 test('groups the servers of a scenario and compares them by bars', () => {

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type MessageId, messageOf } from '../../bench/generator/message.ts';
-import { type WireName, wires } from '../../bench/wires/index.ts';
+import { type Decoder, type WireName, wires } from '../../bench/wires/index.ts';
 
 const BYTES = 24;
 const text = ({ sender, seq }: MessageId) => messageOf(sender, seq, BYTES);
+
+const socketIoFrames = (messages: readonly MessageId[]) =>
+  messages.map((message) => `42["message","${text(message)}"]`);
 
 /** How each kind of server frames messages; `perFrame` applies to those that merge messages. */
 const frames: Record<WireName, (messages: readonly MessageId[], perFrame: number) => string[]> = {
@@ -16,12 +19,14 @@ const frames: Record<WireName, (messages: readonly MessageId[], perFrame: number
     };
     return chunks(messages.flatMap(line), perFrame).map((frame) => frame.join('\n'));
   },
-  'socket.io': (messages) => messages.map((message) => `42["message","${text(message)}"]`),
+  'socket.io': socketIoFrames,
+  'socket.io-rooms': socketIoFrames,
 };
 const joinFrames: Record<WireName, readonly string[]> = {
   gorilla: ['anything'],
   v1: ['{"t":"welcome"}', '{"t":"presence"}\n{"t":"joined","room":"lobby","epoch":"e","seq":7,"recovered":true}'],
   'socket.io': ['0{"sid":"x"}', '40{"sid":"y"}'],
+  'socket.io-rooms': ['0{"sid":"x"}', '40{"sid":"y"}'],
 };
 
 function chunks<T>(items: readonly T[], size: number): T[][] {
@@ -71,6 +76,30 @@ test('reports why a join is rejected or cannot resume', () => {
   );
   const joined = '{"t":"joined","room":"lobby","epoch":"e","seq":7,"recovered":false}';
   expect(() => decoder.joined(Buffer.from(joined))).toThrow('the server no longer has the missed messages');
+});
+
+test('checks the number of each message on request: a hole is not counted, and a step back is reported', () => {
+  const counts = (decoder: Decoder, ...frames: readonly (readonly number[])[]) =>
+    frames.map((seqs) => {
+      const lines = seqs.map((seq) => `{"t":"message","room":"lobby","seq":${seq},"data":"x"}`);
+      const frame = Buffer.from(lines.join('\n'));
+      return decoder.count(frame, frame.length);
+    });
+  const decoderAt7 = (checksNumbers: boolean) => {
+    const decoder = wires.v1.decoder(BYTES, checksNumbers);
+    decoder.joined(Buffer.from('{"t":"joined","room":"lobby","epoch":"e","seq":7,"recovered":true}'));
+    return decoder;
+  };
+  const checking = decoderAt7(true);
+  expect(counts(checking, [8, 9], [11])).toEqual([2, 1]);
+  expect(checking.outOfSequence).toBe(0);
+  expect(counts(checking, [13, 12])).toEqual([2]);
+  expect(checking.outOfSequence).toBe(1);
+  expect(counts(decoderAt7(false), [8, 9, 11])).toEqual([4]);
+});
+
+test('joins a room of Socket.IO in the handshake', () => {
+  expect(wires['socket.io-rooms'].join('room-3', undefined)).toEqual(['40{"room":"room-3"}']);
 });
 
 test('answers a ping of Socket.IO without counting it as a message', () => {
