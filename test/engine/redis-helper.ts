@@ -48,7 +48,18 @@ export class RedisProcess {
   }
 
   async restart(): Promise<void> {
-    const common = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#folder];
+    const common = [
+      '--port',
+      String(this.port),
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--repl-diskless-sync-delay',
+      '0',
+      '--dir',
+      this.#folder,
+    ];
     this.#process = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' });
     await until('redis-server answers', () => {
       try {
@@ -61,8 +72,8 @@ export class RedisProcess {
 
   /** Runs a command. @returns what redis-cli prints. */
   cli(...args: string[]): string {
-    const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] } as const;
-    return execFileSync('redis-cli', ['-p', String(this.port), ...args], options).trim();
+    const all = ['-p', String(this.port), ...args];
+    return execFileSync('redis-cli', all, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
@@ -79,7 +90,7 @@ export class RedisProcess {
 }
 
 /** A TCP proxy before Redis that loses what it is told to. */
-export class Proxy {
+export class LossyProxy {
   /** Where new connections go. */
   target: number;
   /** Replies and pushes are swallowed. */
@@ -97,8 +108,8 @@ export class Proxy {
     this.#server = createServer((client) => this.#accept(client));
   }
 
-  static async start(target: number): Promise<Proxy> {
-    const proxy = new Proxy(target);
+  static async start(target: number): Promise<LossyProxy> {
+    const proxy = new LossyProxy(target);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
@@ -240,7 +251,8 @@ export class Node {
     const records = this.#records.get(commit.room) ?? [];
     this.#records.set(commit.room, records);
     for (const record of commit.records) {
-      if (record.seq !== this.head(commit.room) + 1) this.breaches.push(`${record.seq} after ${this.head(commit.room)}`);
+      if (record.seq !== this.head(commit.room) + 1)
+        this.breaches.push(`${record.seq} after ${this.head(commit.room)}`);
       this.heads.set(commit.room, record.seq);
       records.push(record);
     }

@@ -1,4 +1,4 @@
-import { createClient } from '@redis/client';
+import { createClient, ErrorReply } from '@redis/client';
 import { appendScript, openScript } from './scripts.lua.ts';
 
 /** Receives a message of a channel. The buffer is only valid during the call. */
@@ -112,6 +112,11 @@ export class Link {
     this.#hot.destroy();
     this.#cold.destroy();
   }
+}
+
+/** Reports whether a reply says that the server does not take commands as a primary. */
+export function isAnotherPrimaryNeeded(error: unknown): boolean {
+  return error instanceof ErrorReply && /^(READONLY|LOADING|MASTERDOWN)\b/.test(error.message);
 }
 
 function connectable(url: string) {

@@ -1,7 +1,7 @@
 import { ErrorReply } from '@redis/client';
 import type { Draft, Outcome } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
-import type { Link } from './link.ts';
+import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 import { encodeBatch, recordOf } from './record-codec.ts';
 
 /** What the append script did with a batch. */
@@ -126,7 +126,7 @@ export class Outbox {
   /** Decides what has waited for too long. */
   tick(now: number): void {
     const batch = this.#inFlight;
-    if (batch && now >= batch.until) this.#decide(batch, outcomes(batch.sent ? UNKNOWN : FAILED, batch.drafts.length));
+    if (batch && now >= batch.until) this.#settle(batch, outcomes(batch.sent ? UNKNOWN : FAILED, batch.drafts.length));
     else if (batch?.stalled) this.resume();
     while (!this.#inFlight) {
       const [next] = this.#waiting;
@@ -202,7 +202,7 @@ export class Outbox {
         () => link === this.#room.link && this.#inFlight === batch && this.#send(batch, link),
         (cause: Error) => link.fail(cause),
       );
-    } else if (code === 'READONLY' || code === 'LOADING' || code === 'MASTERDOWN') {
+    } else if (isAnotherPrimaryNeeded(error)) {
       link.fail(error);
     } else if (code === 'BUSY') {
       batch.stalled = true;
@@ -213,10 +213,14 @@ export class Outbox {
   }
 
   #decide(batch: Batch, decision: readonly Outcome[]): void {
+    this.#settle(batch, decision);
+    this.flush();
+  }
+
+  #settle(batch: Batch, decision: readonly Outcome[]): void {
     this.#inFlight = undefined;
     this.#budget.giveBack(batch.bytes);
     this.#room.decided(decision);
-    this.flush();
   }
 }
 

@@ -53,6 +53,7 @@ const MAX_WAITING_BYTES = 16 * MiB;
 // Keys outlive their records by the time between renewals, and a margin.
 const EXPIRY_MARGIN_MS = 3 * 60 * 60_000;
 const TICK_MS = 200;
+const TICKS_PER_RETRY = 10;
 const AUDIT_MS = 60_000;
 const RECOVERIES = 256;
 const RECOVERY_POLL_MS = 5;
@@ -85,12 +86,15 @@ export class RedisEngine implements Engine {
   readonly #attaches = new Map<string, Attach>();
   /** Rooms with drafts on their way. */
   readonly #busy = new Set<RoomLog>();
+  /** Rooms whose recovery failed on an open link. */
+  readonly #broken = new Set<RoomLog>();
   #context!: RoomContext;
   #waitingBytes = 0;
   #number = 0;
   #isReady = true;
   #isOpen = false;
   #tick: NodeJS.Timeout | undefined;
+  #ticks = 0;
   /** Rooms that are still to be audited in this round. */
   #audits: RoomLog[] = [];
   #auditsPerTick = 0;
@@ -211,6 +215,7 @@ export class RedisEngine implements Engine {
       },
       message: (room, kind, payload) => this.onMessage(room, String.fromCharCode(kind), payload),
       failed: (error) => this.#failed(error),
+      broken: (room) => this.#broken.add(room),
     };
   }
 
@@ -226,7 +231,10 @@ export class RedisEngine implements Engine {
       await room.recover(link);
     } catch (error) {
       if (this.#attaches.get(room.name)?.room === room) this.#rejectAttach(room, error as Error);
-      else room.failed(error as Error);
+      else {
+        room.failed(error as Error);
+        this.#broken.add(room);
+      }
       return;
     }
     const attach = this.#attaches.get(room.name);
@@ -267,7 +275,17 @@ export class RedisEngine implements Engine {
     for (const { room, until } of this.#attaches.values()) {
       if (now >= until) this.#rejectAttach(room, new Error('Redis cannot be reached'));
     }
+    if (++this.#ticks % TICKS_PER_RETRY === 0) this.#retryBroken();
     this.#auditSome();
+  }
+
+  #retryBroken(): void {
+    const rooms = [...this.#broken];
+    this.#broken.clear();
+    for (const room of rooms) {
+      const { link } = this.shardOf(room.name);
+      if (link && !room.link && this.#rooms.get(room.name) === room) void this.#follow(room, link);
+    }
   }
 
   /** Audits a part of the rooms, so that each has its turn once in `auditMs`. */

@@ -2,7 +2,7 @@ import type { Draft, EngineListener, Outcome, Position } from '../../hub/engine.
 import type { LogRecord } from '../../hub/log.ts';
 import type { Place } from '../../protocol/v1.ts';
 import { keysOf, type RoomKeys } from './keys.ts';
-import type { Link } from './link.ts';
+import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 import { type AppendReply, type Budget, Outbox, type OutboxRoom } from './outbox.ts';
 import { earlierEpochs, epochOf, type LogState, sharedEnd, type Term } from './position.ts';
 import { EMPTY_EXPIRY_MS, readEntries, readState } from './read.ts';
@@ -24,6 +24,8 @@ export interface RoomContext extends Budget {
   /** Receives a message of another kind than records. */
   message(room: string, kind: number, payload: Buffer): void;
   failed(error: Error): void;
+  /** The room's recovery failed, with its link open: to be tried again later. */
+  broken(room: RoomLog): void;
 }
 
 const RECORDS = 'r'.charCodeAt(0);
@@ -101,9 +103,8 @@ export class RoomLog implements OutboxRoom {
   recover(link: Link): Promise<void> {
     this.#isLive = false;
     this.#next = link;
-    this.#recovery ??= this.#recoverAll().finally(() => {
-      this.#recovery = undefined;
-    });
+    if (this.#released) return Promise.resolve();
+    this.#recovery ??= this.#recoverAll();
     return this.#recovery;
   }
 
@@ -129,7 +130,7 @@ export class RoomLog implements OutboxRoom {
     if (this.link !== link || !this.#state) return;
     const isSame = state.log === this.#state.log && termOf(state) === termOf(this.#state);
     if (isSame && state.seq <= this.#state.seq) this.#setFirst(state.first);
-    else await this.recover(link);
+    else this.#repair(link);
   }
 
   /** Records that the log begins at `first` by now. */
@@ -162,7 +163,11 @@ export class RoomLog implements OutboxRoom {
     if (!link) return false;
     return this.recover(link).then(
       () => this.link === link,
-      () => false,
+      (error: Error) => {
+        this.failed(error);
+        this.#context.broken(this);
+        return false;
+      },
     );
   }
 
@@ -180,14 +185,18 @@ export class RoomLog implements OutboxRoom {
   }
 
   async #recoverAll(): Promise<void> {
-    for (let link = this.#next; link && !this.#released; link = this.#next) {
-      this.#next = undefined;
-      try {
-        await this.#recoverOn(link);
-      } catch (error) {
-        if (!link.isOpen) continue; // the next link recovers
-        if (!this.#next) throw error;
+    try {
+      for (let link = this.#next; link && !this.#released; link = this.#next) {
+        this.#next = undefined;
+        try {
+          await this.#recoverOn(link);
+        } catch (error) {
+          if (isAnotherPrimaryNeeded(error)) link.fail(error as Error);
+          if (link.isOpen && !this.#next) throw error; // a lost link is replaced
+        }
       }
+    } finally {
+      this.#recovery = undefined; // before anyone can see that the loop has ended
     }
   }
 
@@ -281,7 +290,10 @@ export class RoomLog implements OutboxRoom {
   }
 
   #repair(link: Link): void {
-    this.recover(link).catch((error: Error) => this.failed(error));
+    this.recover(link).catch((error: Error) => {
+      this.failed(error);
+      this.#context.broken(this);
+    });
   }
 
   #keepPush(message: Buffer): void {
