@@ -309,4 +309,28 @@ describe('a failover', () => {
     expect(node.moves.at(-1)).toMatchObject({ seq: 3 - 2 });
     expect(await node.append('x', '4')).toEqual([{ kind: 'stored', seq: 4 }]);
   });
+
+  test('is followed to the new primary that the sentinels name, with the password of the URL', async () => {
+    const auth = ['--requirepass', 'secret', '--masterauth', 'secret'];
+    const [primary, replica] = [await startServer(...auth), await startServer(...auth)];
+    const info = () => replica.cli('--pass', 'secret', 'INFO', 'replication');
+    replica.cli('--pass', 'secret', 'REPLICAOF', '127.0.0.1', String(primary.port));
+    await until('the replica is connected', () => /master_link_status:up/.test(info()));
+    const sentinel = await RedisProcess.sentinel(primary, 'secret');
+    servers.push(sentinel);
+    await until('the sentinel knows the replica', () => /slaves=1/.test(sentinel.cli('INFO', 'sentinel')), 15_000);
+    const url = `redis://:secret@127.0.0.1:${sentinel.port}`;
+    const node = await startNode(['redis://127.0.0.1:1', url], { sentinel: 'main', patienceMs: 20_000 });
+    expect(node.warnings.join()).toContain('min-replicas-to-write is 0');
+    await node.attach('x');
+    await node.append('x', '1', '2');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await primary.kill();
+    node.send('x', '3');
+    await until('it is stored', () => node.decided('x').length === 3, 20_000);
+    expect(node.decided('x')[2]).toEqual({ kind: 'stored', seq: 3 });
+    expect(node.moves).toMatchObject([{ seq: 2 }]);
+    expect(node.texts('x')).toEqual(['1', '2', '3']);
+    expect(node.errors.join()).not.toContain('secret');
+  });
 });

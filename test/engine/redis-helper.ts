@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,7 @@ export class RedisProcess {
   readonly #args: readonly string[];
   readonly #folder = mkdtempSync(join(tmpdir(), 'pumphouse-redis-'));
   #process: ChildProcess | undefined;
+  #config: string | undefined;
 
   private constructor(port: number, args: readonly string[]) {
     this.port = port;
@@ -47,23 +48,43 @@ export class RedisProcess {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  async restart(): Promise<void> {
-    const common = [
-      '--port',
-      String(this.port),
-      '--bind',
-      '127.0.0.1',
-      '--save',
-      '',
-      '--repl-diskless-sync-delay',
-      '0',
-      '--dir',
-      this.#folder,
+  /** Starts a sentinel that fails over the primary named `main` within a second or two. */
+  static async sentinel(primary: RedisProcess, password: string): Promise<RedisProcess> {
+    const sentinel = new RedisProcess(await freePort(), ['--sentinel']);
+    sentinel.#config = join(sentinel.#folder, 'sentinel.conf');
+    const lines = [
+      `port ${sentinel.port}`,
+      'bind 127.0.0.1',
+      `dir ${sentinel.#folder}`,
+      `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
+      `sentinel auth-pass main ${password}`,
+      'sentinel down-after-milliseconds main 500',
+      'sentinel failover-timeout main 3000',
     ];
+    writeFileSync(sentinel.#config, lines.join('\n'));
+    await sentinel.restart();
+    return sentinel;
+  }
+
+  async restart(): Promise<void> {
+    const common = this.#config
+      ? [this.#config]
+      : [
+          '--port',
+          String(this.port),
+          '--bind',
+          '127.0.0.1',
+          '--save',
+          '',
+          '--repl-diskless-sync-delay',
+          '0',
+          '--dir',
+          this.#folder,
+        ];
     this.#process = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' });
     await until('redis-server answers', () => {
       try {
-        return this.cli('PING') === 'PONG';
+        return /^(PONG|NOAUTH)/.test(this.cli('PING'));
       } catch {
         return false;
       }

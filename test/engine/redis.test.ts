@@ -394,9 +394,10 @@ describe('the start', () => {
     server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
     const a = await start();
     server.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+    const name = server.url;
     expect(a.warnings).toEqual([
-      'maxmemory-policy is allkeys-lru: rooms are deleted when memory is full. Set it to noeviction.',
-      'appendonly is off: a restart loses the messages since the last snapshot. Set it to yes.',
+      `${name}: maxmemory-policy is allkeys-lru: rooms are deleted when memory is full. Set it to noeviction.`,
+      `${name}: appendonly is off: a restart loses the messages since the last snapshot. Set it to yes.`,
     ]);
   });
 

@@ -1,16 +1,32 @@
-type Run = (args: readonly string[]) => Promise<unknown>;
+import { askOnce, reasonOf } from './link.ts';
+import { primariesOf, type Servers, withoutCredentials } from './primary.ts';
 
 const MIN_VERSION = 7;
+const TIMEOUT_MS = 5_000;
 
 /**
- * Checks a Redis or Valkey server.
+ * Connects to each primary and checks it.
  *
- * @param run runs a command on it.
  * @returns a line for each setting that will lose messages.
- * @throws Error with one line when the server cannot be used.
+ * @throws Error with one line when a server cannot be reached or used.
  */
-export async function checkServer(run: Run): Promise<readonly string[]> {
-  const info = fieldsOf(String(await run(['INFO', 'everything'])));
+export async function checkServers(servers: Servers): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  for (const find of primariesOf(servers)) {
+    const url = await find();
+    const name = withoutCredentials(url);
+    try {
+      const info = String(await askOnce(url, ['INFO', 'everything'], TIMEOUT_MS));
+      for (const warning of checkInfo(fieldsOf(info))) warnings.push(`${name}: ${warning}`);
+    } catch (error) {
+      throw new Error(`${name}: ${explain(error)}`, { cause: error });
+    }
+  }
+  return warnings;
+}
+
+/** @throws Error */
+function checkInfo(info: ReadonlyMap<string, string>): readonly string[] {
   const version = info.get('valkey_version') ?? info.get('redis_version') ?? '';
   const name = info.has('valkey_version') ? 'Valkey' : 'Redis';
   if (Number.parseInt(version, 10) < MIN_VERSION) {
@@ -19,6 +35,7 @@ export async function checkServer(run: Run): Promise<readonly string[]> {
   if (info.get('cluster_enabled') === '1') {
     throw new Error(`${name} runs in cluster mode, which is not supported: name several primaries instead`);
   }
+  if (info.get('role') !== 'master') throw new Error('the server is a replica, not the primary');
   const warnings: string[] = [];
   const policy = info.get('maxmemory_policy') ?? 'noeviction';
   if (policy !== 'noeviction') {
@@ -33,6 +50,12 @@ export async function checkServer(run: Run): Promise<readonly string[]> {
     );
   }
   return warnings;
+}
+
+/** A server before version 6 does not know the first command of a connection. */
+function explain(error: unknown): string {
+  const reason = reasonOf(error);
+  return /unknown command .?hello/i.test(reason) ? `the server is too old: use ${MIN_VERSION} or newer` : reason;
 }
 
 function fieldsOf(info: string): ReadonlyMap<string, string> {

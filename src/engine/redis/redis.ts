@@ -3,26 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, Engine, EngineListener, Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { NowOrLater } from '../../protocol/now-or-later.ts';
-import { checkServer } from './checks.ts';
+import { checkServers } from './checks.ts';
 import { shardOf } from './keys.ts';
 import type { Link } from './link.ts';
-import { fixedPrimary, sentinelPrimary } from './primary.ts';
+import { primariesOf, type Servers } from './primary.ts';
 import { readRecords } from './read.ts';
 import { type RoomContext, RoomLog } from './room-log.ts';
 import { Shard } from './shard.ts';
 
-export interface RedisOptions {
-  /**
-   * `redis://` or `rediss://` URLs, with user, password and database if needed. Several are shards:
-   * a room lives on one of them. Every node must name the same, in the same order.
-   */
-  readonly url: string | readonly string[];
-  /**
-   * The primary's name among the sentinels: the URLs are sentinels then, of one primary.
-   *
-   * @default the URLs are primaries
-   */
-  readonly sentinel?: string;
+export interface RedisOptions extends Servers {
   /**
    * Bounds of each room's stored records.
    *
@@ -105,9 +94,7 @@ export class RedisEngine implements Engine {
     this.#options = options;
     this.#patienceMs = options.patienceMs ?? 10_000;
     this.#auditMs = options.auditMs ?? AUDIT_MS;
-    const urls = typeof options.url === 'string' ? [options.url] : options.url;
-    const finders = options.sentinel ? [sentinelPrimary(urls, options.sentinel)] : urls.map(fixedPrimary);
-    this.shards = finders.map((find) => {
+    this.shards = primariesOf(options).map((find) => {
       const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.#failed(error) });
       shard.listen({
         connected: (link) => this.#recover(shard, link),
@@ -126,10 +113,8 @@ export class RedisEngine implements Engine {
   async open(listener: EngineListener): Promise<void> {
     this.#context = this.#createContext(listener);
     try {
-      for (const shard of this.shards) {
-        await shard.start();
-        for (const warning of await checkServer((args) => shard.command(args))) this.#options.onWarning?.(warning);
-      }
+      for (const warning of await checkServers(this.#options)) this.#options.onWarning?.(warning);
+      for (const shard of this.shards) await shard.start();
     } catch (error) {
       for (const shard of this.shards) shard.close();
       throw error;
