@@ -26,7 +26,10 @@ async function startProxy(target: RedisProcess): Promise<LossyProxy> {
   return proxy;
 }
 
-async function startNode(url: string, options: Parameters<typeof Node.start>[1] = {}): Promise<Node> {
+async function startNode(
+  url: string | readonly string[],
+  options: Parameters<typeof Node.start>[1] = {},
+): Promise<Node> {
   const node = await Node.start(url, options);
   nodes.push(node);
   return node;
@@ -220,19 +223,41 @@ describe('a restart of Redis', () => {
     expect(a.moves).toMatchObject([{ room: 'x', seq: 0 }]);
   });
 
-  test('reports how many were lost when an old log comes back', async () => {
-    const server = await startServer();
-    const node = await startNode(server.url, { auditMs: 300 });
+  test('says what was lost when the end of the append-only file is', async () => {
+    const server = await startServer('--appendonly', 'yes', '--appendfsync', 'always');
+    const node = await startNode(server.url);
     await node.attach('x');
-    await node.append('x', '1');
-    const { log, meta } = keysOf('x');
-    const fields = server.cli('HGETALL', meta).split('\n');
-    await node.append('x', '2');
-    server.cli('XDEL', log, '2-0');
-    server.cli('XSETID', log, '1-0');
-    server.cli('HSET', meta, ...fields);
-    expect(await node.append('x', "2'")).toMatchObject([{ kind: 'stored', seq: 2 }]);
+    for (const text of ['1', '2', '3']) await node.append('x', text);
+    const { epoch } = node.engine.position('x');
+    await server.kill();
+    server.truncate(20);
+    await server.restart();
+    expect(await node.append('x', "3'")).toEqual([{ kind: 'stored', seq: 3 }]);
+    const position = node.engine.position('x');
+    expect(node.moves).toEqual([{ room: 'x', epoch: position.epoch, seq: 2 }]);
+    expect(position.earlier).toEqual([{ epoch, seq: 2 }]);
+    expect(node.texts('x')).toEqual(['1', '2', "3'"]);
   });
+});
+
+test('a term begins in the append when the replication id changes on an open connection', async () => {
+  const [server, replica] = [await startServer(), await startServer()];
+  const [a, b] = [await startNode(server.url), await startNode(server.url)];
+  await Promise.all([a.attach('x'), b.attach('x')]);
+  await a.append('x', '1');
+  const { epoch } = a.engine.position('x');
+  const replid = () => /master_replid:(\w+)/.exec(server.cli('INFO', 'replication'))?.[1];
+  const before = replid();
+  // The first replica makes its primary take another id.
+  replica.cli('REPLICAOF', '127.0.0.1', String(server.port));
+  for (const end = Date.now() + 8_000; replid() === before && Date.now() < end; );
+  expect(await a.append('x', '2')).toEqual([{ kind: 'stored', seq: 2 }]);
+  await until('both have it', () => b.head('x') === 2);
+  for (const node of [a, b]) {
+    expect(node.moves).toEqual([{ room: 'x', epoch: a.engine.position('x').epoch, seq: 1 }]);
+    expect(node.engine.position('x').earlier).toEqual([{ epoch, seq: 1 }]);
+  }
+  expect(a.states).toEqual([]);
 });
 
 describe('a failover', () => {
@@ -324,7 +349,7 @@ describe('a failover', () => {
     expect(node.warnings.join()).toContain('min-replicas-to-write is 0');
     await node.attach('x');
     await node.append('x', '1', '2');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until('it is replicated', () => replica.cli('--pass', 'secret', 'HGET', keysOf('x').meta, 'seq') === '2');
     await primary.kill();
     node.send('x', '3');
     await until('it is stored', () => node.decided('x').length === 3, 20_000);

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ export class RedisProcess {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Starts a sentinel that fails over the primary named `main` within a second or two. */
+  /** Starts a sentinel that fails over the primary named `main` within a few seconds. */
   static async sentinel(primary: RedisProcess, password: string): Promise<RedisProcess> {
     const sentinel = new RedisProcess(await freePort(), ['--sentinel']);
     sentinel.#config = join(sentinel.#folder, 'sentinel.conf');
@@ -58,7 +58,7 @@ export class RedisProcess {
       `dir ${sentinel.#folder}`,
       `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
       `sentinel auth-pass main ${password}`,
-      'sentinel down-after-milliseconds main 500',
+      'sentinel down-after-milliseconds main 1500',
       'sentinel failover-timeout main 3000',
     ];
     writeFileSync(sentinel.#config, lines.join('\n'));
@@ -102,6 +102,14 @@ export class RedisProcess {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     child.kill(signal);
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await once(child, 'exit');
+  }
+
+  /** Cuts bytes off the end of the append-only file. */
+  truncate(bytes: number): void {
+    const folder = join(this.#folder, 'appendonlydir');
+    const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof')) as string;
+    const path = join(folder, name);
+    truncateSync(path, statSync(path).size - bytes);
   }
 
   async remove(): Promise<void> {

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, Engine, EngineListener, Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { NowOrLater } from '../../protocol/now-or-later.ts';
+import { Auditor } from './auditor.ts';
 import { checkServers } from './checks.ts';
-import { shardOf } from './keys.ts';
+import { keysOf, shardOf } from './keys.ts';
 import type { Link } from './link.ts';
 import { primariesOf, type Servers } from './primary.ts';
 import { readRecords } from './read.ts';
@@ -84,16 +85,12 @@ export class RedisEngine implements Engine {
   #isOpen = false;
   #tick: NodeJS.Timeout | undefined;
   #ticks = 0;
-  /** Rooms that are still to be audited in this round. */
-  #audits: RoomLog[] = [];
-  #auditsPerTick = 0;
-  #nextRound = 0;
-  readonly #auditMs: number;
+  readonly #auditor: Auditor;
 
   constructor(options: RedisOptions) {
     this.#options = options;
     this.#patienceMs = options.patienceMs ?? 10_000;
-    this.#auditMs = options.auditMs ?? AUDIT_MS;
+    this.#auditor = new Auditor(options.auditMs ?? AUDIT_MS, TICK_MS);
     this.shards = primariesOf(options).map((find) => {
       const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.#failed(error) });
       shard.listen({
@@ -110,6 +107,16 @@ export class RedisEngine implements Engine {
     return this.shards[shardOf(room, this.shards.length)] as Shard;
   }
 
+  /**
+   * Publishes to all nodes that have attached a room, this one included. Nobody receives it while
+   * Redis cannot be reached.
+   *
+   * @param kind one character, not `r`, which are records.
+   */
+  publish(room: string, kind: string, payload: string): void {
+    this.shardOf(room).publish(keysOf(room).channel, kind + payload);
+  }
+
   async open(listener: EngineListener): Promise<void> {
     this.#context = this.#createContext(listener);
     try {
@@ -119,7 +126,6 @@ export class RedisEngine implements Engine {
       for (const shard of this.shards) shard.close();
       throw error;
     }
-    this.#nextRound = performance.now() + this.#auditMs;
     this.#tick = setInterval(() => this.#onTick(), TICK_MS);
     this.#isOpen = true;
     this.#changed();
@@ -261,7 +267,7 @@ export class RedisEngine implements Engine {
       if (now >= until) this.#rejectAttach(room, new Error('Redis cannot be reached'));
     }
     if (++this.#ticks % TICKS_PER_RETRY === 0) this.#retryBroken();
-    this.#auditSome();
+    this.#auditor.tick(this.#rooms);
   }
 
   #retryBroken(): void {
@@ -270,19 +276,6 @@ export class RedisEngine implements Engine {
     for (const room of rooms) {
       const { link } = this.shardOf(room.name);
       if (link && !room.link && this.#rooms.get(room.name) === room) void this.#follow(room, link);
-    }
-  }
-
-  /** Audits a part of the rooms, so that each has its turn once in `auditMs`. */
-  #auditSome(): void {
-    if (this.#audits.length === 0 && performance.now() >= this.#nextRound) {
-      this.#audits = [...this.#rooms.values()];
-      this.#auditsPerTick = Math.ceil((this.#audits.length * TICK_MS) / this.#auditMs);
-      this.#nextRound = performance.now() + this.#auditMs;
-    }
-    for (const room of this.#audits.splice(0, this.#auditsPerTick)) {
-      const { link } = room;
-      if (link) room.audit(link).catch((error: Error) => link.isOpen && room.failed(error));
     }
   }
 
