@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,7 @@ export class RedisProcess {
   readonly #args: readonly string[];
   readonly #folder = mkdtempSync(join(tmpdir(), 'pumphouse-redis-'));
   #process: ChildProcess | undefined;
+  #config: string | undefined;
 
   private constructor(port: number, args: readonly string[]) {
     this.port = port;
@@ -47,12 +48,43 @@ export class RedisProcess {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  /** Starts a sentinel that fails over the primary named `main` within a few seconds. */
+  static async sentinel(primary: RedisProcess, password: string): Promise<RedisProcess> {
+    const sentinel = new RedisProcess(await freePort(), ['--sentinel']);
+    sentinel.#config = join(sentinel.#folder, 'sentinel.conf');
+    const lines = [
+      `port ${sentinel.port}`,
+      'bind 127.0.0.1',
+      `dir ${sentinel.#folder}`,
+      `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
+      `sentinel auth-pass main ${password}`,
+      'sentinel down-after-milliseconds main 1500',
+      'sentinel failover-timeout main 3000',
+    ];
+    writeFileSync(sentinel.#config, lines.join('\n'));
+    await sentinel.restart();
+    return sentinel;
+  }
+
   async restart(): Promise<void> {
-    const common = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#folder];
+    const common = this.#config
+      ? [this.#config]
+      : [
+          '--port',
+          String(this.port),
+          '--bind',
+          '127.0.0.1',
+          '--save',
+          '',
+          '--repl-diskless-sync-delay',
+          '0',
+          '--dir',
+          this.#folder,
+        ];
     this.#process = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' });
     await until('redis-server answers', () => {
       try {
-        return this.cli('PING') === 'PONG';
+        return /^(PONG|NOAUTH)/.test(this.cli('PING'));
       } catch {
         return false;
       }
@@ -61,8 +93,8 @@ export class RedisProcess {
 
   /** Runs a command. @returns what redis-cli prints. */
   cli(...args: string[]): string {
-    const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] } as const;
-    return execFileSync('redis-cli', ['-p', String(this.port), ...args], options).trim();
+    const all = ['-p', String(this.port), ...args];
+    return execFileSync('redis-cli', all, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
@@ -72,6 +104,14 @@ export class RedisProcess {
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await once(child, 'exit');
   }
 
+  /** Cuts bytes off the end of the append-only file. */
+  truncate(bytes: number): void {
+    const folder = join(this.#folder, 'appendonlydir');
+    const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof')) as string;
+    const path = join(folder, name);
+    truncateSync(path, statSync(path).size - bytes);
+  }
+
   async remove(): Promise<void> {
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });
@@ -79,7 +119,7 @@ export class RedisProcess {
 }
 
 /** A TCP proxy before Redis that loses what it is told to. */
-export class Proxy {
+export class LossyProxy {
   /** Where new connections go. */
   target: number;
   /** Replies and pushes are swallowed. */
@@ -97,8 +137,8 @@ export class Proxy {
     this.#server = createServer((client) => this.#accept(client));
   }
 
-  static async start(target: number): Promise<Proxy> {
-    const proxy = new Proxy(target);
+  static async start(target: number): Promise<LossyProxy> {
+    const proxy = new LossyProxy(target);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
@@ -240,7 +280,8 @@ export class Node {
     const records = this.#records.get(commit.room) ?? [];
     this.#records.set(commit.room, records);
     for (const record of commit.records) {
-      if (record.seq !== this.head(commit.room) + 1) this.breaches.push(`${record.seq} after ${this.head(commit.room)}`);
+      if (record.seq !== this.head(commit.room) + 1)
+        this.breaches.push(`${record.seq} after ${this.head(commit.room)}`);
       this.heads.set(commit.room, record.seq);
       records.push(record);
     }

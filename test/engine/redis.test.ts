@@ -141,6 +141,19 @@ describe('two nodes on Redis', () => {
     expect(b.breaches).toEqual([]);
   });
 
+  test('lose nothing that is published at the moment of the attach', async () => {
+    const [a, b] = [await start(), await start()];
+    const names = Array.from({ length: 400 }, newRoom);
+    await Promise.all(names.map((room) => a.attach(room)));
+    const attached = names.map((room) => b.attach(room));
+    for (const [i, room] of names.entries()) {
+      a.send(room, '1');
+      if (i % 40 === 0) await new Promise(setImmediate);
+    }
+    await Promise.all(attached);
+    for (const room of names) await until(`it is in ${room}`, () => b.engine.position(room).seq === 1, 1_000);
+  });
+
   test('attach a room at once after its release', async () => {
     const { room, a, b } = await two();
     for (let i = 1; i <= 20; i++) {
@@ -149,6 +162,15 @@ describe('two nodes on Redis', () => {
       await a.append(room, `${i}`);
       await until('it arrives', () => b.head(room) === i);
     }
+  });
+
+  test('pass what the cluster publishes on a room', async () => {
+    const { room, a, b } = await two();
+    const messages: string[] = [];
+    b.engine.onMessage = (name, kind, payload) => messages.push(`${name} ${kind} ${payload}`);
+    a.engine.publish(room, 'p', 'present 👋');
+    await until('it arrives', () => messages.length === 1);
+    expect(messages).toEqual([`${room} p present 👋`]);
   });
 
   test('hear nothing of a room that is released', async () => {
@@ -281,7 +303,8 @@ describe('the stored log', () => {
     const { room, a } = await two({ retention: { ms: 1e9, bytes: 1e6 } });
     const { meta, log, ids } = keysOf(room);
     expect(Number(server.cli('PTTL', meta))).toBeGreaterThan(3.5e6);
-    await a.append(room, ['1', 'id']);
+    await a.append(room, '1');
+    await a.append(room, ['2', 'id']);
     const stored = ids.filter((key) => server.cli('EXISTS', key) === '1');
     expect(stored).toHaveLength(1);
     for (const key of [meta, log, ...stored]) expect(Number(server.cli('PTTL', key))).toBeGreaterThan(1e9);
@@ -394,9 +417,10 @@ describe('the start', () => {
     server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
     const a = await start();
     server.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+    const name = server.url;
     expect(a.warnings).toEqual([
-      'maxmemory-policy is allkeys-lru: rooms are deleted when memory is full. Set it to noeviction.',
-      'appendonly is off: a restart loses the messages since the last snapshot. Set it to yes.',
+      `${name}: maxmemory-policy is allkeys-lru: rooms are deleted when memory is full. Set it to noeviction.`,
+      `${name}: appendonly is off: a restart loses the messages since the last snapshot. Set it to yes.`,
     ]);
   });
 

@@ -12,18 +12,6 @@ type Info = ReadonlyMap<string, string>;
 const MIN_VERSION = 7;
 
 /**
- * Checks a Redis or Valkey server.
- *
- * @param run runs a command on it.
- * @returns a line for each setting that will lose messages.
- * @throws Error with one line when the server cannot be used.
- */
-export async function checkServer(run: Run): Promise<readonly string[]> {
-  const findings = await describeServer(run);
-  return findings.flatMap(({ kind, text }) => (kind === 'warning' ? [text] : []));
-}
-
-/**
  * Describes how a Redis or Valkey server keeps messages.
  *
  * @param run runs a command on it.

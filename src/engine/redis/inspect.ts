@@ -56,6 +56,7 @@ function reasonOf(error: NodeJS.ErrnoException): string {
   if (error instanceof DisconnectsClientError || error instanceof ConnectionTimeoutError) return 'no answer';
   if (code !== undefined) return `cannot be reached (${code})`;
   if (!(error instanceof ErrorReply)) return message;
+  if (/unknown command .?hello/i.test(message)) return 'is too old; use version 7 or newer';
   return message.startsWith('NOAUTH') ? 'requires a password' : `rejects the connection: ${message}`;
 }
 

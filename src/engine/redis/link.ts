@@ -1,13 +1,8 @@
-import { createClient } from '@redis/client';
+import { createClient, ErrorReply } from '@redis/client';
 import { appendScript, openScript } from './scripts.lua.ts';
 
 /** Receives a message of a channel. The buffer is only valid during the call. */
 export type MessageListener = (message: Buffer) => void;
-
-/** Where a Redis server is, and how to sign in. */
-export interface Address {
-  readonly url: string;
-}
 
 // A bound against a bug or a stopped server; the engine's own bounds are lower.
 const MAX_QUEUED_COMMANDS = 100_000;
@@ -114,6 +109,11 @@ export class Link {
   }
 }
 
+/** Reports whether a reply says that the server does not take commands as a primary. */
+export function isAnotherPrimaryNeeded(error: unknown): boolean {
+  return error instanceof ErrorReply && /^(READONLY|LOADING|MASTERDOWN)\b/.test(error.message);
+}
+
 function connectable(url: string) {
   return createClient({
     url,
@@ -122,6 +122,9 @@ function connectable(url: string) {
     disableOfflineQueue: true,
     commandsQueueMaxLength: MAX_QUEUED_COMMANDS,
     maintNotifications: 'disabled',
+    // Its timer for each command costs more than the command. The shard's beat finds a server that
+    // does not answer.
+    commandOptions: { timeout: 0 },
     socket: { reconnectStrategy: false, connectTimeout: CONNECT_TIMEOUT_MS },
   });
 }
@@ -130,12 +133,26 @@ function connectable(url: string) {
 export async function askOnce(url: string, args: readonly string[], timeoutMs: number): Promise<unknown> {
   const client = connectable(url);
   client.on('error', () => {}); // the pending command is rejected with it
-  const timer = setTimeout(() => client.destroy(), timeoutMs);
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    client.destroy();
+  }, timeoutMs);
   try {
     await client.connect();
     return await client.sendCommand(args as string[]);
+  } catch (error) {
+    throw timedOut ? new Error(`no answer for ${timeoutMs} ms`) : error;
   } finally {
     clearTimeout(timer);
     client.destroy();
   }
+}
+
+/** Returns the first line of what went wrong. */
+export function reasonOf(error: unknown): string {
+  // Connecting to several addresses of a name fails with an AggregateError, which has no message.
+  const { message, code } = error as NodeJS.ErrnoException;
+  const reason = message || code || String(error);
+  return reason.split('\n')[0] as string;
 }

@@ -1,28 +1,22 @@
 import { ErrorReply } from '@redis/client';
 import type { Draft, Outcome } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
-import type { Link } from './link.ts';
-import { encodeBatch, recordOf } from './record-codec.ts';
-
-/** What the append script did with a batch. */
-export interface AppendReply {
-  readonly log: string;
-  readonly term: string;
-  /** The `seq` before and after the batch. */
-  readonly previous: number;
-  readonly last: number;
-  readonly at: number;
-  readonly first: number;
-  /** The `seq` of each draft, negative for a duplicate; undefined when all are stored. */
-  readonly seqs: readonly number[] | undefined;
-}
+import {
+  type AppendReply,
+  type AppendSettings,
+  appendCommand,
+  outcomesOf,
+  recordsOf,
+  replyOf,
+} from './append-command.ts';
+import type { RoomKeys } from './keys.ts';
+import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 
 /** The side of a room that its outbox needs. */
 export interface OutboxRoom {
   /** Undefined while the room does not follow its log. */
   readonly link: Link | undefined;
-  /** Returns the arguments of the script for a batch. */
-  appendArguments(number: number, drafts: readonly Draft[], encoded: ReturnType<typeof encodeBatch>): string[];
+  readonly keys: RoomKeys;
   /**
    * Commits up to `reply.last`. @param records those of the batch, unless it was stored before.
    * @returns false, or a promise that rejects, when the link is lost before that.
@@ -33,9 +27,7 @@ export interface OutboxRoom {
 }
 
 /** The appends of all rooms: numbers the batches and bounds what waits. */
-export interface Budget {
-  /** Identifies this node until it ends. */
-  readonly run: string;
+export interface Budget extends AppendSettings {
   readonly patienceMs: number;
   /** Numbers grow, so that Redis refuses a batch that is older than another. */
   nextNumber(): number;
@@ -126,7 +118,7 @@ export class Outbox {
   /** Decides what has waited for too long. */
   tick(now: number): void {
     const batch = this.#inFlight;
-    if (batch && now >= batch.until) this.#decide(batch, outcomes(batch.sent ? UNKNOWN : FAILED, batch.drafts.length));
+    if (batch && now >= batch.until) this.#settle(batch, outcomes(batch.sent ? UNKNOWN : FAILED, batch.drafts.length));
     else if (batch?.stalled) this.resume();
     while (!this.#inFlight) {
       const [next] = this.#waiting;
@@ -138,9 +130,9 @@ export class Outbox {
     this.flush();
   }
 
-  /** Fails all drafts that Redis has not received. */
+  /** Decides all drafts: those that Redis may have received are unknown, the rest failed. */
   abandon(): void {
-    this.tick(Number.POSITIVE_INFINITY);
+    while (!this.isEmpty) this.tick(Number.POSITIVE_INFINITY);
   }
 
   #nextBatch(): Batch {
@@ -165,7 +157,7 @@ export class Outbox {
       this.#waiting.shift();
     }
     const number = this.#budget.nextNumber();
-    const args = this.#room.appendArguments(number, drafts, encodeBatch(drafts));
+    const args = appendCommand(this.#room.keys, this.#budget, number, drafts);
     return { number, drafts, args, until, bytes: costOf(drafts), sent: false, stalled: false };
   }
 
@@ -202,7 +194,7 @@ export class Outbox {
         () => link === this.#room.link && this.#inFlight === batch && this.#send(batch, link),
         (cause: Error) => link.fail(cause),
       );
-    } else if (code === 'READONLY' || code === 'LOADING' || code === 'MASTERDOWN') {
+    } else if (isAnotherPrimaryNeeded(error)) {
       link.fail(error);
     } else if (code === 'BUSY') {
       batch.stalled = true;
@@ -213,10 +205,14 @@ export class Outbox {
   }
 
   #decide(batch: Batch, decision: readonly Outcome[]): void {
+    this.#settle(batch, decision);
+    this.flush();
+  }
+
+  #settle(batch: Batch, decision: readonly Outcome[]): void {
     this.#inFlight = undefined;
     this.#budget.giveBack(batch.bytes);
     this.#room.decided(decision);
-    this.flush();
   }
 }
 
@@ -228,32 +224,4 @@ function costOf(drafts: readonly Draft[]): number {
 
 function outcomes(outcome: Outcome, count: number): Outcome[] {
   return new Array<Outcome>(count).fill(outcome);
-}
-
-function replyOf(fields: unknown): AppendReply | undefined {
-  if (!Array.isArray(fields) || fields.length < 6) return undefined;
-  const [log, term, previous, last, at, first, seqs] = fields.map(String);
-  return {
-    log: log as string,
-    term: term as string,
-    previous: Number(previous),
-    last: Number(last),
-    at: Number(at),
-    first: Number(first),
-    seqs: seqs?.split(',').map(Number),
-  };
-}
-
-function recordsOf(drafts: readonly Draft[], { previous, at, seqs }: AppendReply): LogRecord[] {
-  if (!seqs) return drafts.map((draft, i) => recordOf(draft, previous + 1 + i, at));
-  return drafts.flatMap((draft, i) => ((seqs[i] as number) > 0 ? [recordOf(draft, seqs[i] as number, at)] : []));
-}
-
-function outcomesOf(count: number, { previous, seqs }: AppendReply): Outcome[] {
-  const decision: Outcome[] = [];
-  for (let i = 0; i < count; i++) {
-    const seq = seqs ? (seqs[i] as number) : previous + 1 + i;
-    decision.push(seq > 0 ? { kind: 'stored', seq } : { kind: 'duplicate', seq: -seq });
-  }
-  return decision;
 }

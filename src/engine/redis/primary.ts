@@ -5,9 +5,34 @@ export type FindPrimary = () => Promise<string>;
 
 const SENTINEL_TIMEOUT_MS = 1_000;
 
-/** A primary that does not move. */
-export function fixedPrimary(url: string): FindPrimary {
-  return async () => url;
+/** Where the servers are. */
+export interface Servers {
+  /**
+   * `redis://` or `rediss://` URLs, with user, password and database if needed. Several are shards:
+   * a room lives on one of them. Every node must name the same, in the same order.
+   */
+  readonly url: string | readonly string[];
+  /**
+   * The primary's name among the sentinels: the URLs are sentinels then, of one primary.
+   *
+   * @default the URLs are primaries
+   */
+  readonly sentinel?: string;
+}
+
+/** Returns the finder of each shard's primary. */
+export function primariesOf({ url, sentinel }: Servers): readonly FindPrimary[] {
+  const urls = typeof url === 'string' ? [url] : url;
+  return sentinel === undefined ? urls.map((fixed) => async () => fixed) : [sentinelPrimary(urls, sentinel)];
+}
+
+/** Returns what is wrong with a server's URL, or undefined. */
+export function urlProblem(url: string): string | undefined {
+  if (!URL.canParse(url)) return 'is not a URL such as redis://127.0.0.1:6379';
+  const { protocol, hostname, pathname } = new URL(url);
+  if (protocol !== 'redis:' && protocol !== 'rediss:') return 'does not begin with redis:// or rediss://';
+  if (hostname === '') return 'has no host';
+  return /^(\/\d*)?$/.test(pathname) ? undefined : 'has a path that is no database number';
 }
 
 /**
@@ -16,7 +41,7 @@ export function fixedPrimary(url: string): FindPrimary {
  *
  * @param name the primary's name among the sentinels.
  */
-export function sentinelPrimary(urls: readonly string[], name: string): FindPrimary {
+function sentinelPrimary(urls: readonly string[], name: string): FindPrimary {
   let order = [...urls];
   return async () => {
     let cause: unknown;

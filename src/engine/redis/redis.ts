@@ -3,26 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, Engine, EngineListener, Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { NowOrLater } from '../../protocol/now-or-later.ts';
-import { checkServer } from './checks.ts';
-import { shardOf } from './keys.ts';
+import { Auditor } from './auditor.ts';
+import { inspect } from './inspect.ts';
+import { keysOf, shardOf } from './keys.ts';
 import type { Link } from './link.ts';
-import { fixedPrimary, sentinelPrimary } from './primary.ts';
+import { primariesOf, type Servers } from './primary.ts';
 import { readRecords } from './read.ts';
 import { type RoomContext, RoomLog } from './room-log.ts';
 import { Shard } from './shard.ts';
 
-export interface RedisOptions {
-  /**
-   * `redis://` or `rediss://` URLs, with user, password and database if needed. Several are shards:
-   * a room lives on one of them. Every node must name the same, in the same order.
-   */
-  readonly url: string | readonly string[];
-  /**
-   * The primary's name among the sentinels: the URLs are sentinels then, of one primary.
-   *
-   * @default the URLs are primaries
-   */
-  readonly sentinel?: string;
+export interface RedisOptions extends Servers {
   /**
    * Bounds of each room's stored records.
    *
@@ -53,6 +43,7 @@ const MAX_WAITING_BYTES = 16 * MiB;
 // Keys outlive their records by the time between renewals, and a margin.
 const EXPIRY_MARGIN_MS = 3 * 60 * 60_000;
 const TICK_MS = 200;
+const TICKS_PER_RETRY = 10;
 const AUDIT_MS = 60_000;
 const RECOVERIES = 256;
 const RECOVERY_POLL_MS = 5;
@@ -85,25 +76,22 @@ export class RedisEngine implements Engine {
   readonly #attaches = new Map<string, Attach>();
   /** Rooms with drafts on their way. */
   readonly #busy = new Set<RoomLog>();
+  /** Rooms whose recovery failed on an open link. */
+  readonly #broken = new Set<RoomLog>();
   #context!: RoomContext;
   #waitingBytes = 0;
   #number = 0;
   #isReady = true;
   #isOpen = false;
   #tick: NodeJS.Timeout | undefined;
-  /** Rooms that are still to be audited in this round. */
-  #audits: RoomLog[] = [];
-  #auditsPerTick = 0;
-  #nextRound = 0;
-  readonly #auditMs: number;
+  #ticks = 0;
+  readonly #auditor: Auditor;
 
   constructor(options: RedisOptions) {
     this.#options = options;
     this.#patienceMs = options.patienceMs ?? 10_000;
-    this.#auditMs = options.auditMs ?? AUDIT_MS;
-    const urls = typeof options.url === 'string' ? [options.url] : options.url;
-    const finders = options.sentinel ? [sentinelPrimary(urls, options.sentinel)] : urls.map(fixedPrimary);
-    this.shards = finders.map((find) => {
+    this.#auditor = new Auditor(options.auditMs ?? AUDIT_MS, TICK_MS);
+    this.shards = primariesOf(options).map((find) => {
       const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.#failed(error) });
       shard.listen({
         connected: (link) => this.#recover(shard, link),
@@ -119,21 +107,35 @@ export class RedisEngine implements Engine {
     return this.shards[shardOf(room, this.shards.length)] as Shard;
   }
 
+  /**
+   * Publishes to all nodes that have attached a room, this one included. Nobody receives it while
+   * Redis cannot be reached.
+   *
+   * @param kind one character, not `r`, which are records.
+   */
+  publish(room: string, kind: string, payload: string): void {
+    this.shardOf(room).publish(keysOf(room).channel, kind + payload);
+  }
+
   async open(listener: EngineListener): Promise<void> {
     this.#context = this.#createContext(listener);
     try {
-      for (const shard of this.shards) {
-        await shard.start();
-        for (const warning of await checkServer((args) => shard.command(args))) this.#options.onWarning?.(warning);
-      }
+      await this.#warn();
+      for (const shard of this.shards) await shard.start();
     } catch (error) {
       for (const shard of this.shards) shard.close();
       throw error;
     }
-    this.#nextRound = performance.now() + this.#auditMs;
     this.#tick = setInterval(() => this.#onTick(), TICK_MS);
     this.#isOpen = true;
     this.#changed();
+  }
+
+  /** Warns of the servers' settings. @throws Error with one line if a server cannot be used. */
+  async #warn(): Promise<void> {
+    const { url, sentinel, onWarning } = this.#options;
+    const findings = await inspect({ urls: typeof url === 'string' ? [url] : url, sentinel });
+    for (const { kind, text } of findings) if (kind === 'warning') onWarning?.(text);
   }
 
   attach(name: string): NowOrLater<Position> {
@@ -223,6 +225,7 @@ export class RedisEngine implements Engine {
       },
       message: (room, kind, payload) => this.onMessage(room, String.fromCharCode(kind), payload),
       failed: (error) => this.#failed(error),
+      broken: (room) => this.#broken.add(room),
     };
   }
 
@@ -238,7 +241,10 @@ export class RedisEngine implements Engine {
       await room.recover(link);
     } catch (error) {
       if (this.#attaches.get(room.name)?.room === room) this.#rejectAttach(room, error as Error);
-      else room.failed(error as Error);
+      else {
+        room.failed(error as Error);
+        this.#broken.add(room);
+      }
       return;
     }
     const attach = this.#attaches.get(room.name);
@@ -279,19 +285,16 @@ export class RedisEngine implements Engine {
     for (const { room, until } of this.#attaches.values()) {
       if (now >= until) this.#rejectAttach(room, new Error('Redis cannot be reached'));
     }
-    this.#auditSome();
+    if (++this.#ticks % TICKS_PER_RETRY === 0) this.#retryBroken();
+    this.#auditor.tick(this.#rooms);
   }
 
-  /** Audits a part of the rooms, so that each has its turn once in `auditMs`. */
-  #auditSome(): void {
-    if (this.#audits.length === 0 && performance.now() >= this.#nextRound) {
-      this.#audits = [...this.#rooms.values()];
-      this.#auditsPerTick = Math.ceil((this.#audits.length * TICK_MS) / this.#auditMs);
-      this.#nextRound = performance.now() + this.#auditMs;
-    }
-    for (const room of this.#audits.splice(0, this.#auditsPerTick)) {
-      const { link } = room;
-      if (link) room.audit(link).catch((error: Error) => link.isOpen && room.failed(error));
+  #retryBroken(): void {
+    const rooms = [...this.#broken];
+    this.#broken.clear();
+    for (const room of rooms) {
+      const { link } = this.shardOf(room.name);
+      if (link && !room.link && this.#rooms.get(room.name) === room) void this.#follow(room, link);
     }
   }
 

@@ -1,29 +1,23 @@
-import type { Draft, EngineListener, Outcome, Position } from '../../hub/engine.ts';
+import type { EngineListener, Outcome, Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { Place } from '../../protocol/v1.ts';
+import type { AppendReply } from './append-command.ts';
 import { keysOf, type RoomKeys } from './keys.ts';
-import type { Link } from './link.ts';
-import { type AppendReply, type Budget, Outbox, type OutboxRoom } from './outbox.ts';
+import { isAnotherPrimaryNeeded, type Link } from './link.ts';
+import { type Budget, Outbox, type OutboxRoom } from './outbox.ts';
 import { earlierEpochs, epochOf, type LogState, sharedEnd, type Term } from './position.ts';
+import { PushBuffer } from './push-buffer.ts';
 import { EMPTY_EXPIRY_MS, readEntries, readState } from './read.ts';
-import {
-  decodeHeader,
-  decodePayload,
-  type encodeBatch,
-  MalformedError,
-  type PushHeader,
-  recordOf,
-} from './record-codec.ts';
-import { appendScript } from './scripts.lua.ts';
+import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf } from './record-codec.ts';
 
 /** What the rooms of an engine share. */
 export interface RoomContext extends Budget {
   readonly listener: EngineListener;
-  readonly retention: { readonly ms: number; readonly bytes: number };
-  readonly expiryMs: number;
   /** Receives a message of another kind than records. */
   message(room: string, kind: number, payload: Buffer): void;
   failed(error: Error): void;
+  /** The room's recovery failed, with its link open: to be tried again later. */
+  broken(room: RoomLog): void;
 }
 
 const RECORDS = 'r'.charCodeAt(0);
@@ -53,9 +47,7 @@ export class RoomLog implements OutboxRoom {
   /** Pushes are committed as they come. */
   #isLive = false;
   #released = false;
-  #pushes: Buffer[] = [];
-  #pushedBytes = 0;
-  #overflowed = false;
+  readonly #pushes = new PushBuffer(REPAIR_BYTES);
   /** The link to recover on, and the recovery that runs. */
   #next: Link | undefined;
   #recovery: Promise<void> | undefined;
@@ -101,16 +93,15 @@ export class RoomLog implements OutboxRoom {
   recover(link: Link): Promise<void> {
     this.#isLive = false;
     this.#next = link;
-    this.#recovery ??= this.#recoverAll().finally(() => {
-      this.#recovery = undefined;
-    });
+    if (this.#released) return Promise.resolve();
+    this.#recovery ??= this.#recoverAll();
     return this.#recovery;
   }
 
   lost(): void {
     this.#isLive = false;
     this.#subscribed = undefined;
-    this.#dropPushes();
+    this.#pushes.clear();
   }
 
   release(): void {
@@ -118,7 +109,7 @@ export class RoomLog implements OutboxRoom {
     this.#isLive = false;
     this.#subscribed?.unsubscribe(this.keys.channel, this.#onMessage).catch(() => {});
     this.#subscribed = undefined;
-    this.#dropPushes();
+    this.#pushes.clear();
     this.outbox.abandon();
   }
 
@@ -129,23 +120,12 @@ export class RoomLog implements OutboxRoom {
     if (this.link !== link || !this.#state) return;
     const isSame = state.log === this.#state.log && termOf(state) === termOf(this.#state);
     if (isSame && state.seq <= this.#state.seq) this.#setFirst(state.first);
-    else await this.recover(link);
+    else this.#repair(link);
   }
 
   /** Records that the log begins at `first` by now. */
   trimmed(first: number): void {
     this.#setFirst(Math.min(first, this.#attached().seq + 1));
-  }
-
-  appendArguments(number: number, drafts: readonly Draft[], encoded: ReturnType<typeof encodeBatch>): string[] {
-    const { run, retention, expiryMs } = this.#context;
-    const { meta, log, ids, channel } = this.keys;
-    return [
-      ...['EVALSHA', appendScript.sha, '4', meta, log, ...ids],
-      ...[channel, `${run}${number.toString(36)}`, run, String(number)],
-      ...[String(retention.bytes), String(retention.ms), String(expiryMs), String(drafts.length)],
-      ...[encoded.sizes, String(DEDUPE_MS), String(DEDUPE_MESSAGES), encoded.payload, ...encoded.ids],
-    ];
   }
 
   reach(reply: AppendReply, records: readonly LogRecord[]): boolean | Promise<boolean> {
@@ -162,7 +142,11 @@ export class RoomLog implements OutboxRoom {
     if (!link) return false;
     return this.recover(link).then(
       () => this.link === link,
-      () => false,
+      (error: Error) => {
+        this.failed(error);
+        this.#context.broken(this);
+        return false;
+      },
     );
   }
 
@@ -180,20 +164,24 @@ export class RoomLog implements OutboxRoom {
   }
 
   async #recoverAll(): Promise<void> {
-    for (let link = this.#next; link && !this.#released; link = this.#next) {
-      this.#next = undefined;
-      try {
-        await this.#recoverOn(link);
-      } catch (error) {
-        if (!link.isOpen) continue; // the next link recovers
-        if (!this.#next) throw error;
+    try {
+      for (let link = this.#next; link && !this.#released; link = this.#next) {
+        this.#next = undefined;
+        try {
+          await this.#recoverOn(link);
+        } catch (error) {
+          if (isAnotherPrimaryNeeded(error)) link.fail(error as Error);
+          if (link.isOpen && !this.#next) throw error; // a lost link is replaced
+        }
       }
+    } finally {
+      this.#recovery = undefined; // before anyone can see that the loop has ended
     }
   }
 
   async #recoverOn(link: Link): Promise<void> {
     if (this.#subscribed !== link) {
-      this.#dropPushes();
+      this.#pushes.clear();
       await link.subscribe(this.keys.channel, this.#onMessage);
       if (this.#released) return void link.unsubscribe(this.keys.channel, this.#onMessage).catch(() => {});
       this.#subscribed = link;
@@ -265,7 +253,7 @@ export class RoomLog implements OutboxRoom {
     if (this.#released) return;
     try {
       if (message[0] !== RECORDS) this.#context.message(this.name, message[0] ?? 0, message.subarray(1));
-      else if (!this.#isLive) this.#keepPush(message);
+      else if (!this.#isLive) this.#pushes.keep(message);
       else if (!this.#take(message, false) && this.#subscribed) this.#repair(this.#subscribed);
     } catch (error) {
       this.failed(error as Error);
@@ -281,31 +269,15 @@ export class RoomLog implements OutboxRoom {
   }
 
   #repair(link: Link): void {
-    this.recover(link).catch((error: Error) => this.failed(error));
-  }
-
-  #keepPush(message: Buffer): void {
-    this.#pushedBytes += message.length;
-    if (this.#pushedBytes > REPAIR_BYTES) {
-      this.#dropPushes();
-      this.#overflowed = true;
-    } else {
-      this.#pushes.push(Buffer.from(message)); // a view would keep the whole chunk that was received
-    }
-  }
-
-  #dropPushes(): void {
-    this.#pushes = [];
-    this.#pushedBytes = 0;
-    this.#overflowed = false;
+    this.recover(link).catch((error: Error) => {
+      this.failed(error);
+      this.#context.broken(this);
+    });
   }
 
   /** Commits the pushes that waited. @returns false on a hole: what was pushed is to be read. */
   #takePushes(isAttaching: boolean): boolean {
-    const pushes = this.#pushes;
-    const overflowed = this.#overflowed;
-    this.#dropPushes();
-    return !overflowed && pushes.every((push) => this.#take(push, isAttaching));
+    return this.#pushes.drain((push) => this.#take(push, isAttaching));
   }
 
   /**
@@ -368,10 +340,6 @@ export class RoomLog implements OutboxRoom {
 }
 
 const RECORD_OVERHEAD_BYTES = 128;
-
-/** The window in which a retry is recognized. The first bound that is reached applies. */
-const DEDUPE_MS = 5 * 60_000;
-const DEDUPE_MESSAGES = 65_536;
 
 function termOf({ terms }: LogState): string {
   return (terms.at(-1) as Term).token;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Link } from './link.ts';
+import { Link, reasonOf } from './link.ts';
 import { type FindPrimary, withoutCredentials } from './primary.ts';
 
 /** Receives what happens to a shard's connection. */
@@ -186,11 +186,4 @@ export class Shard {
     this.#ready = ready;
     this.#options.onChange();
   }
-}
-
-function reasonOf(error: unknown): string {
-  // Connecting to several addresses of a name fails with an AggregateError, which has no message.
-  const { message, code } = error as NodeJS.ErrnoException;
-  const reason = message || code || String(error);
-  return reason.split('\n')[0] as string;
 }

@@ -1,0 +1,76 @@
+import type { Draft, Outcome } from '../../hub/engine.ts';
+import type { LogRecord } from '../../hub/log.ts';
+import type { RoomKeys } from './keys.ts';
+import { encodeBatch, recordOf } from './record-codec.ts';
+import { appendScript } from './scripts.lua.ts';
+
+/** What all appends of a node have in common. */
+export interface AppendSettings {
+  /** Identifies this node until it ends. */
+  readonly run: string;
+  readonly retention: { readonly ms: number; readonly bytes: number };
+  readonly expiryMs: number;
+}
+
+/** The window in which a retry is recognized. The first bound that is reached applies. */
+const DEDUPE_MS = 5 * 60_000;
+const DEDUPE_MESSAGES = 65_536;
+
+/** What the append script did with a batch. */
+export interface AppendReply {
+  readonly log: string;
+  readonly term: string;
+  /** The `seq` before and after the batch. */
+  readonly previous: number;
+  readonly last: number;
+  readonly at: number;
+  readonly first: number;
+  /** The `seq` of each draft, negative for a duplicate; undefined when all are stored. */
+  readonly seqs: readonly number[] | undefined;
+}
+
+/** Returns the command that appends a batch. */
+export function appendCommand(
+  { meta, log, ids, channel }: RoomKeys,
+  { run, retention, expiryMs }: AppendSettings,
+  number: number,
+  drafts: readonly Draft[],
+): string[] {
+  const { payload, sizes, ids: hashes } = encodeBatch(drafts);
+  const newLog = `${run}${number.toString(36)}`;
+  return [
+    ...['EVALSHA', appendScript.sha, '4', meta, log, ...ids, channel, newLog, run, String(number)],
+    ...[String(retention.bytes), String(retention.ms), String(expiryMs), String(drafts.length)],
+    ...[sizes, String(DEDUPE_MS), String(DEDUPE_MESSAGES), payload, ...hashes],
+  ];
+}
+
+/** @returns undefined when Redis refused the batch: a later one of this node was appended. */
+export function replyOf(fields: unknown): AppendReply | undefined {
+  if (!Array.isArray(fields) || fields.length < 6) return undefined;
+  const [log, term, previous, last, at, first, seqs] = fields.map(String);
+  return {
+    log: log as string,
+    term: term as string,
+    previous: Number(previous),
+    last: Number(last),
+    at: Number(at),
+    first: Number(first),
+    seqs: seqs?.split(',').map(Number),
+  };
+}
+
+/** Returns the records of the stored drafts. */
+export function recordsOf(drafts: readonly Draft[], { previous, at, seqs }: AppendReply): LogRecord[] {
+  if (!seqs) return drafts.map((draft, i) => recordOf(draft, previous + 1 + i, at));
+  return drafts.flatMap((draft, i) => ((seqs[i] as number) > 0 ? [recordOf(draft, seqs[i] as number, at)] : []));
+}
+
+export function outcomesOf(count: number, { previous, seqs }: AppendReply): Outcome[] {
+  const decision: Outcome[] = [];
+  for (let i = 0; i < count; i++) {
+    const seq = seqs ? (seqs[i] as number) : previous + 1 + i;
+    decision.push(seq > 0 ? { kind: 'stored', seq } : { kind: 'duplicate', seq: -seq });
+  }
+  return decision;
+}
