@@ -4,6 +4,7 @@ import type { Draft, Engine, EngineListener, Position } from '../../hub/engine.t
 import type { LogRecord } from '../../hub/log.ts';
 import type { NowOrLater } from '../../protocol/now-or-later.ts';
 import { Auditor } from './auditor.ts';
+import { DEFAULT_LEASE, type LeaseTimes, RedisCluster, RUN_LENGTH } from './cluster.ts';
 import { inspect } from './inspect.ts';
 import { keysOf, shardOf } from './keys.ts';
 import type { Link } from './link.ts';
@@ -31,6 +32,8 @@ export interface RedisOptions extends Servers {
    * @default 60,000
    */
   readonly auditMs?: number;
+  /** @default a lease of 10 seconds, renewed every 3 */
+  readonly lease?: LeaseTimes;
   /** Receives each lost connection, failed reconnection and refused append. @default ignores them */
   readonly onError?: (error: Error) => void;
   /** Receives a line for each setting of a server that will lose messages. @default ignores them */
@@ -66,10 +69,9 @@ interface Attach {
 export class RedisEngine implements Engine {
   readonly dedupes = true;
   /** Identifies this node until it ends. */
-  readonly run = randomBytes(6).toString('hex');
+  readonly run = randomBytes(RUN_LENGTH / 2).toString('hex');
+  readonly cluster: RedisCluster;
   readonly shards: readonly Shard[];
-  /** Receives what the cluster publishes on the channels of attached rooms. */
-  onMessage: RoomMessageListener = () => {};
   readonly #options: RedisOptions;
   readonly #patienceMs: number;
   readonly #rooms = new Map<string, RoomLog>();
@@ -92,7 +94,7 @@ export class RedisEngine implements Engine {
     this.#patienceMs = options.patienceMs ?? 10_000;
     this.#auditor = new Auditor(options.auditMs ?? AUDIT_MS, TICK_MS);
     this.shards = primariesOf(options).map((find) => {
-      const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.#failed(error) });
+      const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.failed(error) });
       shard.listen({
         connected: (link) => this.#recover(shard, link),
         renewed: (link) => this.#recover(shard, link),
@@ -100,6 +102,12 @@ export class RedisEngine implements Engine {
       });
       return shard;
     });
+    this.cluster = new RedisCluster(this, options.lease ?? DEFAULT_LEASE);
+  }
+
+  /** The shard that has what is not of one room. */
+  get home(): Shard {
+    return this.shards[0] as Shard;
   }
 
   /** Returns the shard that has a room. */
@@ -193,6 +201,7 @@ export class RedisEngine implements Engine {
     if (!room) return;
     this.#rooms.delete(name);
     this.#busy.delete(room);
+    this.cluster.forget(name);
     room.release();
   }
 
@@ -223,8 +232,8 @@ export class RedisEngine implements Engine {
       giveBack: (bytes) => {
         this.#waitingBytes -= bytes;
       },
-      message: (room, kind, payload) => this.onMessage(room, String.fromCharCode(kind), payload),
-      failed: (error) => this.#failed(error),
+      message: (room, kind, payload) => this.cluster.received(room, String.fromCharCode(kind), payload),
+      failed: (error) => this.failed(error),
       broken: (room) => this.#broken.add(room),
     };
   }
@@ -239,6 +248,7 @@ export class RedisEngine implements Engine {
   async #follow(room: RoomLog, link: Link): Promise<void> {
     try {
       await room.recover(link);
+      await this.cluster.follow(room.name, link);
     } catch (error) {
       if (this.#attaches.get(room.name)?.room === room) this.#rejectAttach(room, error as Error);
       else {
@@ -310,7 +320,8 @@ export class RedisEngine implements Engine {
     this.#context.listener.changed(isReady ? 'ready' : 'away');
   }
 
-  #failed(error: Error): void {
+  /** Reports an error. */
+  failed(error: Error): void {
     this.#options.onError?.(error);
   }
 }

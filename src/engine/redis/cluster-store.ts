@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { ATTEMPT_RATES, type AttemptStore, type TicketStore } from '../../hub/cluster.ts';
+import type { Shard } from './shard.ts';
+
+/** Returns the tickets that all nodes share. */
+export function redisTickets(shard: Shard): TicketStore {
+  const keyOf = (ticket: string) => `ph:t:${ticket}`;
+  return {
+    async put(ticket, user, ms) {
+      await shard.command(['SET', keyOf(ticket), user, 'PX', String(Math.ceil(ms))]);
+    },
+    async find(ticket) {
+      const user = await shard.command(['GET', keyOf(ticket)]);
+      return user === null ? undefined : String(user);
+    },
+    async spend(ticket) {
+      return (await shard.command(['GETDEL', keyOf(ticket)])) !== null;
+    },
+  };
+}
+
+// A token bucket. ARGV: tokens a second, most tokens, 1 to give a token back. Returns 0 when none
+// is left. The key expires when the bucket is full.
+const bucketScript = `#!lua
+local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local tokens, at = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+)$')
+tokens = math.min(burst, (tonumber(tokens) or burst) + math.max(0, now - (tonumber(at) or now)) * rate / 1000)
+local taken = 1
+if ARGV[3] == '1' then tokens = math.min(burst, tokens + 1)
+elseif tokens >= 1 then tokens = tokens - 1
+else taken = 0 end
+local full = math.ceil((burst - tokens) / rate * 1000) + 1000
+redis.call('SET', KEYS[1], string.format('%.6f %.0f', tokens, now), 'PX', full)
+return taken
+`;
+
+type Rate = (typeof ATTEMPT_RATES)[keyof typeof ATTEMPT_RATES];
+
+/** Returns the sign-in attempts that all nodes count together. Names and addresses are hashed. */
+export function redisAttempts(shard: Shard): AttemptStore {
+  const run = async (kind: keyof typeof ATTEMPT_RATES, name: string, giveBack: '0' | '1') => {
+    const key = `ph:a:${kind}:${createHash('sha256').update(name).digest('base64url')}`;
+    const { perSecond, burst }: Rate = ATTEMPT_RATES[kind];
+    return Number(await shard.command(['EVAL', bucketScript, '1', key, String(perSecond), String(burst), giveBack]));
+  };
+  return {
+    take: async (address, user) => (await run('address', address, '0')) === 1 && (await run('user', user, '0')) === 1,
+    async giveBack(address, user) {
+      await run('address', address, '1');
+      await run('user', user, '1');
+    },
+  };
+}
+
+const SECRET_KEY = 'ph:secret';
+
+/** Returns the secret of all nodes: the first one that any of them created. */
+export async function sharedSecret(shard: Shard, created: Uint8Array): Promise<Uint8Array> {
+  await shard.command(['SET', SECRET_KEY, Buffer.from(created).toString('base64url'), 'NX']);
+  return Buffer.from(String(await shard.command(['GET', SECRET_KEY])), 'base64url');
+}

@@ -1,0 +1,177 @@
+import type {
+  AttemptStore,
+  Cluster,
+  ClusterListener,
+  PresenceChange,
+  RemoteMembers,
+  TicketStore,
+} from '../../hub/cluster.ts';
+import type { Signalled } from '../../protocol/v1.ts';
+import { Claims, nodeChannel } from './claims.ts';
+import { redisAttempts, redisTickets, sharedSecret } from './cluster-store.ts';
+import type { Link } from './link.ts';
+import { PRESENCE, PresenceBoard } from './presence-board.ts';
+import type { Shard } from './shard.ts';
+
+/** The times of a node's lease, in milliseconds. */
+export interface LeaseTimes {
+  /** How long the other nodes believe in a node that does not renew its lease. @default 10,000 */
+  readonly leaseMs: number;
+  /** Time between renewals, and between looks at the others' leases. @default 3,000 */
+  readonly renewalMs: number;
+}
+
+export const DEFAULT_LEASE: LeaseTimes = { leaseMs: 10_000, renewalMs: 3_000 };
+
+/** What the cluster needs of the engine. */
+export interface ClusterEngine {
+  /** Identifies this node: `RUN_LENGTH` characters. */
+  readonly run: string;
+  /** Has what is not of one room: leases, sessions, tickets, attempts. */
+  readonly home: Shard;
+  shardOf(room: string): Shard;
+  publish(room: string, kind: string, payload: string): void;
+  failed(error: Error): void;
+}
+
+/** Length of a node's `run`. */
+export const RUN_LENGTH = 12;
+
+const SIGNAL = 's';
+const LET_GO = 'l'.charCodeAt(0);
+const CLAIM_POLL_MS = 250;
+
+/** The other nodes on the same Redis. */
+export class RedisCluster implements Cluster {
+  readonly tickets: TicketStore;
+  readonly attempts: AttemptStore;
+  readonly #engine: ClusterEngine;
+  readonly #times: LeaseTimes;
+  readonly #presence: PresenceBoard;
+  readonly #claims: Claims;
+  #listener: ClusterListener | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #hasLease = false;
+
+  constructor(engine: ClusterEngine, times: LeaseTimes) {
+    const { run, home } = engine;
+    this.#engine = engine;
+    this.#times = times;
+    this.tickets = redisTickets(home);
+    this.attempts = redisAttempts(home);
+    this.#presence = new PresenceBoard({
+      run,
+      shardOf: (room) => engine.shardOf(room),
+      publish: (room, kind, payload) => engine.publish(room, kind, payload),
+      changed: (room, change) => this.#listener?.changed(room, change),
+      failed: (error) => engine.failed(error),
+    });
+    this.#claims = new Claims({
+      run,
+      shard: home,
+      letGo: (session) => this.#listener?.claimed(session),
+      pollMs: CLAIM_POLL_MS,
+      onError: (error) => engine.failed(error),
+    });
+    home.listen({ connected: (link) => this.#connected(link), lost: (error) => this.#claims.lost(error) });
+  }
+
+  open(listener: ClusterListener): void {
+    this.#listener = listener;
+    this.#timer = setInterval(() => void this.#tick().catch(() => {}), this.#times.renewalMs); // Redis is away
+  }
+
+  secret(created: Uint8Array): Promise<Uint8Array> {
+    return sharedSecret(this.#engine.home, created);
+  }
+
+  signal(signal: Signalled): void {
+    this.#engine.publish(signal.room, SIGNAL, `${this.#engine.run}${JSON.stringify(signal)}`);
+  }
+
+  announce(room: string, change: PresenceChange, count: number, users: readonly string[] | undefined): void {
+    this.#presence.announce(room, change, count, users);
+  }
+
+  others(room: string): RemoteMembers {
+    return this.#presence.others(room);
+  }
+
+  claim(session: string): Promise<void> {
+    return this.#claims.claim(session);
+  }
+
+  disclaim(session: string): void {
+    this.#claims.disclaim(session);
+  }
+
+  /** Leaves the other nodes. Call it before the engine's close. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#presence.close();
+    const { home, run } = this.#engine;
+    await home.command(['DEL', nodeChannel(run)]).catch(() => {}); // the lease ends by itself
+  }
+
+  /** A room is attached on a link. */
+  follow(room: string, link: Link): Promise<void> {
+    return this.#presence.follow(room, link);
+  }
+
+  /** A room is released. */
+  forget(room: string): void {
+    this.#presence.forget(room);
+  }
+
+  /** A message of a room's channel that is no batch of records: its sender's `run` comes first. */
+  received(room: string, kind: string, payload: Buffer): void {
+    const node = payload.latin1Slice(0, RUN_LENGTH);
+    if (node === this.#engine.run) return;
+    if (kind === PRESENCE) this.#presence.received(room, node, payload.toString('utf8', RUN_LENGTH));
+    else if (kind === SIGNAL) this.#signalled(room, payload.toString('utf8', RUN_LENGTH));
+  }
+
+  #signalled(room: string, text: string): void {
+    try {
+      const { from, data } = JSON.parse(text) as Signalled;
+      if (typeof from !== 'string' || data === undefined) throw new Error('it lacks a sender or data');
+      this.#listener?.signalled({ t: 'signal', room, from, data });
+    } catch (cause) {
+      this.#engine.failed(new Error(`room ${JSON.stringify(room)}: a signal is malformed`, { cause }));
+    }
+  }
+
+  async #connected(link: Link): Promise<void> {
+    await link.subscribe(nodeChannel(this.#engine.run), this.#onMessage);
+    await this.#renew();
+    await this.#claims.check(link);
+  }
+
+  readonly #onMessage = (message: Buffer): void => {
+    const text = message.toString('utf8', 1);
+    if (message[0] !== LET_GO) this.#claims.answered(text);
+    else this.#claims.asked(text).catch((error: Error) => this.#engine.failed(error));
+  };
+
+  async #tick(): Promise<void> {
+    await this.#renew();
+    this.#claims.tick();
+    await this.#dropDeadNodes();
+  }
+
+  /** Renews the lease. If it had ended, the others have removed this node's members. */
+  async #renew(): Promise<void> {
+    const { home, run } = this.#engine;
+    const lease = ['SET', nodeChannel(run), '1', 'PX', String(this.#times.leaseMs), 'GET'];
+    const before = await home.command(lease);
+    if (before === null && this.#hasLease) this.#presence.announceAgain();
+    this.#hasLease = true;
+  }
+
+  async #dropDeadNodes(): Promise<void> {
+    const nodes = [...this.#presence.nodes()];
+    if (nodes.length === 0) return;
+    const leases = (await this.#engine.home.command(['MGET', ...nodes.map(nodeChannel)])) as unknown[];
+    for (const [i, node] of nodes.entries()) if (leases[i] === null) this.#presence.nodeLeft(node);
+  }
+}
