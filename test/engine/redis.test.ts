@@ -83,7 +83,7 @@ describe('two nodes on Redis', () => {
       { room, from: 'anna', sender: 's1', id: 'i1', data: 'text "1"\n👋', bytes: 15 },
       { room, from: '', id: '', data: '{"a":\u2028[1]}', json: true, bytes: 11 },
     ]);
-    await until('the other node hears it', () => b.head(room) === 2 && a.head(room) === 2);
+    await until('the other node has it', () => b.head(room) === 2 && a.head(room) === 2);
     const at = b.records(room)[0]?.at;
     expect(at).toBeGreaterThan(1.7e12);
     expect(b.records(room)).toEqual([
@@ -173,7 +173,7 @@ describe('two nodes on Redis', () => {
     expect(messages).toEqual([`${room} p present 👋`]);
   });
 
-  test('hear nothing of a room that is released', async () => {
+  test('receive nothing of a released room', async () => {
     const { room, a, b } = await two();
     b.engine.release(room);
     await a.append(room, 'one');
