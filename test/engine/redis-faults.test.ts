@@ -331,8 +331,17 @@ describe('a failover', () => {
     proxy.target = replica.port;
     await other.append('x', '2', '3');
     await until('it is heard again', () => node.texts('x').join() === '1,2,3', 3_000);
-    expect(node.moves.at(-1)).toMatchObject({ seq: 3 - 2 });
+    expect(node.moves.at(-1)).toMatchObject({ seq: 1 });
     expect(await node.append('x', '4')).toEqual([{ kind: 'stored', seq: 4 }]);
+  });
+
+  test('is noticed within 3 seconds in a quiet room, too', async () => {
+    const { primary, replica, proxy, node } = await startPair();
+    replica.cli('REPLICAOF', 'NO', 'ONE');
+    primary.cli('REPLICAOF', '127.0.0.1', String(replica.port));
+    proxy.target = replica.port;
+    await until('it is ready again', () => node.states.join() === 'away,ready', 3_000);
+    expect(node.errors.join()).toContain('the server is a replica, not the primary');
   });
 
   test('is followed to the new primary that the sentinels name, with the password of the URL', async () => {

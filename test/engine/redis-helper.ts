@@ -118,7 +118,7 @@ export class RedisProcess {
   }
 }
 
-/** A TCP proxy before Redis that loses what it is told to. */
+/** A TCP proxy before Redis that loses or delays what passes. */
 export class LossyProxy {
   /** Where new connections go. */
   target: number;
@@ -126,8 +126,6 @@ export class LossyProxy {
   dropsReplies = false;
   /** Requests are kept until `deliver`, even when the client has gone. */
   holdsRequests = false;
-  /** What the server sends passes this, which may change it. */
-  filter: (chunk: Buffer) => Buffer = (chunk) => chunk;
   readonly #server: Server;
   readonly #pairs = new Set<{ client: Socket; upstream: Socket }>();
   readonly #held: (() => void)[] = [];
@@ -175,7 +173,7 @@ export class LossyProxy {
       else upstream.write(chunk);
     });
     upstream.on('data', (chunk: Buffer) => {
-      if (!this.dropsReplies && !client.destroyed) client.write(this.filter(chunk));
+      if (!this.dropsReplies && !client.destroyed) client.write(chunk);
     });
     client.on('error', () => {});
     upstream.on('error', () => {});

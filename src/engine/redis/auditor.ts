@@ -1,8 +1,8 @@
 import type { RoomLog } from './room-log.ts';
 
 /**
- * Compares each attached room with its log once in a while: the push that was lost may have been the
- * last message of a quiet room. The rooms' turns are spread over the round.
+ * Compares each attached room with its log once a round: a lost push may have been the last message
+ * of a quiet room. The rooms' turns are spread over the round.
  */
 export class Auditor {
   readonly #roundMs: number;

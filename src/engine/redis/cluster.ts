@@ -125,7 +125,7 @@ export class RedisCluster implements Cluster {
 
   /** A message of a room's channel that is no batch of records: its sender's `run` comes first. */
   received(room: string, kind: string, payload: Buffer): void {
-    const node = payload.latin1Slice(0, RUN_LENGTH);
+    const node = payload.toString('latin1', 0, RUN_LENGTH);
     if (node === this.#engine.run) return;
     if (kind === PRESENCE) this.#presence.received(room, node, payload.toString('utf8', RUN_LENGTH));
     else if (kind === SIGNAL) this.#signalled(room, payload.toString('utf8', RUN_LENGTH));

@@ -40,7 +40,7 @@ function hash(text: string): number {
   return (bits ^ (bits >>> 16)) >>> 0;
 }
 
-/** Returns the shortest tag in each 256th part of Redis Cluster's slots, so that rooms spread evenly. */
+/** Returns a tag for each 256th part of Redis Cluster's slots, so that rooms spread evenly. */
 function balancedTags(): readonly string[] {
   const found = new Array<string | undefined>(PARTITIONS);
   for (let missing = PARTITIONS, number = 0; missing > 0; number++) {

@@ -176,7 +176,7 @@ export class Outbox {
     if (!reply) return this.#decide(batch, outcomes(UNKNOWN, batch.drafts.length)); // fenced
     const records = recordsOf(batch.drafts, reply);
     const reached = this.#room.reach(reply, records);
-    // Committed at once as a rule. Otherwise after the room's repair, unless the link is lost again:
+    // Usually committed at once. Otherwise after the room's repair, unless the link is lost again:
     // then the batch is sent again on the next one.
     if (reached !== true && !(await reached)) return;
     if (this.#inFlight === batch) this.#decide(batch, outcomesOf(batch.drafts.length, reply));

@@ -9,7 +9,7 @@ export interface Term {
   readonly first: number;
 }
 
-/** What a room's meta says of its log. */
+/** The state of a log in the room's meta. */
 export interface LogState {
   readonly log: string;
   /** Oldest first; never empty. */
@@ -42,7 +42,7 @@ export function epochOf(log: string, term: string): string {
   return `${log}-${term}`;
 }
 
-/** Returns the earlier epochs of a log, each with the last `seq` that it shares with the current. */
+/** Returns a log's earlier epochs, each with the last `seq` that it shares with the current one. */
 export function earlierEpochs({ log, terms }: LogState): readonly Place[] {
   return terms
     .slice(0, -1)

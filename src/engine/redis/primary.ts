@@ -32,7 +32,7 @@ export function urlProblem(url: string): string | undefined {
   const { protocol, hostname, pathname } = new URL(url);
   if (protocol !== 'redis:' && protocol !== 'rediss:') return 'does not begin with redis:// or rediss://';
   if (hostname === '') return 'has no host';
-  return /^(\/\d*)?$/.test(pathname) ? undefined : 'has a path that is no database number';
+  return /^(\/\d*)?$/.test(pathname) ? undefined : 'has a path other than a database number';
 }
 
 /**

@@ -24,7 +24,7 @@ const MAX_PAGE_ENTRIES = 128;
 export const EMPTY_EXPIRY_MS = 3 * 60 * 60_000;
 
 /**
- * Reads a room's meta. Creates the log of a new room, and begins a term after a restart or failover.
+ * Reads a room's meta. Creates the log of a new room. Begins a term after a restart or failover.
  */
 export async function readState(link: Link, { keys: { meta, log, ids } }: Room): Promise<LogState> {
   const fields = (await link.command(['HMGET', meta, 'log', 'terms', 'seq', 'first', 'replid'])) as unknown[];
@@ -45,8 +45,8 @@ export async function readState(link: Link, { keys: { meta, log, ids } }: Room):
 }
 
 /**
- * Returns the records of at most `entries` entries, from the record after `after` up to `last`, or to
- * a malformed entry.
+ * Returns the records of at most `entries` entries, from the record after `after` up to `last` or
+ * to a malformed entry.
  *
  * @throws MalformedError when the first entry is malformed.
  */
@@ -71,8 +71,8 @@ export async function readEntries(
 }
 
 /**
- * Returns at most `limit` of the records after `after`, up to the head of an attached room. Of a log
- * with a hole, those after it: the room's `first` says so.
+ * Returns at most `limit` of the records after `after`, up to the head of an attached room. Skips
+ * missing records and moves the room's `first` behind them.
  *
  * @throws MalformedError
  */

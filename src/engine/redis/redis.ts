@@ -34,9 +34,9 @@ export interface RedisOptions extends Servers {
   readonly auditMs?: number;
   /** @default a lease of 10 seconds, renewed every 3 */
   readonly lease?: LeaseTimes;
-  /** Receives each lost connection, failed reconnection and refused append. @default ignores them */
+  /** Receives lost connections, failed reconnections and refused appends. @default ignores them */
   readonly onError?: (error: Error) => void;
-  /** Receives a line for each setting of a server that will lose messages. @default ignores them */
+  /** Receives a line for each setting of a server that loses messages. @default ignores them */
   readonly onWarning?: (warning: string) => void;
 }
 
@@ -51,7 +51,7 @@ const AUDIT_MS = 60_000;
 const RECOVERIES = 256;
 const RECOVERY_POLL_MS = 5;
 
-/** Receives a message of a room's channel that is no batch of records. */
+/** Receives the messages of rooms' channels other than batches of records. */
 export type RoomMessageListener = (room: string, kind: string, payload: Buffer) => void;
 
 /** Creates an engine that shares rooms with other nodes by Redis or Valkey, 7 or newer. */

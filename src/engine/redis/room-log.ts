@@ -10,7 +10,7 @@ import { PushBuffer } from './push-buffer.ts';
 import { EMPTY_EXPIRY_MS, readEntries, readState } from './read.ts';
 import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf } from './record-codec.ts';
 
-/** What the rooms of an engine share. */
+/** Shared by the rooms of an engine. */
 export interface RoomContext extends Budget {
   readonly listener: EngineListener;
   /** Receives a message of another kind than records. */
@@ -260,7 +260,7 @@ export class RoomLog implements OutboxRoom {
     }
   };
 
-  /** Postpones the expiry of the room's keys: members may stay for longer than it without a message. */
+  /** Postpones the expiry of the room's keys: a room with members may be quiet for longer. */
   #renew(link: Link): void {
     this.#renewAt = performance.now() + RENEWAL_MS;
     const { meta, log, ids } = this.keys;

@@ -7,7 +7,7 @@ export interface Script {
   readonly sha: string;
 }
 
-// What both scripts begin with. `#!lua` without flags makes Redis refuse a script before its first
+// The beginning of both scripts. `#!lua` without flags makes Redis refuse a script before its first
 // command: on a replica, out of memory, or without the replicas that it must write to. So a refused
 // batch leaves nothing behind.
 const prelude = `#!lua
@@ -59,13 +59,13 @@ return { m[1], m[2], m[3], m[4] }
  * Appends a batch to a room's log.
  *
  * KEYS: meta, log, ids 0, ids 1. ARGV: 1 channel, 2 id of a new log, 3 the node's run, 4 number of
- * the batch, 5 retained bytes, 6 retained milliseconds, 7 expiry in milliseconds, 8 number of drafts,
- * 9 bytes of each draft, 10 the window of ids in milliseconds, 11 the window of ids in messages, 12
- * payload, 13… hash of each draft's id or an empty string, absent when no draft has one.
+ * the batch, 5 retained bytes, 6 retained milliseconds, 7 expiry in milliseconds, 8 number of
+ * drafts, 9 bytes of each draft, 10 and 11 the window of ids in milliseconds and messages,
+ * 12 payload, 13… hash of each draft's id or an empty string, absent when no draft has one.
  *
  * Returns log, term, seq before the batch, seq after it, time, first seq, and the outcomes: the seq
- * of each draft, negative for a duplicate. No outcomes: all drafts are stored. Returns 'fenced' when
- * the run has appended a later batch.
+ * of each draft, negative for a duplicate. Without outcomes all drafts are stored. Returns 'fenced'
+ * when the run has appended a later batch.
  */
 export const appendScript = script(`${prelude}
 local run, number, count = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[8])

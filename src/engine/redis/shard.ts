@@ -33,8 +33,7 @@ const MAX_BACKOFF_MS = 2_000;
  * One Redis or Valkey primary, and the link to it. A lost link is replaced, with backoff, until the
  * shard is closed. Each second a beat checks that the server answers and is still the primary.
  *
- * What the cluster needs: `command` runs a command, `onConnected` adds a listener that subscribes on
- * each new link (`link.subscribe`), `link` is the link of the moment.
+ * `listen` adds a listener, which makes its subscriptions on each new link (`Link.subscribe`).
  */
 export class Shard {
   readonly #options: ShardOptions;
