@@ -232,6 +232,7 @@ export class RedisEngine implements Engine {
       giveBack: (bytes) => {
         this.#waitingBytes -= bytes;
       },
+      subscribed: (room, link) => this.cluster.follow(room, link),
       message: (room, kind, payload) => this.cluster.received(room, String.fromCharCode(kind), payload),
       failed: (error) => this.failed(error),
       broken: (room) => this.#broken.add(room),
@@ -248,7 +249,6 @@ export class RedisEngine implements Engine {
   async #follow(room: RoomLog, link: Link): Promise<void> {
     try {
       await room.recover(link);
-      await this.cluster.follow(room.name, link);
     } catch (error) {
       if (this.#attaches.get(room.name)?.room === room) this.#rejectAttach(room, error as Error);
       else {

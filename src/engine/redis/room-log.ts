@@ -13,6 +13,8 @@ import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf 
 /** Shared by the rooms of an engine. */
 export interface RoomContext extends Budget {
   readonly listener: EngineListener;
+  /** A room is subscribed on a link. It follows its log once the promise has resolved. */
+  subscribed(room: string, link: Link): Promise<void>;
   /** Receives a message of another kind than records. */
   message(room: string, kind: number, payload: Buffer): void;
   failed(error: Error): void;
@@ -185,6 +187,7 @@ export class RoomLog implements OutboxRoom {
       await link.subscribe(this.keys.channel, this.#onMessage);
       if (this.#released) return void link.unsubscribe(this.keys.channel, this.#onMessage).catch(() => {});
       this.#subscribed = link;
+      await this.#context.subscribed(this.name, link);
     }
     const isAttaching = this.#state === undefined;
     do {
