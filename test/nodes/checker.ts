@@ -5,23 +5,23 @@ import type { Violation } from './violation.ts';
 
 export interface CheckOptions {
   /**
-   * Whether the run has ended in peace: every client is a member, has an answer to every message, and
-   * stands at the same place as the others. @default false
+   * Whether the run has ended in peace: every client is a member, has an answer to every message,
+   * and stands at the same place as the others. @default false
    */
   readonly settled?: boolean;
 }
 
 /**
  * Checks the histories of all clients against the guarantees of the protocol. It needs the history
- * of every client that sent a message, and sees only what clients were shown: let a client read the
+ * of every client that sent a message, and sees only what clients received: let a client read the
  * whole history at the end (`RecordingClient.readAll`).
  *
  * - One record for each log, term and `seq`, the same for all clients and nodes.
- * - What a client is shown is contiguous, except for gaps and losses that it was notified of.
- * - A message that was shown is lost only if `joined` has named it, and then it is gone.
+ * - Each client receives contiguous messages, except for the gaps and losses in its notices.
+ * - A message that a client received is lost only if a `joined` names it, and then it is gone.
  * - A message that was acknowledged is at its `seq`, unless its sender was notified of its loss.
- * - An id is stored once. The messages of a client are in the order in which it first sent them; one
- *   that was rejected in between may be stored late.
+ * - An id is stored once. The messages of a client are in the order in which it first sent them;
+ *   one that was rejected in between may be stored late.
  *
  * @returns the violations, none if all is well.
  */
@@ -94,7 +94,7 @@ function problemOf(
   if (logs.isInGap(epoch, seq)) return undefined;
   // The client has not come back since the loss, so it could not be notified.
   if (last === epoch && logs.isLost(epoch, seq)) return undefined;
-  return `${name}, which nobody was shown in ${last}`;
+  return `${name}, which no client received in ${last}`;
 }
 
 function unsettledViolations(checks: readonly ClientCheck[], messages: ReadonlyMap<string, SentMessage>): Violation[] {

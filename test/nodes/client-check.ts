@@ -1,5 +1,5 @@
 import type { Json, Place } from '../../src/protocol/v1.ts';
-import type { ClientHistory, Lost, Shown, Timed } from './history.ts';
+import type { ClientHistory, Lost, ReceivedMessage, Timed } from './history.ts';
 import { type Logs, logOf } from './logs.ts';
 import type { Violation } from './violation.ts';
 
@@ -26,7 +26,7 @@ type Joined = Extract<Timed, { kind: 'joined' }>;
 type Gap = Extract<Timed, { kind: 'gap' }>;
 
 /**
- * Follows the history of one client: its place, what it was shown, and what it was notified of. Adds
+ * Follows the history of one client: its place, what it received, and what it was notified of. Adds
  * to the room's logs what it learned.
  */
 export class ClientCheck {
@@ -38,12 +38,12 @@ export class ClientCheck {
   #place: Place | undefined;
   #joined = false;
   /** The join that is not answered yet. */
-  #asked: Extract<Timed, { kind: 'join' }> | undefined;
+  #request: Extract<Timed, { kind: 'join' }> | undefined;
   /** The gap that must follow, because `joined` skipped messages. */
   #expectedGap: Lost | undefined;
-  /** What it was shown of the present log, less what was lost: by id, the `seq`. */
-  #shownIds = new Map<string, number>();
-  /** By sender, the newest message that it was shown. */
+  /** The `seq` of each id that it received in the present log and has not lost. */
+  #receivedIds = new Map<string, number>();
+  /** By sender, the newest message that it received. */
   #newest = new Map<string, number>();
 
   constructor(history: ClientHistory, logs: Logs, messages: ReadonlyMap<string, SentMessage>) {
@@ -67,7 +67,7 @@ export class ClientCheck {
   }
 
   #follow(event: Timed): void {
-    if (event.kind === 'join') this.#asked = event;
+    if (event.kind === 'join') this.#request = event;
     else if (event.kind === 'joined') this.#onJoined(event);
     else if (event.kind === 'message') this.#onMessage(event);
     else if (event.kind === 'gap') this.#onGap(event);
@@ -75,56 +75,58 @@ export class ClientCheck {
     else if (event.kind === 'history') this.#onHistory(event.messages);
     else if (event.kind === 'opened' || event.kind === 'closed') {
       this.#joined = false;
-      this.#asked = undefined;
+      this.#request = undefined;
       this.#expectedGap = undefined; // it may be lost with the connection
     }
   }
 
   #onJoined(joined: Joined): void {
     this.#requireNoGap();
-    const asked = this.#asked;
-    this.#asked = undefined;
+    const request = this.#request;
+    this.#request = undefined;
     this.#joined = true;
-    const before = asked ? asked.since : this.#place;
+    const before = request ? request.since : this.#place;
     if (before === undefined) this.#start(joined);
     else if (logOf(before.epoch) !== logOf(joined.epoch)) this.#replace(joined);
-    else this.#goOn(before, joined, asked !== undefined);
+    else this.#continueFrom(before, joined, request !== undefined);
     this.#place = { epoch: joined.epoch, seq: joined.seq };
   }
 
   #start({ recovered, lost }: Joined): void {
     this.#forget(0);
-    if (!recovered || lost) this.#add('untold', 'a first join is not recovered');
+    if (!recovered || lost) this.#add('unreported', 'a first join is not recovered');
   }
 
   /** The log was replaced: nothing of it is left, and the client is notified by the new epoch. */
   #replace({ epoch, seq, recovered }: Joined): void {
     this.#forget(0);
     for (const message of this.acknowledged.values()) message.lost = true;
-    if (recovered) this.#add('untold', `recovered in ${epoch}, which is another log`);
+    if (recovered) this.#add('unreported', `recovered in ${epoch}, which is another log`);
     if (seq > 0) this.#expectedGap = { from: 1, to: seq };
   }
 
-  #goOn(before: Place, joined: Joined, asked: boolean): void {
+  #continueFrom(before: Place, joined: Joined, isReply: boolean): void {
     const { epoch, seq, recovered, lost } = joined;
     const from = `after ${before.epoch} ${before.seq}`;
     this.#logs.link(this.name, before, epoch, lost);
-    if (recovered && lost) this.#add('untold', `${epoch} is recovered ${from}, and names lost messages`);
-    if (lost) this.#lose(before, joined, lost, asked);
-    else if (asked) this.#forget(before.seq + 1);
+    if (recovered && lost) this.#add('unreported', `${epoch} is recovered ${from}, and names lost messages`);
+    if (lost) this.#lose(before, joined, lost, isReply);
+    else if (before.seq < (this.#place?.seq ?? 0)) this.#forget(before.seq + 1);
     const base = lost ? Math.min(before.seq, lost.from - 1) : before.seq;
     if (seq > base && !recovered) this.#expectedGap = { from: base + 1, to: seq };
-    else if (seq !== base) this.#add('untold', `${epoch} goes on at ${seq} ${from} without naming what is missing`);
-    else if (!recovered && !lost) this.#add('untold', `${epoch} is not recovered ${from}, and names nothing missing`);
+    else if (seq !== base)
+      this.#add('unreported', `${epoch} continues at ${seq} ${from} without naming what is missing`);
+    else if (!recovered && !lost)
+      this.#add('unreported', `${epoch} is not recovered ${from}, and names nothing missing`);
   }
 
-  #lose(before: Place, { epoch }: Joined, lost: Lost, asked: boolean): void {
+  #lose(before: Place, { epoch }: Joined, lost: Lost, isReply: boolean): void {
     const range = `${lost.from} to ${lost.to}`;
-    if (before.epoch === epoch) this.#add('untold', `${range} are lost within ${epoch}`);
+    if (before.epoch === epoch) this.#add('unreported', `${range} are lost within ${epoch}`);
     // The answer to a resume is exact. Members get the range up to their node's head.
-    const isExact = asked ? lost.to === before.seq && lost.from <= before.seq : lost.to >= before.seq;
+    const isExact = isReply ? lost.to === before.seq && lost.from <= before.seq : lost.to >= before.seq;
     if (!isExact || lost.from < 1 || lost.from > lost.to) {
-      this.#add('untold', `${range} are named as lost after ${before.epoch} ${before.seq}`);
+      this.#add('unreported', `${range} are named as lost after ${before.epoch} ${before.seq}`);
     }
     this.#forget(lost.from);
     for (const message of this.acknowledged.values()) {
@@ -132,38 +134,38 @@ export class ClientCheck {
     }
   }
 
-  /** Forgets that it was shown the messages from a `seq` on. */
+  /** Forgets that it received the messages from a `seq` on. */
   #forget(from: number): void {
-    const kept = [...this.#shownIds].filter(([, seq]) => seq < from);
-    this.#shownIds = new Map(kept);
+    const kept = [...this.#receivedIds].filter(([, seq]) => seq < from);
+    this.#receivedIds = new Map(kept);
     this.#newest = new Map();
     for (const [id] of kept) this.#note(id);
   }
 
-  #onMessage(message: Shown): void {
+  #onMessage(message: ReceivedMessage): void {
     this.#requireNoGap();
     const { seq, id } = message;
     const { epoch, seq: last } = this.#place ?? { epoch: '', seq: 0 };
-    if (!this.#joined) this.#add('hole', `was shown ${seq} before it joined`);
-    if (seq !== last + 1) this.#add(seq > last ? 'hole' : 'repeat', `was shown ${seq} after ${last} of ${epoch}`);
+    if (!this.#joined) this.#add('hole', `received ${seq} before it joined`);
+    if (seq !== last + 1) this.#add(seq > last ? 'hole' : 'repeat', `received ${seq} after ${last} of ${epoch}`);
     this.#place = { epoch, seq };
     this.#logs.add(this.name, epoch, message);
     if (id === '') return;
-    const earlier = this.#shownIds.get(id);
-    if (earlier !== undefined) this.#add('repeat', `was shown ${id} as ${earlier} and ${seq}`);
-    this.#shownIds.set(id, seq);
+    const earlier = this.#receivedIds.get(id);
+    if (earlier !== undefined) this.#add('repeat', `received ${id} as ${earlier} and ${seq}`);
+    this.#receivedIds.set(id, seq);
     this.#checkSender(message);
   }
 
-  #checkSender({ seq, id, from, data }: Shown): void {
+  #checkSender({ seq, id, from, data }: ReceivedMessage): void {
     const message = this.#messages.get(id);
     if (!message || message.client !== from || JSON.stringify(message.data) !== JSON.stringify(data)) {
-      this.#add('foreign', `was shown ${seq}: ${id} of ${from}, which ${from} did not send`);
+      this.#add('foreign', `received ${seq}: ${id} of ${from}, which ${from} did not send`);
       return;
     }
     const newest = this.#newest.get(from) ?? -1;
     if (!message.rejected && message.order < newest) {
-      this.#add('order', `was shown ${id} of ${from} after a message that ${from} sent later`);
+      this.#add('order', `received ${id} of ${from} after a message that ${from} sent later`);
     }
     this.#note(id);
   }
@@ -195,7 +197,7 @@ export class ClientCheck {
     this.acknowledged.set(id, { epoch, seq, lost: false });
   }
 
-  #onHistory(messages: readonly Shown[]): void {
+  #onHistory(messages: readonly ReceivedMessage[]): void {
     const { epoch } = this.#place ?? { epoch: '' };
     for (const [i, message] of messages.entries()) {
       const last = messages[i - 1]?.seq;

@@ -7,9 +7,9 @@ export interface Lost {
 }
 
 /** A message as clients see it. */
-export type Shown = Pick<Message, 'seq' | 'id' | 'from' | 'at' | 'data'>;
+export type ReceivedMessage = Pick<Message, 'seq' | 'id' | 'from' | 'at' | 'data'>;
 
-/** What a client did, and what it received, in its order. */
+/** One thing that a client did or received. */
 export type ClientEvent =
   | { readonly kind: 'opened'; readonly port: number }
   | { readonly kind: 'welcome'; readonly session: string; readonly user: string }
@@ -21,7 +21,7 @@ export type ClientEvent =
       readonly recovered: boolean;
       readonly lost?: Lost;
     }
-  | ({ readonly kind: 'message' } & Shown)
+  | ({ readonly kind: 'message' } & ReceivedMessage)
   | ({ readonly kind: 'gap' } & Pick<Gap, 'from' | 'to' | 'why'>)
   | { readonly kind: 'send'; readonly id: string; readonly data: Json }
   | { readonly kind: 'sent'; readonly id: string; readonly seq: number; readonly duplicate: boolean }

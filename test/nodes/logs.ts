@@ -1,5 +1,5 @@
 import type { Place } from '../../src/protocol/v1.ts';
-import type { Lost, Shown } from './history.ts';
+import type { Lost, ReceivedMessage } from './history.ts';
 import type { Violation } from './violation.ts';
 
 /** The log of an epoch `logId-term`. */
@@ -7,58 +7,58 @@ export function logOf(epoch: string): string {
   return epoch.slice(0, epoch.lastIndexOf('-'));
 }
 
-/** What clients learned about the messages that two epochs of one log share. */
+/** The messages that two epochs of one log share, as far as clients know. */
 interface Link {
   readonly from: string;
   readonly to: string;
   /** They share at least the messages up to here: a client resumed there. */
   atLeast: number;
-  /** They share exactly the messages up to here: a client was notified that the next one is lost. */
+  /** They share exactly the messages up to here: for a client the next one is lost. */
   exactly?: number;
   /** The last message that any client knows to be lost. */
   lostTo: number;
 }
 
-/** One message, as a client was shown it. */
+/** One message, as a client received it. */
 interface Entry {
-  readonly shown: Shown;
+  readonly message: ReceivedMessage;
   readonly client: string;
 }
 
 /**
- * The logs of one room, as all clients together were shown them. A message is named by the epoch it
- * was shown in and its `seq`. Two epochs of one log share the messages up to the end of the older.
+ * The logs of one room, as all clients together received them. A message is named by its `seq` and
+ * the epoch in which a client received it. Two epochs of one log share the messages up to the end
+ * of the older.
  */
 export class Logs {
   readonly violations: Violation[] = [];
   readonly #room: string;
   readonly #entries = new Map<number, Map<string, Entry>>();
   readonly #links = new Map<string, Link>();
+  readonly #linksOf = new Map<string, Link[]>();
   readonly #gaps: { readonly log: string; readonly from: number; readonly to: number }[] = [];
 
   constructor(room: string) {
     this.#room = room;
   }
 
-  add(client: string, epoch: string, shown: Shown): void {
-    const atSeq = this.#entries.get(shown.seq) ?? new Map<string, Entry>();
-    this.#entries.set(shown.seq, atSeq);
+  add(client: string, epoch: string, message: ReceivedMessage): void {
+    const atSeq = this.#entries.get(message.seq) ?? new Map<string, Entry>();
+    this.#entries.set(message.seq, atSeq);
     const existing = atSeq.get(epoch);
-    if (!existing) atSeq.set(epoch, { shown, client });
-    else if (!same(existing.shown, shown)) this.#conflict(existing, epoch, { shown, client }, epoch);
+    if (!existing) atSeq.set(epoch, { message, client });
+    else if (!same(existing.message, message)) this.#conflict(existing, epoch, { message, client }, epoch);
   }
 
-  /** A client was notified of a gap, so its messages need not be shown to anyone. */
+  /** A client was notified of a gap, so its messages need not reach anyone. */
   addGap(epoch: string, from: number, to: number): void {
     this.#gaps.push({ log: logOf(epoch), from, to });
   }
 
-  /** A client that stood at a place goes on in another epoch of the same log. */
+  /** A client that stood at a place continues in another epoch of the same log. */
   link(client: string, place: Place, epoch: string, lost: Lost | undefined): void {
     if (place.epoch === epoch) return;
-    const key = `${place.epoch} ${epoch}`;
-    const link: Link = this.#links.get(key) ?? { from: place.epoch, to: epoch, atLeast: 0, lostTo: 0 };
-    this.#links.set(key, link);
+    const link = this.#linkBetween(place.epoch, epoch);
     if (!lost) {
       link.atLeast = Math.max(link.atLeast, place.seq);
     } else {
@@ -82,24 +82,33 @@ export class Logs {
     }
   }
 
+  #linkBetween(from: string, to: string): Link {
+    const key = `${from} ${to}`;
+    const existing = this.#links.get(key);
+    if (existing) return existing;
+    const link: Link = { from, to, atLeast: 0, lostTo: 0 };
+    this.#links.set(key, link);
+    for (const epoch of [from, to]) this.#linksOf.set(epoch, [...(this.#linksOf.get(epoch) ?? []), link]);
+    return link;
+  }
+
   /** Whether two epochs have the same message at a `seq`. */
   shares(one: string, other: string, seq: number): boolean {
     if (one === other) return true;
     const reached = new Set([one]);
     for (const epoch of reached) {
-      for (const { from, to, atLeast, exactly } of this.#links.values()) {
-        if ((exactly ?? atLeast) < seq) continue;
-        if (from === epoch) reached.add(to);
-        if (to === epoch) reached.add(from);
+      for (const { from, to, atLeast, exactly } of this.#linksOf.get(epoch) ?? []) {
+        if ((exactly ?? atLeast) >= seq) reached.add(from === epoch ? to : from);
       }
+      if (reached.has(other)) return true;
     }
-    return reached.has(other);
+    return false;
   }
 
-  /** The message at a `seq` of an epoch, if any client was shown it. */
-  find(epoch: string, seq: number): Shown | undefined {
-    for (const [candidate, { shown }] of this.#entries.get(seq) ?? []) {
-      if (this.shares(candidate, epoch, seq)) return shown;
+  /** The message at a `seq` of an epoch, if any client received it. */
+  find(epoch: string, seq: number): ReceivedMessage | undefined {
+    for (const [candidate, { message }] of this.#entries.get(seq) ?? []) {
+      if (this.shares(candidate, epoch, seq)) return message;
     }
     return undefined;
   }
@@ -122,7 +131,7 @@ export class Logs {
       const entries = [...atSeq];
       for (const [i, [epoch, entry]] of entries.entries()) {
         for (const [other, otherEntry] of entries.slice(i + 1)) {
-          if (same(entry.shown, otherEntry.shown) || !this.shares(epoch, other, seq)) continue;
+          if (same(entry.message, otherEntry.message) || !this.shares(epoch, other, seq)) continue;
           this.#conflict(entry, epoch, otherEntry, other);
         }
       }
@@ -132,7 +141,7 @@ export class Logs {
       if (exactly === undefined) continue;
       for (let seq = exactly + 1; seq <= lostTo; seq++) {
         const [before, after] = [this.#entries.get(seq)?.get(from), this.#entries.get(seq)?.get(to)];
-        if (before && after && same(before.shown, after.shown)) {
+        if (before && after && same(before.message, after.message)) {
           this.#add('ends', after.client, `${seq} of ${from} is named as lost, and is still in ${to}`);
         }
       }
@@ -143,13 +152,13 @@ export class Logs {
   #checkIds(): void {
     const places = new Map<string, Map<number, string>>();
     for (const [seq, atSeq] of this.#entries) {
-      for (const [epoch, { shown, client }] of atSeq) {
-        if (shown.id === '') continue;
-        const earlier = places.get(shown.id) ?? new Map<number, string>();
-        places.set(shown.id, earlier);
+      for (const [epoch, { message, client }] of atSeq) {
+        if (message.id === '') continue;
+        const earlier = places.get(message.id) ?? new Map<number, string>();
+        places.set(message.id, earlier);
         for (const [otherSeq, otherEpoch] of earlier) {
           if (otherSeq === seq || !this.shares(epoch, otherEpoch, Math.min(seq, otherSeq))) continue;
-          this.#add('repeat', client, `${shown.id} is stored as ${otherSeq} in ${otherEpoch} and ${seq} in ${epoch}`);
+          this.#add('repeat', client, `${message.id} is stored as ${otherSeq} in ${otherEpoch} and ${seq} in ${epoch}`);
         }
         earlier.set(seq, epoch);
       }
@@ -157,8 +166,8 @@ export class Logs {
   }
 
   #conflict(one: Entry, epoch: string, other: Entry, otherEpoch: string): void {
-    const text = `${one.shown.seq} is ${describe(one.shown)} in ${epoch} for ${one.client}, and`;
-    this.#add('conflict', other.client, `${text} ${describe(other.shown)} in ${otherEpoch} for ${other.client}`);
+    const text = `${one.message.seq} is ${describe(one.message)} in ${epoch} for ${one.client}, and`;
+    this.#add('conflict', other.client, `${text} ${describe(other.message)} in ${otherEpoch} for ${other.client}`);
   }
 
   #add(kind: Violation['kind'], client: string, text: string): void {
@@ -166,14 +175,14 @@ export class Logs {
   }
 }
 
-function same(one: Shown, other: Shown): boolean {
+function same(one: ReceivedMessage, other: ReceivedMessage): boolean {
   return one.id === other.id && one.at === other.at && one.from === other.from && sameData(one, other);
 }
 
-function sameData(one: Shown, other: Shown): boolean {
+function sameData(one: ReceivedMessage, other: ReceivedMessage): boolean {
   return one.data === other.data || JSON.stringify(one.data) === JSON.stringify(other.data);
 }
 
-function describe({ id, from, at, data }: Shown): string {
+function describe({ id, from, at, data }: ReceivedMessage): string {
   return `${JSON.stringify(id)} of ${from} at ${at}: ${JSON.stringify(data).slice(0, 40)}`;
 }

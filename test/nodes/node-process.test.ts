@@ -54,7 +54,7 @@ test('records lives that the checker accepts: resumes, retries, history and a re
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   await Promise.all([ada.settled(), bob.settled()]);
-  await waitUntil('both were shown all', () => ada.place?.seq === 40 && bob.place?.seq === 40);
+  await waitUntil('both received all', () => ada.place?.seq === 40 && bob.place?.seq === 40);
   await bob.readAll();
   expect(bob.events('history').flatMap(({ messages }) => messages)).toHaveLength(40);
   expect(check([ada.history, bob.history], { settled: true })).toEqual([]);
@@ -64,7 +64,7 @@ test('records lives that the checker accepts: resumes, retries, history and a re
   await waitUntil('both have joined the new log', () => ada.joined && bob.joined);
   const sent = [ada.send(), bob.send()];
   await Promise.all([ada.settled(), bob.settled()]);
-  await waitUntil('both were shown the new messages', () => ada.place?.seq === 2 && bob.place?.seq === 2);
+  await waitUntil('both received the new messages', () => ada.place?.seq === 2 && bob.place?.seq === 2);
   expect(
     ada
       .events('message')

@@ -14,7 +14,9 @@ process.on('exit', () => {
 });
 
 export interface NodeOptions {
-  /** URLs of Redis: several are shards, or sentinels with `sentinel`. @default the engine `memory` */
+  /**
+   * URLs of Redis: several are shards, or sentinels with `sentinel`. @default the engine `memory`
+   */
   readonly redis?: readonly string[];
   /** The name of the primary that the sentinels watch. */
   readonly sentinel?: string;
@@ -67,7 +69,9 @@ export class NodeProcess {
     return this.#log;
   }
 
-  /** Returns the status of a GET, such as of `/readyz`; undefined without an answer in 2 seconds. */
+  /**
+   * Returns the status of a GET, such as of `/readyz`; undefined without an answer in 2 seconds.
+   */
   async status(path: string): Promise<number | undefined> {
     const signal = AbortSignal.timeout(2_000);
     return fetch(`${this.url}${path}`, { signal }).then(

@@ -21,8 +21,8 @@ export interface RecordingClientOptions {
 
 /**
  * A plain client of `pumphouse.v1` in one room, which records all that it does and receives. It
- * resumes its session and its place on any node, and resends unacknowledged messages with their ids,
- * in order. It judges nothing: that is the checker's job.
+ * resumes its session and its place on any node, and resends unacknowledged messages with their
+ * ids, in order. It judges nothing: that is the checker's job.
  */
 export class RecordingClient {
   /** The ports that connections go to, in turn. May be changed. */
@@ -60,7 +60,7 @@ export class RecordingClient {
     return this.#joined;
   }
 
-  /** The last message that it was shown, or the gap that it was told of; undefined before `joined`. */
+  /** The end of its last message or gap; undefined before `joined`. */
   get place(): Place | undefined {
     return this.#place;
   }
@@ -111,8 +111,8 @@ export class RecordingClient {
   }
 
   /**
-   * Connects, also while an older connection is open: then that one is left alone, and its events are
-   * recorded no more, as for a client that has lost its network.
+   * Connects, also while an older connection is open: then that one is left alone, and its events
+   * are recorded no more, as for a client that has lost its network.
    *
    * @param port a port instead of the next one. @param since a place instead of its own.
    */

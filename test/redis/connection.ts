@@ -30,7 +30,9 @@ export class RedisConnection {
     });
   }
 
-  /** Sends a command. @returns its reply; rejects with a RedisError, or when the connection ends. */
+  /**
+   * Sends a command. @returns its reply; rejects with a RedisError, or when the connection ends.
+   */
   command(...args: readonly (string | number | Buffer)[]): Promise<Reply> {
     if (this.closed) return Promise.reject(new Error('the connection to Redis was closed'));
     this.#socket.write(encodeCommand(args));

@@ -6,7 +6,7 @@ import { commandName, decode, isPush, type Reply, RespSplitter } from './resp.ts
 /** Commands whose confirmations are pushes in RESP3: no reply comes for them. */
 const SUBSCRIPTIONS = /^[PS]?(UN)?SUBSCRIBE$/;
 
-/** What a command's reply is for: nothing special, or a fault. */
+/** The fault of a command's reply, if it has one. */
 type Expected = Rule | undefined;
 
 /** One connection of a proxy: the node's socket, Redis's, and the faults between them. */

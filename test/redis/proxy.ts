@@ -104,9 +104,10 @@ export class RedisProxy {
   }
 
   /**
-   * Loses the reply of the next matching command: Redis executes the command, then the connection is
-   * cut. With `pushes` it also loses the pushes between the reply before and this one, such as those
-   * of the command itself. Since version 7.2 Redis sends those after the reply, so they are lost in any case.
+   * Loses the reply of the next matching command: Redis executes the command, then the connection
+   * is cut. With `pushes` it also loses the pushes between the reply before and this one, such as
+   * those of the command itself. Since version 7.2 Redis sends those after the reply, so they are
+   * lost in any case.
    *
    * @returns a promise that resolves when the connection is cut.
    */
@@ -120,8 +121,8 @@ export class RedisProxy {
   }
 
   /**
-   * Holds the replies of a connection from that of the next matching command on, without cutting it.
-   * `release('replies')` delivers them, `cut` drops them.
+   * Holds the replies of a connection from that of the next matching command on, without cutting
+   * it. `release('replies')` delivers them, `cut` drops them.
    *
    * @returns a promise that resolves when Redis has replied.
    */
@@ -130,9 +131,9 @@ export class RedisProxy {
   }
 
   /**
-   * Keeps the bytes from the next matching command on, cuts the client off, and leaves the connection
-   * to Redis open. The client's next connections are unaffected. `deliver` has Redis execute the
-   * old bytes at a later time, as a late buffer of the network would.
+   * Keeps the bytes from the next matching command on, cuts the client off, and leaves the
+   * connection to Redis open. The client's next connections are unaffected. `deliver` has Redis
+   * execute the old bytes at a later time, as a late buffer of the network would.
    */
   stall(match: CommandMatch): Promise<StalledRequest> {
     return this.#rules.stall(match);

@@ -1,3 +1,4 @@
+import { generate } from 'selfsigned';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { RedisConnection } from './connection.ts';
 import { findRedis } from './install.ts';
@@ -43,6 +44,16 @@ test('applies a password and further directives', async () => {
   await expect(stranger.command('GET', 'key')).rejects.toThrow('NOAUTH');
   stranger.close();
   expect(server.url).toBe(`redis://:se%20cret@127.0.0.1:${server.port}`);
+});
+
+test('accepts only TLS if it has a certificate', async () => {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: '127.0.0.1' }]);
+  const server = await start({ tls: { cert, key } });
+  expect(server.url).toBe(`rediss://127.0.0.1:${server.port}`);
+  await server.command('SET', 'key', 'value');
+  expect(await server.command('GET', 'key')).toBe('value');
+  const plain = new RedisConnection(server.port);
+  await expect(plain.command('PING')).rejects.toThrow('closed');
 });
 
 test('is silent while paused', async () => {

@@ -1,7 +1,8 @@
 /**
  * Waits until a condition holds. A rejection counts as false.
  *
- * @param ms milliseconds before it gives up. @default 10,000 @throws Error that names the condition.
+ * @param ms milliseconds before it gives up. @default 10,000 @throws Error that names the
+ * condition.
  */
 export async function waitUntil(
   condition: string,
