@@ -10,7 +10,7 @@ export interface SentinelOptions {
   readonly quorum?: number;
   /** Milliseconds of silence after which a sentinel considers a server down. @default 500 */
   readonly downAfterMs?: number;
-  /** Milliseconds; a failed failover is tried again after twice as long. @default 3,000 */
+  /** Milliseconds; a failed failover is tried again after twice as long. @default 2,000 */
   readonly failoverTimeoutMs?: number;
 }
 
@@ -52,7 +52,7 @@ export class Sentinels {
         ['dir', folder],
         ['sentinel', 'monitor', name, '127.0.0.1', primary, quorum],
         ['sentinel', 'down-after-milliseconds', name, options.downAfterMs ?? 500],
-        ['sentinel', 'failover-timeout', name, options.failoverTimeoutMs ?? 3_000],
+        ['sentinel', 'failover-timeout', name, options.failoverTimeoutMs ?? 2_000],
         ['sentinel', 'parallel-syncs', name, 2],
       ] satisfies Directive[],
       flags: ['--sentinel'],
@@ -75,7 +75,7 @@ export class Sentinels {
   }
 
   /** Waits until every running sentinel reports another primary. @returns its port. */
-  async failedOver(from: number, ms = 20_000): Promise<number> {
+  async failedOver(from: number, ms = 40_000): Promise<number> {
     const ports = () =>
       Promise.all(
         this.processes
