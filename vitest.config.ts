@@ -12,7 +12,13 @@ const timeouts = {
 };
 
 // These tests measure times or load the machine, so no other test runs beside them.
-const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test/browser/busy.test.ts'];
+const serial = [
+  'test/integration/flood.test.ts',
+  'test/faults/*.test.ts',
+  'test/browser/busy.test.ts',
+  'test/nodes/*.test.ts',
+  'test/redis/*.test.ts',
+];
 
 export default defineConfig({
   test: {
