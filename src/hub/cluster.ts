@@ -21,8 +21,9 @@ export interface ClusterListener {
   /** Members on other nodes joined and left a room. `others` has them already. */
   changed(room: string, change: PresenceChange): void;
   /**
-   * Another node takes over a session. Resolves when this node has closed its connection, which
-   * receives and sends nothing from then on.
+   * Another node takes a session over from this node's connection, and from all claims that this
+   * node has made so far. Resolves when the connection is closed: it receives and sends nothing from
+   * then on.
    */
   claimed(session: string): NowOrLater<void>;
 }
@@ -79,10 +80,12 @@ export interface Cluster {
   others(room: string): RemoteMembers;
   /**
    * Takes a session over from any other node. Resolves when no other node's connection has it: the
-   * node has let go, or its lease has ended.
+   * node has let go, or its lease has ended. Rejects when the store cannot be reached; the session
+   * then counts as claimed all the same, until it is disclaimed, and the claim is repeated when the
+   * store is back.
    */
   claim(session: string): NowOrLater<void>;
-  /** The connection of a claimed session has closed. */
+  /** This node has no connection and no handshake of a session, claimed or not. */
   disclaim(session: string): void;
   close(): void | Promise<void>;
 }

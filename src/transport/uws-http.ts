@@ -57,7 +57,7 @@ export function answerHandshake(
   res: UwsResponse,
   req: UwsRequest,
   application: Application,
-  accept: (upgrade: Upgrade) => void,
+  accept: (upgrade: Upgrade, isLate: boolean) => void,
 ): void {
   const head = req.getMethod() === 'head';
   if (headerBytes(req) > MAX_HEADER_BYTES) {
@@ -65,8 +65,9 @@ export function answerHandshake(
     return;
   }
   const decision = decideHandshake(application, requestOf(res, req, noBody));
+  const isLate = decision instanceof Promise;
   new Exchange(res).whenReady(decision, (ready) => {
-    if (isUpgrade(ready)) accept(ready);
+    if (isUpgrade(ready)) accept(ready, isLate);
     else writeResponse(res, head, ready);
   });
 }
