@@ -355,7 +355,7 @@ describe('a failover', () => {
     await until('the sentinel knows the replica', () => /slaves=1/.test(sentinel.cli('INFO', 'sentinel')), 15_000);
     const url = `redis://:secret@127.0.0.1:${sentinel.port}`;
     const node = await startNode(['redis://127.0.0.1:1', url], { sentinel: 'main', patienceMs: 20_000 });
-    expect(node.warnings.join()).toContain('min-replicas-to-write is 0');
+    expect(node.warnings.join()).toContain('set min-replicas-to-write 1');
     await node.attach('x');
     await node.append('x', '1', '2');
     await until('it is replicated', () => replica.cli('--pass', 'secret', 'HGET', keysOf('x').meta, 'seq') === '2');
