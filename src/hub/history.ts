@@ -31,7 +31,9 @@ export class HistoryReader {
     this.#wake = wake;
   }
 
-  /** Answers with the requested records that fit one frame: those closest to the requested place. */
+  /**
+   * Answers with the requested records that fit one frame: those closest to the requested place.
+   */
   answer(room: Room, request: HistoryRequest): void {
     const { subscriber, before, after, limit } = request;
     if (subscriber.closed) return;
