@@ -17,8 +17,11 @@ export { DataDir } from './engine/data-dir.ts';
 export { type LmdbOptions, lmdb } from './engine/lmdb.ts';
 export type { Retention } from './engine/lmdb-store.ts';
 export { type MemoryOptions, memory } from './engine/memory.ts';
+export type * from './hub/cluster.ts';
 export type { Dedupe, DedupeLimits } from './hub/dedupe.ts';
 export type * from './hub/engine.ts';
+// The name `Decision` is the authorizer's.
+export type { Decision as EngineDecision } from './hub/engine.ts';
 export { createEvents, type Events, type HubEvents } from './hub/events.ts';
 export type { HistoryRequest } from './hub/history.ts';
 export { Hub, type HubOptions } from './hub/hub.ts';

@@ -65,7 +65,9 @@ export interface Cluster {
   /** Starts to receive. Called once, after the engine's `open`. */
   open(listener: ClusterListener): void;
   /**
-   * Returns the secret that signs sessions on all nodes. @param created is used unless there is one.
+   * Returns the secret that signs sessions on all nodes.
+   *
+   * @param created is used unless there is one.
    */
   secret(created: Uint8Array): NowOrLater<Uint8Array>;
   /** Passes a signal to the members on the other nodes. Nodes that cannot be reached miss it. */

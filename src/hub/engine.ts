@@ -112,9 +112,9 @@ export interface Engine {
    */
   open(listener: EngineListener): void | Promise<void>;
   /**
-   * Starts to follow a room's log. A new room gets a new epoch and stands at 0. The position is that
-   * at the time of the call, or of the promise's resolution: what is committed after it is passed
-   * to the listener. Rejects when the store cannot be reached for too long.
+   * Starts to follow a room's log. A new room gets a new epoch and stands at 0. The position is
+   * that at the time of the call, or of the promise's resolution: what is committed after it is
+   * passed to the listener. Rejects when the store cannot be reached for too long.
    */
   attach(room: string): NowOrLater<Position>;
   /** Returns the position of an attached room, with all that the listener was passed. */

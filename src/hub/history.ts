@@ -30,7 +30,9 @@ export class HistoryReader {
     this.#lateReads = lateReads;
   }
 
-  /** Answers with the requested records that fit one frame: those closest to the requested place. */
+  /**
+   * Answers with the requested records that fit one frame: those closest to the requested place.
+   */
   answer(room: Room, request: HistoryRequest): void {
     const { subscriber, before, after, limit } = request;
     if (subscriber.closed) return;

@@ -84,7 +84,9 @@ export class Rooms {
     return this.#rooms.get(name) ?? this.#attach(name);
   }
 
-  /** The posts for a room in memory wait until the engine has passed all that is committed to it. */
+  /**
+   * The posts for a room in memory wait until the engine has passed all that is committed to it.
+   */
   catchUp(name: string): void {
     const room = this.#rooms.get(name);
     const catchingUp = this.#engine.catchUp?.(name);
@@ -101,8 +103,8 @@ export class Rooms {
   }
 
   /**
-   * Does the work on a room that `get` did not return once it is attached, in a later turn; at once,
-   * without the room, where too many posts wait.
+   * Does the work on a room that `get` did not return once it is attached, in a later turn. Does it
+   * at once, without the room, where too many posts wait.
    */
   wait(name: string, subscriber: Subscriber | undefined, work: RoomWork): void {
     if (this.#waitingPosts >= this.#settings.mailboxes.broadcast) work(undefined);
