@@ -177,7 +177,7 @@ export class Upgrader {
     for (const pending of this.#pending) pending.end(closes.goingAway);
   }
 
-  /** Checks whether the server takes clients. @returns the refusal of all handshakes, or undefined. */
+  /** Returns the refusal of all handshakes while the server takes no clients. */
   #checkOpen(): Refusal | undefined {
     const { draining, ready } = this.#options;
     if (draining?.()) return DRAINING;

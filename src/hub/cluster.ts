@@ -22,8 +22,8 @@ export interface ClusterListener {
   changed(room: string, change: PresenceChange): void;
   /**
    * Another node takes a session over from this node's connection, and from all claims that this
-   * node has made so far. Resolves when the connection is closed: it receives and sends nothing from
-   * then on.
+   * node has made so far. Resolves when the connection is closed: from then on it receives and
+   * sends nothing.
    */
   claimed(session: string): NowOrLater<void>;
 }

@@ -9,9 +9,8 @@ interface Answer {
 }
 
 /**
- * The reads that an engine answers later. Their answers are passed on in a later turn, when all that
- * the engine reported before is processed: an answer from another life of the log would not match
- * the room otherwise.
+ * The reads that an engine answers later. Their answers are passed on in a later turn, after the
+ * engine's earlier reports: an answer from another life of the log would not match the room.
  */
 export class LateReads {
   readonly #wake: () => void;
