@@ -60,7 +60,7 @@ export function nodeChannel(run: string): string {
  */
 export class Claims {
   readonly #options: ClaimOptions;
-  /** The fence of each session that this node has. */
+  /** The fence of each session that this node has; empty until Redis has given it. */
   readonly #held = new Map<string, string>();
   readonly #pending = new Map<string, Pending>();
   #renewals: string[] = [];
@@ -73,9 +73,11 @@ export class Claims {
   /** @throws Error when Redis cannot be reached, or yet another node takes the session over. */
   async claim(session: string): Promise<void> {
     const { run, shard } = this.#options;
+    if (!this.#held.has(session)) this.#held.set(session, ''); // claimed again on the next link if this fails
     const reply = await shard.command(['EVAL', claimScript, '1', keyOf(session), run, session, String(EXPIRY_MS)]);
     const [fence = '', node = '', heard] = (reply as unknown[]).map(String);
-    if (fence > (this.#held.get(session) ?? '')) this.#held.set(session, fence); // both have 13 digits
+    const held = this.#held.get(session);
+    if (held !== undefined && fence > held) this.#held.set(session, fence); // both have 13 digits
     // A node that is not connected cannot store anything, and looks at its claims when it connects.
     if (node === '' || heard === '0') return;
     await this.#released(session, fence, node);
@@ -85,7 +87,7 @@ export class Claims {
   disclaim(session: string): void {
     const fence = this.#held.get(session);
     this.#held.delete(session);
-    if (fence === undefined) return;
+    if (!fence) return;
     const { run, shard } = this.#options;
     shard.command(['EVAL', disclaimScript, '1', keyOf(session), `${run} ${fence}`]).catch(() => {}); // it expires
   }
@@ -141,7 +143,9 @@ export class Claims {
   async #checkOne(link: Link, session: string, fence: string, owner: unknown): Promise<void> {
     if (this.#held.get(session) !== fence) return;
     const claim = `${this.#options.run} ${fence}`;
-    if (owner === null) {
+    if (fence === '' && (owner === null || String(owner).startsWith(`${this.#options.run} `))) {
+      await this.claim(session);
+    } else if (owner === null) {
       // Redis has lost it.
       await link.command(['SET', keyOf(session), claim, 'PX', String(EXPIRY_MS), 'NX']);
     } else if (owner !== claim) {
