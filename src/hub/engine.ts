@@ -145,3 +145,9 @@ export interface LocalEngine extends Engine {
   attach(room: string): Position;
   read(room: string, after: number, limit: number): readonly LogRecord[];
 }
+
+/** An engine on a store that the engines of other nodes share. */
+export interface SharedEngine extends Engine {
+  readonly cluster: Cluster;
+  catchUp(room: string): Promise<void>;
+}

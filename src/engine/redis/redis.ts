@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Draft, Engine, EngineListener, Position } from '../../hub/engine.ts';
+import type { Draft, EngineListener, Position, SharedEngine } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { NowOrLater } from '../../protocol/now-or-later.ts';
 import { Auditor } from './auditor.ts';
@@ -55,7 +55,7 @@ const RECOVERY_POLL_MS = 5;
 export type RoomMessageListener = (room: string, kind: string, payload: Buffer) => void;
 
 /** Creates an engine that shares rooms with other nodes by Redis or Valkey, 7 or newer. */
-export function redis(options: RedisOptions): RedisEngine {
+export function redis(options: RedisOptions): SharedEngine {
   return new RedisEngine(options);
 }
 
@@ -66,7 +66,7 @@ interface Attach {
   readonly reject: (error: Error) => void;
 }
 
-export class RedisEngine implements Engine {
+class RedisEngine implements SharedEngine {
   readonly dedupes = true;
   /** Identifies this node until it ends. */
   readonly run = randomBytes(RUN_LENGTH / 2).toString('hex');
