@@ -30,6 +30,11 @@ export function logEvents(events: Events, log: Logger, now: () => number = Date.
   events.on('lagging', (event) => log.debug(event, 'lagging'));
   events.on('drained', (event) => log.debug(event, 'drained'));
   events.on('evicted', (event) => log.warn(event, 'evicted'));
+  events.on('engine', ({ state }) => {
+    if (state === 'away') log.error({ state }, 'the engine cannot reach its store');
+    else log.info({ state }, 'the engine reaches its store again');
+  });
+  events.on('moved', moveLogger(log, now));
   events.on('failed', ({ event, error }) => log.error({ event, err: error }, 'event listener failed'));
   events.on('disconnected', ({ client, wire, remoteAddress, close, by }) => {
     log.info({ client, wire, remoteAddress, code: close.code, reason: close.reason, by }, 'closed');
@@ -51,6 +56,18 @@ function overloadLogger(log: Logger, now: () => number): (event: HubEvents['over
   return ({ mailbox, capacity }) => {
     const suppressed = summarize(mailbox);
     if (suppressed !== undefined) log.warn({ mailbox, capacity, refused: suppressed + 1 }, 'mailbox full');
+  };
+}
+
+/** Logs lost messages, at most one line a second: a failover moves all rooms at once. */
+function moveLogger(log: Logger, now: () => number): (event: HubEvents['moved']) => void {
+  const summarize = summarizer(now);
+  return (event) => {
+    if (event.lost === 0) log.debug(event, 'moved');
+    else {
+      const suppressed = summarize('lost');
+      if (suppressed !== undefined) log.error({ ...event, suppressed }, 'messages were lost');
+    }
   };
 }
 

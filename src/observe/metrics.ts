@@ -75,6 +75,11 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
     help: 'Slow clients evicted.',
     registers,
   });
+  const lost = new Counter({
+    name: 'pumphouse_lost_messages_total',
+    help: 'Messages that this server had and that their store has lost, counted in each room.',
+    registers,
+  });
   const closed = new Counter({
     name: 'pumphouse_closes_total',
     help: 'Connections closed, by close code and by the side that closed.',
@@ -96,6 +101,7 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
   events.on('refused', ({ reason }) => refusals.inc({ reason }));
   events.on('connected', () => connects.inc());
   events.on('evicted', () => evictions.inc());
+  events.on('moved', (event) => lost.inc(event.lost));
   events.on('disconnected', ({ close, by }) => closed.inc({ code: labelOf(close.code), by }));
   events.on('overloaded', ({ mailbox }) => overloads.inc({ mailbox }));
   return { contentType: registry.contentType, text: () => registry.metrics().finally(scraped) };

@@ -43,6 +43,23 @@ test('logs an eviction as a warning with the place to resume from', () => {
   ]);
 });
 
+test('logs the state of the engine, and lost messages at most once a second', () => {
+  let now = 0;
+  const { events, lines } = logging('info', () => now);
+  events.emit('engine', { state: 'away' });
+  events.emit('engine', { state: 'ready' });
+  events.emit('moved', { room: 'r', epoch: 'e-2', seq: 7, lost: 0 });
+  for (const room of ['a', 'b', 'c']) events.emit('moved', { room, epoch: 'e-2', seq: 7, lost: 3 });
+  now = 1_000;
+  events.emit('moved', { room: 'd', epoch: 'e-2', seq: 7, lost: 1 });
+  expect(lines).toMatchObject([
+    { level: 50, msg: 'the engine cannot reach its store' },
+    { level: 30, msg: 'the engine reaches its store again' },
+    { level: 50, msg: 'messages were lost', room: 'a', seq: 7, lost: 3, suppressed: 0 },
+    { level: 50, msg: 'messages were lost', room: 'd', lost: 1, suppressed: 2 },
+  ]);
+});
+
 test('logs joins, leaves and lags at debug, and commits at trace', () => {
   const messagesAt = (level: string) => {
     const { events, lines } = logging(level);

@@ -26,6 +26,7 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
   const metrics = collectMetrics(events, readings);
   events.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
   events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 1, records: 9, why: '' });
+  events.emit('moved', { room: 'r', epoch: 'e-2', seq: 7, lost: 3 });
   events.emit('overloaded', { mailbox: 'broadcast', capacity: 1 });
   const request = { message: '', wire: 'v1', remoteAddress: '', origin: '' };
   for (const reason of ['origin', 'origin', 'draining'] as const) events.emit('refused', { reason, ...request });
@@ -47,6 +48,7 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
     pumphouse_messages_total: 11,
     pumphouse_batches_total: 2,
     pumphouse_evictions_total: 1,
+    pumphouse_lost_messages_total: 3,
     'pumphouse_overloads_total{mailbox="broadcast"}': 1,
     'pumphouse_closes_total{code="1001",by="server"}': 1,
     'pumphouse_refused_handshakes_total{reason="origin"}': 2,
