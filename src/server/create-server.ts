@@ -19,8 +19,8 @@ import { openStorage, storageOf } from './storage.ts';
 /** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
 export interface ServerOptions extends Partial<Omit<Settings, 'engine'>>, Omit<Extensions, 'engine'> {
   /**
-   * `memory` loses the rooms when the process ends; `lmdb` stores them in the folder `data`; `redis`
-   * shares them with other nodes. `redis({ url })` is that engine with all of its options.
+   * `memory` loses the rooms when the process ends; `lmdb` stores them in the folder `data`;
+   * `redis` shares them with other nodes. `redis({ url })` is that engine with all of its options.
    *
    * @default 'memory'
    */
