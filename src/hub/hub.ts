@@ -260,7 +260,7 @@ export class Hub {
     this.#commits.beginTurn();
     this.#takePosts();
     this.#commits.commit();
-    if (this.#rooms.waitingPosts > 0) this.#takeWaitingPosts();
+    if (this.#rooms.answered > 0 && this.#commits.size === 0) this.#takeWaitingPosts();
     this.#slowConsumers.run(); // before the flush, which trims the logs that they read
     this.#presence.flush();
     this.#flush();
@@ -271,7 +271,7 @@ export class Hub {
   };
 
   #isBusy(): boolean {
-    return this.#mailboxes.size + this.#commits.size + this.#slowConsumers.size > 0;
+    return this.#mailboxes.size + this.#commits.size + this.#rooms.answered + this.#slowConsumers.size > 0;
   }
 
   /** Takes posts within the turn's budget. The rest waits until the sockets have been read. */
@@ -286,7 +286,7 @@ export class Hub {
     }
   }
 
-  /** Takes the posts whose rooms have been attached, after the reports that came before. */
+  /** Takes posts whose rooms have been attached, after every report that came before. */
   #takeWaitingPosts(): void {
     this.#rooms.workOn(this.settings.turn.commands);
     this.#commits.commit();
