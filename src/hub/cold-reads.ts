@@ -70,6 +70,10 @@ export class ColdReads {
       this.#scheduler.after(RETRY_MS, resume);
     };
     const finish = (records: readonly LogRecord[]) => {
+      if (this.#reads.get(room)?.get(seq) !== read) {
+        resume(); // the records are void: see `forget`
+        return;
+      }
       if (records[0]?.seq === seq + 1) read.records = recordsOf(seq, records);
       else this.#delete(room, seq, read);
       // An engine that lacks the next record has moved the position: the readers skip the gap.
