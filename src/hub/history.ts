@@ -55,6 +55,7 @@ export class HistoryReader {
   }
 
   #answerLater(room: Room, request: HistoryRequest, end: number, reading: Promise<readonly LogRecord[]>): void {
+    const { epoch } = room;
     this.#reading++;
     const finish = (answer: () => void) => {
       this.#reading--;
@@ -62,7 +63,9 @@ export class HistoryReader {
       this.#wake();
     };
     reading.then(
-      (records) => finish(() => this.#reply(room, request, end, records)),
+      // Records that were read before a move may be lost: they are read again.
+      (records) =>
+        finish(() => (room.epoch === epoch ? this.#reply(room, request, end, records) : this.answer(room, request))),
       () => finish(() => this.reject(request, 'unavailable')),
     );
   }
