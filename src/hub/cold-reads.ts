@@ -73,13 +73,17 @@ export class ColdReads {
       this.#scheduler.after(RETRY_MS, resume);
     };
     const finish = (records: readonly LogRecord[]) => {
+      if (this.#reads.get(room)?.get(seq) !== read) {
+        resume(); // the records are void: see `forget`
+        return;
+      }
       if (records[0]?.seq === seq + 1) read.records = recordsOf(seq, records);
       else this.#delete(room, seq, read);
       // An engine that lacks the next record has moved the position: the readers skip the gap.
       if (read.records === undefined && room.reaches(seq)) this.#scheduler.after(RETRY_MS, resume);
       else resume();
     };
-    this.#lateReads.add(room, reading, finish, retry);
+    this.#lateReads.add(reading, finish, retry);
   }
 
   #add(room: Room, seq: number, read: ColdRead): void {

@@ -3,7 +3,7 @@ import type { Commits } from './commits.ts';
 import type { Draft, Engine } from './engine.ts';
 import type { Departure, Membership, Registration } from './membership.ts';
 import type { Room } from './room.ts';
-import type { Rooms } from './rooms.ts';
+import type { Rooms, RoomWork } from './rooms.ts';
 
 /**
  * Passes joins, leaves and messages on: at once, or when their room is attached. Those of one room
@@ -36,17 +36,18 @@ export class Dispatcher {
   /** Joins a subscriber to a room. */
   join(registration: Registration): void {
     const { room: name, subscriber, since } = registration;
+    const isAhead = since && ((room: Room) => this.#isBehind(room, since));
     const room = this.#rooms.get(name);
-    const isBehind = room !== undefined && since !== undefined && this.#isBehind(room, since);
-    if (room !== undefined && !isBehind) {
+    if (room !== undefined && !isAhead?.(room)) {
       this.#membership.join(room, registration);
       return;
     }
-    if (isBehind) this.#rooms.catchUp(name);
-    this.#rooms.wait(name, subscriber, (attached) => {
+    if (room !== undefined) this.#rooms.hold(room);
+    const join: RoomWork = (attached) => {
       if (attached) this.#membership.join(attached, registration);
       else this.#membership.refuse(registration);
-    });
+    };
+    this.#rooms.wait(name, subscriber, join, isAhead);
   }
 
   /** Reports whether another node may have shown more of the room than this one has got. */

@@ -43,8 +43,11 @@ export class HistoryReader {
     const records = this.#lateReads.reading < MAX_READING ? room.read(start, count) : undefined;
     if (records === undefined) this.reject(request, 'busy');
     else if (records instanceof Promise) {
-      const reply = (found: readonly LogRecord[]) => this.#reply(room, request, end, found);
-      this.#lateReads.add(room, records, reply, () => this.reject(request, 'unavailable'));
+      const { epoch } = room;
+      // Records that were read before a move may be lost: they are read again.
+      const reply = (found: readonly LogRecord[]) =>
+        room.epoch === epoch ? this.#reply(room, request, end, found) : this.answer(room, request);
+      this.#lateReads.add(records, reply, () => this.reject(request, 'unavailable'));
     } else this.#reply(room, request, end, records);
   }
 

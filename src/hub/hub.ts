@@ -73,10 +73,7 @@ export class Hub {
     this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
-      moved: (room, place) => {
-        this.#lateReads.forget(room);
-        this.#membership.move(room, place);
-      },
+      moved: (room, place) => this.#membership.move(room, place),
       skipped: (room, place) => this.#membership.skip(room, place),
     });
     this.#presence = new Presence(this.#notices, engine.cluster, settings, clock, scheduler, this.#wake);
@@ -267,7 +264,7 @@ export class Hub {
     this.#commits.beginTurn();
     this.#takePosts();
     this.#commits.commit();
-    if (this.#rooms.waitingPosts > 0) this.#takeWaitingPosts();
+    if (this.#rooms.answered > 0 && this.#commits.size === 0) this.#takeWaitingPosts();
     if (this.#lateReads.size > 0 && this.#commits.size === 0) this.#lateReads.run();
     this.#slowConsumers.run(); // before the flush, which trims the logs that they read
     this.#presence.flush();
@@ -279,7 +276,8 @@ export class Hub {
   };
 
   #isBusy(): boolean {
-    return this.#mailboxes.size + this.#commits.size + this.#slowConsumers.size + this.#lateReads.size > 0;
+    const waiting = this.#commits.size + this.#rooms.answered + this.#lateReads.size;
+    return this.#mailboxes.size + waiting + this.#slowConsumers.size > 0;
   }
 
   /** Takes posts within the turn's budget. The rest waits until the sockets have been read. */
@@ -294,7 +292,7 @@ export class Hub {
     }
   }
 
-  /** Takes the posts whose rooms have been attached, after the reports that came before. */
+  /** Takes posts whose rooms have been attached, after every report that came before. */
   #takeWaitingPosts(): void {
     this.#rooms.workOn(this.settings.turn.commands);
     this.#commits.commit();

@@ -1,12 +1,4 @@
 import type { LogRecord } from './log.ts';
-import type { Room } from './room.ts';
-
-interface Answer {
-  readonly room: Room;
-  /** Passes the records or the error on. */
-  pass: () => void;
-  readonly onError: () => void;
-}
 
 /**
  * The reads that an engine answers later. Their answers are passed on in a later turn, after the
@@ -14,7 +6,7 @@ interface Answer {
  */
 export class LateReads {
   readonly #wake: () => void;
-  #answers: Answer[] = [];
+  #answers: (() => void)[] = [];
   #reading = 0;
 
   /** @param wake is called when answers have come. */
@@ -34,14 +26,13 @@ export class LateReads {
 
   /** Passes the read's answer on, in a later turn. */
   add(
-    room: Room,
     read: Promise<readonly LogRecord[]>,
     onRecords: (records: readonly LogRecord[]) => void,
     onError: () => void,
   ): void {
     this.#reading++;
-    const queue = (pass: () => void) => {
-      this.#answers.push({ room, pass, onError });
+    const queue = (answer: () => void) => {
+      this.#answers.push(answer);
       this.#wake();
     };
     read.then(
@@ -50,16 +41,11 @@ export class LateReads {
     );
   }
 
-  /** The room's log is in another life: the answers that have come are errors. */
-  forget(room: Room): void {
-    for (const answer of this.#answers) if (answer.room === room) answer.pass = answer.onError;
-  }
-
   /** Passes the answers on. */
   run(): void {
     const answers = this.#answers;
     this.#answers = [];
     this.#reading -= answers.length;
-    for (const { pass } of answers) pass();
+    for (const answer of answers) answer();
   }
 }

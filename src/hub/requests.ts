@@ -55,6 +55,14 @@ export class Requests {
   }
 
   #signal(signal: Signal): void {
+    if (this.#rooms.isAwaited(signal.room)) {
+      this.#rooms.wait(signal.room, signal.by, (attached) => attached && this.#pass(signal));
+    } else {
+      this.#pass(signal);
+    }
+  }
+
+  #pass(signal: Signal): void {
     this.#signalHere(signal);
     this.#cluster?.signal(signal.signal);
   }

@@ -1,4 +1,4 @@
-import { andThen } from '../protocol/now-or-later.ts';
+import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { Engine, Position } from './engine.ts';
 import { recallIds } from './recall.ts';
 import { Member, Room } from './room.ts';
@@ -15,11 +15,18 @@ export type RoomWork = (room: Room | undefined) => void;
 interface WaitingPost {
   readonly subscriber: Subscriber | undefined;
   readonly work: RoomWork;
+  /** Reports whether the room must be brought up to date for the post. @default never */
+  readonly isAhead?: ((room: Room) => boolean) | undefined;
 }
 
-/** A room that the engine attaches later, and the posts that wait for it, in arrival order. */
+/**
+ * A room that the engine attaches, or brings up to date, and the posts that wait for it, in arrival
+ * order.
+ */
 interface Attachment {
   readonly posts: WaitingPost[];
+  /** How many of the oldest posts arrived before the room was last brought up to date. */
+  covered: number;
   /** Once the engine has answered: the room, or undefined where it could not attach it. */
   result: { readonly room: Room | undefined } | undefined;
 }
@@ -40,6 +47,8 @@ export class Rooms {
   /** Most subscribers are in one room: those need no list. */
   readonly #memberships = new Map<Subscriber, Member | readonly Member[]>();
   #waitingPosts = 0;
+  /** Attachments that the engine has answered, and whose posts are not taken yet. */
+  #answered = 0;
   #cancelSweep: (() => void) | undefined;
   #onAttached: (() => void) | undefined;
 
@@ -65,9 +74,9 @@ export class Rooms {
     return this.#rooms.size;
   }
 
-  /** How many posts wait for rooms. */
-  get waitingPosts(): number {
-    return this.#waitingPosts;
+  /** How many rooms are attached whose posts wait for a turn. */
+  get answered(): number {
+    return this.#answered;
   }
 
   /** Returns a room that is in memory. */
@@ -84,17 +93,10 @@ export class Rooms {
     return this.#rooms.get(name) ?? this.#attach(name);
   }
 
-  /**
-   * The posts for a room in memory wait until the engine has passed all that is committed to it.
-   */
-  catchUp(name: string): void {
-    const room = this.#rooms.get(name);
-    const catchingUp = this.#engine.catchUp?.(name);
-    if (room && catchingUp)
-      this.#await(
-        name,
-        catchingUp.then(() => room),
-      );
+  /** Makes posts for a room in memory wait from now on, until `workOn` takes them. */
+  hold(room: Room): void {
+    this.#attachments.set(room.name, { posts: [], covered: 0, result: { room } });
+    this.#answered++;
   }
 
   /** Reports whether posts for the room wait. */
@@ -105,16 +107,17 @@ export class Rooms {
   /**
    * Does the work on a room that `get` did not return once it is attached, in a later turn. Does it
    * at once, without the room, where too many posts wait.
+   *
+   * @param isAhead reports whether the room must be brought up to date first. Asked once.
    */
-  wait(name: string, subscriber: Subscriber | undefined, work: RoomWork): void {
+  wait(name: string, subscriber: Subscriber | undefined, work: RoomWork, isAhead?: (room: Room) => boolean): void {
     if (this.#waitingPosts >= this.#settings.mailboxes.broadcast) work(undefined);
-    else this.waitAnyway(name, subscriber, work);
+    else this.#add(name, { subscriber, work, isAhead });
   }
 
   /** For departures, whose number is bounded elsewhere. */
   waitAnyway(name: string, subscriber: Subscriber | undefined, work: RoomWork): void {
-    this.#attachments.get(name)?.posts.push({ subscriber, work });
-    this.#waitingPosts++;
+    this.#add(name, { subscriber, work });
   }
 
   /** Returns the name of a room for which a post of the subscriber waits. */
@@ -127,14 +130,18 @@ export class Rooms {
 
   /** Does at most `limit` works that waited, on rooms that are attached by now. */
   workOn(limit: number): void {
-    for (const [name, { posts, result }] of this.#attachments) {
-      if (result === undefined) continue;
-      const taken = posts.splice(0, limit);
+    for (const [name, attachment] of this.#attachments) {
+      if (attachment.result === undefined) continue;
+      const { posts, covered, result } = attachment;
+      const { room } = result;
+      const ahead = posts.findIndex(({ isAhead }, i) => i >= covered && room !== undefined && isAhead?.(room));
+      const taken = posts.splice(0, ahead < 0 ? limit : Math.min(limit, ahead));
       limit -= taken.length;
       this.#waitingPosts -= taken.length;
-      for (const { work } of taken) work(result.room);
-      if (posts.length === 0) this.#attachments.delete(name);
-      else this.#wake();
+      attachment.covered = Math.max(0, covered - taken.length);
+      for (const { work } of taken) work(room);
+      if (posts.length === 0) this.#endAttachment(name);
+      else if (room !== undefined && taken.length === ahead) this.#catchUp(room, attachment);
     }
   }
 
@@ -180,30 +187,59 @@ export class Rooms {
   }
 
   #attach(name: string): Room | undefined {
-    const attaching = andThen(this.#engine.attach(name), (position) => this.#add(name, position));
+    const attaching = andThen(this.#engine.attach(name), (position) => this.#create(name, position));
     if (!(attaching instanceof Promise)) return attaching;
-    this.#await(name, attaching);
+    const attachment: Attachment = { posts: [], covered: 0, result: undefined };
+    this.#attachments.set(name, attachment);
+    this.#await(name, attachment, attaching);
     return undefined;
   }
 
-  #await(name: string, attaching: Promise<Room>): void {
-    const attachment: Attachment = { posts: [], result: undefined };
-    this.#attachments.set(name, attachment);
+  /** The posts wait until the engine has passed all that is committed to the room. */
+  #catchUp(room: Room, attachment: Attachment): void {
+    attachment.result = undefined;
+    attachment.covered = attachment.posts.length;
+    this.#answered--;
+    const catchingUp = this.#engine.catchUp?.(room.name) ?? Promise.resolve();
+    this.#await(
+      room.name,
+      attachment,
+      catchingUp.then(() => room),
+    );
+  }
+
+  #await(name: string, attachment: Attachment, attaching: Promise<Room>): void {
     const finish = (room: Room | undefined) => {
       attachment.result = { room };
-      if (attachment.posts.length === 0) this.#attachments.delete(name);
+      this.#answered++;
+      if (attachment.posts.length === 0) this.#endAttachment(name);
       this.#onAttached?.();
       this.#wake();
     };
     attaching.then(finish, () => finish(undefined));
   }
 
-  #add(name: string, position: Position) {
+  #endAttachment(name: string): void {
+    this.#attachments.delete(name);
+    this.#answered--;
+  }
+
+  #add(name: string, post: WaitingPost): void {
+    this.#attachments.get(name)?.posts.push(post);
+    this.#waitingPosts++;
+  }
+
+  #create(name: string, position: Position): NowOrLater<Room> {
     const room = new Room(name, position, this.#engine, this.#settings, this.#clock);
     this.#rooms.set(name, room);
     this.#cancelSweep ??= this.#scheduleSweep();
     if (this.#engine.dedupes || position.seq === 0) return room;
-    return recallIds(room, this.#engine, this.#settings.dedupe, this.#clock);
+    const recalling = recallIds(room, this.#engine, this.#settings.dedupe, this.#clock);
+    if (!(recalling instanceof Promise)) return recalling;
+    return recalling.catch((error) => {
+      this.#release(room); // without its ids a retry would be stored twice
+      throw error;
+    });
   }
 
   #scheduleSweep(): () => void {

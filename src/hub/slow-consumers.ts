@@ -80,9 +80,10 @@ export class SlowConsumers {
     this.#stalled.delete(subscriber);
   }
 
-  /** The room's log was cut back or replaced, or the room is released. */
+  /** The room's log was cut back or replaced, or the room is released: what was read is void. */
   forgetReads(room: Room): void {
     this.#coldReads.forget(room);
+    this.#frames.clear();
   }
 
   /** A flush, or its own socket, has left the member behind. */

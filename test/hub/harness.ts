@@ -34,10 +34,12 @@ export class CommaEncoder implements Encoder {
 }
 
 /** A subscriber and its pump in one, which keeps everything that the Hub hands it. */
-class FakeSubscriber implements Subscriber, Pump {
+export class FakeSubscriber implements Subscriber, Pump {
   readonly pump = this;
   readonly frames: Uint8Array[] = [];
   readonly notices: Notice[] = [];
+  /** The texts of the frames, and the notices, in order. */
+  readonly deliveries: (string | Notice)[] = [];
   /** The `recovered` of each join. */
   readonly joins: boolean[] = [];
   readonly evictions: { readonly close: Close; readonly at: Eviction | undefined }[] = [];
@@ -67,11 +69,14 @@ class FakeSubscriber implements Subscriber, Pump {
   advance(frame: Frame): number {
     expect(this.memberships.map(({ cursor }) => cursor)).toContain(frame.from);
     this.frames.push(frame.bytes);
+    this.deliveries.push(Buffer.from(frame.bytes).toString());
     return frame.to;
   }
 
   notify(line: string): void {
-    this.notices.push(JSON.parse(line));
+    const notice: Notice = JSON.parse(line);
+    this.notices.push(notice);
+    this.deliveries.push(notice);
   }
 
   release(): void {}
