@@ -127,6 +127,8 @@ export class Room {
   #flushed: number;
   #dirtySince: number | undefined;
   #usedAt: number;
+  /** Once it is released: then its engine does not know it any more. */
+  #lastFirst: number | undefined;
 
   /** @param position the log's, which the engine has attached. */
   constructor(name: string, { epoch, seq }: Position, engine: Engine, settings: HubSettings, clock: Clock) {
@@ -176,7 +178,7 @@ export class Room {
 
   /** The oldest record that can be read, from the log in memory or from the engine. */
   get first(): number {
-    return Math.min(this.#log.first, this.#engine.position(this.name).first);
+    return this.#lastFirst ?? Math.min(this.#log.first, this.#engine.position(this.name).first);
   }
 
   /** Reports whether every record after `seq` can be read. */
@@ -231,6 +233,11 @@ export class Room {
     this.#log = new Log(seq, this.#settings.window);
     this.#flushed = seq;
     this.#dirtySince = undefined;
+  }
+
+  /** The engine is about to forget it. Reads that are not answered still refer to it. */
+  release(): void {
+    this.#lastFirst = this.first;
   }
 
   /** Adds a member that has everything up to `cursor`. */

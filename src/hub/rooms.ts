@@ -220,6 +220,7 @@ export class Rooms {
 
   #release(room: Room): void {
     this.#rooms.delete(room.name);
+    room.release();
     this.#engine.release(room.name);
     this.#onReleased(room);
   }
