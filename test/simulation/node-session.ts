@@ -412,6 +412,8 @@ export class NodeSession {
     const join = code === 'unavailable' && room !== undefined && this.#joins.get(room)?.shift();
     if (join) {
       this.#counts.refused++;
+      const leaves = this.#leaves.get(room) ?? 0;
+      this.#leaves.set(room, this.views.has(room) ? Math.min(leaves, 1) : 0); // of a room that it is not in
       if (!this.views.has(room) && !this.#joins.get(room)?.length) this.rooms.delete(room);
     } else if (code !== 'not_json' && code !== 'unknown_type' && code !== 'bad_field') {
       this.#fail(message, 'answers no request');

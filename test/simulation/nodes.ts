@@ -11,7 +11,7 @@ import { Violation } from './session.ts';
 import { type EngineFault, type Faults, SharedEngine } from './shared-engine.ts';
 import { SharedLog } from './shared-log.ts';
 import { SimulatedSocket } from './socket.ts';
-import { PromiseTime, Random } from './virtual.ts';
+import { ProcessTime, PromiseTime, Random } from './virtual.ts';
 import { numbered, parseFrames } from './wire.ts';
 
 /** A planted fault, which the simulation must find. */
@@ -19,6 +19,7 @@ export type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messag
 
 /** A server. */
 interface Node {
+  readonly time: ProcessTime;
   readonly engine: SharedEngine;
   readonly hub: Hub;
   readonly keepalive: Keepalive;
@@ -144,15 +145,15 @@ class NodesSimulation {
   }
 
   async #start(at = this.#nodes.length): Promise<void> {
-    const time = this.#time;
+    const time = new ProcessTime(this.#time);
     const name = `n${++this.#started}`;
-    const engine = new SharedEngine(name, this.#log, time, this.#random, this.#faults, engineFault(this.#fault));
+    const engine = new SharedEngine(name, this.#log, this.#time, this.#random, this.#faults, engineFault(this.#fault));
     const hub = new Hub({ engine, clock: time, scheduler: time, settings: this.#settings ?? {} });
     hub.events.on('failed', ({ event, error }) => {
       throw new Violation(`a listener of the event ${event} threw: ${error}`);
     });
     await hub.open();
-    this.#nodes[at] = { engine, hub, keepalive: new Keepalive(time, time, TICK) };
+    this.#nodes[at] = { time, engine, hub, keepalive: new Keepalive(time, time, TICK) };
   }
 
   // ── Actions ───────────────────────────────────────────────────────────────────────────────────
@@ -245,8 +246,8 @@ class NodesSimulation {
     return node.hub.ready ? node : undefined;
   }
 
-  #contextOf({ hub, keepalive }: Node) {
-    return { hub, clock: this.#time, keepalive, publishRate: 'off' as const };
+  #contextOf({ hub, keepalive, time }: Node) {
+    return { hub, clock: time, keepalive, publishRate: 'off' as const };
   }
 
   #open(node: Node, client: Client): Connection {
@@ -329,7 +330,7 @@ class NodesSimulation {
     this.#counts.kills++;
     if (this.#random.chance(0.3)) await this.#settle(node);
     node.engine.kill();
-    await node.hub.close();
+    node.time.kill();
     for (const peer of [...this.#peers, ...this.#plain]) if (peer.connection?.node === node) this.#endConnection(peer);
     this.#count(node);
     await this.#start(at);

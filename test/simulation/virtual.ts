@@ -161,3 +161,47 @@ export class PromiseTime extends VirtualTime {
     this.advanceTo(until);
   }
 }
+
+/** The time of one process. What it has scheduled ends with it. */
+export class ProcessTime implements Clock, Scheduler {
+  readonly #time: VirtualTime;
+  readonly #cancels = new Set<() => void>();
+  #killed = false;
+
+  constructor(time: VirtualTime) {
+    this.#time = time;
+  }
+
+  now(): number {
+    return this.#time.now();
+  }
+
+  date(): number {
+    return this.#time.date();
+  }
+
+  soon(work: () => void): void {
+    this.#time.soon(() => {
+      if (!this.#killed) work();
+    });
+  }
+
+  after(ms: number, work: () => void): () => void {
+    if (this.#killed) return () => {};
+    const cancelTimer = this.#time.after(ms, () => {
+      this.#cancels.delete(cancel);
+      work();
+    });
+    const cancel = () => {
+      this.#cancels.delete(cancel);
+      cancelTimer();
+    };
+    this.#cancels.add(cancel);
+    return cancel;
+  }
+
+  kill(): void {
+    this.#killed = true;
+    for (const cancel of this.#cancels) cancel();
+  }
+}
