@@ -70,6 +70,12 @@ export class Rooms {
     return this.#waitingPosts;
   }
 
+  /** Whether posts wait that can be taken: their rooms are attached, or cannot be. */
+  get hasReadyPosts(): boolean {
+    for (const { result } of this.#attachments.values()) if (result !== undefined) return true;
+    return false;
+  }
+
   /** Returns a room that is in memory. */
   find(name: string): Room | undefined {
     return this.#rooms.get(name);
