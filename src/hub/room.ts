@@ -81,6 +81,11 @@ export class Member {
     return wasLagging;
   }
 
+  /** Whether it missed a change of presence: then it needs the whole list before the next change. */
+  get missesPresence(): boolean {
+    return this.#missedPresence;
+  }
+
   /** A change of presence was not sent to it, because its socket accepted no data. */
   missPresence(): void {
     this.#missedPresence = true;
