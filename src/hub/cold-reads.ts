@@ -53,8 +53,9 @@ export class ColdReads {
       return undefined;
     }
     const records = room.read(seq, COLD_READ);
-    if (!(records instanceof Promise)) return recordsOf(seq, records);
-    this.#await(room, seq, reader, records);
+    if (records instanceof Promise) this.#await(room, seq, reader, records);
+    else if (records[0]?.seq === seq + 1) return recordsOf(seq, records);
+    else this.#resume(room, seq, [reader]);
     return undefined;
   }
 
@@ -79,11 +80,16 @@ export class ColdReads {
       }
       if (records[0]?.seq === seq + 1) read.records = recordsOf(seq, records);
       else this.#delete(room, seq, read);
-      // An engine that lacks the next record has moved the position: the readers skip the gap.
-      if (read.records === undefined && room.reaches(seq)) this.#scheduler.after(RETRY_MS, resume);
-      else resume();
+      if (read.records) resume();
+      else this.#resume(room, seq, read.readers);
     };
     this.#lateReads.add(reading, finish, retry);
+  }
+
+  /** An engine that lacks the next record has moved the position: the readers skip the gap. */
+  #resume(room: Room, seq: number, readers: Iterable<Subscriber>): void {
+    if (room.reaches(seq)) this.#scheduler.after(RETRY_MS, () => this.#onRead(readers));
+    else this.#onRead(readers);
   }
 
   #add(room: Room, seq: number, read: ColdRead): void {

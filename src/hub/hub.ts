@@ -226,7 +226,7 @@ export class Hub {
   async settle(): Promise<void> {
     this.#coalesces = false;
     do {
-      while (this.#isBusy() || this.#dirty.length > 0) this.#run();
+      while (this.#isBusy() || this.#rooms.hasReadyPosts || this.#dirty.length > 0) this.#run();
     } while ((await this.#rooms.nextAttached()) || (await this.#commits.nextReport()));
     this.#coalesces = true;
   }
@@ -272,7 +272,7 @@ export class Hub {
     this.#notices.flush();
     this.#slowConsumers.endTurn();
     this.#scheduled = false;
-    if (this.#isBusy()) this.#wake();
+    if (this.#isBusy() || this.#rooms.hasReadyPosts) this.#wake();
   };
 
   #isBusy(): boolean {
@@ -294,6 +294,7 @@ export class Hub {
 
   /** Takes posts whose rooms have been attached, after every report that came before. */
   #takeWaitingPosts(): void {
+    if (this.#commits.size > 0) return; // past this turn's budget: in the next one
     this.#rooms.workOn(this.settings.turn.commands);
     this.#commits.commit();
   }

@@ -144,7 +144,7 @@ export class Presence {
     this.#changed.delete(room);
     const names = !users ? {} : incomplete ? { members: users } : { joined, left };
     this.#toWires(room, { t: 'presence', room: room.name, count, ...names }, (member, line) => {
-      if (member.pump.writable) this.#notices.queue(member.subscriber, line);
+      if (member.pump.writable && !member.missesPresence) this.#notices.queue(member.subscriber, line);
       else member.missPresence();
     });
     if (joinedHere.length + leftHere.length > 0) this.#announceElsewhere(room, joinedHere, leftHere);

@@ -99,6 +99,11 @@ export class Member {
     return wasLagging;
   }
 
+  /** Whether it missed a change of presence: then it needs the whole list before the next change. */
+  get missesPresence(): boolean {
+    return this.#missedPresence;
+  }
+
   /** A change of presence was not sent to it, because its socket accepted no data. */
   missPresence(): void {
     this.#missedPresence = true;
@@ -145,6 +150,8 @@ export class Room {
   #flushed: number;
   #dirtySince: number | undefined;
   #usedAt: number;
+  /** Once it is released: then its engine does not know it any more. */
+  #lastFirst: number | undefined;
 
   /** @param position the log's, which the engine has attached. */
   constructor(name: string, { epoch, seq }: Position, engine: Engine, settings: HubSettings, clock: Clock) {
@@ -194,7 +201,7 @@ export class Room {
 
   /** The oldest record that can be read, from the log in memory or from the engine. */
   get first(): number {
-    return Math.min(this.#log.first, this.#engine.position(this.name).first);
+    return this.#lastFirst ?? Math.min(this.#log.first, this.#engine.position(this.name).first);
   }
 
   /** Reports whether every record after `seq` can be read. */
@@ -249,6 +256,11 @@ export class Room {
     this.#log = new Log(seq, this.#settings.window);
     this.#flushed = seq;
     this.#dirtySince = undefined;
+  }
+
+  /** The engine is about to forget it. Reads that are not answered still refer to it. */
+  release(): void {
+    this.#lastFirst = this.first;
   }
 
   /** Adds a member that has everything up to `cursor`. */

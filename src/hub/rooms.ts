@@ -79,6 +79,12 @@ export class Rooms {
     return this.#answered;
   }
 
+  /** Whether posts wait that can be taken: their rooms are attached, or cannot be. */
+  get hasReadyPosts(): boolean {
+    for (const { result } of this.#attachments.values()) if (result !== undefined) return true;
+    return false;
+  }
+
   /** Returns a room that is in memory. */
   find(name: string): Room | undefined {
     return this.#rooms.get(name);
@@ -258,6 +264,7 @@ export class Rooms {
 
   #release(room: Room): void {
     this.#rooms.delete(room.name);
+    room.release();
     this.#engine.release(room.name);
     this.#onReleased(room);
   }

@@ -1,13 +1,16 @@
 import { parseArgs } from 'node:util';
 import { simulateNative } from './native.ts';
+import { noCounts, simulateNodes } from './nodes.ts';
 import { simulate } from './simulation.ts';
 
 // npm run simulate -- --seeds 100000     100,000 seeds of the Hub
 // npm run simulate -- --native           the native protocol, on servers that are killed
+// npm run simulate -- --nodes 2          several servers on one shared log
 // npm run simulate -- --seed 4711        one seed
 const { values } = parseArgs({
   options: {
     native: { type: 'boolean', default: false },
+    nodes: { type: 'string' },
     seed: { type: 'string' },
     from: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '5000' },
@@ -16,16 +19,24 @@ const { values } = parseArgs({
 });
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
-const run = values.native ? simulateNative : simulate;
-const command = `npm run simulate -- ${values.native ? '--native ' : ''}`;
+const steps = Number(values.steps);
+const counts = noCounts();
+const [kind, run] =
+  values.nodes !== undefined
+    ? [`--nodes ${values.nodes} `, (seed: number) => simulateNodes(seed, { nodes: Number(values.nodes), steps, counts })]
+    : values.native
+      ? ['--native ', (seed: number) => simulateNative(seed, steps)]
+      : ['', (seed: number) => simulate(seed, steps)];
 let ran = 0;
 let failed = 0;
 for (let seed = from; seed < from + count && failed < 5; seed++) {
   ran++;
-  const violation = await run(seed, Number(values.steps));
+  const violation = await run(seed);
   if (!violation) continue;
   failed++;
-  console.error(`seed ${seed} failed: ${violation}\n  to repeat: ${command}--seed ${seed} --steps ${values.steps}`);
+  const command = `npm run simulate -- ${kind}--seed ${seed} --steps ${steps}`;
+  console.error(`seed ${seed} failed: ${violation}\n  to repeat: ${command}`);
 }
-console.log(`ran ${ran} seeds of ${values.steps} steps from seed ${from}, ${failed} failed`);
+console.log(`ran ${ran} seeds of ${steps} steps from seed ${from}, ${failed} failed`);
+if (values.nodes !== undefined) console.log(counts);
 process.exitCode = failed > 0 ? 1 : 0;

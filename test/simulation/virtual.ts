@@ -70,8 +70,7 @@ export class VirtualTime implements Clock, Scheduler {
 
   /** Runs the work that `soon` has scheduled so far. @returns whether there was any. */
   turn(): boolean {
-    const due = this.#soon;
-    this.#soon = [];
+    const due = this.takeSoon();
     for (const work of due) work();
     return due.length > 0;
   }
@@ -85,18 +84,124 @@ export class VirtualTime implements Clock, Scheduler {
   /** Advances the clock by `ms`, and runs each timer at its time, with the turns that follow it. */
   advance(ms: number): void {
     const until = this.#now + ms;
-    for (;;) {
-      let next: Timer | undefined;
-      for (const timer of this.#timers) {
-        if (timer.at > until) continue;
-        if (!next || timer.at < next.at || (timer.at === next.at && timer.order < next.order)) next = timer;
-      }
-      if (!next) break;
-      this.#timers.delete(next);
-      this.#now = Math.max(this.#now, next.at);
-      next.work();
+    for (let work = this.takeTimer(until); work; work = this.takeTimer(until)) {
+      work();
       this.settle();
     }
-    this.#now = until;
+    this.advanceTo(until);
+  }
+
+  /** Takes the work that `soon` has scheduled so far. */
+  protected takeSoon(): readonly (() => void)[] {
+    const due = this.#soon;
+    this.#soon = [];
+    return due;
+  }
+
+  /** Takes the work of the next timer that is due at `until`, and advances the clock to its time. */
+  protected takeTimer(until: number): (() => void) | undefined {
+    let next: Timer | undefined;
+    for (const timer of this.#timers) {
+      if (timer.at > until) continue;
+      if (!next || timer.at < next.at || (timer.at === next.at && timer.order < next.order)) next = timer;
+    }
+    if (!next) return undefined;
+    this.#timers.delete(next);
+    this.advanceTo(Math.max(this.#now, next.at));
+    return next.work;
+  }
+
+  protected advanceTo(now: number): void {
+    this.#now = now;
+  }
+}
+
+/**
+ * A virtual time for code with promises. As in Node, the reactions to a promise run before the next
+ * work.
+ */
+export class PromiseTime extends VirtualTime {
+  #settled = false;
+
+  /** Announces that a promise has been settled. */
+  promiseSettled(): void {
+    this.#settled = true;
+  }
+
+  /** Runs the reactions to the promises that are settled. */
+  async react(): Promise<void> {
+    this.#settled = false;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** `turn`, with the reactions. */
+  async turnAsync(): Promise<boolean> {
+    const due = this.takeSoon();
+    for (const work of due) {
+      work();
+      if (this.#settled) await this.react();
+    }
+    return due.length > 0;
+  }
+
+  /** `settle`, with the reactions. @throws Error when there is always more. */
+  async settleAsync(): Promise<void> {
+    for (let turns = 0; await this.turnAsync(); turns++)
+      if (turns > 100_000) throw new Error('the event loop has run 100,000 turns and has still work');
+  }
+
+  /** `advance`, with the reactions. */
+  async advanceAsync(ms: number): Promise<void> {
+    const until = this.now() + ms;
+    for (let work = this.takeTimer(until); work; work = this.takeTimer(until)) {
+      work();
+      if (this.#settled) await this.react();
+      await this.settleAsync();
+    }
+    this.advanceTo(until);
+  }
+}
+
+/** The time of one process. What it has scheduled ends with it. */
+export class ProcessTime implements Clock, Scheduler {
+  readonly #time: VirtualTime;
+  readonly #cancels = new Set<() => void>();
+  #killed = false;
+
+  constructor(time: VirtualTime) {
+    this.#time = time;
+  }
+
+  now(): number {
+    return this.#time.now();
+  }
+
+  date(): number {
+    return this.#time.date();
+  }
+
+  soon(work: () => void): void {
+    this.#time.soon(() => {
+      if (!this.#killed) work();
+    });
+  }
+
+  after(ms: number, work: () => void): () => void {
+    if (this.#killed) return () => {};
+    const cancelTimer = this.#time.after(ms, () => {
+      this.#cancels.delete(cancel);
+      work();
+    });
+    const cancel = () => {
+      this.#cancels.delete(cancel);
+      cancelTimer();
+    };
+    this.#cancels.add(cancel);
+    return cancel;
+  }
+
+  kill(): void {
+    this.#killed = true;
+    for (const cancel of this.#cancels) cancel();
   }
 }

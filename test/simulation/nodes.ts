@@ -1,0 +1,586 @@
+import { Client } from '../../src/client/client.ts';
+import { Keepalive } from '../../src/client/keepalive.ts';
+import { Hub } from '../../src/hub/hub.ts';
+import type { SlowPolicy } from '../../src/hub/settings.ts';
+import { closes, comesBack } from '../../src/protocol/close-codes.ts';
+import type { ClientMessage, Place, ServerMessage } from '../../src/protocol/v1.ts';
+import { v1 } from '../../src/wire/v1.ts';
+import type { Wire } from '../../src/wire/wire.ts';
+import { type Counts, NodeSession } from './node-session.ts';
+import { Violation } from './session.ts';
+import { type EngineFault, type Faults, SharedEngine } from './shared-engine.ts';
+import { SharedLog } from './shared-log.ts';
+import { SimulatedSocket } from './socket.ts';
+import { ProcessTime, PromiseTime, Random } from './virtual.ts';
+import { numbered, parseFrames } from './wire.ts';
+
+/** A planted fault, which the simulation must find. */
+export type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messages';
+
+/** A server. */
+interface Node {
+  readonly time: ProcessTime;
+  readonly engine: SharedEngine;
+  readonly hub: Hub;
+  readonly keepalive: Keepalive;
+}
+
+interface Connection {
+  readonly node: Node;
+  readonly client: Client;
+  readonly socket: SimulatedSocket;
+}
+
+/** A session and its current connection. */
+interface Peer {
+  readonly session: NodeSession;
+  connection: Connection | undefined;
+  /** It never stops reading, so it must never be evicted. */
+  readonly fast: boolean;
+}
+
+/** A client of a wire without notices, which comes back as a new one. */
+interface Plain {
+  readonly name: string;
+  connection: Connection | undefined;
+  /** What this connection received, by room. */
+  readonly received: Map<string, { readonly seq: number; readonly data: string }[]>;
+}
+
+const ROOMS = ['evicts', 'skips', 'latest', 'coalesces'];
+const PEERS = 6;
+const PLAIN = 2;
+const TICK = 250;
+/** Longer than the engine waits for its store. */
+const LONG = 12_000;
+
+const policyOf = (room: string): SlowPolicy => (room === 'skips' ? 'skip' : room === 'latest' ? 'latest' : 'evict');
+
+export interface NodesOptions {
+  /** @default 2 */
+  readonly nodes?: number;
+  /** @default 300 */
+  readonly steps?: number;
+  readonly fault?: Fault | undefined;
+  /** Sums of what happened, over all runs that are given the same ones. */
+  readonly counts?: NodeCounts;
+}
+
+export type NodeCounts = Counts & { moves: number; skips: number; kills: number; unknown: number; repairs: number };
+
+export function noCounts(): NodeCounts {
+  const session = { shown: 0, lostOnResume: 0, lostWhileJoined: 0, toldLost: 0, untold: 0 };
+  return { ...session, recoveredElsewhere: 0, refused: 0, moves: 0, skips: 0, kills: 0, unknown: 0, repairs: 0 };
+}
+
+/**
+ * One run of several servers on one shared log. Sessions connect to any of them, resume on another
+ * one, send and retry, while servers are killed and cut off, and the log fails over.
+ */
+class NodesSimulation {
+  readonly #random: Random;
+  readonly #time = new PromiseTime();
+  readonly #log: SharedLog;
+  readonly #faults: Faults;
+  readonly #fault: Fault | undefined;
+  readonly #counts: NodeCounts;
+  readonly #settings: ConstructorParameters<typeof Hub>[0]['settings'];
+  readonly #wire: Wire;
+  readonly #plainWires: readonly Wire[];
+  readonly #peers: readonly Peer[];
+  readonly #plain: readonly Plain[];
+  readonly #nodes: Node[] = [];
+  #started = 0;
+  #messages = 0;
+
+  constructor(seed: number, { fault, counts = noCounts() }: NodesOptions) {
+    const random = new Random(seed);
+    this.#random = random;
+    this.#fault = fault;
+    this.#counts = counts;
+    this.#log = new SharedLog(random.pick([15, 60, 100_000]), () => this.#time.date());
+    this.#log.ignoresIds = fault === 'stores twice';
+    this.#faults = {
+      push: random.pick([0, 0.05, 0.3]),
+      batch: random.pick([0, 0.02, 0.1]),
+      refusal: random.pick([0, 0.05]),
+      read: random.pick([0, 0.1]),
+    };
+    this.#settings = {
+      sendBuffer: { records: random.int(4, 64), bytes: random.pick([500, 5000]) },
+      window: { records: random.pick([16, 128]), bytes: random.pick([1000, 10_000]) },
+      turn: { commands: random.int(1, 40), bytes: random.pick([100, 4000]) },
+      hold: { records: random.int(1, 20), bytes: 500 },
+      roomIdle: random.pick([500, 5000]),
+      namedMembers: random.pick([3, 1000]),
+      coalesce: (room) => (room === 'coalesces' ? { maxDelayMs: 100, maxBytes: 1000 } : undefined),
+      slow: policyOf,
+    };
+    this.#wire = wireFor(fault);
+    this.#plainWires = [numbered('one', ['evicts'], 400), numbered('two', ['evicts', 'coalesces'], 40, false)];
+    this.#peers = Array.from({ length: PEERS }, (_, i) => ({
+      session: new NodeSession(`u${i}`, this.#log, policyOf, counts),
+      connection: undefined,
+      fast: random.chance(0.4),
+    }));
+    this.#plain = Array.from({ length: PLAIN }, (_, i) => ({
+      name: `p${i}`,
+      connection: undefined,
+      received: new Map(),
+    }));
+  }
+
+  /** @throws Violation */
+  async run(nodes: number, steps: number): Promise<void> {
+    while (this.#nodes.length < nodes) await this.#start();
+    for (let step = 0; step < steps; step++) {
+      await this.#act();
+      this.#receiveAll();
+    }
+    await this.#quiesce();
+    this.#checkEnd();
+    await this.#settleAll();
+    await this.#shutDown();
+    this.#counts.moves += this.#log.moves;
+  }
+
+  async #start(at = this.#nodes.length): Promise<void> {
+    const time = new ProcessTime(this.#time);
+    const name = `n${++this.#started}`;
+    const engine = new SharedEngine(name, this.#log, this.#time, this.#random, this.#faults, engineFault(this.#fault));
+    const hub = new Hub({ engine, clock: time, scheduler: time, settings: this.#settings ?? {} });
+    hub.events.on('failed', ({ event, error }) => {
+      throw new Violation(`a listener of the event ${event} threw: ${error}`);
+    });
+    await hub.open();
+    this.#nodes[at] = { time, engine, hub, keepalive: new Keepalive(time, time, TICK) };
+  }
+
+  // ── Actions ───────────────────────────────────────────────────────────────────────────────────
+
+  async #act(): Promise<void> {
+    const { int, chance } = choices(this.#random);
+    const roll = this.#random.next();
+    if (roll < 0.6) this.#actAsClient();
+    else if (roll < 0.62) this.#actAsStore();
+    else if (roll < 0.63) this.#random.pick(this.#nodes).engine.disconnect(this.#random.pick([1, 400, 3000, 13_000]));
+    else if (roll < 0.634) await this.#replace();
+    else if (roll < 0.83) await this.#time.turnAsync();
+    else if (roll < 0.89) await this.#time.settleAsync();
+    else await this.#pass(chance(0.02) ? LONG : chance(0.1) ? int(1000, 4000) : int(1, 300));
+  }
+
+  #actAsClient(): void {
+    const { int, pick } = choices(this.#random);
+    const roll = this.#random.next();
+    if (roll < 0.08) {
+      this.#actAsPlain(pick(this.#plain));
+      return;
+    }
+    const peer = pick(this.#peers);
+    if (!isOpen(peer.connection)) this.#connect(peer);
+    else if (roll < 0.24) this.#join(peer);
+    else if (roll < 0.3) this.#leave(peer);
+    else if (roll < 0.54) this.#send(peer);
+    else if (roll < 0.58) for (let left = int(10, 60); left > 0; left--) this.#send(peer);
+    else if (roll < 0.66) this.#retry(peer);
+    else if (roll < 0.74) this.#request(peer);
+    else if (roll < 0.81 && !peer.fast) peer.connection?.socket.stall();
+    else if (roll < 0.88) peer.connection?.socket.read();
+    else if (roll < 0.95) peer.connection?.socket.readSome();
+    else this.#disconnect(peer);
+  }
+
+  #actAsStore(): void {
+    const { int, chance, pick } = choices(this.#random);
+    const rooms = chance(0.5) ? ROOMS : [pick(ROOMS)];
+    const roll = this.#random.next();
+    for (const room of rooms) {
+      if (roll < 0.3) this.#log.move(room, 0);
+      else if (roll < 0.75) this.#log.move(room, int(1, 4));
+      else if (roll < 0.8) this.#log.replace(room);
+      else this.#log.trim(room, int(1, 30));
+    }
+    // A failover breaks the connections of some nodes.
+    if (roll < 0.8) for (const { engine } of this.#nodes) if (chance(0.5)) engine.disconnect(pick([1, 50, 1000]));
+  }
+
+  #actAsPlain(plain: Plain): void {
+    const { chance, pick } = choices(this.#random);
+    const { connection } = plain;
+    if (!isOpen(connection)) this.#connectPlain(plain);
+    else if (chance(0.7)) {
+      const room = pick(connection.client.wire.rooms);
+      connection.client.message(Buffer.from(`${room}|${this.#data()}`), false);
+    } else if (chance(0.3)) connection.socket.end(1006);
+    else if (chance(0.5)) connection.socket.stall();
+    else connection.socket.read();
+  }
+
+  #connect(peer: Peer): void {
+    const { chance } = choices(this.#random);
+    const { session } = peer;
+    const node = this.#admittingNode();
+    if (!node) return;
+    this.#endConnection(peer); // the node has let go of the session
+    const { user } = session;
+    const limits = { message: 512, roomName: 128, rooms: 128, history: 1000 };
+    const welcome = { t: 'welcome', session: user, user, resume: '', limits, heartbeat: 2 } as const;
+    session.connected();
+    peer.connection = this.#open(node, new Client(user, this.#wire, this.#contextOf(node), { user, welcome }));
+    for (const room of session.placedRooms)
+      if (chance(0.8)) this.#post(peer, session.join(room, session.placeIn(room)));
+  }
+
+  #connectPlain(plain: Plain): void {
+    const node = this.#admittingNode();
+    if (!node) return;
+    this.#endConnection(plain);
+    const wire = this.#random.pick(this.#plainWires);
+    plain.connection = this.#open(node, new Client(plain.name, wire, this.#contextOf(node)));
+  }
+
+  /** A node that cannot reach its store refuses handshakes, as soon as it has noticed. */
+  #admittingNode(): Node | undefined {
+    const node = this.#random.pick(this.#nodes);
+    return node.hub.ready ? node : undefined;
+  }
+
+  #contextOf({ hub, keepalive, time }: Node) {
+    return { hub, clock: time, keepalive, publishRate: 'off' as const };
+  }
+
+  #open(node: Node, client: Client): Connection {
+    const { pick, chance } = choices(this.#random);
+    const behaviour = {
+      kernel: pick([0, 300, 3000]),
+      backpressure: pick([-1, 0, 300, 5000]),
+      closesAtOnce: chance(0.5),
+    };
+    const socket = new SimulatedSocket(client, behaviour);
+    client.open(socket);
+    return { node, client, socket };
+  }
+
+  #join(peer: Peer): void {
+    const { int, chance, pick } = choices(this.#random);
+    const { session } = peer;
+    const room = pick(ROOMS);
+    const life = this.#log.life(room);
+    const madeUp: Place = { epoch: chance(0.8) ? life.epoch : 'another', seq: int(0, life.records.length + 3) };
+    const place = session.placeIn(room);
+    if (place && chance(0.6)) this.#post(peer, session.join(room, place));
+    else if (chance(0.3)) this.#post(peer, session.join(room, madeUp, 0, true));
+    else this.#post(peer, session.join(room, undefined, chance(0.5) ? int(1, 50) : 0));
+  }
+
+  #leave(peer: Peer): void {
+    const { session } = peer;
+    const room = this.#random.pick(ROOMS);
+    if (session.rooms.has(room) && session.views.has(room)) this.#post(peer, session.leave(room));
+  }
+
+  #send(peer: Peer): void {
+    const [first] = peer.session.rooms;
+    const room = this.#random.chance(0.9) ? this.#random.pick([...peer.session.rooms]) : first;
+    if (room !== undefined) this.#post(peer, peer.session.send(room, this.#data()));
+  }
+
+  /** Retries a recent message, answered or not, of this connection or an earlier one. */
+  #retry(peer: Peer): void {
+    const ids = [...peer.session.messages].filter(([, { room }]) => peer.session.rooms.has(room)).slice(-20);
+    if (ids.length > 0) this.#post(peer, peer.session.retry(this.#random.pick(ids)[0]));
+  }
+
+  #request(peer: Peer): void {
+    const { int, pick } = choices(this.#random);
+    const { session } = peer;
+    const [room] = session.rooms;
+    if (room === undefined || !session.views.has(room)) return;
+    const head = this.#log.life(room).records.length;
+    const requests: (() => ClientMessage)[] = [
+      () => ({ t: 'signal', room, data: 'typing' }),
+      () => session.history(room, { before: int(0, head + 2) }, int(1, 20)),
+      () => session.history(room, { after: int(0, head + 2) }, int(1, 20)),
+      () => ({ t: 'ack', room, seq: 0 }),
+      () => ({ t: 'ping' }),
+    ];
+    this.#post(peer, pick(requests)());
+  }
+
+  #data(): string {
+    return `${++this.#messages}`.padEnd(this.#random.int(1, 60), '.');
+  }
+
+  #post({ connection }: Peer, message: ClientMessage): void {
+    connection?.client.message(Buffer.from(JSON.stringify(message)), false);
+  }
+
+  #disconnect({ connection }: Peer): void {
+    const roll = this.#random.next();
+    if (roll < 0.5) connection?.socket.end(1006);
+    else if (roll < 0.75) connection?.client.end(closes.replaced);
+    else connection?.client.goAway(100);
+  }
+
+  /** Kills a server as `kill -9` does, or after it has settled, and starts another one. */
+  async #replace(): Promise<void> {
+    const at = this.#random.int(0, this.#nodes.length - 1);
+    const node = this.#nodes[at] as Node;
+    this.#counts.kills++;
+    if (this.#random.chance(0.3)) await this.#settle(node);
+    node.engine.kill();
+    node.time.kill();
+    for (const peer of [...this.#peers, ...this.#plain]) if (peer.connection?.node === node) this.#endConnection(peer);
+    this.#count(node);
+    await this.#start(at);
+  }
+
+  #count({ engine }: Node): void {
+    this.#counts.skips += engine.skips;
+    this.#counts.unknown += engine.unknown;
+    this.#counts.repairs += engine.repairs;
+  }
+
+  async #pass(ms: number): Promise<void> {
+    await this.#time.settleAsync();
+    for (let left = ms; left > 0; left -= TICK) {
+      await this.#time.advanceAsync(Math.min(left, TICK));
+      for (const socket of this.#sockets()) {
+        if (!socket.stalled) socket.read();
+        if (socket.closedWith && !socket.over) socket.end(socket.closedWith.code);
+      }
+      this.#receiveAll();
+    }
+  }
+
+  #sockets(): SimulatedSocket[] {
+    return [...this.#peers, ...this.#plain].flatMap(({ connection }) => connection?.socket ?? []);
+  }
+
+  // ── What the clients receive ──────────────────────────────────────────────────────────────────
+
+  #receiveAll(): void {
+    for (const peer of this.#peers) {
+      this.#receive(peer);
+      const socket = peer.connection?.socket;
+      if (!socket?.over) continue;
+      const { code = 0, reason = '' } = socket.closedWith ?? {};
+      if (peer.fast && code >= 4000 && comesBack(code)) {
+        throw new Violation(`${peer.session.user} never stopped reading but was closed with ${code}: ${reason}`);
+      }
+      this.#dropConnection(peer);
+    }
+    for (const plain of this.#plain) {
+      this.#receivePlain(plain);
+      if (plain.connection?.socket.over) this.#dropPlain(plain);
+    }
+  }
+
+  #receive({ connection, session }: Peer): void {
+    if (!connection) return;
+    const { socket } = connection;
+    if (socket.misuse.length > 0) throw new Violation(`${session.user}: ${socket.misuse[0]}`);
+    for (const frame of socket.received.splice(0))
+      for (const line of Buffer.from(frame).toString().split('\n')) session.receive(JSON.parse(line) as ServerMessage);
+  }
+
+  #receivePlain({ name, connection, received }: Plain): void {
+    if (!connection) return;
+    for (const { room, seq, data } of parseFrames(connection.socket.received.splice(0))) {
+      const records = received.get(room) ?? [];
+      received.set(room, records);
+      const last = records.at(-1)?.seq ?? seq - 1;
+      if (seq !== last + 1) throw new Violation(`${name} received ${seq} of ${room} after ${last}`);
+      records.push({ seq, data });
+    }
+  }
+
+  #endConnection(peer: Peer | Plain): void {
+    const { connection } = peer;
+    if (!connection) return;
+    connection.socket.end(connection.socket.closedWith?.code ?? 1006);
+    if ('session' in peer) {
+      this.#receive(peer);
+      this.#dropConnection(peer);
+    } else this.#dropPlain(peer);
+  }
+
+  #dropConnection(peer: Peer): void {
+    peer.session.disconnected();
+    peer.connection = undefined;
+  }
+
+  /** What one connection was shown is of one life: it is closed when some of it is lost. */
+  #dropPlain(plain: Plain): void {
+    this.#receivePlain(plain);
+    for (const [room, records] of plain.received) {
+      const isOfOneLife = this.#log
+        .lives(room)
+        .some((life) => records.every(({ seq, data }) => life.records[seq - 1]?.data === data));
+      if (!isOfOneLife) throw new Violation(`${plain.name} received records of several lives of ${room}`);
+    }
+    plain.received.clear();
+    plain.connection = undefined;
+  }
+
+  // ── The end ───────────────────────────────────────────────────────────────────────────────────
+
+  /** Reconnects every session, lets it read and retry, without further failures. */
+  async #quiesce(): Promise<void> {
+    Object.assign(this.#faults, { push: 0, batch: 0, refusal: 0, read: 0 });
+    await this.#readAll(3, 5000);
+    for (let rounds = 0; rounds < 3; rounds++) {
+      for (const peer of this.#peers) this.#returnTo(peer);
+      for (const plain of this.#plain) if (!isOpen(plain.connection)) this.#connectPlain(plain);
+      await this.#readAll(4, 1500);
+    }
+    for (const { session, connection } of this.#peers) {
+      if (!isOpen(connection)) throw new Violation(`${session.user} was closed while it read everything`);
+      if (session.views.size < ROOMS.length)
+        throw new Violation(`${session.user} joined only ${session.views.size} of ${ROOMS.length} rooms`);
+    }
+  }
+
+  async #readAll(rounds: number, ms: number): Promise<void> {
+    for (let round = 0; round < rounds; round++) {
+      for (const socket of this.#sockets()) socket.read();
+      await this.#pass(ms);
+    }
+  }
+
+  /** Connects a session, joins its rooms and retries what was not acknowledged or is lost. */
+  #returnTo(peer: Peer): void {
+    const { session } = peer;
+    if (!isOpen(peer.connection)) this.#connect(peer);
+    for (const room of ROOMS)
+      if (!session.rooms.has(room)) this.#post(peer, session.join(room, session.placeIn(room)));
+    for (const [id, { place, open }] of session.messages)
+      if (!place && open === 0) this.#post(peer, session.retry(id));
+  }
+
+  #checkEnd(): void {
+    for (const { session, connection } of this.#peers) {
+      const members = [...this.#peers, ...this.#plain]
+        .filter((other) => other.connection?.node === connection?.node)
+        .map((other) => ('session' in other ? other.session.user : other));
+      session.checkEnd((room) =>
+        members.flatMap((member) => {
+          if (typeof member === 'string') return member;
+          return member.connection?.client.wire.rooms.includes(room) ? member.name : [];
+        }),
+      );
+    }
+    for (const { name, connection, received } of this.#plain) {
+      for (const [room, records] of received) {
+        const { records: stored } = this.#log.life(room);
+        if (records.some(({ seq, data }) => stored[seq - 1]?.data !== data)) {
+          throw new Violation(`${name} received records of ${room} that are lost, and was not closed`);
+        }
+        const last = records.at(-1)?.seq;
+        if (isOpen(connection) && last !== stored.length) {
+          throw new Violation(`${name} received ${room} up to ${last} of ${stored.length}`);
+        }
+      }
+    }
+    for (const room of ROOMS) this.#checkStored(room);
+  }
+
+  /** Each life of the log has each message once: its text is unique. */
+  #checkStored(room: string): void {
+    for (const { epoch, records } of this.#log.lives(room)) {
+      const seqs = new Map<string, number>();
+      for (const { seq, data } of records) {
+        if (seqs.has(data)) throw new Violation(`${data} is stored twice in ${epoch}, as ${seqs.get(data)} and ${seq}`);
+        seqs.set(data, seq);
+      }
+    }
+  }
+
+  /** What a server does in an orderly shutdown ends, however its store behaves. */
+  async #settle({ hub }: Node): Promise<void> {
+    let isSettled = false;
+    const settled = hub.settle().then(() => {
+      isSettled = true;
+    });
+    await this.#time.react();
+    for (let waited = 0; !isSettled; waited += TICK) {
+      if (waited > 2 * LONG) throw new Violation('a node did not settle');
+      await this.#pass(TICK);
+      await this.#time.react();
+    }
+    await settled;
+  }
+
+  /** Sends once more, and lets every server deliver it before it stops. */
+  async #settleAll(): Promise<void> {
+    for (const peer of this.#peers) this.#send(peer);
+    for (const node of this.#nodes) await this.#settle(node);
+    await this.#pass(1000);
+    for (const { connection } of this.#peers) {
+      for (const { room, behind } of connection ? connection.node.hub.memberships(connection.client) : []) {
+        const { waiting, inFlight } = room.undecided;
+        if (waiting + inFlight > 0) throw new Violation(`${waiting + inFlight} drafts of ${room.name} are undecided`);
+        if (behind > 0) throw new Violation(`a member is still ${behind} records behind in ${room.name}`);
+      }
+    }
+  }
+
+  /** Disconnects all peers: then no room, client or timer may be left, and no question be open. */
+  async #shutDown(): Promise<void> {
+    for (const { connection } of [...this.#peers, ...this.#plain]) connection?.socket.end(1006);
+    await this.#pass(2 * LONG);
+    for (const node of this.#nodes) {
+      const { hub, engine, keepalive } = node;
+      const { answers, drafts, rooms } = engine.pending;
+      if (hub.rooms > 0) throw new Violation(`${hub.rooms} rooms are left in memory after all have left`);
+      if (rooms > 0) throw new Violation(`${rooms} rooms are left attached after all have left`);
+      if (answers + drafts > 0) throw new Violation(`${answers} answers and ${drafts} drafts are left`);
+      if (keepalive.clients.size > 0) throw new Violation(`${keepalive.clients.size} clients are left in memory`);
+      await hub.close();
+      this.#count(node);
+    }
+    if (this.#time.timers > 0) throw new Violation(`${this.#time.timers} timers are left after all have closed`);
+  }
+}
+
+function isOpen(connection: Connection | undefined): connection is Connection {
+  return connection !== undefined && !connection.client.closed;
+}
+
+function engineFault(fault: Fault | undefined): EngineFault | undefined {
+  return fault === 'stores twice' || fault === 'tells nothing of lost messages' ? undefined : fault;
+}
+
+function wireFor(fault: Fault | undefined): Wire {
+  const wire = v1({ maxMessageSize: 512, pingPeriod: 2_000, pongWait: 3_000, writeWait: 1_000 });
+  if (fault !== 'tells nothing of lost messages') return wire;
+  return {
+    ...wire,
+    encodeNotice(notice) {
+      if (notice.t !== 'joined' || !notice.lost) return wire.encodeNotice(notice);
+      const { lost: _, ...joined } = notice;
+      return wire.encodeNotice({ ...joined, recovered: true });
+    },
+  };
+}
+
+/** Returns the methods of `random`, for destructuring. */
+function choices(random: Random) {
+  return {
+    int: (low: number, high: number) => random.int(low, high),
+    chance: (p: number) => random.chance(p),
+    pick: <T>(from: readonly T[]) => random.pick(from),
+  };
+}
+
+/** Runs one seed. @returns the violation, or undefined. */
+export async function simulateNodes(seed: number, options: NodesOptions = {}): Promise<string | undefined> {
+  const { nodes = 2, steps = 300 } = options;
+  try {
+    await new NodesSimulation(seed, options).run(nodes, steps);
+    return undefined;
+  } catch (error) {
+    return error instanceof Violation ? error.message : ((error as Error).stack ?? String(error));
+  }
+}
