@@ -17,8 +17,8 @@ export interface Reservation {
 // Longer than the lease of a node that has stopped.
 const CLAIM_TIMEOUT_MS = 15_000;
 
-// A connection whose posts are not decided by then is closed anyway: they stay accepted, and a
-// client that sends them again is told that they are duplicates.
+// A connection whose posts are not decided by then is closed anyway. They stay accepted, so a
+// client that sends them again gets a `sent` with `duplicate`.
 const LET_GO_MS = 1_000;
 
 /** Keeps one connection a session, on this node and among all nodes. */

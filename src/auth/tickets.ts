@@ -9,7 +9,7 @@ const LIFETIME_MS = 5_000;
 // Past so many tickets the oldest one expires.
 const MAX_TICKETS = 10_000;
 
-// The text comes from the client: the store is asked about nothing else.
+// The text comes from the client: no other form reaches the store.
 const TICKET = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** One-time tickets: a login issues one, and one handshake soon after, on any node, spends it. */

@@ -12,7 +12,7 @@ import type { AuthSettings } from '../config/listeners.ts';
 import type { AttemptStore, Cluster } from '../hub/cluster.ts';
 import type { Clock } from '../hub/time.ts';
 
-/** What the authenticators of all nodes share. */
+/** The stores that the authenticators of all nodes share. */
 type Stores = Pick<Cluster, 'tickets' | 'attempts'>;
 
 /** Authenticators by the settings that name them. */
