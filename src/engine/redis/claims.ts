@@ -62,6 +62,8 @@ export class Claims {
   readonly #options: ClaimOptions;
   /** The fence of each session that this node has; empty until Redis has given it. */
   readonly #held = new Map<string, string>();
+  /** Claims whose fence Redis has not given yet. */
+  readonly #claiming = new Map<string, Promise<string[]>>();
   readonly #pending = new Map<string, Pending>();
   #renewals: string[] = [];
   #renewedAtOnce = 0;
@@ -72,10 +74,13 @@ export class Claims {
 
   /** @throws Error when Redis cannot be reached, or yet another node takes the session over. */
   async claim(session: string): Promise<void> {
-    const { run, shard } = this.#options;
     if (!this.#held.has(session)) this.#held.set(session, ''); // claimed again on the next link if this fails
-    const reply = await shard.command(['EVAL', claimScript, '1', keyOf(session), run, session, String(EXPIRY_MS)]);
-    const [fence = '', node = '', heard] = (reply as unknown[]).map(String);
+    const claiming = this.#take(session);
+    this.#claiming.set(session, claiming);
+    const reply = await claiming.finally(() => {
+      if (this.#claiming.get(session) === claiming) this.#claiming.delete(session);
+    });
+    const [fence = '', node = '', heard] = reply;
     const held = this.#held.get(session);
     if (held !== undefined && fence > held) this.#held.set(session, fence); // both have 13 digits
     // A node that is not connected cannot store anything, and looks at its claims when it connects.
@@ -95,6 +100,7 @@ export class Claims {
   /** Another node takes a session over: `NODE FENCE SESSION`. */
   async asked(message: string): Promise<void> {
     const [node = '', fence = '', session = ''] = splitAt(message, 2);
+    await this.#claiming.get(session)?.catch(() => {}); // this node's own claim may be the later one
     const held = this.#held.get(session);
     if (held !== undefined && held < fence) {
       this.#held.delete(session);
@@ -138,6 +144,13 @@ export class Claims {
     for (const session of this.#renewals.splice(0, this.#renewedAtOnce)) {
       if (this.#held.has(session)) link.command(['PEXPIRE', keyOf(session), String(EXPIRY_MS)]).catch(() => {});
     }
+  }
+
+  /** @returns the fence, the node that had the session or an empty string, and how many heard. */
+  async #take(session: string): Promise<string[]> {
+    const { run, shard } = this.#options;
+    const reply = await shard.command(['EVAL', claimScript, '1', keyOf(session), run, session, String(EXPIRY_MS)]);
+    return (reply as unknown[]).map(String);
   }
 
   async #checkOne(link: Link, session: string, fence: string, owner: unknown): Promise<void> {
