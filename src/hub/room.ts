@@ -99,7 +99,7 @@ export class Member {
     return wasLagging;
   }
 
-  /** Whether it missed a change of presence: then it needs the whole list before the next change. */
+  /** Whether it missed a change of presence: it needs the whole list before the next one. */
   get missesPresence(): boolean {
     return this.#missedPresence;
   }

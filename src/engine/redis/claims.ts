@@ -13,6 +13,15 @@ export interface ClaimOptions {
   readonly onError: (error: Error) => void;
 }
 
+/** What Redis answers to a claim. */
+interface Claim {
+  readonly fence: string;
+  /** The node that had the session; empty for none. */
+  readonly node: string;
+  /** How many connections of that node were asked to let go. */
+  readonly heard: number;
+}
+
 /** A claim that waits for another node. */
 interface Pending {
   readonly fence: string;
@@ -63,7 +72,7 @@ export class Claims {
   /** The fence of each session that this node has; empty until Redis has given it. */
   readonly #held = new Map<string, string>();
   /** Claims whose fence Redis has not given yet. */
-  readonly #claiming = new Map<string, Promise<string[]>>();
+  readonly #claiming = new Map<string, Promise<Claim>>();
   readonly #pending = new Map<string, Pending>();
   #renewals: string[] = [];
   #renewedAtOnce = 0;
@@ -77,14 +86,11 @@ export class Claims {
     if (!this.#held.has(session)) this.#held.set(session, ''); // claimed again on the next link if this fails
     const claiming = this.#take(session);
     this.#claiming.set(session, claiming);
-    const reply = await claiming.finally(() => {
+    const { fence, node, heard } = await claiming.finally(() => {
       if (this.#claiming.get(session) === claiming) this.#claiming.delete(session);
     });
-    const [fence = '', node = '', heard] = reply;
-    const held = this.#held.get(session);
-    if (held !== undefined && fence > held) this.#held.set(session, fence); // both have 13 digits
     // A node that is not connected cannot store anything, and looks at its claims when it connects.
-    if (node === '' || heard === '0') return;
+    if (node === '' || heard === 0) return;
     await this.#released(session, fence, node);
   }
 
@@ -146,11 +152,13 @@ export class Claims {
     }
   }
 
-  /** @returns the fence, the node that had the session or an empty string, and how many heard. */
-  async #take(session: string): Promise<string[]> {
+  async #take(session: string): Promise<Claim> {
     const { run, shard } = this.#options;
     const reply = await shard.command(['EVAL', claimScript, '1', keyOf(session), run, session, String(EXPIRY_MS)]);
-    return (reply as unknown[]).map(String);
+    const [fence = '', node = '', heard] = (reply as unknown[]).map(String);
+    const held = this.#held.get(session);
+    if (held !== undefined && fence > held) this.#held.set(session, fence); // both have 13 digits
+    return { fence, node, heard: Number(heard) };
   }
 
   async #checkOne(link: Link, session: string, fence: string, owner: unknown): Promise<void> {
