@@ -68,12 +68,14 @@ export interface EngineListener {
   decided(decision: Decision): void;
   /**
    * The log is in another life, which shares the records up to the move's `seq` with the one
-   * before: those after it are lost. The records of the new life follow, from `seq + 1` on.
+   * before: those after it are lost. The `seq` is at most the head. The records of the new life
+   * follow, from `seq + 1` on.
    */
   moved(move: Move): void;
   /**
    * The engine was cut off for too long to deliver what was committed meanwhile. The log goes on
-   * after the move's `seq`; earlier records can be read as far as the log reaches.
+   * after the move's `seq`, in the same life; earlier records can be read as far as the log
+   * reaches.
    */
   skipped(move: Move): void;
   changed(state: EngineState): void;
@@ -99,7 +101,8 @@ export interface Position extends Place {
 export interface Engine {
   /**
    * Whether the engine recognizes retries, by `sender` and `id`. Otherwise the Hub does, from the
-   * room's recent records.
+   * room's recent records. An engine whose log others write to, or that may move, must do it: the
+   * Hub knows only the ids of its own drafts, and keeps those of lost records.
    *
    * @default false
    */

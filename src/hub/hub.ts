@@ -184,9 +184,14 @@ export class Hub {
     this.#post('request', { kind: 'signalled', signal });
   }
 
-  /** Members on other nodes joined and left a room. */
+  /**
+   * Members on other nodes joined and left a room. Taken past the mailbox's bound: without one
+   * change the lists of members would stay wrong. A node announces a room at most once in as many
+   * milliseconds as it has members.
+   */
   presenceChangedElsewhere(room: string, change: PresenceChange): void {
-    this.#post('request', { kind: 'presence', room, change });
+    this.#mailboxes.postAnyway('request', { kind: 'presence', room, change });
+    this.#wake();
   }
 
   /** Whether the engine can reach its store. */

@@ -57,13 +57,17 @@ export class ManualEngine implements Engine {
   readonly released: string[] = [];
   #listener!: EngineListener;
   readonly #logs = new Map<string, ManualLog>();
+  /** The rooms whose logs are reported. */
+  readonly #attached = new Set<string>();
 
   open(listener: EngineListener): void {
     this.#listener = listener;
   }
 
   attach(room: string): Position | Promise<Position> {
-    return this.attachesLater ? later(this.attachments, { room }) : this.position(room);
+    if (this.attachesLater) return later(this.attachments, { room });
+    this.#attached.add(room);
+    return this.position(room);
   }
 
   position(room: string): Position {
@@ -88,6 +92,7 @@ export class ManualEngine implements Engine {
 
   release(room: string): void {
     this.released.push(room);
+    this.#attached.delete(room);
   }
 
   close(): void {}
@@ -102,6 +107,7 @@ export class ManualEngine implements Engine {
   /** Answers the oldest call of `attach` with the room's position. */
   attached(): void {
     const call = this.attachments.shift() as Call<Position>;
+    this.#attached.add(call.room);
     call.resolve(this.position(call.room));
   }
 
@@ -115,7 +121,8 @@ export class ManualEngine implements Engine {
 
   /** Commits records that another node has sent, or drafts, which are decided later. */
   commit(room: string, ...texts: string[]): void {
-    this.#listener.committed({ room, records: this.store(room, ...texts), own: false });
+    const records = this.store(room, ...texts);
+    if (this.#attached.has(room)) this.#listener.committed({ room, records, own: false });
   }
 
   decide(room: string, ...outcomes: Outcome[]): void {
@@ -128,7 +135,7 @@ export class ManualEngine implements Engine {
     log.earlier = [...log.earlier, { epoch: log.epoch, seq }].map((end) => ({ ...end, seq: Math.min(end.seq, seq) }));
     log.records = log.records.filter((record) => record.seq <= seq);
     Object.assign(log, { epoch, head: seq });
-    this.#listener.moved({ room, epoch, seq });
+    if (this.#attached.has(room)) this.#listener.moved({ room, epoch, seq });
   }
 
   /** The store has lost the log. */
