@@ -19,9 +19,10 @@ export interface CheckOptions {
  * - One record for each log, term and `seq`, the same for all clients and nodes.
  * - Each client receives contiguous messages, except for the gaps and losses in its notices.
  * - A message that a client received is lost only if a `joined` names it, and then it is gone.
- * - A message that was acknowledged is at its `seq`, unless its sender was notified of its loss.
+ * - A message that was acknowledged is at its `seq`, unless its sender was notified of its loss, or
+ *   sent it again before it learned of it.
  * - An id is stored once. The messages of a client are in the order in which it first sent them;
- *   one that was rejected in between may be stored late.
+ *   one that was rejected, or sent again after its loss, may be stored late.
  *
  * @returns the violations, none if all is well.
  */
@@ -57,6 +58,9 @@ function sentMessages(histories: readonly ClientHistory[]): Map<string, SentMess
       if (event.kind === 'send' && !messages.has(event.id)) {
         messages.set(event.id, { client, order: order++, data: event.data, rejected: false, answered: false });
       }
+      if (event.kind === 'send' && messages.get(event.id)?.answered) {
+        (messages.get(event.id) as SentMessage).rejected = true;
+      }
       const message = event.kind === 'sent' || event.kind === 'error' ? messages.get(event.id ?? '') : undefined;
       if (event.kind === 'sent' && message) message.answered = true;
       if (event.kind === 'error' && message) {
@@ -70,6 +74,11 @@ function sentMessages(histories: readonly ClientHistory[]): Map<string, SentMess
 
 function acknowledgedViolations(client: ClientCheck, logs: Logs): Violation[] {
   const violations: Violation[] = [];
+  for (const { id, earlier, later } of client.reacknowledged) {
+    if (!logs.shares(earlier.epoch, later.epoch, earlier.seq)) continue;
+    const text = `${id} is acknowledged as ${earlier.seq} of ${earlier.epoch} and as ${later.seq} of ${later.epoch}`;
+    violations.push({ kind: 'sent', client: client.name, text });
+  }
   for (const [id, acknowledged] of client.acknowledged) {
     const text = problemOf(id, acknowledged, client, logs);
     if (text) violations.push({ kind: 'sent', client: client.name, text });

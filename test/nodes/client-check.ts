@@ -9,7 +9,10 @@ export interface SentMessage {
   /** Its number among the client's messages, by their first transmission. */
   readonly order: number;
   readonly data: Json;
-  /** Whether a node has ever rejected it: then a later message may be stored before it. */
+  /**
+   * Whether a node has rejected it, or it was sent again after its `sent`: then a later message may
+   * be stored before it.
+   */
   rejected: boolean;
   answered: boolean;
 }
@@ -22,6 +25,13 @@ export interface Acknowledged {
   lost: boolean;
 }
 
+/** A message that was acknowledged twice, at different places. */
+export interface Reacknowledged {
+  readonly id: string;
+  readonly earlier: Place;
+  readonly later: Place;
+}
+
 type Joined = Extract<Timed, { kind: 'joined' }>;
 type Gap = Extract<Timed, { kind: 'gap' }>;
 
@@ -32,6 +42,8 @@ type Gap = Extract<Timed, { kind: 'gap' }>;
 export class ClientCheck {
   readonly violations: Violation[] = [];
   readonly acknowledged = new Map<string, Acknowledged>();
+  /** Right only if the earlier place is lost, which the client need not have been notified of. */
+  readonly reacknowledged: Reacknowledged[] = [];
   readonly #history: ClientHistory;
   readonly #logs: Logs;
   readonly #messages: ReadonlyMap<string, SentMessage>;
@@ -191,7 +203,7 @@ export class ClientCheck {
     const { epoch } = this.#place ?? { epoch: '' };
     const earlier = this.acknowledged.get(id);
     if (earlier && !earlier.lost && earlier.seq !== seq) {
-      this.#add('sent', `${id} is acknowledged as ${earlier.seq} and as ${seq}`);
+      this.reacknowledged.push({ id, earlier, later: { epoch, seq } });
     }
     if (this.#messages.get(id)?.client !== this.name) this.#add('sent', `${id} is acknowledged and was not sent`);
     this.acknowledged.set(id, { epoch, seq, lost: false });

@@ -27,6 +27,7 @@ export type ClientEvent =
   | { readonly kind: 'sent'; readonly id: string; readonly seq: number; readonly duplicate: boolean }
   | { readonly kind: 'history'; readonly messages: HistoryReply['messages'] }
   | ({ readonly kind: 'error' } & Pick<ErrorMessage, 'code' | 'id' | 'retry'>)
+  | { readonly kind: 'drain'; readonly reconnectIn: number }
   | { readonly kind: 'closed'; readonly code: number; readonly reason: string };
 
 /** An event and its time, by `Date.now()`. */

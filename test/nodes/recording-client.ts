@@ -22,7 +22,8 @@ export interface RecordingClientOptions {
 /**
  * A plain client of `pumphouse.v1` in one room, which records all that it does and receives. It
  * resumes its session and its place on any node, and resends unacknowledged messages with their
- * ids, in order. It judges nothing: that is the checker's job.
+ * ids, in order; in another epoch also acknowledged ones that it has not received, which may be
+ * lost. It judges nothing: that is the checker's job.
  */
 export class RecordingClient {
   /** The ports that connections go to, in turn. May be changed. */
@@ -34,6 +35,10 @@ export class RecordingClient {
   readonly #reconnectMs: number;
   /** Sent but unacknowledged messages, oldest first. */
   readonly #pending = new Map<string, Json>();
+  /** Acknowledged messages that it has not received, oldest first. */
+  readonly #unseen = new Map<string, Json>();
+  /** The ids of its own messages that it has received. */
+  readonly #seen = new Set<string>();
   /** Messages that a node has rejected for now; they are sent again after a delay. */
   readonly #rejected = new Set<string>();
   #socket: WebSocket | undefined;
@@ -42,6 +47,8 @@ export class RecordingClient {
   #place: Place | undefined;
   #joined = false;
   #attempts = 0;
+  /** Milliseconds that the last `drain` asked it to wait. */
+  #reconnectIn = 0;
   #nextId = 0;
   #nextRequest = 0;
   #stopped = false;
@@ -141,7 +148,9 @@ export class RecordingClient {
       if (!isCurrent()) return;
       this.#joined = false;
       this.#record({ kind: 'closed', code, reason: String(reason) });
-      if (this.reconnects) this.#after(this.#reconnectMs, () => this.connect());
+      const wait = Math.max(this.#reconnectMs, this.#reconnectIn);
+      this.#reconnectIn = 0;
+      if (this.reconnects) this.#after(wait, () => this.connect());
     });
   }
 
@@ -192,27 +201,46 @@ export class RecordingClient {
     else if (message.t === 'message') {
       const { seq, id, from, at, data } = message;
       this.#place = { epoch: this.#place?.epoch ?? '', seq };
+      if (from === this.history.name) this.#see(id);
       this.#record({ kind: 'message', seq, id, from, at, data });
     } else if (message.t === 'gap') {
       const { from, to, why } = message;
       this.#place = { epoch: this.#place?.epoch ?? '', seq: to };
       this.#record({ kind: 'gap', from, to, why });
     } else if (message.t === 'sent') {
-      this.#pending.delete(message.id);
-      this.#rejected.delete(message.id);
+      this.#onSent(message.id);
       this.#record({ kind: 'sent', id: message.id, seq: message.seq, duplicate: message.duplicate === true });
+    } else if (message.t === 'drain') {
+      this.#reconnectIn = message.reconnectIn;
+      this.#record({ kind: 'drain', reconnectIn: message.reconnectIn });
     } else if (message.t === 'history') this.#record({ kind: 'history', messages: message.messages });
     else if (message.t === 'error') this.#onError(message);
   }
 
   #onJoined({ epoch, seq, recovered, lost }: Joined): void {
     this.#record({ kind: 'joined', epoch, seq, recovered, ...(lost && { lost }) });
+    const isOther = this.#place !== undefined && this.#place.epoch !== epoch;
     this.#place = { epoch, seq };
     const isNew = !this.#joined;
     this.#joined = true;
-    if (!isNew) return; // the room moved: what is in flight is answered by the node
-    this.#rejected.clear();
-    for (const [id, data] of this.#pending) this.#transmit(id, data);
+    if (isNew) this.#rejected.clear();
+    const inFlight = isNew ? [...this.#pending] : []; // the node answers them if the room moved
+    const again = [...(isOther ? this.#unseen : []), ...inFlight];
+    if (isOther) for (const [id, data] of this.#unseen) this.#pending.set(id, data);
+    if (isOther) this.#unseen.clear();
+    for (const [id, data] of again) this.#transmit(id, data);
+  }
+
+  #onSent(id: string): void {
+    const data = this.#pending.get(id);
+    if (data !== undefined && !this.#seen.has(id)) this.#unseen.set(id, data);
+    this.#pending.delete(id);
+    this.#rejected.delete(id);
+  }
+
+  #see(id: string): void {
+    this.#seen.add(id);
+    this.#unseen.delete(id);
   }
 
   #onError({ code, id, retry, retryAfter = 1_000 }: Extract<ServerMessage, { t: 'error' }>): void {
