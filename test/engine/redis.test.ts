@@ -154,6 +154,19 @@ describe('two nodes on Redis', () => {
     for (const room of names) await until(`it is in ${room}`, () => b.engine.position(room).seq === 1, 1_000);
   });
 
+  test('hear nothing of the same room in another database of the server', async () => {
+    const room = newRoom();
+    const [a, b] = [await start({ url: `${server.url}/0` }), await start({ url: `${server.url}/1` })];
+    for (const node of [a, b]) await node.attach(room);
+    await a.append(room, 'one');
+    await b.append(room, 'two');
+    expect([a.texts(room), b.texts(room)]).toEqual([['one'], ['two']]);
+    expect([a.moves, b.moves]).toEqual([[], []]);
+    await b.append(room, 'three');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(a.texts(room)).toEqual(['one']);
+  });
+
   test('attach a room at once after its release', async () => {
     const { room, a, b } = await two();
     for (let i = 1; i <= 20; i++) {

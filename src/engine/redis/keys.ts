@@ -14,15 +14,20 @@ const SLOTS = 16_384;
 
 const tags = balancedTags();
 
-/** Returns the names of a room's keys. */
-export function keysOf(room: string): RoomKeys {
+/**
+ * Returns the names of a room's keys.
+ *
+ * @param database the number of the database. Keys are in it, but channels are shared by all
+ *   databases of a server.
+ */
+export function keysOf(room: string, database = 0): RoomKeys {
   const prefix = `ph:{${tags[hash(room) % PARTITIONS]}}`;
   return {
     meta: `${prefix}:m:${room}`,
     log: `${prefix}:l:${room}`,
     ids: [`${prefix}:i0:${room}`, `${prefix}:i1:${room}`],
     presence: `${prefix}:p:${room}`,
-    channel: `${prefix}:c:${room}`,
+    channel: `${prefix}:c${database}:${room}`,
   };
 }
 

@@ -26,6 +26,11 @@ export function primariesOf({ url, sentinel }: Servers): readonly FindPrimary[] 
   return sentinel === undefined ? urls.map((fixed) => async () => fixed) : [sentinelPrimary(urls, sentinel)];
 }
 
+/** Returns the number of the database that a valid URL names. */
+export function databaseOf(url: string): number {
+  return Number(new URL(url).pathname.slice(1));
+}
+
 /** Returns what is wrong with a server's URL, or undefined. */
 export function urlProblem(url: string): string | undefined {
   if (!URL.canParse(url)) return 'is not a URL such as redis://127.0.0.1:6379';

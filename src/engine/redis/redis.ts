@@ -8,7 +8,7 @@ import { DEFAULT_LEASE, type LeaseTimes, RedisCluster, RUN_LENGTH } from './clus
 import { inspect } from './inspect.ts';
 import { keysOf, shardOf } from './keys.ts';
 import type { Link } from './link.ts';
-import { primariesOf, type Servers } from './primary.ts';
+import { databaseOf, primariesOf, type Servers } from './primary.ts';
 import { readRecords } from './read.ts';
 import { type RoomContext, RoomLog } from './room-log.ts';
 import { Shard } from './shard.ts';
@@ -73,6 +73,7 @@ class RedisEngine implements SharedEngine {
   readonly cluster: RedisCluster;
   readonly shards: readonly Shard[];
   readonly #options: RedisOptions;
+  readonly #databases: readonly number[];
   readonly #patienceMs: number;
   readonly #rooms = new Map<string, RoomLog>();
   readonly #attaches = new Map<string, Attach>();
@@ -91,6 +92,7 @@ class RedisEngine implements SharedEngine {
 
   constructor(options: RedisOptions) {
     this.#options = options;
+    this.#databases = (typeof options.url === 'string' ? [options.url] : options.url).map(databaseOf);
     this.#patienceMs = options.patienceMs ?? 10_000;
     this.#auditor = new Auditor(options.auditMs ?? AUDIT_MS, TICK_MS);
     this.shards = primariesOf(options).map((find) => {
@@ -122,7 +124,7 @@ class RedisEngine implements SharedEngine {
    * @param kind one character, not `r`, which are records.
    */
   publish(room: string, kind: string, payload: string): void {
-    this.shardOf(room).publish(keysOf(room).channel, kind + payload);
+    this.shardOf(room).publish(keysOf(room, this.#databaseOf(room)).channel, kind + payload);
   }
 
   async open(listener: EngineListener): Promise<void> {
@@ -222,6 +224,7 @@ class RedisEngine implements SharedEngine {
       patienceMs: this.#patienceMs,
       listener,
       retention,
+      databaseOf: (room) => this.#databaseOf(room),
       expiryMs: retention.ms + EXPIRY_MARGIN_MS,
       nextNumber: () => ++this.#number,
       take: (bytes) => {
@@ -237,6 +240,11 @@ class RedisEngine implements SharedEngine {
       failed: (error) => this.failed(error),
       broken: (room) => this.#broken.add(room),
     };
+  }
+
+  /** The URLs of sentinels name the database of their primary. */
+  #databaseOf(room: string): number {
+    return this.#databases[shardOf(room, this.shards.length)] ?? 0;
   }
 
   #room(name: string): RoomLog {

@@ -13,6 +13,8 @@ import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf 
 /** Shared by the rooms of an engine. */
 export interface RoomContext extends Budget {
   readonly listener: EngineListener;
+  /** Returns the number of the database that has a room. */
+  databaseOf(room: string): number;
   /** A room is subscribed on a link. It follows its log once the promise has resolved. */
   subscribed(room: string, link: Link): Promise<void>;
   /** Receives a message of another kind than records. */
@@ -59,7 +61,7 @@ export class RoomLog implements OutboxRoom {
 
   constructor(name: string, context: RoomContext) {
     this.name = name;
-    this.keys = keysOf(name);
+    this.keys = keysOf(name, context.databaseOf(name));
     this.#context = context;
     this.outbox = new Outbox(this, context);
   }
