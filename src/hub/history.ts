@@ -57,8 +57,10 @@ export class HistoryReader {
   #answerLater(room: Room, request: HistoryRequest, end: number, reading: Promise<readonly LogRecord[]>): void {
     const { epoch } = room;
     this.#reading++;
+    room.addReader();
     const finish = (answer: () => void) => {
       this.#reading--;
+      room.removeReader();
       answer();
       this.#wake();
     };
