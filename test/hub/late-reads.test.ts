@@ -395,6 +395,20 @@ describe('history that the engine reads later', () => {
     expect([deliveriesTo(member), deliveriesTo(other)]).toEqual([['<joined>'], ['<joined>']]);
   });
 
+  test('keeps its room in memory', async () => {
+    const { time, hub, engine, settle, history, subscribe, wire } = await openCold({ roomIdle: 1000 });
+    const stranger = subscribe(undefined, wire);
+    history(stranger);
+    await settle();
+    time.advance(5000);
+    expect([hub.rooms, engine.released]).toEqual([1, []]);
+    engine.reads[0]?.answer();
+    await settle();
+    expect(noticesOf(stranger, 'history')[0]?.records).toHaveLength(10);
+    time.advance(5000);
+    expect([hub.rooms, engine.released]).toEqual([0, ['lobby']]);
+  });
+
   test('is read again when the room has moved', async () => {
     const { engine, settle, join, history, answer } = await openCold();
     const member = join();
