@@ -344,8 +344,11 @@ describe('history that the engine reads later', () => {
       { after: 8, limit: 2 },
     ]);
     for (const read of engine.reads.toReversed()) read.answer();
+    const { releases } = member;
     await new Promise(setImmediate);
+    expect(member.releases).toBe(releases);
     time.turn(); // the answers go out in a turn of their own
+    expect(member.releases).toBe(releases + 1);
     expect(noticesOf(member, 'history')).toMatchObject([
       { id: 'third', records: [{ data: 'm9' }, { data: 'm10' }], more: false },
       { id: 'second', records: [{ data: 'm2' }], more: true },
