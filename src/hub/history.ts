@@ -42,13 +42,8 @@ export class HistoryReader {
     const count = after === undefined ? Math.max(0, end - 1 - start) : limit;
     const records = this.#lateReads.reading < MAX_READING ? room.read(start, count) : undefined;
     if (records === undefined) this.reject(request, 'busy');
-    else if (records instanceof Promise) {
-      const { epoch } = room;
-      // Records that were read before a move may be lost: they are read again.
-      const reply = (found: readonly LogRecord[]) =>
-        room.epoch === epoch ? this.#reply(room, request, end, found) : this.answer(room, request);
-      this.#lateReads.add(records, reply, () => this.reject(request, 'unavailable'));
-    } else this.#reply(room, request, end, records);
+    else if (records instanceof Promise) this.#answerLater(room, request, end, records);
+    else this.#reply(room, request, end, records);
   }
 
   /** Tells the client that its request cannot be answered now. */
@@ -56,6 +51,22 @@ export class HistoryReader {
     const message = code === 'busy' ? errors.busy.message : 'the history could not be read';
     const named = { room, ...(id !== undefined && { id }) };
     if (!subscriber.closed) this.#notices.notify(subscriber, { t: 'error', code, ...errors[code], message, ...named });
+  }
+
+  #answerLater(room: Room, request: HistoryRequest, end: number, reading: Promise<readonly LogRecord[]>): void {
+    const { epoch } = room;
+    room.addReader();
+    const finish = (answer: () => void) => {
+      room.removeReader();
+      answer();
+    };
+    this.#lateReads.add(
+      reading,
+      // Records that were read before a move may be lost: they are read again.
+      (records) =>
+        finish(() => (room.epoch === epoch ? this.#reply(room, request, end, records) : this.answer(room, request))),
+      () => finish(() => this.reject(request, 'unavailable')),
+    );
   }
 
   #reply(room: Room, request: HistoryRequest, end: number, found: readonly LogRecord[]): void {

@@ -150,6 +150,7 @@ export class Room {
   #flushed: number;
   #dirtySince: number | undefined;
   #usedAt: number;
+  #readers = 0;
   /** Once it is released: then its engine does not know it any more. */
   #lastFirst: number | undefined;
 
@@ -199,6 +200,11 @@ export class Room {
     return this.#usedAt;
   }
 
+  /** How many requests wait for records of it. */
+  get readers(): number {
+    return this.#readers;
+  }
+
   /** The oldest record that can be read, from the log in memory or from the engine. */
   get first(): number {
     return this.#lastFirst ?? Math.min(this.#log.first, this.#engine.position(this.name).first);
@@ -224,6 +230,15 @@ export class Room {
    */
   read(seq: number, limit: number): NowOrLater<readonly LogRecord[]> {
     return this.#engine.read(this.name, seq, Math.max(0, Math.min(limit, this.#log.head - seq)));
+  }
+
+  /** A request waits for records: the room stays in memory until `removeReader`. */
+  addReader(): void {
+    this.#readers++;
+  }
+
+  removeReader(): void {
+    this.#readers--;
   }
 
   /** Appends committed records, to be flushed. @returns whether the room was clean before. */

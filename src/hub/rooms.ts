@@ -257,8 +257,8 @@ export class Rooms {
   }
 
   #isIdle(room: Room): boolean {
-    const { name, members, dirtySince, undecided } = room;
-    const isUsed = members > 0 || dirtySince !== undefined || this.#attachments.has(name);
+    const { name, members, readers, dirtySince, undecided } = room;
+    const isUsed = members + readers > 0 || dirtySince !== undefined || this.#attachments.has(name);
     return !isUsed && undecided.waiting + undecided.inFlight === 0;
   }
 

@@ -43,6 +43,8 @@ export class FakeSubscriber implements Subscriber, Pump {
   /** The `recovered` of each join. */
   readonly joins: boolean[] = [];
   readonly evictions: { readonly close: Close; readonly at: Eviction | undefined }[] = [];
+  /** How often the queued notices were sent. */
+  releases = 0;
   writable = true;
   closed = false;
   closedWith: Close | undefined;
@@ -79,7 +81,9 @@ export class FakeSubscriber implements Subscriber, Pump {
     this.deliveries.push(notice);
   }
 
-  release(): void {}
+  release(): void {
+    this.releases++;
+  }
 
   joined(_room: string, recovered: boolean): void {
     this.joins.push(recovered);

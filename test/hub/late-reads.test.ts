@@ -344,8 +344,11 @@ describe('history that the engine reads later', () => {
       { after: 8, limit: 2 },
     ]);
     for (const read of engine.reads.toReversed()) read.answer();
+    const { releases } = member;
     await new Promise(setImmediate);
+    expect(member.releases).toBe(releases);
     time.turn(); // the answers go out in a turn of their own
+    expect(member.releases).toBe(releases + 1);
     expect(noticesOf(member, 'history')).toMatchObject([
       { id: 'third', records: [{ data: 'm9' }, { data: 'm10' }], more: false },
       { id: 'second', records: [{ data: 'm2' }], more: true },
@@ -393,6 +396,20 @@ describe('history that the engine reads later', () => {
     engine.reads[1]?.reject();
     await settle();
     expect([deliveriesTo(member), deliveriesTo(other)]).toEqual([['<joined>'], ['<joined>']]);
+  });
+
+  test('keeps its room in memory', async () => {
+    const { time, hub, engine, settle, history, subscribe, wire } = await openCold({ roomIdle: 1000 });
+    const stranger = subscribe(undefined, wire);
+    history(stranger);
+    await settle();
+    time.advance(5000);
+    expect([hub.rooms, engine.released]).toEqual([1, []]);
+    engine.reads[0]?.answer();
+    await settle();
+    expect(noticesOf(stranger, 'history')[0]?.records).toHaveLength(10);
+    time.advance(5000);
+    expect([hub.rooms, engine.released]).toEqual([0, ['lobby']]);
   });
 
   test('is read again when the room has moved', async () => {

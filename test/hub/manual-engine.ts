@@ -45,7 +45,7 @@ export function recordOf(seq: number, data: string, id = ''): LogRecord {
  * An engine over a log that others write to as well. The test answers each call, and says what is
  * committed, decided, moved and skipped. An epoch is `e1` until the log moves.
  */
-export class ManualEngine implements Engine {
+class ManualEngine implements Engine {
   dedupes = true;
   cluster?: Cluster;
   /** Whether `attach` waits for the test. */
