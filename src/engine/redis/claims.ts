@@ -10,23 +10,13 @@ export interface ClaimOptions {
   readonly letGo: (session: string) => void | Promise<void>;
   /** Milliseconds between looks at another node's lease. */
   readonly pollMs: number;
-  readonly onError: (error: Error) => void;
 }
 
-/** What Redis answers to a claim. */
-interface Claim {
+/** A wait for another node that has a session, which a claim with this fence has begun. */
+interface Wait {
   readonly fence: string;
-  /** The node that had the session; empty for none. */
-  readonly node: string;
-  /** How many connections of that node were asked to let go. */
-  readonly heard: number;
-}
-
-/** A claim that waits for another node. */
-interface Pending {
-  readonly fence: string;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
+  readonly ended: Promise<void>;
+  readonly end: () => void;
 }
 
 const EXPIRY_MS = 24 * 60 * 60_000;
@@ -34,6 +24,9 @@ const CHECKED_AT_ONCE = 500;
 
 // A claim of each open session is renewed once in an hour, some at every tick.
 const RENEWAL_TICKS = 1_200;
+
+// The fence of a claim without a reply. Fences are compared as text: all have 13 digits.
+const UNCONFIRMED = '0'.repeat(13);
 
 // Takes a session. KEYS: its key. ARGV: this node, the session, expiry in milliseconds. Asks the
 // node that had it to let go. Returns the fence, that node or an empty string, and how many
@@ -65,15 +58,20 @@ export function nodeChannel(run: string): string {
 
 /**
  * The sessions of this node's connections. A session has one connection on all nodes: a node that
- * claims it asks the one that has it to let go, and waits for that, or for the end of its lease.
+ * claims it asks the one that has it to let go, and waits for that, or for the end of its lease. A
+ * node that is asked while it waits itself answers when its own wait has ended.
  */
 export class Claims {
   readonly #options: ClaimOptions;
-  /** The fence of each session that this node has; empty until Redis has given it. */
+  /** The fence of each session that this node has. */
   readonly #held = new Map<string, string>();
-  /** Claims whose fence Redis has not given yet. */
-  readonly #claiming = new Map<string, Promise<Claim>>();
-  readonly #pending = new Map<string, Pending>();
+  /** Claims without a reply. */
+  readonly #claiming = new Map<string, Promise<unknown>>();
+  /** Rejects the claim of each session that waits for other nodes. */
+  readonly #pending = new Map<string, (error: Error) => void>();
+  readonly #waits = new Map<string, Set<Wait>>();
+  /** Sessions that this node is letting go of. */
+  readonly #leaving = new Map<string, Promise<void>>();
   #renewals: string[] = [];
   #renewedAtOnce = 0;
 
@@ -83,44 +81,57 @@ export class Claims {
 
   /** @throws Error when Redis cannot be reached, or yet another node takes the session over. */
   async claim(session: string): Promise<void> {
-    if (!this.#held.has(session)) this.#held.set(session, ''); // claimed again on the next link if this fails
-    const claiming = this.#take(session);
-    this.#claiming.set(session, claiming);
-    const { fence, node, heard } = await claiming.finally(() => {
-      if (this.#claiming.get(session) === claiming) this.#claiming.delete(session);
+    if (!this.#held.has(session)) this.#held.set(session, UNCONFIRMED);
+    const taking = this.#take(session);
+    this.#claiming.set(session, taking);
+    try {
+      await taking;
+    } finally {
+      if (this.#claiming.get(session) === taking) this.#claiming.delete(session);
+    }
+    const waits = this.#waitsOf(session);
+    if (waits.length === 0) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#pending.get(session)?.(new Error('a later connection has taken the session over'));
+      this.#pending.set(session, reject);
+      void Promise.all(waits).then(() => {
+        if (this.#pending.get(session) === reject) this.#pending.delete(session);
+        resolve();
+      });
     });
-    // A node that is not connected cannot store anything, and looks at its claims when it connects.
-    if (node === '' || heard === 0) return;
-    await this.#released(session, fence, node);
   }
 
   /** The session's connection has closed. */
   disclaim(session: string): void {
     const fence = this.#held.get(session);
     this.#held.delete(session);
-    if (!fence) return;
-    const { run, shard } = this.#options;
-    shard.command(['EVAL', disclaimScript, '1', keyOf(session), `${run} ${fence}`]).catch(() => {}); // it expires
+    if (fence !== undefined && fence !== UNCONFIRMED) this.#giveUp(session, fence);
   }
 
   /** Another node takes a session over: `NODE FENCE SESSION`. */
   async asked(message: string): Promise<void> {
     const [node = '', fence = '', session = ''] = splitAt(message, 2);
-    await this.#claiming.get(session)?.catch(() => {}); // this node's own claim may be the later one
+    // The reply to a claim may have come just before, or show that the claim came later.
+    for (let taking = this.#claiming.get(session); taking; taking = this.#claiming.get(session)) {
+      await taking.catch(() => {});
+      if (this.#claiming.get(session) === taking) this.#claiming.delete(session);
+    }
     const held = this.#held.get(session);
     if (held !== undefined && held < fence) {
       this.#held.delete(session);
-      this.#pending.get(session)?.reject(new Error('another node has taken the session over'));
-      await this.#options.letGo(session);
+      this.#reject(session, new Error('another node has taken the session over'));
+      await this.#letGo(session);
     }
+    await this.#leaving.get(session);
+    // Each wait is for a claim that came before, so that no two nodes wait for each other.
+    await Promise.all(this.#waitsOf(session, fence));
     this.#options.shard.publish(nodeChannel(node), `a${fence} ${session}`);
   }
 
   /** Another node has let go: `FENCE SESSION`. */
   answered(message: string): void {
     const [fence = '', session = ''] = splitAt(message, 1);
-    const pending = this.#pending.get(session);
-    if (pending?.fence === fence) pending.resolve();
+    for (const wait of this.#waits.get(session) ?? []) if (wait.fence === fence) wait.end();
   }
 
   /** On a new link: lets go of the sessions that others have taken over meanwhile. */
@@ -129,14 +140,13 @@ export class Claims {
     for (let i = 0; i < held.length; i += CHECKED_AT_ONCE) {
       const part = held.slice(i, i + CHECKED_AT_ONCE);
       const owners = (await link.query(['MGET', ...part.map(([session]) => keyOf(session))])) as unknown[];
-      for (const [j, [session, fence]] of part.entries()) await this.#checkOne(link, session, fence, owners[j]);
+      await Promise.all(part.map(([session, fence], j) => this.#checkOne(link, session, fence, owners[j])));
     }
   }
 
-  /** The link is lost: no answer will come. */
+  /** The link is lost: the claims that wait are rejected. What they wait for is still to come. */
   lost(error: Error): void {
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
+    for (const session of [...this.#pending.keys()]) this.#reject(session, error);
   }
 
   /** Renews some claims. */
@@ -152,45 +162,92 @@ export class Claims {
     }
   }
 
-  async #take(session: string): Promise<Claim> {
+  close(): void {
+    for (const waits of this.#waits.values()) for (const wait of waits) wait.end();
+  }
+
+  async #take(session: string): Promise<void> {
     const { run, shard } = this.#options;
     const reply = await shard.command(['EVAL', claimScript, '1', keyOf(session), run, session, String(EXPIRY_MS)]);
     const [fence = '', node = '', heard] = (reply as unknown[]).map(String);
     const held = this.#held.get(session);
-    if (held !== undefined && fence > held) this.#held.set(session, fence); // both have 13 digits
-    return { fence, node, heard: Number(heard) };
+    if (held === undefined) {
+      this.#giveUp(session, fence);
+      throw new Error('the session was disclaimed');
+    }
+    if (fence > held) this.#held.set(session, fence);
+    // A node that is not connected cannot store anything, and looks at its claims when it connects.
+    if (node !== '' && heard !== '0') this.#waitFor(node, fence, session);
+  }
+
+  #giveUp(session: string, fence: string): void {
+    const { run, shard } = this.#options;
+    shard.command(['EVAL', disclaimScript, '1', keyOf(session), `${run} ${fence}`]).catch(() => {}); // it expires
+  }
+
+  #reject(session: string, error: Error): void {
+    this.#pending.get(session)?.(error);
+    this.#pending.delete(session);
+  }
+
+  /** Closes this node's connection of a session. */
+  #letGo(session: string): Promise<void> {
+    const leaving = Promise.resolve(this.#options.letGo(session)).finally(() => {
+      if (this.#leaving.get(session) === leaving) this.#leaving.delete(session);
+    });
+    this.#leaving.set(session, leaving);
+    return leaving;
   }
 
   async #checkOne(link: Link, session: string, fence: string, owner: unknown): Promise<void> {
-    if (this.#held.get(session) !== fence) return;
-    const claim = `${this.#options.run} ${fence}`;
-    if (fence === '' && (owner === null || String(owner).startsWith(`${this.#options.run} `))) {
-      await this.claim(session);
+    const { run } = this.#options;
+    if (this.#held.get(session) !== fence || this.#claiming.has(session)) return;
+    let isOwn = typeof owner === 'string' && owner.startsWith(`${run} `);
+    if (isOwn) {
+      // The reply to a claim may have been lost.
+      const [, last = ''] = splitAt(String(owner), 1);
+      if (last > fence) this.#held.set(session, last);
     } else if (owner === null) {
-      // Redis has lost it.
-      await link.command(['SET', keyOf(session), claim, 'PX', String(EXPIRY_MS), 'NX']);
-    } else if (owner !== claim) {
-      this.#held.delete(session);
-      await this.#options.letGo(session);
+      // Redis has lost it, or never received it.
+      const claim = ['SET', keyOf(session), `${run} ${fence}`, 'PX', String(EXPIRY_MS), 'NX'];
+      isOwn = (await link.command(claim)) !== null;
     }
+    if (isOwn || this.#held.get(session) !== fence) return;
+    this.#held.delete(session);
+    await this.#letGo(session);
   }
 
-  async #released(session: string, fence: string, node: string): Promise<void> {
-    const { shard, pollMs, onError } = this.#options;
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.#pending.get(session)?.reject(new Error('a later connection has taken the session over'));
-        this.#pending.set(session, { fence, resolve, reject });
-        const look = async () => {
-          if (Number(await shard.command(['EXISTS', nodeChannel(node)])) === 0) resolve();
-        };
-        timer = setInterval(() => void look().catch(onError), pollMs);
-      });
-    } finally {
+  /** Waits until a node has let go, its lease has ended, or it has lost its connection. */
+  #waitFor(node: string, fence: string, session: string): void {
+    const { run, shard, pollMs } = this.#options;
+    const waits = this.#waits.get(session) ?? new Set();
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const look = async () => {
+      const { link } = shard;
+      if (!link) return;
+      // The first request, or its answer, may have been lost with a connection.
+      const request = `l${run} ${fence} ${session}`;
+      const lease = link.command(['EXISTS', nodeChannel(node)]);
+      const heard = link.command(['PUBLISH', nodeChannel(node), request]);
+      if (Number(await lease) === 0 || Number(await heard) === 0) end();
+    };
+    const timer = setInterval(() => void look().catch(() => {}), pollMs); // fails when the link is lost
+    const wait = { fence, ended, end };
+    this.#waits.set(session, waits.add(wait));
+    void ended.then(() => {
       clearInterval(timer);
-      if (this.#pending.get(session)?.fence === fence) this.#pending.delete(session);
-    }
+      waits.delete(wait);
+      if (waits.size === 0 && this.#waits.get(session) === waits) this.#waits.delete(session);
+    });
+  }
+
+  /** @param before a fence: only the waits of earlier claims. @default all */
+  #waitsOf(session: string, before?: string): Promise<void>[] {
+    const waits = [...(this.#waits.get(session) ?? [])];
+    return waits.filter(({ fence }) => before === undefined || fence < before).map(({ ended }) => ended);
   }
 }
 

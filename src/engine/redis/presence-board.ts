@@ -2,6 +2,7 @@ import type { PresenceChange, RemoteMembers } from '../../hub/cluster.ts';
 import { keysOf } from './keys.ts';
 import type { Link } from './link.ts';
 import {
+  type Announcement,
   decodeAnnouncement,
   decodeMembers,
   encodeAnnouncement,
@@ -28,19 +29,19 @@ export const PRESENCE = 'p';
 
 const NOBODY: RemoteMembers = { count: 0, users: [] };
 const EXPIRY_MS = 24 * 60 * 60_000;
-const RENEWAL_MS = 60 * 60_000;
+
+// Removes a dead node's field, unless it is back. KEYS: presence. ARGV: the node, its last version.
+const removeScript = `#!lua
+local field = redis.call('HGET', KEYS[1], ARGV[1])
+if field and string.match(field, '^%[(%d+),') == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0
+`;
 
 /** A room that this node has attached. */
 interface BoardRoom {
   readonly members: RoomMembers;
   /** Announcements that came while the members are read; undefined otherwise. */
   waiting: [node: string, text: string][] | undefined;
-}
-
-/** This node's members of a room, as the others know them. */
-interface OwnMembers extends NodeMembers {
-  /** When the key's expiry was renewed. */
-  readonly renewedAt: number;
 }
 
 /**
@@ -50,7 +51,13 @@ interface OwnMembers extends NodeMembers {
 export class PresenceBoard {
   readonly #context: PresenceContext;
   readonly #rooms = new Map<string, BoardRoom>();
-  readonly #own = new Map<string, OwnMembers>();
+  /** This node's members of each room, as the others know them. */
+  readonly #own = new Map<string, NodeMembers>();
+  /** The highest version of any room: a room that is attached again continues above its last one. */
+  #lastVersion = 0;
+
+  /** Nodes that have announced members since `nodes` was called. */
+  readonly #alive = new Set<string>();
 
   constructor(context: PresenceContext) {
     this.#context = context;
@@ -62,6 +69,7 @@ export class PresenceBoard {
 
   /** The nodes that have members in any attached room. */
   nodes(): Set<string> {
+    this.#alive.clear();
     const nodes = new Set<string>();
     for (const { members } of this.#rooms.values()) for (const node of members.nodes) nodes.add(node);
     return nodes;
@@ -70,16 +78,13 @@ export class PresenceBoard {
   /** Announces this node's members: what changed, and all of them. */
   announce(room: string, change: PresenceChange, count: number, users: readonly string[] | undefined): void {
     const before = this.#own.get(room);
-    const version = (before?.version ?? 0) + 1;
-    const own = { version, count, users };
-    // A node without members keeps its version: the others remember it while they have the room.
-    this.#own.set(room, { ...own, renewedAt: before?.renewedAt ?? Number.NEGATIVE_INFINITY });
+    const own = { version: this.#nextVersion(before), count, users };
+    this.#own.set(room, own);
     this.#write(room, own);
-    const named = users !== undefined && before?.users !== undefined;
-    this.#publish(
-      room,
-      named || before === undefined ? { kind: 'changed', version, count, ...change } : { kind: 'all', ...own },
-    );
+    // The changes that fill a long list may be incomplete.
+    const { joined, left } = change;
+    const isShorter = before?.users && users && joined.length + left.length < users.length;
+    this.#publish(room, isShorter ? { kind: 'changed', version: own.version, count, joined, left } : all(own));
   }
 
   /** The room is attached on a link: reads its members, and announces this node's again. */
@@ -100,6 +105,8 @@ export class PresenceBoard {
 
   /** The room is released. */
   forget(name: string): void {
+    const own = this.#own.get(name);
+    if (own && own.count > 0) this.announce(name, { joined: [], left: own.users ?? [] }, 0, []);
     this.#rooms.delete(name);
     this.#own.delete(name);
   }
@@ -108,19 +115,24 @@ export class PresenceBoard {
   received(name: string, node: string, text: string): void {
     const room = this.#rooms.get(name);
     if (!room || node === this.#context.run) return;
+    this.#alive.add(node);
     if (room.waiting) room.waiting.push([node, text]);
     else this.#apply(name, room, node, text);
   }
 
-  /** The node's lease has ended: its members have left. */
+  /** The lease of one of the `nodes` had ended: its members have left, unless it is back already. */
   nodeLeft(node: string): void {
+    if (this.#alive.has(node)) return;
     for (const [name, room] of this.#rooms) {
-      if (![...room.members.nodes].includes(node)) continue;
+      const members = room.members.of(node);
+      if (members === undefined) continue;
       this.#set(name, room, node, undefined);
+      const remove = ['EVAL', removeScript, '1', keysOf(name).presence, node, String(members.version)];
+      // Other nodes do it, too.
       this.#context
         .shardOf(name)
-        .link?.command(['HDEL', keysOf(name).presence, node])
-        .catch(() => {}); // others do, too
+        .link?.command(remove)
+        .catch(() => {});
     }
   }
 
@@ -137,11 +149,16 @@ export class PresenceBoard {
   }
 
   #announceAll(name: string, { users, count }: NodeMembers): void {
-    const version = (this.#own.get(name)?.version ?? 0) + 1;
-    const own = { version, count, users };
-    this.#own.set(name, { ...own, renewedAt: Number.NEGATIVE_INFINITY });
+    const own = { version: this.#nextVersion(this.#own.get(name)), count, users };
+    this.#own.set(name, own);
     this.#write(name, own);
-    this.#publish(name, { kind: 'all', ...own });
+    this.#publish(name, all(own));
+  }
+
+  #nextVersion(before: NodeMembers | undefined): number {
+    const version = (before?.version ?? this.#lastVersion) + 1;
+    this.#lastVersion = Math.max(this.#lastVersion, version);
+    return version;
   }
 
   #write(name: string, own: NodeMembers): void {
@@ -150,15 +167,15 @@ export class PresenceBoard {
     const { presence } = keysOf(name);
     const { run } = this.#context;
     const ignore = () => {};
-    if (own.count === 0) link.command(['HDEL', presence, run]).catch(ignore);
-    else link.command(['HSET', presence, run, encodeMembers(own)]).catch(ignore);
-    const entry = this.#own.get(name);
-    if (!entry || performance.now() - entry.renewedAt < RENEWAL_MS) return;
-    this.#own.set(name, { ...entry, renewedAt: performance.now() });
+    if (own.count === 0) {
+      link.command(['HDEL', presence, run]).catch(ignore);
+      return;
+    }
+    link.command(['HSET', presence, run, encodeMembers(own)]).catch(ignore);
     link.command(['PEXPIRE', presence, String(EXPIRY_MS)]).catch(ignore);
   }
 
-  #publish(name: string, announcement: Parameters<typeof encodeAnnouncement>[0]): void {
+  #publish(name: string, announcement: Announcement): void {
     this.#context.publish(name, PRESENCE, `${this.#context.run}${encodeAnnouncement(announcement)}`);
   }
 
@@ -175,9 +192,11 @@ export class PresenceBoard {
   #readAgain(name: string, room: BoardRoom, node: string): void {
     const { link } = this.#context.shardOf(name);
     if (!link) return; // read on the next link
+    const before = room.members.of(node);
     link.command(['HGET', keysOf(name).presence, node]).then(
       (field) => {
         if (this.#rooms.get(name) !== room) return;
+        if (field === null && room.members.of(node) !== before) return; // it has announced members since
         this.#set(name, room, node, field === null ? undefined : this.#decode(String(field)));
       },
       () => {}, // the link is lost
@@ -209,6 +228,10 @@ export class PresenceBoard {
       return undefined;
     }
   }
+}
+
+function all(own: NodeMembers): Announcement {
+  return { kind: 'all', ...own };
 }
 
 /** Returns the fields of an HGETALL's reply, which is a map or a list by the client's settings. */

@@ -31,6 +31,11 @@ export class RoomMembers {
     return this.#total;
   }
 
+  /** The members on one node, as far as known. */
+  of(node: string): NodeMembers | undefined {
+    return this.#nodes.get(node);
+  }
+
   /**
    * Applies an announcement of a node.
    *
@@ -40,12 +45,9 @@ export class RoomMembers {
     const before = this.#nodes.get(node);
     if (announcement.kind === 'all') return this.set(node, announcement);
     const { version, count, joined, left } = announcement;
-    if (before === undefined ? version !== 1 : version !== before.version + 1) {
-      return before !== undefined && version <= before.version ? { joined: [], left: [] } : undefined;
-    }
-    const users = before ? before.users : [];
-    if (users === undefined) return undefined;
-    this.#put(node, { version, count, users: without([...users, ...joined], left) });
+    if (before && version <= before.version) return { joined: [], left: [] };
+    if (before?.users === undefined || version !== before.version + 1) return undefined;
+    this.#put(node, { version, count, users: without([...before.users, ...joined], left) });
     return { joined, left };
   }
 

@@ -268,9 +268,9 @@ export class RoomLog implements OutboxRoom {
   /** Postpones the expiry of the room's keys: a room with members may be quiet for longer. */
   #renew(link: Link): void {
     this.#renewAt = performance.now() + RENEWAL_MS;
-    const { meta, log, ids } = this.keys;
+    const { meta, log, ids, presence } = this.keys;
     const ms = String(this.#attached().seq === 0 ? EMPTY_EXPIRY_MS : this.#context.expiryMs);
-    for (const key of [meta, log, ...ids]) link.command(['PEXPIRE', key, ms]).catch(() => {}); // lost with the link
+    for (const key of [meta, log, ...ids, presence]) link.command(['PEXPIRE', key, ms]).catch(() => {}); // lost with the link
   }
 
   #repair(link: Link): void {
