@@ -84,6 +84,8 @@ class NodesSimulation {
   readonly #faults: Faults;
   readonly #fault: Fault | undefined;
   readonly #counts: NodeCounts;
+  /** How often the store acts at once. */
+  readonly #storm: number;
   /** How many posts may wait. */
   readonly #mailbox: number;
   readonly #settings: ConstructorParameters<typeof Hub>[0]['settings'];
@@ -108,6 +110,7 @@ class NodesSimulation {
       refusal: random.pick([0, 0.05]),
       read: random.pick([0, 0.1]),
     };
+    this.#storm = random.pick([1, 1, 3]);
     this.#mailbox = random.pick([60, 1000]);
     this.#settings = {
       sendBuffer: { records: random.int(4, 64), bytes: random.pick([500, 5000]) },
@@ -166,7 +169,7 @@ class NodesSimulation {
     const { int, chance } = choices(this.#random);
     const roll = this.#random.next();
     if (roll < 0.6) this.#actAsClient();
-    else if (roll < 0.62) this.#actAsStore();
+    else if (roll < 0.62) for (let left = this.#storm; left > 0; left--) this.#actAsStore();
     else if (roll < 0.63) this.#random.pick(this.#nodes).engine.disconnect(this.#random.pick([1, 400, 3000, 13_000]));
     else if (roll < 0.634) await this.#replace();
     else if (roll < 0.83) await this.#time.turnAsync();
