@@ -36,6 +36,10 @@ export class HistoryReader {
   answer(room: Room, request: HistoryRequest): void {
     const { subscriber, before, after, limit } = request;
     if (subscriber.closed) return;
+    if (room.isReleased) {
+      this.reject(request, 'unavailable');
+      return;
+    }
     const { head } = room.log;
     const end = Math.min(before ?? head + 1, head + 1);
     const start = Math.max(after ?? end - 1 - limit, room.first - 1);

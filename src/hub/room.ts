@@ -273,6 +273,11 @@ export class Room {
     this.#dirtySince = undefined;
   }
 
+  /** Whether its engine has forgotten it: it cannot be read any more. */
+  get isReleased(): boolean {
+    return this.#lastFirst !== undefined;
+  }
+
   /** The engine is about to forget it. Reads that are not answered still refer to it. */
   release(): void {
     this.#lastFirst = this.first;

@@ -107,6 +107,10 @@ export class NodeSession {
     return [...this.#knowledge].filter(([, { place }]) => place !== undefined).map(([room]) => room);
   }
 
+  isJoining(room: string): boolean {
+    return (this.#joins.get(room)?.length ?? 0) > 0;
+  }
+
   connected(): void {
     this.#connection++;
     this.#welcomed = false;
@@ -343,6 +347,7 @@ export class NodeSession {
     this.#leaves.set(room, Math.max(0, leaves - 1));
     this.#view(message);
     this.views.delete(room);
+    if (!this.#joins.get(room)?.length) this.rooms.delete(room); // its next join was refused
   }
 
   // ── Messages ──────────────────────────────────────────────────────────────────────────────────
