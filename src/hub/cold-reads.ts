@@ -6,8 +6,10 @@ import type { Scheduler } from './time.ts';
 // Records read at once from the engine.
 const COLD_READ = 1024;
 
-// Results that wait for their readers: each has at most as many records as one read.
+// Results that wait for their readers: each has at most as many records as one read. The newest one
+// is kept, however large.
 const KEPT_RESULTS = 64;
+const KEPT_BYTES = 16 * 1024 * 1024;
 
 // An engine that cannot read now is asked again.
 const RETRY_MS = 1_000;
@@ -17,6 +19,8 @@ interface ColdRead {
   readonly readers: Set<Subscriber>;
   /** Undefined until the engine has answered. */
   records: Records | undefined;
+  /** Bytes of the records' data. */
+  bytes: number;
 }
 
 /** The records of members that are further behind than the log in memory. */
@@ -25,6 +29,7 @@ export class ColdReads {
   readonly #onRead: (readers: Iterable<Subscriber>) => void;
   readonly #reads = new Map<Room, Map<number, ColdRead>>();
   #size = 0;
+  #bytes = 0;
 
   /** @param onRead receives the subscribers whose records can be had now. */
   constructor(scheduler: Scheduler, onRead: (readers: Iterable<Subscriber>) => void) {
@@ -57,12 +62,11 @@ export class ColdReads {
 
   /** The room's log has changed, or the room is released: what was read of it is void. */
   forget(room: Room): void {
-    this.#size -= this.#reads.get(room)?.size ?? 0;
-    this.#reads.delete(room);
+    for (const [seq, read] of this.#reads.get(room) ?? []) this.#delete(room, seq, read);
   }
 
   #await(room: Room, seq: number, reader: Subscriber, reading: Promise<readonly LogRecord[]>): void {
-    const read: ColdRead = { readers: new Set([reader]), records: undefined };
+    const read: ColdRead = { readers: new Set([reader]), records: undefined, bytes: 0 };
     this.#add(room, seq, read);
     const resume = () => this.#onRead(read.readers);
     const retry = () => {
@@ -74,13 +78,21 @@ export class ColdReads {
         resume(); // the records are void: see `forget`
         return;
       }
-      if (records[0]?.seq === seq + 1) read.records = recordsOf(seq, records);
+      if (records[0]?.seq === seq + 1) this.#keep(read, seq, records);
       else this.#delete(room, seq, read);
       // An engine that lacks the next record has moved the position: the readers skip the gap.
       if (read.records === undefined && room.reaches(seq)) this.#scheduler.after(RETRY_MS, resume);
       else resume();
     };
     reading.then(finish, retry);
+  }
+
+  #keep(read: ColdRead, seq: number, records: readonly LogRecord[]): void {
+    const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
+    while (this.#bytes > 0 && this.#bytes + bytes > KEPT_BYTES) this.#dropOldestResult();
+    read.records = recordsOf(seq, records);
+    read.bytes = bytes;
+    this.#bytes += bytes;
   }
 
   #add(room: Room, seq: number, read: ColdRead): void {
@@ -106,6 +118,7 @@ export class ColdReads {
     if (reads?.get(seq) !== read) return;
     reads.delete(seq);
     this.#size--;
+    this.#bytes -= read.bytes;
     if (reads.size === 0) this.#reads.delete(room);
   }
 }
