@@ -11,7 +11,7 @@ const COLD_READ = 1024;
 const KEPT_RESULTS = 64;
 const KEPT_BYTES = 16 * 1024 * 1024;
 
-// An engine that cannot read now is asked again.
+// The delay before a read that failed is tried again.
 const RETRY_MS = 1_000;
 
 /** A read that an engine answers later. Members at the same cursor share it. */

@@ -255,7 +255,7 @@ export class Membership {
   }
 }
 
-/** What the members of a room are told of a move. */
+/** The part of the notice of a move that all members of the room share. */
 interface MoveNotice {
   readonly lost: Start['lost'];
   readonly present: Present;
