@@ -7,10 +7,12 @@ import type { Scheduler } from './time.ts';
 // Records read at once from the engine.
 const COLD_READ = 1024;
 
-// Results that wait for their readers: each has at most as many records as one read.
+// Results that wait for their readers: each has at most as many records as one read. The newest one
+// is kept, however large.
 const KEPT_RESULTS = 64;
+const KEPT_BYTES = 16 * 1024 * 1024;
 
-// An engine that cannot read now is asked again.
+// The delay before a read that failed is tried again.
 const RETRY_MS = 1_000;
 
 /** A read that an engine answers later. Members at the same cursor share it. */
@@ -18,6 +20,8 @@ interface ColdRead {
   readonly readers: Set<Subscriber>;
   /** Undefined until the engine has answered. */
   records: Records | undefined;
+  /** Bytes of the records' data. */
+  bytes: number;
 }
 
 /** The records of members that are further behind than the log in memory. */
@@ -27,6 +31,7 @@ export class ColdReads {
   readonly #onRead: (readers: Iterable<Subscriber>) => void;
   readonly #reads = new Map<Room, Map<number, ColdRead>>();
   #size = 0;
+  #bytes = 0;
 
   /** @param onRead receives the subscribers whose records can be had now. */
   constructor(lateReads: LateReads, scheduler: Scheduler, onRead: (readers: Iterable<Subscriber>) => void) {
@@ -61,12 +66,11 @@ export class ColdReads {
 
   /** The room's log has changed, or the room is released: what was read of it is void. */
   forget(room: Room): void {
-    this.#size -= this.#reads.get(room)?.size ?? 0;
-    this.#reads.delete(room);
+    for (const [seq, read] of this.#reads.get(room) ?? []) this.#delete(room, seq, read);
   }
 
   #await(room: Room, seq: number, reader: Subscriber, reading: Promise<readonly LogRecord[]>): void {
-    const read: ColdRead = { readers: new Set([reader]), records: undefined };
+    const read: ColdRead = { readers: new Set([reader]), records: undefined, bytes: 0 };
     this.#add(room, seq, read);
     const resume = () => this.#onRead(read.readers);
     const retry = () => {
@@ -78,7 +82,7 @@ export class ColdReads {
         resume(); // the records are void: see `forget`
         return;
       }
-      if (records[0]?.seq === seq + 1) read.records = recordsOf(seq, records);
+      if (records[0]?.seq === seq + 1) this.#keep(read, seq, records);
       else this.#delete(room, seq, read);
       if (read.records) resume();
       else this.#resume(room, seq, read.readers);
@@ -90,6 +94,14 @@ export class ColdReads {
   #resume(room: Room, seq: number, readers: Iterable<Subscriber>): void {
     if (room.reaches(seq)) this.#scheduler.after(RETRY_MS, () => this.#onRead(readers));
     else this.#onRead(readers);
+  }
+
+  #keep(read: ColdRead, seq: number, records: readonly LogRecord[]): void {
+    const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
+    while (this.#bytes > 0 && this.#bytes + bytes > KEPT_BYTES) this.#dropOldestResult();
+    read.records = recordsOf(seq, records);
+    read.bytes = bytes;
+    this.#bytes += bytes;
   }
 
   #add(room: Room, seq: number, read: ColdRead): void {
@@ -115,6 +127,7 @@ export class ColdReads {
     if (reads?.get(seq) !== read) return;
     reads.delete(seq);
     this.#size--;
+    this.#bytes -= read.bytes;
     if (reads.size === 0) this.#reads.delete(room);
   }
 }

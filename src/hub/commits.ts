@@ -9,7 +9,7 @@ import type { Rooms } from './rooms.ts';
 import type { HubSettings } from './settings.ts';
 import type { Clock } from './time.ts';
 
-/** What an engine has reported of a room. */
+/** A report of the engine on one room. */
 type Report =
   | ({ readonly kind: 'committed' } & Commit)
   | ({ readonly kind: 'decided' } & Decision)

@@ -30,13 +30,13 @@ export interface Commit {
   readonly records: readonly LogRecord[];
   /**
    * Whether these are the Hub's own oldest undecided drafts, in order: they are decided with it.
-   * Otherwise anyone's, and `decided` tells what became of the Hub's own.
+   * Otherwise anyone's, and `decided` has the outcomes of the Hub's own.
    */
   readonly own: boolean;
 }
 
 /**
- * What became of a draft. An `unknown` one may be in the log: the engine lost its store before it
+ * The outcome of a draft. An `unknown` one may be in the log: the engine lost its store before it
  * learned the outcome, and has stopped trying.
  */
 export type Outcome =

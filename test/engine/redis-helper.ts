@@ -4,8 +4,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type RedisOptions, redis } from '../../src/engine/redis/redis.ts';
-import type { Commit, Draft, EngineState, Move, Outcome, Position, SharedEngine } from '../../src/hub/engine.ts';
+import { RedisEngine, type RedisOptions } from '../../src/engine/redis/redis.ts';
+import type { Commit, Draft, EngineState, Move, Outcome, Position } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 
 export async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 8_000): Promise<void> {
@@ -187,7 +187,7 @@ export class LossyProxy {
 
 /** An engine as one node has it, with all that its listener received, checked for holes. */
 export class Node {
-  readonly engine: SharedEngine;
+  readonly engine: RedisEngine;
   readonly heads = new Map<string, number>();
   readonly commits: Commit[] = [];
   readonly moves: Move[] = [];
@@ -203,7 +203,7 @@ export class Node {
   readonly breaches: string[] = [];
 
   private constructor(options: RedisOptions) {
-    this.engine = redis({
+    this.engine = new RedisEngine({
       onError: (error) => this.errors.push(error.message),
       onWarning: (warning) => this.warnings.push(warning),
       ...options,

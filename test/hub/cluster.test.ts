@@ -294,6 +294,16 @@ describe('a signal beside other nodes', () => {
     expect(cluster.signals).toHaveLength(1);
   });
 
+  test('goes nowhere when its room cannot be attached', async () => {
+    const { engine, settle, enter, signal, cluster } = await openCluster();
+    engine.attachesLater = true;
+    signal(enter(), 'typing');
+    await settle();
+    engine.attachments.shift()?.reject();
+    await settle();
+    expect(cluster.signals).toEqual([]);
+  });
+
   test('from another node is lost when the mailbox is full', async () => {
     const { hub, settle, enter, record } = await openCluster(ANN, { mailboxes: { request: 1 } });
     const overloads = record('overloaded');

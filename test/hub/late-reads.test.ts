@@ -215,6 +215,28 @@ describe('records that the engine reads later', () => {
   });
 });
 
+describe('large records that the engine reads later', () => {
+  test('are kept up to 16 MiB, and the newest result always', async () => {
+    const { engine, settle, join } = await openManual();
+    const large = 'x'.repeat(1e6);
+    const read = async (room: string, records: number) => {
+      if (engine.position(room).seq === 0) engine.store(room, ...new Array<string>(records).fill(large));
+      const member = join({ epoch: 'e1', seq: 0 }, room);
+      await settle();
+      const reads = engine.reads.splice(0);
+      for (const each of reads) each.answer();
+      await settle();
+      expect(member.memberships[0]?.behind).toBe(0);
+      return reads.length;
+    };
+    expect([await read('a', 8), await read('a', 8)]).toEqual([1, 0]);
+    expect([await read('b', 8), await read('a', 8), await read('b', 8)]).toEqual([1, 0, 0]);
+    expect([await read('c', 4), await read('a', 8)]).toEqual([1, 1]);
+    expect([await read('huge', 20), await read('huge', 20)]).toEqual([1, 0]);
+    expect([await read('c', 4), await read('huge', 20)]).toEqual([1, 1]);
+  });
+});
+
 describe('a skip', () => {
   const openSkipped = async (settings = {}) => {
     const opened = await openManual(settings);

@@ -66,7 +66,7 @@ interface Attach {
   readonly reject: (error: Error) => void;
 }
 
-class RedisEngine implements SharedEngine {
+export class RedisEngine implements SharedEngine {
   readonly dedupes = true;
   /** Identifies this node until it ends. */
   readonly run = randomBytes(RUN_LENGTH / 2).toString('hex');
