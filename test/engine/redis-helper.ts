@@ -286,6 +286,6 @@ export class Node {
   }
 }
 
-export function draft(room: string, data: string, id = '', sender = 's'): Draft {
+function draft(room: string, data: string, id = '', sender = 's'): Draft {
   return { room, from: 'a', sender, id, data, json: true, bytes: Buffer.byteLength(data) };
 }

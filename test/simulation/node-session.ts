@@ -264,7 +264,7 @@ export class NodeSession {
     }
     if (recovered && seq !== since.seq) this.#fail(message, `recovered, but not at ${since.seq}`);
     const at = Math.min(since.seq, end);
-    return !recovered && at < seq && end < Number.POSITIVE_INFINITY || since.seq < seq && !recovered
+    return (!recovered && at < seq && end < Number.POSITIVE_INFINITY) || (since.seq < seq && !recovered)
       ? { from: at + 1, to: seq, why: 'trimmed' }
       : undefined;
   }

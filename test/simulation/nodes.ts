@@ -15,7 +15,7 @@ import { ProcessTime, PromiseTime, Random } from './virtual.ts';
 import { numbered, parseFrames } from './wire.ts';
 
 /** A planted fault, which the simulation must find. */
-export type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messages';
+type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messages';
 
 /** A server. */
 interface Node {
@@ -464,8 +464,7 @@ class NodesSimulation {
   #returnTo(peer: Peer): void {
     const { session } = peer;
     if (!isOpen(peer.connection)) this.#connect(peer);
-    for (const room of ROOMS)
-      if (!session.rooms.has(room)) this.#post(peer, session.join(room, session.placeIn(room)));
+    for (const room of ROOMS) if (!session.rooms.has(room)) this.#post(peer, session.join(room, session.placeIn(room)));
   }
 
   /** Retries what was not acknowledged or is lost, a few at once. @returns whether there is any. */

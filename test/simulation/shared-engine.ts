@@ -401,7 +401,9 @@ export class SharedEngine implements Engine, LogSubscriber {
 
   #passOutcomes(room: FollowedRoom, outcomes: readonly Outcome[]): void {
     const isWrong = this.#fault === 'numbers wrongly' && this.#random.chance(0.05);
-    const passed = outcomes.map((outcome) => (isWrong && 'seq' in outcome ? { ...outcome, seq: outcome.seq + 1 } : outcome));
+    const passed = outcomes.map((outcome) =>
+      isWrong && 'seq' in outcome ? { ...outcome, seq: outcome.seq + 1 } : outcome,
+    );
     const half = this.#random.chance(0.2) ? this.#random.int(1, passed.length) : passed.length;
     for (const part of [passed.slice(0, half), passed.slice(half)])
       if (part.length > 0) this.#listener?.decided({ room: room.name, outcomes: part });

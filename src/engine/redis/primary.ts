@@ -31,15 +31,6 @@ export function databaseOf(url: string): number {
   return Number(new URL(url).pathname.slice(1));
 }
 
-/** Returns what is wrong with a server's URL, or undefined. */
-export function urlProblem(url: string): string | undefined {
-  if (!URL.canParse(url)) return 'is not a URL such as redis://127.0.0.1:6379';
-  const { protocol, hostname, pathname } = new URL(url);
-  if (protocol !== 'redis:' && protocol !== 'rediss:') return 'does not begin with redis:// or rediss://';
-  if (hostname === '') return 'has no host';
-  return /^(\/\d*)?$/.test(pathname) ? undefined : 'has a path other than a database number';
-}
-
 /**
  * Asks the sentinels, the last one that answered first. User, password, database and TLS of a
  * sentinel's URL are the primary's, too.

@@ -51,9 +51,6 @@ const AUDIT_MS = 60_000;
 const RECOVERIES = 256;
 const RECOVERY_POLL_MS = 5;
 
-/** Receives the messages of rooms' channels other than batches of records. */
-export type RoomMessageListener = (room: string, kind: string, payload: Buffer) => void;
-
 /** Creates an engine that shares rooms with other nodes by Redis or Valkey, 7 or newer. */
 export function redis(options: RedisOptions): SharedEngine {
   return new RedisEngine(options);
