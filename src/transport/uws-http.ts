@@ -57,7 +57,7 @@ export function answerHandshake(
   res: UwsResponse,
   req: UwsRequest,
   application: Application,
-  accept: (upgrade: Upgrade, isLate: boolean) => void,
+  accept: (upgrade: Upgrade) => void,
 ): void {
   const head = req.getMethod() === 'head';
   if (headerBytes(req) > MAX_HEADER_BYTES) {
@@ -65,11 +65,13 @@ export function answerHandshake(
     return;
   }
   const decision = decideHandshake(application, requestOf(res, req, noBody));
-  const isLate = decision instanceof Promise;
-  new Exchange(res).whenReady(decision, (ready) => {
-    if (isUpgrade(ready)) accept(ready, isLate);
+  const respond = (ready: Upgrade | HttpResponse) => {
+    if (isUpgrade(ready)) accept(ready);
     else writeResponse(res, head, ready);
-  });
+  };
+  // After an upgrade within `res.cork`, uWebSockets.js reads the state of the response from memory
+  // that it has freed, and may cut the connection for what it finds there.
+  new Exchange(res).whenReady<Upgrade | HttpResponse>(decision, respond, (ready) => !isUpgrade(ready));
 }
 
 /** Counts as Node does: address, names and values, without what is between them. */
@@ -119,14 +121,22 @@ class Exchange {
   /**
    * Calls `respond` with the value now, or once its promise resolves; with INTERNAL_ERROR if it
    * rejects. If the client has disconnected, skips the response.
+   *
+   * @param corks whether a late response is written at once. @default all are
    */
-  whenReady<T>(value: T | Promise<T>, respond: (value: T | HttpResponse) => void): void {
+  whenReady<T>(
+    value: T | Promise<T>,
+    respond: (value: T | HttpResponse) => void,
+    corks: (value: T | HttpResponse) => boolean = () => true,
+  ): void {
     if (!(value instanceof Promise)) {
       respond(value);
       return;
     }
     const respondLater = (ready: T | HttpResponse) => {
-      if (!this.#aborted) this.#res.cork(() => respond(ready));
+      if (this.#aborted) return;
+      if (corks(ready)) this.#res.cork(() => respond(ready));
+      else respond(ready);
     };
     value.then(respondLater, () => respondLater(INTERNAL_ERROR));
   }

@@ -73,8 +73,6 @@ const IDLE_SECONDS = 120;
 interface Connection {
   readonly listener: SocketListener;
   socket: UwsSocket | undefined;
-  /** Whether the handshake was not answered in the call that brought it. */
-  readonly isLate: boolean;
 }
 
 type Ws = UWS.WebSocket<Connection>;
@@ -235,20 +233,14 @@ function createBehavior(
     maxLifetime: 0,
     upgrade(res, req, context) {
       const key = req.getHeader('sec-websocket-key');
-      answerHandshake(res, req, application, ({ listener, protocol }, isLate) => {
-        res.upgrade<Connection>({ listener, socket: undefined, isLate }, key, protocol, '', context);
+      answerHandshake(res, req, application, ({ listener, protocol }) => {
+        res.upgrade<Connection>({ listener, socket: undefined }, key, protocol, '', context);
       });
     },
     open(ws) {
       const connection = ws.getUserData();
-      const { listener, isLate } = connection;
-      const socket = new UwsSocket(ws, slowClose);
-      connection.socket = socket;
-      // After an upgrade within `res.cork`, uWebSockets.js reads the state of the response from
-      // memory that it has freed, and may cut the connection for what it finds there. So nothing
-      // that allocates runs before `cork` returns.
-      if (isLate) queueMicrotask(() => listener.open(socket));
-      else listener.open(socket);
+      connection.socket = new UwsSocket(ws, slowClose);
+      connection.listener.open(connection.socket);
     },
     message(ws, data, binary) {
       ws.getUserData().listener.message(Buffer.from(data), binary);

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { SENT, type Socket, type SocketListener, type Transport } from '../../src/transport/transport.ts';
 import { transports, until } from '../integration/server.ts';
-import { dial, type Served, serve } from './harness.ts';
+import { dial, type Recording, recorder, type Served, serve } from './harness.ts';
 
 let served: Served | undefined;
 afterEach(() => served?.transport.terminate());
@@ -55,6 +56,43 @@ test.runIf(transports.includes('uws'))(
     peer.resume();
     expect((await closed)[0]).toBe(4000);
   },
+);
+
+// uWebSockets.js cut one such connection in some hundreds, and its listener was opened after it was
+// closed.
+test.runIf(transports.includes('uws'))(
+  'keeps every connection whose handshake is answered later',
+  async () => {
+    const count = 3_000;
+    const recordings: Recording[] = [];
+    served = await serve('uws', {
+      upgrade: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        return {
+          listener: recorder(recordings, { open: ({ socket }) => void socket.send(Buffer.from('welcome')) }),
+          protocol: '',
+        };
+      },
+    });
+    const { port } = served;
+    const closes: number[] = [];
+    let dialed = 0;
+    const dialSome = async () => {
+      while (dialed++ < count) {
+        const peer = new WebSocket(`ws://127.0.0.1:${port}/any?user=ada`, []);
+        peer.on('close', (code) => closes.push(code));
+        peer.on('error', () => {});
+        const closed = once(peer, 'close');
+        await Promise.race([once(peer, 'message'), closed]);
+        peer.close(4000);
+        await closed;
+      }
+    };
+    await Promise.all(Array.from({ length: 20 }, dialSome));
+    expect(closes.filter((code) => code !== 4000)).toEqual([]);
+    expect(recordings).toHaveLength(count);
+  },
+  60_000,
 );
 
 describe.runIf(transports.includes('uws'))('the close codes of a client', () => {
