@@ -27,14 +27,6 @@ async function send(count: number, sender: RecordingClient, ...receivers: readon
   await settledAt(seq, sender, ...receivers);
 }
 
-/** Waits until the replica has everything that the primary has. */
-async function replicated(primary: RedisProcess, replica: RedisProcess): Promise<void> {
-  const offset = (server: RedisProcess, field: string) => server.info(field).then(Number);
-  await waitUntil('the replica has everything', async () => {
-    return (await offset(replica, 'slave_repl_offset')) >= (await offset(primary, 'master_repl_offset'));
-  });
-}
-
 /** Connects clients that have stayed away. A node that is away refuses them until it is ready. */
 function comeBack(...clients: readonly RecordingClient[]): void {
   for (const client of clients) {
@@ -56,7 +48,7 @@ test('4: tells a client that resumes below the new head what it lost, though ano
   const early = await startClient('early', [one, two], { reconnects: false });
   const middle = await startClient('middle', [one, two], { reconnects: false });
   await send(10, ada, bob, late, early, middle);
-  await replicated(primary, replica);
+  await group.replicated(primary);
   early.disconnect();
   await group.loseTail(primary, async () => {
     await send(2, ada, bob, late, middle);
@@ -106,7 +98,7 @@ test('5: tells the minority of a healed split brain what it lost, and leaves the
   await send(10, ada, ann, bob, ben);
   tea.socket.send('to both');
   await waitUntil('both have it', () => tea.messages().length === 1 && tom.messages().length === 1);
-  await replicated(primary, replica);
+  await group.replicated(primary);
   await group.loseTail(primary, () => {}, { kill: false });
   await replica.promote();
   toTwo.retarget(replica.port);
@@ -170,7 +162,7 @@ test('6: recovers every place after failovers that lose nothing, also of two epo
   early.disconnect();
   await send(7, bob, ada, head, roamer);
   head.disconnect();
-  await replicated(primary, replica);
+  await group.replicated(primary);
 
   await primary.kill();
   for (let i = 0; i < 5; i++) for (const client of [ada, bob, roamer]) client.send();
