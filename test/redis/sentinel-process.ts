@@ -183,6 +183,16 @@ export class RedisGroup {
     await Promise.all(following.map((server) => server.replicate(replica.port)));
   }
 
+  /** Waits until the running replicas have everything that a primary has written by now. */
+  async replicated(primary: RedisProcess): Promise<void> {
+    const end = Number(await primary.info('master_repl_offset'));
+    const replicas = this.servers.filter((server) => server !== primary && server.running);
+    const offsets = () => Promise.all(replicas.map((replica) => replica.info('slave_repl_offset')));
+    await waitUntil('the replicas have everything', async () =>
+      (await offsets()).every((offset) => Number(offset) >= end),
+    );
+  }
+
   async stop(): Promise<void> {
     await this.sentinels?.stop();
     await Promise.all(this.servers.map((server) => server.stop()));
