@@ -73,6 +73,14 @@ test('8: shows the last message of a quiet room although its push was lost', asy
   await ada.settled();
   expect(bob.place?.seq).toBe(1);
   await waitUntil('the other has it', () => bob.place?.seq === 2, isLong ? 130_000 : 10_000);
+
+  // One that is lost before another shows as a hole.
+  const hole = proxy.losePush(([, , payload]) => String(payload).startsWith('r'));
+  ada.send();
+  await hole;
+  await ada.settled();
+  ada.send();
+  await settledAt(4, ada, bob);
   expect(check([ada.history, bob.history], { settled: true })).toEqual([]);
 }, 150_000);
 

@@ -35,7 +35,7 @@ async function connect({ port }: NodeProcess, query: string, secret?: string): P
   return peer;
 }
 
-test('10 N8: a session moves from a stopped node when its lease has ended, with messages in flight on both', async () => {
+test('10 N8 N10: a session moves from a stopped node when its lease has ended, with messages in flight on both', async () => {
   const ada = await startClient('ada', [near], { reconnectMs: 100 });
   const [eve, bob] = [await startClient('eve', [near]), await startClient('bob', [far])];
   const watcher = await connect(far, '?user=wes&room=r');
