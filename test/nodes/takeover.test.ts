@@ -35,7 +35,7 @@ async function connect({ port }: NodeProcess, query: string, secret?: string): P
   return peer;
 }
 
-test('10 N8 N10: a session moves from a stopped node when its lease has ended, with messages in flight on both', async () => {
+test('10: a session moves from a stopped node when its lease has ended, and members leave (N8 N10)', async () => {
   const ada = await startClient('ada', [near], { reconnectMs: 100 });
   const [eve, bob] = [await startClient('eve', [near]), await startClient('bob', [far])];
   const watcher = await connect(far, '?user=wes&room=r');
@@ -79,7 +79,7 @@ test('10 N8 N10: a session moves from a stopped node when its lease has ended, w
   expect(leavers().filter((name) => name === 'eve' || name === 'kim')).toHaveLength(2);
 }, 60_000);
 
-test('N7: resumes, reads history and recognizes retries on another node', async () => {
+test('resumes, reads history and recognizes retries on another node (N7)', async () => {
   const ada = await connect(near, '?user=ada&room=n7');
   const { resume } = await ada.next('welcome');
   const { epoch } = await ada.next('joined');
@@ -106,7 +106,7 @@ test('N7: resumes, reads history and recognizes retries on another node', async 
   expect(await again.next('history')).toMatchObject({ messages: [{ seq: 2 }], more: true });
 });
 
-test('N8: names the members on all nodes, and tells their joins and leaves', async () => {
+test('names the members on all nodes, and tells their joins and leaves (N8)', async () => {
   const ada = await connect(near, '?user=ada&room=n8');
   await ada.next('joined');
   await ada.next('presence');
@@ -120,7 +120,7 @@ test('N8: names the members on all nodes, and tells their joins and leaves', asy
   await waitUntil('she has left', () => bob.got.some((got) => got.t === 'presence' && got.left?.includes('eve')));
 });
 
-test('N9: delivers signals to members on other nodes without storing them', async () => {
+test('delivers signals to members on other nodes without storing them (N9)', async () => {
   const [ada, eve] = [await connect(near, '?user=ada&room=n9'), await connect(near, '?user=eve&room=n9')];
   const bob = await connect(far, '?user=bob&room=n9');
   for (const peer of [ada, eve, bob]) await peer.next('joined');
@@ -134,7 +134,7 @@ test('N9: delivers signals to members on other nodes without storing them', asyn
   expect(await bob.say('n9', 'first')).toMatchObject({ seq: 1 });
 });
 
-test('N10: closes the connection of a session on another node before it welcomes the new one', async () => {
+test('closes the connection of a session on another node before it welcomes the new one (N10)', async () => {
   const ada = await connect(near, '?user=ada&room=n10');
   const { resume, session } = await ada.next('welcome');
   await ada.next('joined');
