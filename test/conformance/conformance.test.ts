@@ -19,7 +19,6 @@ const clientTests = readFileSync('test/sdk/conformance.test.ts', 'utf8');
 for (const [, numbers] of clientTests.matchAll(/^ *rule\('([^']+)'/gm)) {
   for (const number of numbers?.split(' ') ?? []) covered.add(number);
 }
-
 // The servers' side of the rules of several nodes. Such a test's name ends with them: `… (N3 N4)`.
 const coveredByNodes = new Set<string>();
 for (const file of readdirSync('test/nodes').filter((name) => name.endsWith('.test.ts'))) {
@@ -43,19 +42,6 @@ function rule(numbers: string, behaviour: string, run: () => Promise<void>): voi
   for (const number of numbers.split(' ')) covered.add(number);
   test(`${numbers}: ${behaviour}`, run);
 }
-
-/** Names a test that needs several nodes, or a store that fails over. */
-function ruleOfNodes(numbers: string, behaviour: string): void {
-  for (const number of numbers.split(' ')) coveredByNodes.add(number);
-  test.todo(`${numbers}: ${behaviour}`);
-}
-
-describe('pumphouse.v1 on several nodes', () => {
-  ruleOfNodes('N7', 'resumes, reads history and recognizes retries on another node');
-  ruleOfNodes('N8', 'names the members on all nodes, and drops those of a stopped node in ten seconds');
-  ruleOfNodes('N9', 'delivers signals to members on other nodes without storing them');
-  ruleOfNodes('N10', 'takes a session over from another node, also from one that has stopped');
-});
 
 describe.each(transports)('pumphouse.v1 on %s', (transport) => {
   let close: () => Promise<void> = async () => {};
