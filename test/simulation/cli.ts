@@ -23,7 +23,10 @@ const steps = Number(values.steps);
 const counts = noCounts();
 const [kind, run] =
   values.nodes !== undefined
-    ? [`--nodes ${values.nodes} `, (seed: number) => simulateNodes(seed, { nodes: Number(values.nodes), steps, counts })]
+    ? [
+        `--nodes ${values.nodes} `,
+        (seed: number) => simulateNodes(seed, { nodes: Number(values.nodes), steps, counts }),
+      ]
     : values.native
       ? ['--native ', (seed: number) => simulateNative(seed, steps)]
       : ['', (seed: number) => simulate(seed, steps)];

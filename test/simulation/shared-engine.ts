@@ -11,7 +11,7 @@ const AUDIT = 2_000;
 /** Records of one commit, at most. */
 const PAGE = 32;
 
-/** What goes wrong between a node and the store, as probabilities. */
+/** Probabilities of the faults between a node and the store. */
 export interface Faults {
   /** A push is lost, and read later. */
   push: number;
@@ -105,7 +105,7 @@ export class SharedEngine implements Engine, LogSubscriber {
     if (fault !== 'never catches up') this.catchUp = (room) => this.#catchUp(room);
   }
 
-  /** What is left to answer or to decide: for the end of a run. */
+  /** The answers and drafts that are open, and the rooms that are attached. */
   get pending(): { readonly answers: number; readonly drafts: number; readonly rooms: number } {
     let drafts = 0;
     for (const { waiting, batch } of this.#rooms.values()) drafts += waiting.length + (batch?.drafts.length ?? 0);
@@ -401,7 +401,9 @@ export class SharedEngine implements Engine, LogSubscriber {
 
   #passOutcomes(room: FollowedRoom, outcomes: readonly Outcome[]): void {
     const isWrong = this.#fault === 'numbers wrongly' && this.#random.chance(0.05);
-    const passed = outcomes.map((outcome) => (isWrong && 'seq' in outcome ? { ...outcome, seq: outcome.seq + 1 } : outcome));
+    const passed = outcomes.map((outcome) =>
+      isWrong && 'seq' in outcome ? { ...outcome, seq: outcome.seq + 1 } : outcome,
+    );
     const half = this.#random.chance(0.2) ? this.#random.int(1, passed.length) : passed.length;
     for (const part of [passed.slice(0, half), passed.slice(half)])
       if (part.length > 0) this.#listener?.decided({ room: room.name, outcomes: part });
