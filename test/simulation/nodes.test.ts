@@ -17,6 +17,14 @@ test.each([2, 3])(
   60_000,
 );
 
+// Seeds that found a bug.
+test.each([[2, 676, 'a read at once that finds the next records trimmed']])(
+  '%i nodes survive the run of the seed %i: %s',
+  async (nodes, seed) => {
+    expect(await simulateNodes(seed, { nodes })).toBeUndefined();
+  },
+);
+
 const faults: Fault[] = [
   'loses pushes',
   'forgets moves',
