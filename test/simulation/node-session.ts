@@ -10,9 +10,11 @@ interface Shown {
   readonly data: unknown;
 }
 
-/** What a client knows of a room. It outlives its connections, and the servers. */
+/** The knowledge that a client has of a room. It outlives connections and servers. */
 interface Knowledge {
   place: Place | undefined;
+  /** Places that it had before, the last one of each epoch: another window may have stored one. */
+  readonly earlier: Map<string, Place>;
   /** The messages that it was shown in the current epoch or one that shares them, by seq. */
   readonly shown: Map<number, Shown>;
 }
@@ -100,6 +102,10 @@ export class NodeSession {
 
   placeIn(room: string): Place | undefined {
     return this.#knowledge.get(room)?.place;
+  }
+
+  earlierPlacesIn(room: string): readonly Place[] {
+    return [...(this.#knowledge.get(room)?.earlier.values() ?? [])];
   }
 
   /** The rooms that it has a place in. */
@@ -255,7 +261,7 @@ export class NodeSession {
   /** Returns the gap that an answer to a join implies, for one with a place that no server gave. */
   #expectedGap(message: ServerMessageOf<'joined'>, since: Place | undefined): View['expectedGap'] {
     const { room, epoch, seq, recovered } = message;
-    this.#adoptEpoch(room, epoch, 0, undefined); // it is told nothing
+    this.#adoptEpoch(room, epoch, 0, undefined); // no loss is reported to it
     if (!since) return undefined;
     const end = this.#log.shared(since.epoch, epoch);
     if (end === undefined) {
@@ -293,7 +299,7 @@ export class NodeSession {
     return recovered ? undefined : { from: since.seq + 1, to: seq, why: 'trimmed' };
   }
 
-  /** The room goes on in another epoch, of which the member is told unasked. */
+  /** The room goes on in another epoch, as a `joined` that the member did not ask for says. */
   #moved(message: ServerMessageOf<'joined'>, view: View): void {
     const { room, epoch, seq, recovered, lost, count, members } = message;
     const { place, expectedGap, lastSent } = view;
@@ -470,11 +476,13 @@ export class NodeSession {
   }
 
   #setPlace(room: string, place: Place): void {
-    this.#knowledgeOf(room).place = place;
+    const knowledge = this.#knowledgeOf(room);
+    knowledge.place = place;
+    knowledge.earlier.set(place.epoch, place);
   }
 
   #knowledgeOf(room: string): Knowledge {
-    const knowledge = this.#knowledge.get(room) ?? { place: undefined, shown: new Map() };
+    const knowledge = this.#knowledge.get(room) ?? { place: undefined, earlier: new Map(), shown: new Map() };
     this.#knowledge.set(room, knowledge);
     return knowledge;
   }

@@ -43,7 +43,7 @@ interface Peer {
 interface Plain {
   readonly name: string;
   connection: Connection | undefined;
-  /** What this connection received, by room. */
+  /** The records that this connection received, by room. */
   readonly received: Map<string, { readonly seq: number; readonly data: string }[]>;
 }
 
@@ -277,7 +277,7 @@ class NodesSimulation {
     if (this.#mailbox < 1000 && session.isJoining(room)) return;
     const life = this.#log.life(room);
     const madeUp: Place = { epoch: chance(0.8) ? life.epoch : 'another', seq: int(0, life.records.length + 3) };
-    const place = session.placeIn(room);
+    const place = chance(0.2) ? pick([...session.earlierPlacesIn(room), undefined]) : session.placeIn(room);
     if (place && chance(0.6)) this.#post(peer, session.join(room, place));
     else if (chance(0.3)) this.#post(peer, session.join(room, madeUp, 0, true));
     else this.#post(peer, session.join(room, undefined, chance(0.5) ? int(1, 50) : 0));
@@ -420,7 +420,7 @@ class NodesSimulation {
     peer.connection = undefined;
   }
 
-  /** What one connection was shown is of one life: it is closed when some of it is lost. */
+  /** Checks that one connection received records of one life: a loss closes it. */
   #dropPlain(plain: Plain): void {
     this.#receivePlain(plain);
     for (const [room, records] of plain.received) {
@@ -515,7 +515,7 @@ class NodesSimulation {
     }
   }
 
-  /** What a server does in an orderly shutdown ends, however its store behaves. */
+  /** Checks that an orderly shutdown ends, however the store behaves. */
   async #settle({ hub }: Node): Promise<void> {
     let isSettled = false;
     const settled = hub.settle().then(() => {

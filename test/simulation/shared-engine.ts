@@ -11,7 +11,7 @@ const AUDIT = 2_000;
 /** Records of one commit, at most. */
 const PAGE = 32;
 
-/** What goes wrong between a node and the store, as probabilities. */
+/** Probabilities of the faults between a node and the store. */
 export interface Faults {
   /** A push is lost, and read later. */
   push: number;
@@ -105,7 +105,7 @@ export class SharedEngine implements Engine, LogSubscriber {
     if (fault !== 'never catches up') this.catchUp = (room) => this.#catchUp(room);
   }
 
-  /** What is left to answer or to decide: for the end of a run. */
+  /** The answers and drafts that are open, and the rooms that are attached. */
   get pending(): { readonly answers: number; readonly drafts: number; readonly rooms: number } {
     let drafts = 0;
     for (const { waiting, batch } of this.#rooms.values()) drafts += waiting.length + (batch?.drafts.length ?? 0);

@@ -98,7 +98,7 @@ export class VirtualTime implements Clock, Scheduler {
     return due;
   }
 
-  /** Takes the work of the next timer until `until`, and advances the clock to its time. */
+  /** Takes the work of the next timer due at `until`, and advances the clock to its time. */
   protected takeTimer(until: number): (() => void) | undefined {
     let next: Timer | undefined;
     for (const timer of this.#timers) {
