@@ -53,6 +53,7 @@ export class Dispatcher {
   /** Reports whether another node may have shown more of the room than this one has got. */
   #isBehind(room: Room, since: Place): boolean {
     if (this.#engine.catchUp === undefined) return false;
+    if (this.#engine.position(room.name).epoch !== room.epoch) return true; // a report of a move waits
     const end = room.shared(since.epoch);
     return end === undefined || (since.epoch === room.epoch && since.seq > end);
   }
