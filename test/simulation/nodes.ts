@@ -15,7 +15,7 @@ import { ProcessTime, PromiseTime, Random } from './virtual.ts';
 import { numbered, parseFrames } from './wire.ts';
 
 /** A planted fault, which the simulation must find. */
-type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messages';
+export type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messages';
 
 /** A server. */
 interface Node {
