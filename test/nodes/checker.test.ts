@@ -124,6 +124,13 @@ test('accepts an unacknowledged message that is stored again after its first rec
   expect(kinds([sender])).toEqual([]);
 });
 
+test('accepts an acknowledged message that is sent again after a loss that its sender could not see', () => {
+  const sender = ada().join(A, 0).receives(1, 'ada1').sent('ada1', 1).sent('ada3', 3).closes();
+  sender.join(B, 1, [A, 1]).sends('ada3').receives(2, 'ada4', 'ada3:9').sent('ada3', 3);
+  const member = client('bob').join(A, 0).receives(1, 'ada1', 'ada2', 'ada3');
+  expect(kinds([sender, member.moved(B, 1, false, { from: 2, to: 3 }).receives(2, 'ada4', 'ada3:9')])).toEqual([]);
+});
+
 test('accepts gaps, at a resume and between messages, and a log that was replaced', () => {
   const behind = client('bob').join(A, 0).gap(1, 4).receives(5, 'ada5').closes().join(A, 8, [A, 5], false).gap(6, 8);
   const replaced = client('eve').join(A, 4).receives(5, 'ada5').closes().join('new-c', 2, [A, 5], false).gap(1, 2);
@@ -216,8 +223,11 @@ test('finds an acknowledged message that is not at its seq', () => {
   expect(kinds([ada().join(A, 0).sent('ada2', 1), reader()])).toEqual(['sent']);
   expect(kinds([ada().join(A, 0).sent('ada3', 3), reader()])).toEqual(['sent']);
   expect(kinds([ada().join(A, 0).sent('ada3', 3), reader().gap(3, 3)])).toEqual([]);
+  const twice = ada().join(A, 0).receives(1, 'ada1').sent('ada2', 2).closes().join(B, 1, [A, 1]).sent('ada2', 3);
+  const whole = client('eve').join(A, 0).receives(1, 'ada1', 'ada2').moved(B, 2, true).receives(3, 'ada3');
+  expect(kinds([twice, whole])).toContain('sent');
   expect(texts([ada().join(A, 0).sent('ada1', 2).sent('ada1', 1), reader()])).toEqual([
-    'ada1 is acknowledged as 2 and as 1',
+    'ada1 is acknowledged as 2 of log-a and as 1 of log-a',
   ]);
   expect(texts([client('eve').join(A, 0).sent('ada1', 1), ada(), reader()])).toContain(
     'ada1 is acknowledged and was not sent',
