@@ -122,6 +122,13 @@ export interface Engine {
   attach(room: string): NowOrLater<Position>;
   /** Returns the position of an attached room, with all that the listener was passed. */
   position(room: string): Position;
+  /**
+   * Returns the last `seq` that an attached room's log shares with an epoch that its position does
+   * not name, such as one of another primary in a split brain. Undefined when that is not known.
+   *
+   * @default no epoch is known but those of the position
+   */
+  divergedEnd?(room: string, epoch: string): number | undefined;
   /** Appends drafts to an attached room's log, in order. */
   append(room: string, drafts: readonly Draft[]): void;
   /**

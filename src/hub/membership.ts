@@ -264,7 +264,7 @@ function startOf(room: Room, since: Place | undefined, history: number): Start {
   const { head } = room.log;
   const cursor = history > 0 ? Math.max(head - history, room.first - 1) : head;
   if (since === undefined) return { cursor, recovered: true };
-  const end = room.shared(since.epoch);
+  const end = room.shared(since.epoch) ?? room.diverged(since.epoch);
   if (end === undefined) {
     return { cursor, recovered: false, ...(cursor > 0 && { gap: { from: 1, to: cursor, why: 'epoch' } }) };
   }

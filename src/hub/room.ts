@@ -224,6 +224,11 @@ export class Room {
     return this.#engine.position(this.name).earlier?.find((end) => end.epoch === epoch)?.seq;
   }
 
+  /** Like `shared`, for an epoch that the log does not have and has diverged from. */
+  diverged(epoch: string): number | undefined {
+    return this.#engine.divergedEnd?.(this.name, epoch);
+  }
+
   /**
    * Returns at most `limit` of the records after `seq`, oldest first. Ends at the head: the engine
    * may have committed more than the room has appended.

@@ -94,8 +94,9 @@ test('5: tells the minority of a healed split brain what it lost, and leaves the
   const { primary, replica, one, two, toOne, toTwo, group } = await startPair();
   const [ada, ann] = [await startClient('ada', [one]), await startClient('ann', [one])];
   const [bob, ben] = [await startClient('bob', [two]), await startClient('ben', [two])];
+  const cross = await startClient('cross', [two]);
   const [tea, tom] = [await startTextClient(one), await startTextClient(two)];
-  await send(10, ada, ann, bob, ben);
+  await send(10, ada, ann, bob, ben, cross);
   tea.socket.send('to both');
   await waitUntil('both have it', () => tea.messages().length === 1 && tom.messages().length === 1);
   await group.replicated(primary);
@@ -103,17 +104,29 @@ test('5: tells the minority of a healed split brain what it lost, and leaves the
   await replica.promote();
   toTwo.retarget(replica.port);
   toTwo.cut();
-  await waitUntil('the majority is on the new primary', () => [bob, ben].every((c) => c.events('joined').length === 2));
+  await waitUntil('the majority is on the new primary', () =>
+    [bob, ben, cross].every((c) => c.events('joined').length === 2),
+  );
   for (const client of [bob, ben]) {
     expect(lastJoined(client)).toMatchObject({ seq: 10, recovered: true });
     expect(lastJoined(client)?.epoch).not.toBe(ada.place?.epoch);
   }
   // Both sides write the same seqs, and neither sees the other's.
   await Promise.all([send(5, ada, ann), send(7, bob, ben)]);
-  await Promise.all([send(2, ann, ada), send(2, ben, bob)]);
+  await Promise.all([send(2, ann, ada), send(2, ben, bob, cross)]);
   tea.socket.send('lost');
   tom.socket.send('kept');
   await waitUntil('each has its own', () => tea.messages().length === 2 && tom.messages().length === 2);
+  // The minority does not know the majority's term, and still names exactly what it lacks.
+  cross.ports = [one.port];
+  cross.disconnect();
+  await settledAt(17, cross);
+  expect(cross.events('join').at(-1)?.since).toEqual({ epoch: bob.place?.epoch, seq: 19 });
+  expect(lastJoined(cross)).toMatchObject({ seq: 10, recovered: false, lost: { from: 11, to: 19 } });
+  cross.ports = [two.port];
+  cross.disconnect();
+  await settledAt(19, cross);
+  expect(lastJoined(cross)).toMatchObject({ seq: 10, recovered: false, lost: { from: 11, to: 17 } });
   const before = [bob, ben].map(({ history }) => history.events.length);
 
   await primary.replicate(replica.port);
@@ -124,7 +137,7 @@ test('5: tells the minority of a healed split brain what it lost, and leaves the
     expect(lastJoined(client)?.epoch).toBe(bob.place?.epoch);
     expect(client.events('closed')).toEqual([]);
   }
-  await send(3, ada, ann, bob, ben);
+  await send(3, ada, ann, bob, ben, cross);
   const since = [bob, ben].flatMap(({ history }, i) => history.events.slice(before[i]).map(({ kind }) => kind));
   expect(since).toEqual(new Array(6).fill('message'));
   await waitUntil('tea is closed', () => tea.socket.readyState === tea.socket.CLOSED);
@@ -136,7 +149,7 @@ test('5: tells the minority of a healed split brain what it lost, and leaves the
     ['to both', 'kept', 'last'],
   ]);
   await bob.readAll();
-  const clients = [ada, ann, bob, ben];
+  const clients = [ada, ann, bob, ben, cross];
   expect(
     check(
       clients.map(({ history }) => history),

@@ -37,16 +37,36 @@ export function logStateOf(fields: readonly unknown[]): LogState {
   return state;
 }
 
-/** The epoch that clients see. */
-export function epochOf(log: string, term: string): string {
-  return `${log}-${term}`;
+/**
+ * Returns the epoch of a term, as clients see it: `log-token.first.previous`. Where it begins is in
+ * it for a server that does not know the term, because another primary takes over from the previous
+ * one. The log's first term is `log-token`.
+ */
+export function epochOf({ log, terms }: LogState, index = terms.length - 1): string {
+  const { token, first } = terms[index] as Term;
+  const previous = terms[index - 1];
+  return previous ? `${log}-${token}.${first.toString(36)}.${previous.token}` : `${log}-${token}`;
 }
 
 /** Returns a log's earlier epochs, each with the last `seq` that it shares with the current one. */
-export function earlierEpochs({ log, terms }: LogState): readonly Place[] {
-  return terms
-    .slice(0, -1)
-    .map(({ token }, i) => ({ epoch: epochOf(log, token), seq: (terms[i + 1] as Term).first - 1 }));
+export function earlierEpochs(state: LogState): readonly Place[] {
+  return state.terms.slice(0, -1).map((_, i) => ({ epoch: epochOf(state, i), seq: endOf(state, i) }));
+}
+
+/**
+ * Returns the last `seq` that a log shares with an epoch of it whose term, or whose start, it does
+ * not have: the epoch names the term before. Undefined when the log lacks that one, too.
+ */
+export function divergedEnd(state: LogState, epoch: string): number | undefined {
+  const dash = epoch.lastIndexOf('-');
+  if (epoch.slice(0, dash) !== state.log) return undefined;
+  const [token, first = '', previous] = epoch.slice(dash + 1).split('.');
+  const indexOf = (name: string | undefined) => state.terms.findIndex((term) => term.token === name);
+  const own = indexOf(token);
+  if (own !== -1) return endOf(state, own);
+  const before = indexOf(previous);
+  const start = Number.parseInt(first, 36);
+  return before === -1 || !(start >= 1) ? undefined : Math.min(start - 1, endOf(state, before));
 }
 
 /**

@@ -161,6 +161,10 @@ export class RedisEngine implements SharedEngine {
     return this.#room(room).position;
   }
 
+  divergedEnd(room: string, epoch: string): number | undefined {
+    return this.#room(room).divergedEnd(epoch);
+  }
+
   append(name: string, drafts: readonly Draft[]): void {
     const room = this.#room(name);
     room.outbox.add(drafts, performance.now());

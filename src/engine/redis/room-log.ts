@@ -5,7 +5,7 @@ import type { AppendReply } from './append-command.ts';
 import { keysOf, type RoomKeys } from './keys.ts';
 import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 import { type Budget, Outbox, type OutboxRoom } from './outbox.ts';
-import { earlierEpochs, epochOf, type LogState, sharedEnd, type Term } from './position.ts';
+import { divergedEnd, earlierEpochs, epochOf, type LogState, sharedEnd, type Term } from './position.ts';
 import { PushBuffer } from './push-buffer.ts';
 import { EMPTY_EXPIRY_MS, readEntries, readState } from './read.ts';
 import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf } from './record-codec.ts';
@@ -70,12 +70,17 @@ export class RoomLog implements OutboxRoom {
   get position(): Position {
     const state = this.#attached();
     this.#position ??= {
-      epoch: epochOf(state.log, termOf(state)),
+      epoch: epochOf(state),
       seq: state.seq,
       first: state.first,
       earlier: this.#earlier,
     };
     return this.#position;
+  }
+
+  /** See Engine. */
+  divergedEnd(epoch: string): number | undefined {
+    return divergedEnd(this.#attached(), epoch);
   }
 
   get isAttached(): boolean {
