@@ -604,7 +604,9 @@ describe('Redis', () => {
     const { room, nodes } = await inRoom(1);
     const [a] = nodes as [ClusterNode];
     a.cluster.announce(room, { joined: ['ada'], left: [] }, 1, ['ada']);
-    await server.command('PEXPIRE', keysOf(room).presence, 20_000);
+    const { presence } = keysOf(room);
+    await waitUntil('it is stored', async () => Number(await server.command('PTTL', presence)) > 0);
+    await server.command('PEXPIRE', presence, 20_000);
     const now = performance.now.bind(performance);
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 61 * 60_000);
     try {
@@ -612,6 +614,6 @@ describe('Redis', () => {
     } finally {
       clock.mockRestore();
     }
-    expect(Number(await server.command('PTTL', keysOf(room).presence))).toBeGreaterThan(60 * 60_000);
+    expect(Number(await server.command('PTTL', presence))).toBeGreaterThan(60 * 60_000);
   });
 });
