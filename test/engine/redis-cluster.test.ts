@@ -567,6 +567,25 @@ describe('sign-in', () => {
   });
 });
 
+test('a room begins at its attach although pushes were lost meanwhile', async () => {
+  const { node: b, proxy } = await startProxied();
+  const { room, nodes } = await inRoom(1);
+  const [a] = nodes as [ClusterNode];
+  await a.node.append(room, '1', '2', '3');
+  const read = proxy.holdReply((words) => words[0] === 'HMGET' && words[1] === keysOf(room).meta);
+  const attaching = b.node.attach(room);
+  await read;
+  const lost = proxy.losePush(([, , payload]) => String(payload).startsWith('r'));
+  await a.node.append(room, '4');
+  await lost;
+  await a.node.append(room, '5');
+  proxy.release('replies');
+  const { seq } = await attaching;
+  expect(b.node.commits.filter(({ records }) => (records[0]?.seq ?? 0) <= seq)).toEqual([]);
+  await a.node.append(room, '6');
+  await waitUntil('it has all', () => b.node.head(room) === 6);
+});
+
 describe('Redis', () => {
   /** The keys without an expiry. */
   async function eternal(): Promise<string[]> {
