@@ -567,6 +567,25 @@ describe('sign-in', () => {
   });
 });
 
+test('a room begins at its attach although pushes were lost meanwhile', async () => {
+  const { node: b, proxy } = await startProxied();
+  const { room, nodes } = await inRoom(1);
+  const [a] = nodes as [ClusterNode];
+  await a.node.append(room, '1', '2', '3');
+  const read = proxy.holdReply((words) => words[0] === 'HMGET' && words[1] === keysOf(room).meta);
+  const attaching = b.node.attach(room);
+  await read;
+  const lost = proxy.losePush(([, , payload]) => String(payload).startsWith('r'));
+  await a.node.append(room, '4');
+  await lost;
+  await a.node.append(room, '5');
+  proxy.release('replies');
+  const { seq } = await attaching;
+  expect(b.node.commits.filter(({ records }) => (records[0]?.seq ?? 0) <= seq)).toEqual([]);
+  await a.node.append(room, '6');
+  await waitUntil('it has all', () => b.node.head(room) === 6);
+});
+
 describe('Redis', () => {
   /** The keys without an expiry. */
   async function eternal(): Promise<string[]> {
@@ -604,7 +623,9 @@ describe('Redis', () => {
     const { room, nodes } = await inRoom(1);
     const [a] = nodes as [ClusterNode];
     a.cluster.announce(room, { joined: ['ada'], left: [] }, 1, ['ada']);
-    await server.command('PEXPIRE', keysOf(room).presence, 20_000);
+    const { presence } = keysOf(room);
+    await waitUntil('it is stored', async () => Number(await server.command('PTTL', presence)) > 0);
+    await server.command('PEXPIRE', presence, 20_000);
     const now = performance.now.bind(performance);
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 61 * 60_000);
     try {
@@ -612,6 +633,6 @@ describe('Redis', () => {
     } finally {
       clock.mockRestore();
     }
-    expect(Number(await server.command('PTTL', keysOf(room).presence))).toBeGreaterThan(60 * 60_000);
+    expect(Number(await server.command('PTTL', presence))).toBeGreaterThan(60 * 60_000);
   });
 });

@@ -128,7 +128,7 @@ export class RedisCluster implements Cluster {
     this.#presence.forget(room);
   }
 
-  /** A message of a room's channel beside records. It begins with its sender's `run`. */
+  /** A message of a room's channel other than records. It begins with its sender's `run`. */
   received(room: string, kind: string, payload: Buffer): void {
     const node = payload.toString('latin1', 0, RUN_LENGTH);
     if (node === this.#engine.run) return;

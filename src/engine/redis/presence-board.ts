@@ -53,7 +53,7 @@ export class PresenceBoard {
   readonly #rooms = new Map<string, BoardRoom>();
   /** This node's members of each room, as the others know them. */
   readonly #own = new Map<string, NodeMembers>();
-  /** The highest version of any room: a room that is attached again continues above its last one. */
+  /** The highest version of any room: one that is attached again continues above its last one. */
   #lastVersion = 0;
 
   /** Nodes that have announced members since `nodes` was called. */
@@ -120,7 +120,7 @@ export class PresenceBoard {
     else this.#apply(name, room, node, text);
   }
 
-  /** The lease of one of the `nodes` had ended: its members have left, unless it is back already. */
+  /** The lease of one of the `nodes` had ended: its members have left, unless it is back. */
   nodeLeft(node: string): void {
     if (this.#alive.has(node)) return;
     for (const [name, room] of this.#rooms) {

@@ -50,6 +50,8 @@ export class RoomLog implements OutboxRoom {
   #subscribed: Link | undefined;
   /** Pushes are committed as they come. */
   #isLive = false;
+  /** The position that `attach` resolves with was reached. */
+  #wasLive = false;
   #released = false;
   readonly #pushes = new PushBuffer(REPAIR_BYTES);
   /** The link to recover on, and the recovery that runs. */
@@ -196,16 +198,18 @@ export class RoomLog implements OutboxRoom {
       this.#subscribed = link;
       await this.#context.subscribed(this.name, link);
     }
-    const isAttaching = this.#state === undefined;
+    const isAttaching = !this.#wasLive;
     do {
       const state = await readState(link, this);
       if (!link.isOpen || this.#released) return;
+      if (isAttaching) this.#state = undefined; // the listener has no records yet: begin anew
       this.#adopt(state);
       await this.#catchUp(link, state);
       if (!link.isOpen || this.#released) return;
     } while (!this.#takePushes(isAttaching));
     if (this.#next) return; // asked again meanwhile
     this.#isLive = true;
+    this.#wasLive = true;
     this.outbox.resume();
   }
 
