@@ -147,7 +147,7 @@ describe('records that the engine reads later', () => {
     await settle();
     expect(member.received).toEqual([]);
     await answer();
-    expect(noticesOf(member, 'joined')[1]).toMatchObject({ epoch: 'e2', seq: 8, lost: { from: 10, to: 10 } });
+    expect(noticesOf(member, 'joined')[1]).toMatchObject({ epoch: 'e2', seq: 8, recovered: true });
     expect(member.received.join()).toBe('m9,M10');
   });
 

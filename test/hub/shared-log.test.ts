@@ -259,12 +259,13 @@ describe('a move', () => {
     expect(moved).toEqual([{ room: 'lobby', epoch: 'e2', seq: 3, lost: 2 }]);
   });
 
-  test('leaves a member parked behind the end where it is', async () => {
+  test('leaves a member parked behind the end where it is, since it has lost nothing', async () => {
     const { hub, settle, behind } = await loseTail();
     behind.writable = true;
     hub.drained(behind);
     await settle();
-    expect(noticesOf(behind, 'joined')[1]).toMatchObject({ ...lost, seq: 1 });
+    expect(noticesOf(behind, 'joined')[1]).toMatchObject({ epoch: 'e2', seq: 1, recovered: true });
+    expect(noticesOf(behind, 'joined')[1]).not.toHaveProperty('lost');
     expect(behind.received.join()).toBe('a,b,c,D,E');
   });
 
@@ -274,7 +275,7 @@ describe('a move', () => {
     past.writable = true;
     hub.drained(past);
     await settle();
-    expect(noticesOf(past, 'joined')[1]).toMatchObject({ ...lost, seq: 3 });
+    expect(noticesOf(past, 'joined')[1]).toMatchObject({ ...lost, lost: { from: 4, to: 4 }, seq: 3 });
     expect(past.received.join()).toBe('a,b,c,d,D,E');
     expect(past.memberships[0]).toMatchObject({ cursor: 5, behind: 0 });
   });
@@ -310,7 +311,7 @@ describe('a move', () => {
     await settle();
     time.advance(100);
     expect(deliveriesTo(member)).toEqual(['<joined>', '<joined>', 'a,B']);
-    expect(noticesOf(member, 'joined')[1]).toMatchObject({ epoch: 'e2', seq: 0, lost: { from: 2, to: 3 } });
+    expect(noticesOf(member, 'joined')[1]).toMatchObject({ epoch: 'e2', seq: 0, recovered: true });
   });
 
   test('drops all records that were not flushed', async () => {
@@ -431,7 +432,7 @@ describe('a move', () => {
     await settle();
     expect(noticesOf(member, 'joined').slice(1)).toMatchObject([
       { epoch: 'e2', seq: 2, lost: { from: 3, to: 3 } },
-      { epoch: 'e3', seq: 1, lost: { from: 2, to: 3 } },
+      { epoch: 'e3', seq: 1, lost: { from: 2, to: 2 } },
     ]);
     expect(member.received).toEqual(['a,b,c', 'B']); // `C` was never shown
   });

@@ -70,8 +70,8 @@ test(`tells each client exactly what it lost across ${SPLITS} failovers and spli
     for (let i = 0; i < SPLITS; i++) {
       const epoch = settled[0]?.place?.epoch;
       primary = await split(group, primary, proxies);
-      // An epoch names one term before its own. A client whose last two terms are both unknown is not
-      // told what it lost, but that everything may differ: a gap from 1.
+      // An epoch names one term before its own. A client whose last two terms are both unknown gets
+      // no exact loss, but a gap from 1.
       const isNew = () => isSame(({ epoch }) => epoch) && settled[0]?.place?.epoch !== epoch;
       await waitUntil('every client is in the new term', isNew, 30_000);
       await group.replicated(primary);
