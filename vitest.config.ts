@@ -12,13 +12,10 @@ const timeouts = {
 };
 
 // These tests measure times or load the machine, so no other test runs beside them.
-const serial = [
-  'test/integration/flood.test.ts',
-  'test/faults/*.test.ts',
-  'test/browser/busy.test.ts',
-  'test/nodes/*.test.ts',
-  'test/redis/*.test.ts',
-];
+const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test/browser/busy.test.ts'];
+
+// These tests wait most of the time: for processes to start, to fail and to notice it.
+const nodes = ['test/nodes/*.test.ts', 'test/redis/*.test.ts'];
 
 export default defineConfig({
   test: {
@@ -31,13 +28,17 @@ export default defineConfig({
           ...timeouts,
           name: 'parallel',
           include: ['test/**/*.test.ts'],
-          exclude: [...serial, 'test/checks/**'],
+          exclude: [...serial, ...nodes, 'test/checks/**'],
           sequence: { groupOrder: 0 },
         },
       },
       {
         resolve: { alias },
-        test: { ...timeouts, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 1 } },
+        test: { ...timeouts, name: 'nodes', include: nodes, maxWorkers: 3, sequence: { groupOrder: 1 } },
+      },
+      {
+        resolve: { alias },
+        test: { ...timeouts, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
     ],
   },
