@@ -11,7 +11,7 @@ import type { RecordingClient } from './recording-client.ts';
 const installed = await findRedis();
 beforeEach((context) => context.skip(!installed.path, installed.reason));
 
-const KILLS = Number(process.env['KILLS'] ?? 3);
+const KILLS = Number(process.env['KILLS'] ?? 1);
 // The log remembers this many terms.
 const MAX_TERMS = 32;
 const MiB = 1024 * 1024;
