@@ -1,3 +1,4 @@
+import { without } from '../protocol/without.ts';
 import type { Cluster, PresenceChange } from './cluster.ts';
 import type { Notices } from './notices.ts';
 import type { Member, Room } from './room.ts';
@@ -8,7 +9,7 @@ import type { Clock, Scheduler } from './time.ts';
 /** How many members a room has on all nodes, and their names unless it is too large. */
 export interface Present {
   readonly count: number;
-  readonly members?: string[];
+  readonly members?: readonly string[];
 }
 
 /** The changes in a room since its members were last notified. */
@@ -215,19 +216,4 @@ function hasListeners({ groups }: Room): boolean {
 
 function usersIn({ groups }: Room): string[] {
   return groups.flatMap(({ members }) => members.map(({ subscriber }) => subscriber.user));
-}
-
-/**
- * Returns `names` without `others`, each removed as often as it occurs there: two members may share
- * a name.
- */
-function without(names: string[], others: readonly string[]): string[] {
-  if (others.length === 0) return names;
-  const remaining = new Map<string, number>();
-  for (const name of others) remaining.set(name, (remaining.get(name) ?? 0) + 1);
-  return names.filter((name) => {
-    const times = remaining.get(name) ?? 0;
-    if (times > 0) remaining.set(name, times - 1);
-    return times === 0;
-  });
 }

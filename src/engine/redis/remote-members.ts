@@ -1,4 +1,5 @@
 import type { PresenceChange, RemoteMembers } from '../../hub/cluster.ts';
+import { without } from '../../protocol/without.ts';
 import { MalformedError } from './record-codec.ts';
 
 /** The members of a room on one node, as the node's field in Redis has them. */
@@ -76,18 +77,6 @@ function totalOf(nodes: readonly NodeMembers[]): RemoteMembers {
     else users = undefined;
   }
   return { count, users };
-}
-
-/** Returns `names` without `others`, each removed as often as it occurs there. */
-function without(names: readonly string[], others: readonly string[]): readonly string[] {
-  if (others.length === 0) return names;
-  const left = new Map<string, number>();
-  for (const name of others) left.set(name, (left.get(name) ?? 0) + 1);
-  return names.filter((name) => {
-    const times = left.get(name) ?? 0;
-    if (times > 0) left.set(name, times - 1);
-    return times === 0;
-  });
 }
 
 /** Encodes a node's members for its field. */
