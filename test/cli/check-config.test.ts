@@ -1,10 +1,14 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../bench/server.ts';
 import { redis as redisEngine } from '../../src/engine/redis/redis.ts';
+import { findRedis } from '../redis/install.ts';
 import { run } from './command.ts';
-import { freePort, hasRedis, RedisProcess } from './redis.ts';
+import { RedisProcess } from './redis.ts';
+
+const installed = await findRedis();
 
 const started: RedisProcess[] = [];
 afterEach(() => Promise.all(started.splice(0).map((server) => server.stop())));
@@ -35,7 +39,9 @@ const findings = (stdout: string) => stdout.split('\n').filter((line) => line !=
 
 const warning = (text: string) => `pumphouse: warning: ${text}\n`;
 
-describe.skipIf(!hasRedis)('check-config with the engine redis', () => {
+describe('check-config with the engine redis', () => {
+  beforeEach((context) => context.skip(!installed.path, installed.reason));
+
   test('reports a server that keeps its messages, and hides the password', async () => {
     const address = await redis([...SAFE, 'requirepass hunter2']);
     const { code, stdout, stderr } = await check([`redis://:hunter2@${address}/1`]);

@@ -1,12 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-/** Whether Redis is installed. */
-export const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
+import { freePort } from '../../bench/server.ts';
 
 /** A Redis server or sentinel on a free port, with its own folder. */
 export class RedisProcess {
@@ -38,13 +35,4 @@ export class RedisProcess {
     await exited;
     rmSync(this.#folder, { recursive: true });
   }
-}
-
-/** Returns a port that nothing listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
 }
