@@ -1,6 +1,10 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keysOf } from '../../src/engine/redis/keys.ts';
+import { findRedis } from '../redis/install.ts';
 import { LossyProxy, Node, RedisProcess, until } from './redis-helper.ts';
+
+const installed = await findRedis();
+beforeEach((context) => context.skip(!installed.path, installed.reason));
 
 const servers: RedisProcess[] = [];
 const proxies: LossyProxy[] = [];

@@ -1,17 +1,21 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keysOf } from '../../src/engine/redis/keys.ts';
 import { redis } from '../../src/engine/redis/redis.ts';
+import { findRedis } from '../redis/install.ts';
 import { Node, RedisProcess, until } from './redis-helper.ts';
 
 let server: RedisProcess;
 let nodes: Node[] = [];
 let rooms = 0;
 
+const installed = await findRedis();
+beforeEach((context) => context.skip(!installed.path, installed.reason));
 beforeAll(async () => {
+  if (!installed.path) return;
   server = await RedisProcess.start();
 });
 
-afterAll(() => server.remove());
+afterAll(() => installed.path && server.remove());
 
 afterEach(async () => {
   for (const node of nodes) {
