@@ -16,7 +16,12 @@ type Step =
   /** Records up to a `seq` are to be read. */
   | { readonly kind: 'read'; to: number }
   | { readonly kind: 'decided'; readonly outcomes: readonly Outcome[] }
-  | { readonly kind: 'moved' | 'skipped'; readonly position: Position };
+  | PlaceStep;
+
+interface PlaceStep {
+  readonly kind: 'moved' | 'skipped';
+  readonly position: Position;
+}
 
 /** Someone who waits for a standing. */
 interface Waiter {
@@ -179,28 +184,32 @@ export class WorkerRoom {
 
   async #read(step: Step & { kind: 'read' }): Promise<void> {
     const { seq } = this.position;
-    if (step.to <= seq) return;
+    const to = Math.min(step.to, this.#sharedEnd());
+    if (to <= seq) return void this.#steps.shift(); // what is left of it is lost
     let reading: Reading;
     try {
-      reading = await this.#context.read(this.attachment, seq, Math.min(PAGE, step.to - seq));
+      reading = await this.#context.read(this.attachment, seq, Math.min(PAGE, to - seq));
     } catch {
       return this.#context.pause(); // the store is away
     }
     if (this.#released) return;
-    if (reading.moves !== this.#moves) return this.#readInVain(step);
-    const { records, first } = reading;
+    const { records, first, moves } = reading;
+    // The frame of a move is on the way, or came meanwhile.
+    if (moves !== this.#moves + this.#moveSteps().length) return this.#context.pause();
+    if (to > this.#sharedEnd()) return;
     this.trimmed(first);
-    const found = records[0]?.seq ?? step.to + 1;
+    const found = records[0]?.seq ?? to + 1;
     if (found > seq + 1) this.#skip({ ...this.position, seq: found - 1, first: Math.max(first, this.position.first) });
     if (records.length > 0) this.#commit(records, first);
   }
 
-  /** The log has moved: what is left of its earlier life can be read in the new one only. */
-  #readInVain(step: Step): Promise<void> | undefined {
-    const move = this.#steps.findIndex(({ kind }) => kind === 'moved');
-    if (move < 0) return this.#context.pause(); // its frame is on the way
-    this.#steps.splice(this.#steps.indexOf(step), 1);
-    return undefined;
+  #moveSteps(): readonly PlaceStep[] {
+    return this.#steps.filter((step): step is PlaceStep => step.kind === 'moved');
+  }
+
+  /** Returns how far the current life is the same as the one that can be read. */
+  #sharedEnd(): number {
+    return Math.min(...this.#moveSteps().map(({ position }) => position.seq), Number.POSITIVE_INFINITY);
   }
 
   #commit(records: readonly LogRecord[], first: number): void {
@@ -217,8 +226,6 @@ export class WorkerRoom {
     this.#ends.clear();
     this.#position = { ...position, seq: head };
     this.#context.listener.moved({ room: this.name, epoch: position.epoch, seq: head });
-    // The lives share more than this worker has read.
-    if (head < position.seq) this.#steps.unshift({ kind: 'read', to: position.seq });
     this.#resolveWaiters();
   }
 

@@ -94,7 +94,7 @@ export class VirtualProcess {
       after: (ms, work) => time.after(ms, settling(work)),
     };
     this.#random = random;
-    this.#ringBytes = random.pick([1024, 4096, 65_536]);
+    this.#ringBytes = random.pick([2048, 4096, 16_384]);
     this.#service = new LogService(engine, { attached: () => [], released() {} });
   }
 
