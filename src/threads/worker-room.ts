@@ -184,8 +184,8 @@ export class WorkerRoom {
 
   async #read(step: Step & { kind: 'read' }): Promise<void> {
     const { seq } = this.position;
+    if (this.#sharedEnd() <= seq) return this.#passMoves();
     const to = Math.min(step.to, this.#sharedEnd());
-    if (to <= seq) return void this.#steps.shift(); // what is left of it is lost
     let reading: Reading;
     try {
       reading = await this.#context.read(this.attachment, seq, Math.min(PAGE, to - seq));
@@ -210,6 +210,22 @@ export class WorkerRoom {
   /** Returns how far the current life is the same as the one that can be read. */
   #sharedEnd(): number {
     return Math.min(...this.#moveSteps().map(({ position }) => position.seq), Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * What is left to read before the last move is lost, or read after it. The lives between are
+   * passed over: nothing of them can be read.
+   */
+  #passMoves(): void {
+    const last = this.#steps.findLastIndex(({ kind }) => kind === 'moved');
+    const end = this.#sharedEnd();
+    const passed = this.#steps.splice(0, last + 1);
+    const moves = passed.filter((step): step is PlaceStep => step.kind === 'moved');
+    for (const step of passed) if (step.kind === 'decided') this.#apply(step);
+    this.#moves += moves.length - 1;
+    const { position } = moves.at(-1) as PlaceStep;
+    this.#move({ ...position, seq: Math.min(end, position.seq) });
+    if (this.position.seq < position.seq) this.#steps.unshift({ kind: 'read', to: position.seq });
   }
 
   #commit(records: readonly LogRecord[], first: number): void {
