@@ -4,8 +4,8 @@
 export const layers = {
   protocol: [],
   hub: ['protocol'],
-  engine: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time'],
-  threads: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time', 'hub/dedupe', 'hub/fingerprints', 'engine'],
+  engine: ['protocol', 'hub/cluster', 'hub/dedupe', 'hub/engine', 'hub/log', 'hub/recall', 'hub/time'],
+  threads: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time', 'hub/fingerprints', 'client/rate-limit', 'engine'],
   transport: ['protocol'],
   wire: ['protocol', 'hub/engine', 'hub/log', 'hub/subscriber'],
   client: ['protocol', 'hub', 'transport/transport', 'wire/wire'],
