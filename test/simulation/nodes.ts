@@ -227,7 +227,8 @@ class NodesSimulation {
     else if (roll < 0.63)
       this.#random.pick(this.#processes).engine.disconnect(this.#random.pick([1, 400, 3000, 13_000]));
     else if (roll < 0.634) await this.#replace();
-    else if (this.#workers > 0 && roll < 0.66) this.#random.pick(this.#nodes).stall(this.#random.pick([5, 100, 1500, 4000]));
+    else if (this.#workers > 0 && roll < 0.66)
+      this.#random.pick(this.#nodes).stall(this.#random.pick([5, 100, 1500, 4000]));
     else if (roll < 0.83) await this.#time.turnAsync();
     else if (roll < 0.89) await this.#time.settleAsync();
     else await this.#pass(chance(0.02) ? LONG : chance(0.1) ? int(1000, 4000) : int(1, 300));

@@ -3,24 +3,9 @@ import type { Scheduler } from '../../src/hub/time.ts';
 import { createRings, Link } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import type { Port } from '../../src/threads/port.ts';
-import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
+import { WorkerEngine } from '../../src/threads/worker-engine.ts';
+import { silentCluster } from '../threads/worker-pair.ts';
 import type { ProcessTime, PromiseTime, Random } from './virtual.ts';
-
-/** A cluster of workers that tells nothing of the others' members. */
-const silent: WorkerMembers = {
-  tickets: { put() {}, find: () => undefined, spend: () => false },
-  attempts: { take: () => true, giveBack() {} },
-  open() {},
-  secret: (created) => created,
-  signal() {},
-  announce() {},
-  others: () => ({ count: 0, users: [] }),
-  claim() {},
-  disclaim() {},
-  close() {},
-  attached() {},
-  released() {},
-};
 
 /** A port whose messages take a virtual time. */
 class VirtualPort implements Port {
@@ -117,7 +102,7 @@ export class VirtualProcess {
     const logLink = new Link<WorkerMethods, LogMethods>(far, down, up, this.#scheduler);
     this.#workers.push(this.#service.connect(this.#workers.length + 1, logLink));
     const link = new Link<LogMethods, WorkerMethods>(near, up, down, this.#scheduler);
-    const engine = new WorkerEngine({ link, cluster: silent, clock: this.#time, scheduler: this.#scheduler });
+    const engine = new WorkerEngine({ link, cluster: silentCluster, clock: this.#time, scheduler: this.#scheduler });
     return { engine, stall: (ms) => near.stall(ms) };
   }
 }
