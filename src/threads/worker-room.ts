@@ -32,6 +32,8 @@ interface Waiter {
 // As many as a hub's turn takes, so that a worker that is behind reads no faster than it delivers.
 const PAGE = 1024;
 
+const FAILED: Outcome = { kind: 'failed' };
+
 /**
  * A room that a worker has attached: follows its log by the frames of the log thread. Commits that
  * did not fit into the ring are read, while later frames wait.
@@ -214,18 +216,19 @@ export class WorkerRoom {
 
   /**
    * What is left to read before the last move is lost, or read after it. The lives between are
-   * passed over: nothing of them can be read.
+   * passed over: nothing of them can be read. Drafts that were stored in one of them and are lost
+   * have failed.
    */
   #passMoves(): void {
-    const last = this.#steps.findLastIndex(({ kind }) => kind === 'moved');
     const end = this.#sharedEnd();
-    const passed = this.#steps.splice(0, last + 1);
-    const moves = passed.filter((step): step is PlaceStep => step.kind === 'moved');
-    for (const step of passed) if (step.kind === 'decided') this.#apply(step);
-    this.#moves += moves.length - 1;
-    const { position } = moves.at(-1) as PlaceStep;
+    const first = this.#steps.findIndex(({ kind }) => kind === 'moved');
+    const last = this.#steps.findLastIndex(({ kind }) => kind === 'moved');
+    for (const step of this.#steps.splice(0, first)) if (step.kind === 'decided') this.#apply(step);
+    const passed = this.#steps.splice(0, last - first + 1);
+    const { position } = passed.at(-1) as PlaceStep;
+    this.#moves += passed.filter(({ kind }) => kind === 'moved').length - 1;
     this.#move({ ...position, seq: Math.min(end, position.seq) });
-    if (this.position.seq < position.seq) this.#steps.unshift({ kind: 'read', to: position.seq });
+    this.#steps.unshift({ kind: 'read', to: position.seq }, ...survivingDecisions(passed));
   }
 
   #commit(records: readonly LogRecord[], first: number): void {
@@ -261,4 +264,18 @@ export class WorkerRoom {
     this.#waiters = this.#waiters.filter((waiter) => !isReached(waiter));
     for (const { resolve } of reached) resolve();
   }
+}
+
+/** Returns the decisions of lives that are passed over, as they are after the last move. */
+function survivingDecisions(passed: readonly Step[]): Step[] {
+  let end = Number.POSITIVE_INFINITY;
+  const decisions: Step[] = [];
+  for (const step of passed.toReversed()) {
+    if (step.kind === 'moved') end = Math.min(end, step.position.seq);
+    if (step.kind !== 'decided') continue;
+    const limit = end;
+    const outcomes = step.outcomes.map((outcome) => ('seq' in outcome && outcome.seq > limit ? FAILED : outcome));
+    decisions.unshift({ kind: 'decided', outcomes });
+  }
+  return decisions;
 }

@@ -59,6 +59,28 @@ class VirtualPort implements Port {
   }
 }
 
+/** A planted fault of what connects the threads, which the simulation must find. */
+export type ThreadFault = 'loses frames' | 'repeats frames';
+
+/** A link whose ring is faulty now and then. */
+class FaultyLink extends Link<WorkerMethods, LogMethods> {
+  readonly #random: Random;
+  readonly #fault: ThreadFault;
+
+  constructor(fault: ThreadFault, random: Random, ...rest: ConstructorParameters<typeof Link>) {
+    super(...rest);
+    this.#random = random;
+    this.#fault = fault;
+  }
+
+  override write(frame: Buffer, length: number): boolean {
+    const isFaulty = this.#random.chance(0.03);
+    if (isFaulty && this.#fault === 'loses frames') return true;
+    if (isFaulty) super.write(frame, length);
+    return super.write(frame, length);
+  }
+}
+
 /** A process whose log thread owns an engine. */
 export class VirtualProcess {
   readonly #scheduler: Scheduler;
@@ -67,8 +89,16 @@ export class VirtualProcess {
   readonly #service: LogService;
   readonly #ringBytes: number;
   readonly #workers: { readonly dropped: number }[] = [];
+  readonly #fault: ThreadFault | undefined;
 
-  constructor(engine: Engine, time: ProcessTime, promises: PromiseTime, random: Random) {
+  constructor(
+    engine: Engine,
+    time: ProcessTime,
+    promises: PromiseTime,
+    random: Random,
+    fault: ThreadFault | undefined,
+  ) {
+    this.#fault = fault;
     const settling = (work: () => void) => () => {
       work();
       promises.promiseSettled();
@@ -99,7 +129,10 @@ export class VirtualProcess {
     near.peer = far;
     far.peer = near;
     const { up, down } = createRings(this.#ringBytes);
-    const logLink = new Link<WorkerMethods, LogMethods>(far, down, up, this.#scheduler);
+    const ends = [far, down, up, this.#scheduler] as const;
+    const logLink = this.#fault
+      ? new FaultyLink(this.#fault, this.#random, ...ends)
+      : new Link<WorkerMethods, LogMethods>(...ends);
     this.#workers.push(this.#service.connect(this.#workers.length + 1, logLink));
     const link = new Link<LogMethods, WorkerMethods>(near, up, down, this.#scheduler);
     const engine = new WorkerEngine({ link, cluster: silentCluster, clock: this.#time, scheduler: this.#scheduler });
