@@ -8,7 +8,7 @@ export interface Traffic {
   readonly frames: number;
 }
 
-/** What one thread writes and reads. */
+/** The traffic that one thread sends and the traffic that it receives. */
 export interface Duties {
   readonly produces: Traffic | null;
   readonly consumes: Traffic | null;
@@ -178,7 +178,7 @@ interface Channel {
 }
 
 /**
- * Starts what one thread does. `done` is called when the last frame has arrived, and `failed` with
+ * Starts the duties of one thread. `done` is called when the last frame has arrived, and `failed` with
  * an error of this thread.
  */
 export function start(duties: Duties, channel: Channel, done: () => void, failed: (error: Error) => void): void {
