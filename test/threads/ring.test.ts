@@ -360,4 +360,58 @@ describe('a ring whose ends interrupt each other', () => {
       { numRuns: 2000 },
     );
   });
+
+  // More steps than one call takes.
+  const steps = Array.from({ length: 12 }, (_, step) => step);
+
+  test('wakes the writer for an earlier frame although a later one found room', () => {
+    const interleaving = new Interleaving();
+    let overtaken = 0;
+    for (const step of steps) {
+      let writerWakes = 0;
+      const memory = createRing(1024);
+      const writer = new RingWriter(memory, () => {});
+      const reader = new RingReader(memory, () => writerWakes++);
+      const write = (length: number) => writer.write(frameOf(0, length), length);
+      while (write(96)); // 10 frames, and 24 bytes are left
+      let result = false;
+      const interruptions = new Map([[step, () => void drain(reader, 100, -1)]]);
+      interleaving.run(() => {
+        result = write(40);
+      }, interruptions);
+      if (result) overtaken++;
+      expect(writerWakes, `at step ${step}`).toBe(0);
+      drain(reader, 1024, -1);
+      expect(writerWakes, `at step ${step}`).toBe(1);
+    }
+    expect(overtaken).toBeGreaterThan(0);
+  });
+
+  test('wakes no reader that found a frame at its last look', () => {
+    const interleaving = new Interleaving();
+    let found = 0;
+    for (const step of steps) {
+      let wakes = 0;
+      const memory = createRing(1024);
+      const writer = new RingWriter(memory, () => wakes++);
+      const reader = new RingReader(memory, () => {});
+      const write = () => writer.write(frameOf(0, 10), 10);
+      write();
+      drain(reader, 1024, -1);
+      write(); // the reader is awake from here
+      let isLeft = false;
+      interleaving.run(
+        () => {
+          isLeft = reader.drain(() => {}, 16);
+        },
+        new Map([[step, () => void write()]]),
+      );
+      if (!isLeft) continue;
+      found++;
+      const before = wakes;
+      write();
+      expect(wakes, `after step ${step}`).toBe(before);
+    }
+    expect(found).toBeGreaterThan(0);
+  });
 });
