@@ -148,7 +148,7 @@ describe('a call without a result', () => {
 });
 
 describe('a message', () => {
-  test('that is no call goes to the other receiver', async () => {
+  test('other than a call goes to the other receiver', async () => {
     const { clientPort, others } = connect();
     clientPort.post(1);
     clientPort.post('wake');

@@ -268,7 +268,7 @@ function startManual(count: number) {
   };
 }
 
-/** Returns what became of a promise once all work is done. */
+/** Returns the state of a promise once all work is done. */
 async function stateOf(promise: Promise<unknown>, lanes: Lanes): Promise<string> {
   let state = 'pending';
   promise.then(
@@ -315,6 +315,31 @@ describe('a claim', () => {
     workers[1].cluster.disclaim('s');
     await lanes.drain();
     expect(disclaimed).toEqual(['s']);
+  });
+
+  test('is not disclaimed by a worker from which it has taken the session', async () => {
+    const { lanes, workers, cluster, disclaimed } = startManual(2);
+    const { promise, resolve } = deferred();
+    await stateOf(workers[0].cluster.claim('s'), lanes);
+    cluster.claims = () => promise;
+    const claim = workers[1].cluster.claim('s');
+    await lanes.drain();
+    // The disclaim was on its way when the session was taken.
+    workers[0].ports[0].post([3, 'disclaim', ['s']]);
+    expect(await stateOf(claim, lanes)).toBe('pending');
+    resolve();
+    expect(await stateOf(claim, lanes)).toBe('resolved');
+    expect(disclaimed).toEqual([]);
+  });
+
+  test('does not wait for its own worker, which ends the older connection itself', async () => {
+    const { lanes, workers } = startManual(2);
+    workers[0].leaving = new Promise(() => {});
+    await stateOf(workers[0].cluster.claim('s'), lanes);
+    const other = workers[1].cluster.claim('s');
+    expect(await stateOf(other, lanes)).toBe('pending');
+    expect(await stateOf(workers[0].cluster.claim('s'), lanes)).toBe('resolved');
+    expect(await stateOf(other, lanes)).toBe('another worker has taken the session over');
   });
 
   test('that the store rejects counts until it is disclaimed', async () => {
@@ -401,7 +426,7 @@ describe('the secret', () => {
     expect(await first).toEqual(await second);
   });
 
-  test('is asked for again after the store has rejected', async () => {
+  test('is requested again after the store has rejected', async () => {
     const { lanes, workers, cluster } = startManual(1);
     cluster.secret = () => Promise.reject(new Error('Redis cannot be reached'));
     expect(await stateOf(workers[0].cluster.secret(new Uint8Array([1])), lanes)).toBe('Redis cannot be reached');

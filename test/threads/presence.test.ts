@@ -193,7 +193,7 @@ function check(engine: FakeCluster, workers: readonly Worker[]): void {
   }
 }
 
-test('every worker has the members of the others, and hears of every change', async () => {
+test('every worker has the members of the others, and is notified of every change', async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const random = new Random(seed);
     const lanes = new Lanes(random);
