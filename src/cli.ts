@@ -14,7 +14,8 @@ import { listenersOf } from './config/listeners.ts';
 import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
-import { type Server, startServer } from './server/create-server.ts';
+import { type Server, type ServingProcess, startServer } from './server/create-server.ts';
+import { loadHooks } from './server/hooks-file.ts';
 import { adaptFlags, setStartFlags } from './server/v8-flags.ts';
 
 /** Exit code for invalid commands, flags and settings. */
@@ -45,7 +46,11 @@ withSettings(program.command('serve'))
 withSettings(program.command('check-config'))
   .description('Print each setting that serve would use and its source, with warnings, or the first invalid one.')
   .addHelpText('after', '\nWith --engine redis it connects to the servers and prints how they keep messages.')
-  .action((flags) => checkConfig(settingsFrom(flags)));
+  .action(async (flags) => {
+    await checkConfig(settingsFrom(flags)).catch(report);
+    // What a hooks file has started, such as a timer, would keep the process.
+    process.stdout.write('', () => process.exit());
+  });
 
 addBenchCommand(program);
 addUserCommand(program);
@@ -57,6 +62,11 @@ try {
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync();
 } catch (error) {
+  report(error);
+}
+
+/** Prints the line of an invalid command or setting. Rethrows other errors. */
+function report(error: unknown): void {
   if (error instanceof CommanderError && error.exitCode === 0) process.exitCode = 0;
   else if (error instanceof CommanderError) fail(error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' '));
   else if (error instanceof ConfigError || error instanceof UsersError) fail(error.message);
@@ -112,21 +122,24 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
   };
   for (const warning of warnings) log.warn(warning);
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
-  const starting = startServer(settings, log).catch((error: NodeJS.ErrnoException) => {
+  const starting = startWithHooks(settings, log).catch((error: NodeJS.ErrnoException) => {
     fail(cannotServe(error, settings));
-    return undefined;
+    return process.exit(); // what a hooks file has started would keep the process
   });
   // Before the line that reports the server ready: a supervisor may send a signal upon it.
   handleSignals(starting, settings, log);
-  const running = await starting;
-  if (running) adaptFlags(running.hub);
+  adaptFlags((await starting).hub);
+}
+
+async function startWithHooks(settings: Settings, log: Logger): Promise<Server & ServingProcess> {
+  return startServer(settings, log, settings.hooks === undefined ? {} : { hooks: await loadHooks(settings.hooks) });
 }
 
 /** Stops the server on SIGINT and SIGTERM, and reloads its certificates on SIGHUP. */
-function handleSignals(starting: Promise<Server | undefined>, settings: Settings, log: Logger): void {
+function handleSignals(starting: Promise<ServingProcess>, settings: Settings, log: Logger): void {
   const renew = async () => {
     try {
-      await (await starting)?.renewCertificates();
+      await (await starting).renewCertificates();
       log.info('certificates are read again');
     } catch (err) {
       log.error({ err }, 'certificates cannot be reloaded: the old ones stay in use');
@@ -139,10 +152,11 @@ function handleSignals(starting: Promise<Server | undefined>, settings: Settings
     if (++signals > 1) process.exit(signal === 'SIGINT' ? 130 : 143);
     log.info({ signal }, 'shutting down');
     setTimeout(() => process.exit(), settings.drainWindow * 1000).unref();
-    const running = await starting;
-    if (!running) return;
-    await running.stop();
-    log.info('stopped'); // the process exits when the last socket closes
+    const server = await starting;
+    await server.stop();
+    log.info('stopped');
+    await server.finished();
+    process.exit(); // what a hooks file has started would keep the process
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
 }

@@ -37,8 +37,6 @@ export interface Extensions {
   readonly engine?: Engine;
   /** @default no hooks: everything is allowed */
   readonly hooks?: Hooks;
-  /** Longest duration of a hook, in milliseconds. @default 5000 */
-  readonly hookTimeout?: number;
 }
 
 /** The parts of a server that can fail to start. */
@@ -67,8 +65,6 @@ const MAX_PAYLOAD = MiB;
 
 const SOCKET_LIMITS = { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE };
 
-const DEFAULT_HOOK_TIMEOUT_MS = 5_000;
-
 /** The composition root: it wires the parts together, and knows every concrete class. */
 export class RunningServer {
   readonly hub: Hub;
@@ -83,6 +79,7 @@ export class RunningServer {
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #draining = false;
+  #finished: Promise<unknown> | undefined;
 
   constructor(parts: Parts) {
     const { settings, hub, cluster } = parts;
@@ -186,7 +183,12 @@ export class RunningServer {
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
     await this.#release();
-    for (const transport of this.#transports) transport.finish();
+    this.#finished = Promise.all(this.#transports.map((transport) => transport.finish()));
+  }
+
+  /** Resolves when the last connection is gone, some seconds after `stop` at the latest. */
+  async finished(): Promise<void> {
+    await this.#finished;
   }
 
   /** Starts to serve, or releases everything if that fails. */
@@ -251,8 +253,7 @@ export class RunningServer {
   }
 }
 
-function createHookRunner({ extensions, log }: Parts): HookRunner {
-  const { hooks = {}, hookTimeout = DEFAULT_HOOK_TIMEOUT_MS } = extensions;
+function createHookRunner({ extensions: { hooks = {} }, settings: { hookTimeout }, log }: Parts): HookRunner {
   return new HookRunner(hooks, hookTimeout, systemScheduler, (hook, err) => log.error({ hook, err }, 'a hook failed'));
 }
 

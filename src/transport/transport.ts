@@ -144,9 +144,9 @@ export interface Transport {
   stopListening(): void;
   /**
    * Ends idle HTTP connections once all sockets are closed, but lets pending close frames leave
-   * first.
+   * first. Resolves when no connection is left.
    */
-  finish(): void;
+  finish(): Promise<void>;
   /** Cuts every open connection without a close frame. */
   terminate(): void;
 }

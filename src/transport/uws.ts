@@ -1,5 +1,6 @@
 import type * as UWS from 'uWebSockets.js';
 import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Close } from '../protocol/close-codes.ts';
 import { truncateReason } from './close-reason.ts';
 import { MAX_HEADER_BYTES } from './error-page.ts';
@@ -192,9 +193,10 @@ class UwsTransport implements Transport {
    * Cuts connections after a delay: at once, sockets with bytes still buffered would lose their
    * close frames.
    */
-  finish(): void {
+  async finish(): Promise<void> {
     const slow = performance.now() - this.#slowClose.lastAt < LINGER_MS;
-    setTimeout(() => this.terminate(), slow ? SLOW_FLUSH_MS : FLUSH_MS);
+    await sleep(slow ? SLOW_FLUSH_MS : FLUSH_MS);
+    this.terminate();
   }
 
   terminate(): void {

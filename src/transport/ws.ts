@@ -223,8 +223,10 @@ class WsTransport implements Transport {
     this.#server.closeIdleConnections();
   }
 
-  finish(): void {
+  finish(): Promise<void> {
     this.#server.closeIdleConnections();
+    // The callback comes after the last connection, with an error if the server has closed before.
+    return new Promise((resolve) => void this.#server.close(() => resolve()));
   }
 
   terminate(): void {
