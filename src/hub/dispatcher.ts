@@ -36,9 +36,9 @@ export class Dispatcher {
   /** Joins a subscriber to a room. */
   join(registration: Registration): void {
     const { room: name, subscriber, since } = registration;
-    const isAhead = since && ((room: Room) => this.#isBehind(room, since));
+    const resumption = since && { epoch: since.epoch, isAhead: (room: Room) => this.#isBehind(room, since) };
     const room = this.#rooms.get(name);
-    if (room !== undefined && !isAhead?.(room)) {
+    if (room !== undefined && !resumption?.isAhead(room)) {
       this.#membership.join(room, registration);
       return;
     }
@@ -47,7 +47,7 @@ export class Dispatcher {
       if (attached) this.#membership.join(attached, registration);
       else this.#membership.refuse(registration);
     };
-    this.#rooms.wait(name, subscriber, join, isAhead);
+    this.#rooms.wait(name, subscriber, join, resumption);
   }
 
   /** Reports whether another node may have shown more of the room than this one has got. */

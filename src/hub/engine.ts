@@ -124,7 +124,8 @@ export interface Engine {
   position(room: string): Position;
   /**
    * Returns the last `seq` that an attached room's log shares with an epoch that its position does
-   * not name, such as one of another primary in a split brain. Undefined when that is not known.
+   * not name, such as one of another primary in a split brain. Undefined when that is not known. A
+   * shared engine knows it after `catchUp` with the epoch.
    *
    * @default no epoch is known but those of the position
    */
@@ -141,9 +142,11 @@ export interface Engine {
    * Resolves when the listener has been passed everything that was committed to an attached room
    * before the call. Rejects when the store cannot be reached.
    *
+   * @param epochs those that members resume with and the room's position does not name.
+   *
    * @default the listener always has everything
    */
-  catchUp?(room: string): Promise<void>;
+  catchUp?(room: string, epochs: readonly string[]): Promise<void>;
   /** The Hub has released the room: an engine without a store may forget it. */
   release(room: string): void;
   /** Resolves when every appended draft is committed or has failed. */
@@ -159,5 +162,5 @@ export interface LocalEngine extends Engine {
 /** An engine on a store that the engines of other nodes share. */
 export interface SharedEngine extends Engine {
   readonly cluster: Cluster;
-  catchUp(room: string): Promise<void>;
+  catchUp(room: string, epochs: readonly string[]): Promise<void>;
 }

@@ -11,12 +11,18 @@ const NO_MEMBERSHIPS: readonly Member[] = [];
 /** Work on a room, or undefined where the engine could not attach it. */
 export type RoomWork = (room: Room | undefined) => void;
 
+/** A place that a member resumes with. */
+export interface Resumption {
+  readonly epoch: string;
+  /** Reports whether the room must be brought up to date first. Asked once. */
+  isAhead(room: Room): boolean;
+}
+
 /** A post that waits for a room. */
 interface WaitingPost {
   readonly subscriber: Subscriber | undefined;
   readonly work: RoomWork;
-  /** Reports whether the room must be brought up to date for the post. @default never */
-  readonly isAhead?: ((room: Room) => boolean) | undefined;
+  readonly resumption?: Resumption | undefined;
 }
 
 /**
@@ -113,12 +119,10 @@ export class Rooms {
   /**
    * Does the work on a room that `get` did not return once it is attached, in a later turn. Does it
    * at once, without the room, where too many posts wait.
-   *
-   * @param isAhead reports whether the room must be brought up to date first. Asked once.
    */
-  wait(name: string, subscriber: Subscriber | undefined, work: RoomWork, isAhead?: (room: Room) => boolean): void {
+  wait(name: string, subscriber: Subscriber | undefined, work: RoomWork, resumption?: Resumption): void {
     if (this.#waitingPosts >= this.#settings.mailboxes.broadcast) work(undefined);
-    else this.#add(name, { subscriber, work, isAhead });
+    else this.#add(name, { subscriber, work, resumption });
   }
 
   /** For departures, whose number is bounded elsewhere. */
@@ -140,7 +144,7 @@ export class Rooms {
       if (attachment.result === undefined) continue;
       const { posts, covered, result } = attachment;
       const { room } = result;
-      const ahead = posts.findIndex(({ isAhead }, i) => i >= covered && room !== undefined && isAhead?.(room));
+      const ahead = posts.findIndex((post, i) => i >= covered && room !== undefined && post.resumption?.isAhead(room));
       const taken = posts.splice(0, ahead < 0 ? limit : Math.min(limit, ahead));
       limit -= taken.length;
       this.#waitingPosts -= taken.length;
@@ -206,7 +210,8 @@ export class Rooms {
     attachment.result = undefined;
     attachment.covered = attachment.posts.length;
     this.#answered--;
-    const catchingUp = this.#engine.catchUp?.(room.name) ?? Promise.resolve();
+    const epochs = new Set(attachment.posts.flatMap(({ resumption }) => resumption?.epoch ?? []));
+    const catchingUp = this.#engine.catchUp?.(room.name, [...epochs]) ?? Promise.resolve();
     this.#await(
       room.name,
       attachment,

@@ -9,7 +9,7 @@ export type Methods = { [name: string]: (...args: never[]) => unknown };
 /** The arguments of a function of the other thread. */
 export type ArgumentsOf<Method> = Method extends (...args: infer Args) => unknown ? Args : never;
 
-/** What a call of a function of the other thread resolves to. */
+/** The result of a call of a function of the other thread. */
 export type ResultOf<Method> = Method extends (...args: never[]) => infer Result ? Awaited<Result> : never;
 
 type Served = (...args: unknown[]) => unknown;
@@ -90,7 +90,7 @@ export class Calls<Remote extends object, Local extends object> {
     if (!this.#closed) this.#port.post([TELL, method, args]);
   }
 
-  /** Rejects the calls that wait, and every later one. The other side's calls are still answered. */
+  /** Rejects waiting and later calls. Calls of the other side are still answered. */
   close(error: Error): void {
     this.#closed ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);

@@ -1,14 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
-  type Announcement,
   decodeAnnouncement,
   decodeMembers,
   encodeAnnouncement,
   encodeMembers,
-  type NodeMembers,
-  RoomMembers,
-} from '../../src/engine/redis/remote-members.ts';
+} from '../../src/engine/redis/members-codec.ts';
+import { type Announcement, type NodeMembers, RoomMembers } from '../../src/engine/remote-members.ts';
 import type { PresenceChange } from '../../src/hub/cluster.ts';
 
 /** What happens on one of three nodes, and whether the announcement arrives. */

@@ -6,11 +6,13 @@ import { simulate } from './simulation.ts';
 // npm run simulate -- --seeds 100000     100,000 seeds of the Hub
 // npm run simulate -- --native           the native protocol, on servers that are killed
 // npm run simulate -- --nodes 2          several servers on one shared log
+// npm run simulate -- --workers 3        the workers of one process, on one log
 // npm run simulate -- --seed 4711        one seed
 const { values } = parseArgs({
   options: {
     native: { type: 'boolean', default: false },
     nodes: { type: 'string' },
+    workers: { type: 'string' },
     seed: { type: 'string' },
     from: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '5000' },
@@ -21,15 +23,20 @@ const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 const steps = Number(values.steps);
 const counts = noCounts();
-const [kind, run] =
-  values.nodes !== undefined
-    ? [
-        `--nodes ${values.nodes} `,
-        (seed: number) => simulateNodes(seed, { nodes: Number(values.nodes), steps, counts }),
-      ]
-    : values.native
-      ? ['--native ', (seed: number) => simulateNative(seed, steps)]
-      : ['', (seed: number) => simulate(seed, steps)];
+const isShared = values.nodes !== undefined || values.workers !== undefined;
+
+/** Returns the options that choose a simulation, and the simulation. */
+function choose(): [kind: string, run: (seed: number) => string | undefined | Promise<string | undefined>] {
+  const { nodes, workers, native } = values;
+  if (isShared) {
+    const kind = `${nodes === undefined ? '' : `--nodes ${nodes} `}${workers === undefined ? '' : `--workers ${workers} `}`;
+    const options = { nodes: Number(nodes ?? 1), workers: Number(workers ?? 0), steps, counts };
+    return [kind, (seed) => simulateNodes(seed, options)];
+  }
+  return native ? ['--native ', (seed) => simulateNative(seed, steps)] : ['', (seed) => simulate(seed, steps)];
+}
+
+const [kind, run] = choose();
 let ran = 0;
 let failed = 0;
 for (let seed = from; seed < from + count && failed < 5; seed++) {
@@ -41,5 +48,5 @@ for (let seed = from; seed < from + count && failed < 5; seed++) {
   console.error(`seed ${seed} failed: ${violation}\n  to repeat: ${command}`);
 }
 console.log(`ran ${ran} seeds of ${steps} steps from seed ${from}, ${failed} failed`);
-if (values.nodes !== undefined) console.log(counts);
+if (isShared) console.log(counts);
 process.exitCode = failed > 0 ? 1 : 0;

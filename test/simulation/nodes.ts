@@ -1,5 +1,6 @@
 import { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
+import type { Engine } from '../../src/hub/engine.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { SlowPolicy } from '../../src/hub/settings.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
@@ -11,18 +12,29 @@ import { Violation } from './session.ts';
 import { type EngineFault, type Faults, SharedEngine } from './shared-engine.ts';
 import { SharedLog } from './shared-log.ts';
 import { SimulatedSocket } from './socket.ts';
+import { VirtualProcess } from './threads.ts';
 import { ProcessTime, PromiseTime, Random } from './virtual.ts';
 import { numbered, parseFrames } from './wire.ts';
 
 /** A planted fault, which the simulation must find. */
 export type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messages';
 
-/** A server. */
-interface Node {
+/** A process on the shared log: one server, or several workers. */
+interface Process {
   readonly time: ProcessTime;
   readonly engine: SharedEngine;
+  /** Undefined for one server. */
+  readonly threads: VirtualProcess | undefined;
+  readonly nodes: readonly Node[];
+}
+
+/** A server: a process, or a worker of one. */
+interface Node {
+  readonly time: ProcessTime;
   readonly hub: Hub;
   readonly keepalive: Keepalive;
+  /** Its thread does nothing for a while. */
+  readonly stall: (ms: number) => void;
 }
 
 interface Connection {
@@ -57,8 +69,10 @@ const LONG = 12_000;
 const policyOf = (room: string): SlowPolicy => (room === 'skips' ? 'skip' : room === 'latest' ? 'latest' : 'evict');
 
 export interface NodesOptions {
-  /** @default 2 */
+  /** Processes. @default 2 */
   readonly nodes?: number;
+  /** Worker threads of each process, beside its log thread. @default 0: its Hub owns the engine */
+  readonly workers?: number;
   /** @default 300 */
   readonly steps?: number;
   readonly fault?: Fault | undefined;
@@ -66,11 +80,29 @@ export interface NodesOptions {
   readonly counts?: NodeCounts;
 }
 
-export type NodeCounts = Counts & { moves: number; skips: number; kills: number; unknown: number; repairs: number };
+export type NodeCounts = Counts & {
+  moves: number;
+  skips: number;
+  kills: number;
+  unknown: number;
+  repairs: number;
+  /** Commits that did not fit into a worker's ring. */
+  dropped: number;
+};
 
 export function noCounts(): NodeCounts {
   const session = { shown: 0, lostOnResume: 0, lostWhileJoined: 0, toldLost: 0, untold: 0 };
-  return { ...session, recoveredElsewhere: 0, refused: 0, moves: 0, skips: 0, kills: 0, unknown: 0, repairs: 0 };
+  return {
+    ...session,
+    recoveredElsewhere: 0,
+    refused: 0,
+    moves: 0,
+    skips: 0,
+    kills: 0,
+    unknown: 0,
+    repairs: 0,
+    dropped: 0,
+  };
 }
 
 /**
@@ -93,14 +125,16 @@ class NodesSimulation {
   readonly #plainWires: readonly Wire[];
   readonly #peers: readonly Peer[];
   readonly #plain: readonly Plain[];
-  readonly #nodes: Node[] = [];
+  readonly #processes: Process[] = [];
+  readonly #workers: number;
   #started = 0;
   #messages = 0;
 
-  constructor(seed: number, { fault, counts = noCounts() }: NodesOptions) {
+  constructor(seed: number, { fault, workers = 0, counts = noCounts() }: NodesOptions) {
     const random = new Random(seed);
     this.#random = random;
     this.#fault = fault;
+    this.#workers = workers;
     this.#counts = counts;
     this.#log = new SharedLog(random.pick([15, 60, 100_000]), () => this.#time.date());
     this.#log.ignoresIds = fault === 'stores twice';
@@ -139,7 +173,7 @@ class NodesSimulation {
 
   /** @throws Violation */
   async run(nodes: number, steps: number): Promise<void> {
-    while (this.#nodes.length < nodes) await this.#start();
+    while (this.#processes.length < nodes) await this.#start();
     for (let step = 0; step < steps; step++) {
       await this.#act();
       this.#receiveAll();
@@ -151,16 +185,36 @@ class NodesSimulation {
     this.#counts.moves += this.#log.moves;
   }
 
-  async #start(at = this.#nodes.length): Promise<void> {
+  get #nodes(): readonly Node[] {
+    return this.#processes.flatMap(({ nodes }) => nodes);
+  }
+
+  async #start(at = this.#processes.length): Promise<void> {
     const time = new ProcessTime(this.#time);
     const name = `n${++this.#started}`;
     const engine = new SharedEngine(name, this.#log, this.#time, this.#random, this.#faults, engineFault(this.#fault));
+    if (this.#workers === 0) {
+      const nodes = [await this.#startNode(engine, time, () => {})];
+      this.#processes[at] = { time, engine, threads: undefined, nodes };
+      return;
+    }
+    const threads = new VirtualProcess(engine, time, this.#time, this.#random);
+    await threads.open();
+    const nodes: Node[] = [];
+    while (nodes.length < this.#workers) {
+      const worker = threads.connect();
+      nodes.push(await this.#startNode(worker.engine, time, worker.stall));
+    }
+    this.#processes[at] = { time, engine, threads, nodes };
+  }
+
+  async #startNode(engine: Engine, time: ProcessTime, stall: Node['stall']): Promise<Node> {
     const hub = new Hub({ engine, clock: time, scheduler: time, settings: this.#settings ?? {} });
     hub.events.on('failed', ({ event, error }) => {
       throw new Violation(`a listener of the event ${event} threw: ${error}`);
     });
     await hub.open();
-    this.#nodes[at] = { time, engine, hub, keepalive: new Keepalive(time, time, TICK) };
+    return { time, hub, keepalive: new Keepalive(time, time, TICK), stall };
   }
 
   // ── Actions ───────────────────────────────────────────────────────────────────────────────────
@@ -170,8 +224,10 @@ class NodesSimulation {
     const roll = this.#random.next();
     if (roll < 0.6) this.#actAsClient();
     else if (roll < 0.62) for (let left = this.#storm; left > 0; left--) this.#actAsStore();
-    else if (roll < 0.63) this.#random.pick(this.#nodes).engine.disconnect(this.#random.pick([1, 400, 3000, 13_000]));
+    else if (roll < 0.63)
+      this.#random.pick(this.#processes).engine.disconnect(this.#random.pick([1, 400, 3000, 13_000]));
     else if (roll < 0.634) await this.#replace();
+    else if (this.#workers > 0 && roll < 0.64) this.#random.pick(this.#nodes).stall(this.#random.pick([5, 100, 1500]));
     else if (roll < 0.83) await this.#time.turnAsync();
     else if (roll < 0.89) await this.#time.settleAsync();
     else await this.#pass(chance(0.02) ? LONG : chance(0.1) ? int(1000, 4000) : int(1, 300));
@@ -209,7 +265,7 @@ class NodesSimulation {
       else this.#log.trim(room, int(1, 30));
     }
     // A failover breaks the connections of some nodes.
-    if (roll < 0.8) for (const { engine } of this.#nodes) if (chance(0.5)) engine.disconnect(pick([1, 50, 1000]));
+    if (roll < 0.8) for (const { engine } of this.#processes) if (chance(0.5)) engine.disconnect(pick([1, 50, 1000]));
   }
 
   #actAsPlain(plain: Plain): void {
@@ -332,23 +388,26 @@ class NodesSimulation {
     else connection?.client.goAway(100);
   }
 
-  /** Kills a server as `kill -9` does, or after it has settled, and starts another one. */
+  /** Kills a process as `kill -9` does, or after it has settled, and starts another one. */
   async #replace(): Promise<void> {
-    const at = this.#random.int(0, this.#nodes.length - 1);
-    const node = this.#nodes[at] as Node;
+    const at = this.#random.int(0, this.#processes.length - 1);
+    const process = this.#processes[at] as Process;
+    const { nodes } = process;
     this.#counts.kills++;
-    if (this.#random.chance(0.3)) await this.#settle(node);
-    node.engine.kill();
-    node.time.kill();
-    for (const peer of [...this.#peers, ...this.#plain]) if (peer.connection?.node === node) this.#endConnection(peer);
-    this.#count(node);
+    if (this.#random.chance(0.3)) for (const node of nodes) await this.#settle(node);
+    process.engine.kill();
+    process.time.kill();
+    for (const peer of [...this.#peers, ...this.#plain])
+      if (peer.connection && nodes.includes(peer.connection.node)) this.#endConnection(peer);
+    this.#count(process);
     await this.#start(at);
   }
 
-  #count({ engine }: Node): void {
+  #count({ engine, threads }: Process): void {
     this.#counts.skips += engine.skips;
     this.#counts.unknown += engine.unknown;
     this.#counts.repairs += engine.repairs;
+    this.#counts.dropped += threads?.dropped ?? 0;
   }
 
   async #pass(ms: number): Promise<void> {
@@ -548,15 +607,17 @@ class NodesSimulation {
   async #shutDown(): Promise<void> {
     for (const { connection } of [...this.#peers, ...this.#plain]) connection?.socket.end(1006);
     await this.#pass(2 * LONG);
-    for (const node of this.#nodes) {
-      const { hub, engine, keepalive } = node;
-      const { answers, drafts, rooms } = engine.pending;
+    for (const { hub, keepalive } of this.#nodes) {
       if (hub.rooms > 0) throw new Violation(`${hub.rooms} rooms are left in memory after all have left`);
-      if (rooms > 0) throw new Violation(`${rooms} rooms are left attached after all have left`);
-      if (answers + drafts > 0) throw new Violation(`${answers} answers and ${drafts} drafts are left`);
       if (keepalive.clients.size > 0) throw new Violation(`${keepalive.clients.size} clients are left in memory`);
       await hub.close();
-      this.#count(node);
+    }
+    for (const process of this.#processes) {
+      const { answers, drafts, rooms } = process.engine.pending;
+      if (rooms > 0) throw new Violation(`${rooms} rooms are left attached after all have left`);
+      if (answers + drafts > 0) throw new Violation(`${answers} answers and ${drafts} drafts are left`);
+      process.engine.close();
+      this.#count(process);
     }
     if (this.#time.timers > 0) throw new Violation(`${this.#time.timers} timers are left after all have closed`);
   }

@@ -1,15 +1,8 @@
 import type { PresenceChange, RemoteMembers } from '../../hub/cluster.ts';
+import { type Announcement, type NodeMembers, RoomMembers, updateOf } from '../remote-members.ts';
 import { keysOf } from './keys.ts';
 import type { Link } from './link.ts';
-import {
-  type Announcement,
-  decodeAnnouncement,
-  decodeMembers,
-  encodeAnnouncement,
-  encodeMembers,
-  type NodeMembers,
-  RoomMembers,
-} from './remote-members.ts';
+import { decodeAnnouncement, decodeMembers, encodeAnnouncement, encodeMembers } from './members-codec.ts';
 import type { Shard } from './shard.ts';
 
 /** What the board needs of the engine and the node. */
@@ -81,10 +74,8 @@ export class PresenceBoard {
     const own = { version: this.#nextVersion(before), count, users };
     this.#own.set(room, own);
     this.#write(room, own);
-    // The changes that fill a long list may be incomplete.
-    const { joined, left } = change;
-    const isShorter = before?.users && users && joined.length + left.length < users.length;
-    this.#publish(room, isShorter ? { kind: 'changed', version: own.version, count, joined, left } : all(own));
+    const update = updateOf(before?.users !== undefined, change, own);
+    this.#publish(room, { ...update, version: own.version });
   }
 
   /** The room is attached on a link: reads its members, and announces this node's again. */

@@ -1,0 +1,89 @@
+import type { Scheduler } from '../hub/time.ts';
+import { Calls } from './calls.ts';
+import type { Port } from './port.ts';
+import { createRing, RingReader, RingWriter } from './ring.ts';
+
+/** The rings between a worker and the log thread. */
+export interface Rings {
+  /** From the worker to the log thread. */
+  readonly up: SharedArrayBuffer;
+  readonly down: SharedArrayBuffer;
+}
+
+const MiB = 1024 * 1024;
+
+/** @param bytes a power of two. */
+export function createRings(bytes: number = 8 * MiB): Rings {
+  return { up: createRing(bytes), down: createRing(bytes) };
+}
+
+/** Receives what the other thread sends through its ring. */
+export interface LinkListener {
+  /** A frame, whose bytes are valid only during the call. */
+  received(buffer: Buffer, start: number, end: number): void;
+  /** There may be room in this thread's ring again. */
+  writable(): void;
+}
+
+// A message on the port that is no call: there is something to read, or room to write.
+const WAKE = 0;
+
+// Read in one turn at most: as much as a Hub takes in one.
+const TURN_BYTES = MiB;
+
+/** One end of what connects a worker to the log thread: a ring in each direction, and calls. */
+export class Link<Remote extends object, Local extends object> {
+  readonly calls: Calls<Remote, Local>;
+  readonly #writer: RingWriter;
+  readonly #reader: RingReader;
+  readonly #scheduler: Scheduler;
+  #listener: LinkListener | undefined;
+  /** A later turn reads on. */
+  #readsOn = false;
+
+  /**
+   * @param out the ring that this thread writes.
+   *
+   * @param inward the ring that it reads.
+   */
+  constructor(port: Port, out: SharedArrayBuffer, inward: SharedArrayBuffer, scheduler: Scheduler) {
+    const wake = () => port.post(WAKE);
+    this.#writer = new RingWriter(out, wake);
+    this.#reader = new RingReader(inward, wake);
+    this.#scheduler = scheduler;
+    this.calls = new Calls(port, () => this.#woken());
+  }
+
+  /** Length of the longest frame that can be written. */
+  get maxFrame(): number {
+    return this.#writer.maxFrame;
+  }
+
+  /** Starts to receive. */
+  listen(listener: LinkListener): void {
+    this.#listener = listener;
+    this.#read();
+  }
+
+  /** Writes a frame. @returns false when the ring is full: `writable` is called later. */
+  write(frame: Buffer, length: number): boolean {
+    return this.#writer.write(frame, length);
+  }
+
+  #woken(): void {
+    this.#listener?.writable();
+    this.#read();
+  }
+
+  readonly #read = (): void => {
+    const listener = this.#listener;
+    if (listener === undefined || this.#readsOn) return;
+    this.#readsOn = this.#reader.drain((buffer, start, end) => listener.received(buffer, start, end), TURN_BYTES);
+    if (this.#readsOn) this.#scheduler.soon(this.#readLater);
+  };
+
+  readonly #readLater = (): void => {
+    this.#readsOn = false;
+    this.#read();
+  };
+}

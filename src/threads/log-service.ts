@@ -1,0 +1,401 @@
+import type { NodeMembers } from '../engine/remote-members.ts';
+import type { Decision, Draft, Engine, EngineState, Move, Outcome, Position } from '../hub/engine.ts';
+import type { LogRecord } from '../hub/log.ts';
+import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
+import { FrameEncoder, receiveUp, type UpFrames } from './frames.ts';
+import type { Link } from './link.ts';
+
+/** The members of a room on the other workers and nodes. */
+export type MembersByNode = readonly (readonly [node: string, members: NodeMembers])[];
+
+/** The reply to an attachment. */
+export interface Attached {
+  readonly position: Position;
+  readonly members: MembersByNode;
+}
+
+/**
+ * Records that were read. `moves` counts the moves that the worker has been sent for the attachment:
+ * with a different count the records are of another life than its own.
+ */
+export interface Reading {
+  readonly records: readonly LogRecord[];
+  readonly first: number;
+  readonly moves: number;
+}
+
+/** Where a log stands, and what it shares with epochs that its position does not name. */
+export interface Standing {
+  readonly seq: number;
+  readonly moves: number;
+  readonly ends: readonly (readonly [epoch: string, seq: number])[];
+}
+
+/** What a worker calls in the log thread. It numbers its attachments. */
+export interface LogMethods {
+  attach(attachment: number, room: string): NowOrLater<Attached>;
+  release(attachment: number): void;
+  read(attachment: number, after: number, limit: number): NowOrLater<Reading>;
+  /** Resolves with the standing that everything committed before has. */
+  catchUp(attachment: number, epochs: readonly string[]): NowOrLater<Standing>;
+}
+
+/** What the log thread calls in a worker. */
+export interface WorkerMethods {
+  changed(state: EngineState): void;
+}
+
+/** Follows which workers have attached a room. */
+export interface RoomFollower {
+  attached(worker: number, room: string): MembersByNode;
+  released(worker: number, room: string): void;
+}
+
+/** The oldest drafts of a room that are undecided come from the first of its origins. */
+interface Origin {
+  readonly worker: WorkerLink;
+  readonly attachment: number;
+  /** They have failed in their worker, and wait for the outcomes of the earlier ones. */
+  readonly refused: boolean;
+  count: number;
+}
+
+/** A room that workers have attached, or attach. */
+interface SharedRoom {
+  readonly name: string;
+  /** Pending while the engine attaches the room. */
+  attaching: NowOrLater<unknown>;
+  /** How many workers attach the room or have attached it. */
+  users: number;
+  readonly followers: Set<Attachment>;
+  readonly origins: Origin[];
+}
+
+/** A worker's attachment of a room. */
+interface Attachment {
+  readonly number: number;
+  readonly room: SharedRoom;
+  readonly worker: WorkerLink;
+  /** How often the worker was told that the log has moved. */
+  moves: number;
+  /** Commits are dropped until the worker is told to read them. */
+  isBehind: boolean;
+}
+
+// Longer commits are split, so that a slow worker's ring takes at least a part of them.
+const FRAME_BYTES = 256 * 1024;
+
+const FAILED: Outcome = { kind: 'failed' };
+
+/**
+ * The log of all workers: appends their drafts to the engine, and passes its reports to the workers
+ * that have attached the room. It never waits for a worker. What does not fit into a worker's ring
+ * is left out, and the worker is told to read it.
+ */
+export class LogService {
+  readonly #engine: Engine;
+  readonly #follower: RoomFollower;
+  /** Holds a commit until every worker has it. */
+  readonly #commit = new FrameEncoder();
+  readonly #rooms = new Map<string, SharedRoom>();
+  readonly #workers: WorkerLink[] = [];
+  #frameBytes = FRAME_BYTES;
+  #state: EngineState = 'ready';
+  #messages = 0;
+  #batches = 0;
+
+  /** @param engine one that recognizes retries: they may come through another worker. */
+  constructor(engine: Engine, follower: RoomFollower) {
+    this.#engine = engine;
+    this.#follower = follower;
+  }
+
+  /** How many messages have been committed to rooms that a worker has attached. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** How many batches of messages have been committed. */
+  get batches(): number {
+    return this.#batches;
+  }
+
+  /** Opens the engine. Rejects when it cannot start. */
+  async open(): Promise<void> {
+    await this.#engine.open({
+      committed: ({ room, records }) => this.#committed(room, records),
+      decided: (decision) => this.#decided(decision),
+      moved: (move) => this.#moved(move, 'moved'),
+      skipped: (move) => this.#moved(move, 'skipped'),
+      changed: (state) => this.#changed(state),
+    });
+  }
+
+  /** Serves a worker. @returns its numbers, for monitoring. */
+  connect(worker: number, link: Link<WorkerMethods, LogMethods>): Pick<WorkerLink, 'dropped'> {
+    const connected = new WorkerLink(worker, link, this.#engine);
+    this.#workers.push(connected);
+    this.#frameBytes = Math.min(this.#frameBytes, link.maxFrame);
+    link.calls.serve({
+      attach: (attachment, room) => this.#attach(connected, attachment, room),
+      release: (attachment) => this.#release(connected, attachment),
+      read: (attachment, after, limit) => this.#read(connected.attachment(attachment), after, limit),
+      catchUp: (attachment, epochs) => this.#catchUp(connected.attachment(attachment), epochs),
+    });
+    const frames: UpFrames = {
+      roomOf: (attachment) => connected.attachment(attachment).room.name,
+      drafts: (attachment, drafts) => this.#append(connected.attachment(attachment), drafts),
+      refused: (attachment, count) => this.#refuse(connected.attachment(attachment), count),
+    };
+    link.listen({
+      received: (buffer, start) => receiveUp(buffer, start, frames),
+      writable: () => connected.writeWaiting(),
+    });
+    if (this.#state === 'away') link.calls.tell('changed', this.#state);
+    return connected;
+  }
+
+  /** Closes the engine, which commits what it has been given first. */
+  async close(): Promise<void> {
+    await this.#engine.close();
+  }
+
+  #attach(worker: WorkerLink, number: number, name: string): NowOrLater<Attached> {
+    const room = this.#room(name);
+    room.users++;
+    const follow = (): Attached => {
+      const attachment = { number, room, worker, moves: 0, isBehind: false };
+      room.followers.add(attachment);
+      worker.attachments.set(number, attachment);
+      // In this turn: what the engine reports from now on follows the position.
+      return { position: this.#engine.position(name), members: this.#follower.attached(worker.number, name) };
+    };
+    if (!(room.attaching instanceof Promise)) return follow();
+    return room.attaching.then(follow, (error) => {
+      this.#leave(room);
+      throw error;
+    });
+  }
+
+  #room(name: string): SharedRoom {
+    const existing = this.#rooms.get(name);
+    if (existing) return existing;
+    const room: SharedRoom = { name, attaching: undefined, users: 0, followers: new Set(), origins: [] };
+    this.#rooms.set(name, room);
+    const attaching = this.#engine.attach(name);
+    if (attaching instanceof Promise) {
+      room.attaching = attaching;
+      attaching.then(
+        () => (room.attaching = undefined),
+        () => {}, // each worker that waits hears of it
+      );
+    }
+    return room;
+  }
+
+  #release(worker: WorkerLink, number: number): void {
+    const attachment = worker.attachment(number);
+    const { room } = attachment;
+    worker.attachments.delete(number);
+    room.followers.delete(attachment);
+    this.#follower.released(worker.number, room.name);
+    this.#leave(room);
+  }
+
+  #leave(room: SharedRoom): void {
+    if (--room.users > 0) return;
+    this.#rooms.delete(room.name);
+    if (!(room.attaching instanceof Promise)) this.#engine.release(room.name);
+  }
+
+  #read(attachment: Attachment, after: number, limit: number): NowOrLater<Reading> {
+    const { name } = attachment.room;
+    const { moves } = attachment;
+    return andThen(this.#engine.read(name, after, limit), (records) => ({
+      records,
+      first: this.#engine.position(name).first,
+      // Records that were read across a move are of no single life.
+      moves: attachment.moves === moves ? moves : -1,
+    }));
+  }
+
+  #catchUp(attachment: Attachment, epochs: readonly string[]): NowOrLater<Standing> {
+    const { room } = attachment;
+    const caughtUp = this.#engine.catchUp?.(room.name, epochs);
+    return andThen(caughtUp ?? undefined, () => {
+      const ends = epochs.flatMap((epoch) => {
+        const seq = this.#engine.divergedEnd?.(room.name, epoch);
+        return seq === undefined ? [] : [[epoch, seq] as const];
+      });
+      return { seq: this.#engine.position(room.name).seq, moves: attachment.moves, ends };
+    });
+  }
+
+  #append({ room, worker, number }: Attachment, drafts: readonly Draft[]): void {
+    room.origins.push({ worker, attachment: number, refused: false, count: drafts.length });
+    this.#engine.append(room.name, drafts);
+  }
+
+  #refuse({ room, worker, number }: Attachment, count: number): void {
+    room.origins.push({ worker, attachment: number, refused: true, count });
+    this.#failRefused(room);
+  }
+
+  #committed(name: string, records: readonly LogRecord[]): void {
+    this.#messages += records.length;
+    this.#batches++;
+    const room = this.#rooms.get(name);
+    if (room === undefined || room.followers.size === 0) return;
+    const { first } = this.#engine.position(name);
+    for (let at = 0; at < records.length; ) {
+      const next = this.#commit.committed(0, records, first, at, this.#frameBytes);
+      for (const attachment of room.followers) {
+        // A record that is longer than a frame is read.
+        if (next === at) attachment.worker.drop(attachment);
+        else attachment.worker.writeCommit(attachment, this.#commit);
+      }
+      at = Math.max(next, at + 1);
+    }
+  }
+
+  #decided({ room: name, outcomes }: Decision): void {
+    const room = this.#rooms.get(name);
+    if (room === undefined) return;
+    for (let at = 0; at < outcomes.length; ) {
+      const origin = room.origins[0] as Origin;
+      const decided = outcomes.slice(at, at + origin.count);
+      origin.worker.decided(origin.attachment, decided);
+      at += decided.length;
+      origin.count -= decided.length;
+      if (origin.count > 0) return;
+      room.origins.shift();
+      this.#failRefused(room);
+    }
+  }
+
+  /** Decides the refused drafts that are the room's oldest. */
+  #failRefused({ origins }: SharedRoom): void {
+    for (let [origin] = origins; origin?.refused; [origin] = origins) {
+      origins.shift();
+      origin.worker.decided(origin.attachment, new Array(origin.count).fill(FAILED));
+    }
+  }
+
+  #moved({ room: name }: Move, kind: 'moved' | 'skipped'): void {
+    const position = this.#engine.position(name);
+    for (const attachment of this.#rooms.get(name)?.followers ?? []) attachment.worker[kind](attachment, position);
+  }
+
+  #changed(state: EngineState): void {
+    this.#state = state;
+    for (const { link } of this.#workers) link.calls.tell('changed', state);
+  }
+}
+
+/** A frame that waits for room in the ring. */
+type Waiting =
+  | { readonly kind: 'frame'; readonly bytes: Buffer }
+  | { readonly kind: 'behind'; readonly attachment: Attachment };
+
+/** The log thread's side of one worker. */
+class WorkerLink {
+  readonly number: number;
+  readonly link: Link<WorkerMethods, LogMethods>;
+  readonly attachments = new Map<number, Attachment>();
+  readonly #engine: Engine;
+  readonly #encoder = new FrameEncoder();
+  /** In order. Their number is bounded: commits do not wait, and a worker's drafts are bounded. */
+  #waiting: Waiting[] = [];
+  #dropped = 0;
+
+  constructor(number: number, link: Link<WorkerMethods, LogMethods>, engine: Engine) {
+    this.number = number;
+    this.link = link;
+    this.#engine = engine;
+  }
+
+  /** How many commits the worker had to read since its ring was full. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** @throws RangeError for a number that is not attached: the worker broke its contract. */
+  attachment(number: number): Attachment {
+    const attachment = this.attachments.get(number);
+    if (attachment === undefined) throw new RangeError(`attachment ${number} does not exist`);
+    return attachment;
+  }
+
+  writeCommit(attachment: Attachment, commit: FrameEncoder): void {
+    commit.readdress(attachment.number);
+    const isWritten = this.#waiting.length === 0 && this.link.write(commit.buffer, commit.length);
+    if (!isWritten) this.#leaveOut(attachment);
+  }
+
+  /** Leaves a commit out that no ring can take. */
+  drop(attachment: Attachment): void {
+    this.#leaveOut(attachment);
+    this.writeWaiting();
+  }
+
+  decided(attachment: number, outcomes: readonly Outcome[]): void {
+    this.#encoder.decided(attachment, outcomes);
+    this.#writeOrWait();
+  }
+
+  moved(attachment: Attachment, position: Position): void {
+    attachment.moves++;
+    this.#encoder.moved(attachment.number, position);
+    this.#writePlace(attachment);
+  }
+
+  skipped(attachment: Attachment, position: Position): void {
+    this.#encoder.skipped(attachment.number, position);
+    this.#writePlace(attachment);
+  }
+
+  /** Writes what waits for room in the ring. */
+  writeWaiting(): void {
+    let written = 0;
+    for (const waiting of this.#waiting) {
+      if (!this.#writeOne(waiting)) break;
+      written++;
+    }
+    this.#waiting.splice(0, written);
+  }
+
+  /** The worker is to read a commit, once its ring has room to tell it. */
+  #leaveOut(attachment: Attachment): void {
+    this.#dropped++;
+    if (attachment.isBehind) return;
+    attachment.isBehind = true;
+    this.#waiting.push({ kind: 'behind', attachment });
+  }
+
+  #writeOne(waiting: Waiting): boolean {
+    if (waiting.kind === 'frame') return this.link.write(waiting.bytes, waiting.bytes.length);
+    const { attachment } = waiting;
+    // Released meanwhile: the worker does not know it any more.
+    if (this.attachments.get(attachment.number) !== attachment) return true;
+    this.#encoder.behind(attachment.number, this.#engine.position(attachment.room.name).seq);
+    if (!this.#write()) return false;
+    attachment.isBehind = false;
+    return true;
+  }
+
+  /** What is committed after the place is to be read after it, too. */
+  #writePlace(attachment: Attachment): void {
+    this.#writeOrWait();
+    attachment.isBehind = false;
+  }
+
+  #writeOrWait(): void {
+    if (this.#waiting.length === 0 && this.#write()) return;
+    const { buffer, length } = this.#encoder;
+    this.#waiting.push({ kind: 'frame', bytes: Buffer.from(buffer.subarray(0, length)) });
+  }
+
+  #write(): boolean {
+    return this.link.write(this.#encoder.buffer, this.#encoder.length);
+  }
+}

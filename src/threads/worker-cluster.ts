@@ -1,0 +1,135 @@
+import { type Announcement, RoomMembers, updateOf } from '../engine/remote-members.ts';
+import type {
+  AttemptStore,
+  Cluster,
+  ClusterListener,
+  PresenceChange,
+  RemoteMembers,
+  TicketStore,
+} from '../hub/cluster.ts';
+import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
+import type { Signalled } from '../protocol/v1.ts';
+import type { Calls } from './calls.ts';
+import type { MembersByNode, ProcessClusterMethods, WorkerClusterMethods } from './cluster-methods.ts';
+
+const NOBODY: RemoteMembers = { count: 0, users: [] };
+
+/** A room that the worker has attached. */
+interface FollowedRoom {
+  readonly others: RoomMembers;
+  /** Whether the log thread has the names of the worker's own members. */
+  named: boolean;
+}
+
+/**
+ * The other workers and nodes, as a worker sees them through the log thread. It keeps the members
+ * of its rooms, so that `others` answers at once.
+ */
+export class WorkerCluster implements Cluster {
+  readonly tickets: TicketStore;
+  readonly attempts: AttemptStore;
+  readonly #calls: Calls<ProcessClusterMethods, WorkerClusterMethods>;
+  readonly #rooms = new Map<string, FollowedRoom>();
+  /** The number of the last claim of each session that the worker has. */
+  readonly #claims = new Map<string, number>();
+  #lastClaim = 0;
+  #listener: ClusterListener | undefined;
+
+  constructor(calls: Calls<ProcessClusterMethods, WorkerClusterMethods>) {
+    this.#calls = calls;
+    this.tickets = ticketsOver(calls);
+    this.attempts = attemptsOver(calls);
+    calls.serve({
+      signalled: (signal) => this.#listener?.signalled(signal),
+      announced: (room, node, announcement) => this.#announced(room, node, announcement),
+      letGo: (session, claim) => this.#letGo(session, claim),
+    });
+  }
+
+  open(listener: ClusterListener): void {
+    this.#listener = listener;
+  }
+
+  /** The engine has attached a room. Call it before the next message from the log thread. */
+  attached(room: string, members: MembersByNode): void {
+    const others = new RoomMembers();
+    for (const [node, each] of members) others.set(node, each);
+    this.#rooms.set(room, { others, named: false });
+  }
+
+  /** The engine has released a room. The log thread announces that its members have left. */
+  released(room: string): void {
+    this.#rooms.delete(room);
+  }
+
+  secret(created: Uint8Array): Promise<Uint8Array> {
+    return this.#calls.call('secret', created);
+  }
+
+  signal(signal: Signalled): void {
+    this.#calls.tell('signal', signal);
+  }
+
+  announce(name: string, change: PresenceChange, count: number, users: readonly string[] | undefined): void {
+    const room = this.#rooms.get(name);
+    if (!room) return;
+    this.#calls.tell('announce', name, updateOf(room.named, change, { count, users }));
+    room.named = users !== undefined;
+  }
+
+  others(room: string): RemoteMembers {
+    return this.#rooms.get(room)?.others.total ?? NOBODY;
+  }
+
+  claim(session: string): Promise<void> {
+    const claim = ++this.#lastClaim;
+    this.#claims.set(session, claim);
+    return this.#calls.call('claim', session, claim);
+  }
+
+  disclaim(session: string): void {
+    // The log thread has already given a session away that the worker has let go of.
+    if (this.#claims.delete(session)) this.#calls.tell('disclaim', session);
+  }
+
+  /** Leaves the other workers and nodes. */
+  async close(): Promise<void> {
+    this.#rooms.clear();
+    this.#claims.clear();
+    await this.#calls.call('leave').catch(() => {}); // the log thread has ended
+  }
+
+  #announced(name: string, node: string, announcement: Announcement): void {
+    const room = this.#rooms.get(name);
+    if (!room) return; // released meanwhile
+    const change = room.others.announced(node, announcement);
+    if (!change) throw new Error(`an announcement of ${node} in room ${JSON.stringify(name)} is missing`);
+    this.#listener?.changed(name, change);
+  }
+
+  #letGo(session: string, claim: number): NowOrLater<boolean> {
+    const last = this.#claims.get(session);
+    if (last === undefined) return true; // disclaimed meanwhile
+    // The later claim takes the session back: the listener must not lose that one.
+    if (last > claim) return false;
+    this.#claims.delete(session);
+    return andThen(this.#listener?.claimed(session), () => true);
+  }
+}
+
+type ProcessCalls = Calls<ProcessClusterMethods, WorkerClusterMethods>;
+
+function ticketsOver(calls: ProcessCalls): TicketStore {
+  return {
+    put: (ticket, user, ms) => calls.call('putTicket', ticket, user, ms),
+    find: (ticket) => calls.call('findTicket', ticket),
+    spend: (ticket) => calls.call('spendTicket', ticket),
+  };
+}
+
+function attemptsOver(calls: ProcessCalls): AttemptStore {
+  return {
+    take: (address, user) => calls.call('takeAttempt', address, user),
+    giveBack: (address, user) => calls.call('giveBackAttempt', address, user),
+  };
+}
