@@ -12,41 +12,79 @@ export interface ConnectionLimits {
 
 const DEFAULT_PER_ADDRESS = 1000;
 
-/** Counts open connections, and rejects those past a limit: in total, or from one address. */
-export class ConnectionLimiter {
-  readonly #limits: ConnectionLimits;
-  readonly #byAddress = new Map<string, number>();
+/** The numbers of open connections, by which a limiter decides. */
+export interface ConnectionCounts {
+  /** In total. */
+  readonly all: number;
+  /** Returns those of an address, or of the network that `addressKey` returns for it. */
+  of(key: string): number;
+  add(key: string): void;
+  remove(key: string): void;
+}
+
+/** Counts the connections of one thread. */
+export class LocalConnections implements ConnectionCounts {
+  readonly #byKey = new Map<string, number>();
   #all = 0;
 
-  constructor(limits: ConnectionLimits) {
+  get all(): number {
+    return this.#all;
+  }
+
+  of(key: string): number {
+    return this.#byKey.get(key) ?? 0;
+  }
+
+  add(key: string): void {
+    this.#all++;
+    this.#byKey.set(key, (this.#byKey.get(key) ?? 0) + 1);
+  }
+
+  remove(key: string): void {
+    const count = (this.#byKey.get(key) ?? 1) - 1;
+    this.#all--;
+    if (count > 0) this.#byKey.set(key, count);
+    else this.#byKey.delete(key);
+  }
+}
+
+/**
+ * Counts open connections, and rejects those past a limit: in total, or from one address.
+ *
+ * A handshake is checked when it begins, and counted when its connection is open. The handshakes that
+ * are in progress meanwhile, in any thread, may exceed a limit by their number. A handshake that
+ * reserved its place would have to give it back on every way out, and a transport does not report
+ * that a client has left before its connection was open: such a place would be lost for ever.
+ */
+export class ConnectionLimiter {
+  readonly #limits: ConnectionLimits;
+  readonly #counts: ConnectionCounts;
+
+  /** @param counts the connections. @default those of this limiter alone */
+  constructor(limits: ConnectionLimits, counts: ConnectionCounts = new LocalConnections()) {
     this.#limits = limits;
+    this.#counts = counts;
   }
 
   /** Checks whether one more connection is allowed. @returns the refusal, or undefined. */
   check(address: string): Refusal | undefined {
     const { all, perAddress = isLoopback(address) ? all : DEFAULT_PER_ADDRESS } = this.#limits;
-    if (this.#all >= all) {
+    if (this.#counts.all >= all) {
       const message = `all ${all} connections are taken: raise --max-connections`;
       const response = plainText(503, 'Too many connections', { 'Retry-After': '10' });
       return limitRefusal('max_connections', message, response, jitter(10_000));
     }
-    if ((this.#byAddress.get(addressKey(address)) ?? 0) < perAddress) return undefined;
+    if (this.#counts.of(addressKey(address)) < perAddress) return undefined;
     const message = `its address has ${perAddress} connections: raise --connections-per-address, or name a proxy with --trust-proxy`;
     return limitRefusal('connections_per_address', message, tooManyRequests(), jitter(1_000));
   }
 
   add(address: string): void {
-    const key = addressKey(address);
-    this.#all++;
-    this.#byAddress.set(key, (this.#byAddress.get(key) ?? 0) + 1);
+    this.#counts.add(addressKey(address));
   }
 
   remove(address: string): void {
-    const key = addressKey(address);
-    const count = (this.#byAddress.get(key) ?? 1) - 1;
-    this.#all--;
-    if (count > 0) this.#byAddress.set(key, count);
-    else this.#byAddress.delete(key);
+    this.#counts.remove(addressKey(address));
   }
 }
 

@@ -57,18 +57,28 @@ export class TokenBucket {
   }
 }
 
-/** The rates of `SharedLimits`. */
-export interface SharedRates {
-  /** For all connections of one address together. */
-  readonly address: Rate;
-  /** For all connections of one user together; 'off' where names are not verified. */
-  readonly user: RateLimit;
+/** A token bucket for each key, such as an address or a user. */
+export interface Buckets {
+  /** Takes a token of a key. @returns false when its bucket is empty. */
+  take(key: string): boolean;
+  /** Reserves a token of a key, as `TokenBucket.reserve` does. */
+  reserve(key: string, maxReserved: number): number | undefined;
+  /** Returns a token of a key that was not used. */
+  giveBack(key: string): void;
+}
+
+/** The buckets of `SharedLimits`. */
+export interface LimitBuckets {
+  /** One for all connections of an address together. */
+  readonly address: Buckets;
+  /** One for all connections of a user together; undefined where names are not verified. */
+  readonly user: Buckets | undefined;
 }
 
 /** Limits that the connections of one address, and those of one user, share. */
 export class SharedLimits {
-  readonly #byAddress: KeyedBuckets;
-  readonly #byUser: KeyedBuckets | undefined;
+  readonly #byAddress: Buckets;
+  readonly #byUser: Buckets | undefined;
   readonly #isExempt: (address: string) => boolean;
   readonly #keyOf: (address: string) => string;
 
@@ -78,20 +88,19 @@ export class SharedLimits {
    * @param keyOf maps an address to its network.
    */
   constructor(
-    { address, user }: SharedRates,
-    clock: Clock,
+    { address, user }: LimitBuckets,
     isExempt: (address: string) => boolean,
     keyOf: (address: string) => string,
   ) {
-    this.#byAddress = new KeyedBuckets(address, clock);
-    this.#byUser = user === 'off' ? undefined : new KeyedBuckets(user, clock);
+    this.#byAddress = address;
+    this.#byUser = user;
     this.#isExempt = isExempt;
     this.#keyOf = keyOf;
   }
 
   /** Takes a token of the user and one of the address. @returns false when either has none. */
   take({ user, address }: { readonly user: string; readonly address: string }): boolean {
-    if (this.#byUser?.of(user).take() === false) return false;
+    if (this.#byUser?.take(user) === false) return false;
     return this.#takeOfAddress(address);
   }
 
@@ -101,15 +110,15 @@ export class SharedLimits {
   }
 
   #takeOfAddress(address: string): boolean {
-    return this.#isExempt(address) || this.#byAddress.of(this.#keyOf(address)).take();
+    return this.#isExempt(address) || this.#byAddress.take(this.#keyOf(address));
   }
 }
 
 // Past so many buckets the full ones are removed.
 const SWEEP_SIZE = 10_000;
 
-/** A token bucket for each key, such as an address or a user. */
-export class KeyedBuckets {
+/** The buckets of one thread. */
+export class KeyedBuckets implements Buckets {
   readonly #rate: Rate;
   readonly #clock: Clock;
   readonly #byKey = new Map<string, TokenBucket>();
@@ -127,6 +136,18 @@ export class KeyedBuckets {
     const bucket = new TokenBucket(this.#rate, this.#clock);
     this.#byKey.set(key, bucket);
     return bucket;
+  }
+
+  take(key: string): boolean {
+    return this.of(key).take();
+  }
+
+  reserve(key: string, maxReserved: number): number | undefined {
+    return this.of(key).reserve(maxReserved);
+  }
+
+  giveBack(key: string): void {
+    this.of(key).giveBack();
   }
 
   #sweep(): void {

@@ -7,15 +7,24 @@ export interface Fingerprint {
   low: number;
 }
 
-const [HIGH_SEED, LOW_SEED] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
+/** Returns random seeds. */
+export function createSeeds(): Fingerprint {
+  const [high, low] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
+  return { high, low };
+}
+
+// Each thread loads this module, and so has seeds of its own.
+const SEEDS = createSeeds();
 
 /**
  * Writes the fingerprint of `sender` and `id` to `to`, which the caller reuses: nothing is
  * allocated.
+ *
+ * @param seeds for fingerprints that threads share. @default those of this thread
  */
-export function fingerprint(sender: string, id: string, to: Fingerprint): void {
-  to.high = HIGH_SEED ^ sender.length; // the lengths separate ('ab', 'c') from ('a', 'bc')
-  to.low = LOW_SEED ^ id.length;
+export function fingerprint(sender: string, id: string, to: Fingerprint, seeds: Fingerprint = SEEDS): void {
+  to.high = seeds.high ^ sender.length; // the lengths separate ('ab', 'c') from ('a', 'bc')
+  to.low = seeds.low ^ id.length;
   mix(sender, to);
   mix(id, to);
   to.high = scatter(to.high);

@@ -3,11 +3,11 @@ import type { HookRunner } from '../accept/hooks.ts';
 import type { WireSelector } from '../accept/select-wire.ts';
 import type { Access, Upgrader } from '../accept/upgrader.ts';
 import { credentialsOf } from '../auth/authenticator.ts';
-import { KeyedBuckets, type RateLimit } from '../client/rate-limit.ts';
+import type { Buckets, RateLimit } from '../client/rate-limit.ts';
 import { createLogin } from '../http/login.ts';
 import { createPublish } from '../http/publish.ts';
 import { createRoutes, type RouteOptions } from '../http/routes.ts';
-import type { Clock, Scheduler } from '../hub/time.ts';
+import type { Scheduler } from '../hub/time.ts';
 import type { Rate } from '../protocol/v1.ts';
 import type { Application, HttpRequest } from '../transport/transport.ts';
 import type { Publisher } from './publisher.ts';
@@ -23,8 +23,9 @@ export interface ListenerOptions extends Pick<RouteOptions, 'web' | 'metrics' | 
   readonly hookRunner: HookRunner;
   /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
-  readonly clock: Clock;
   readonly scheduler: Scheduler;
+  /** Returns the token buckets of this listener's posts. */
+  readonly postBuckets: (rate: Rate) => Buckets;
   /** Rate limit of each address's posts; undefined for that of the wire. */
   readonly publishRate: RateLimit | undefined;
   /** The rate of wires without one. */
@@ -74,11 +75,11 @@ function routeOptions(options: ListenerOptions): RouteOptions {
 }
 
 /** Delays the posts of each address to its rate. Other addresses are unaffected. */
-function createTurns(rate: RateLimit, { clock, scheduler }: ListenerOptions) {
+function createTurns(rate: RateLimit, { postBuckets, scheduler }: ListenerOptions) {
   if (rate === 'off') return async () => true;
-  const buckets = new KeyedBuckets(rate, clock);
+  const buckets = postBuckets(rate);
   return (address: string): Promise<boolean> => {
-    const ms = buckets.of(addressKey(address)).reserve(MAX_WAITING_POSTS);
+    const ms = buckets.reserve(addressKey(address), MAX_WAITING_POSTS);
     if (ms === undefined || ms === 0) return Promise.resolve(ms === 0);
     return new Promise((resolve) => scheduler.after(ms, () => resolve(true)));
   };

@@ -3,7 +3,7 @@ import type { ClientContext } from '../client/client.ts';
 import { type RateLimit, SharedLimits } from '../client/rate-limit.ts';
 import type { AuthSettings } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
-import { systemClock } from '../hub/time.ts';
+import type { Limits } from './limits.ts';
 
 export const DEFAULT_PUBLISH_RATE = { perSecond: 20, burst: 40 };
 
@@ -16,13 +16,14 @@ export class Rates {
   readonly #publishRate: RateLimit;
   readonly #shared: SharedLimits | undefined;
 
-  constructor({ publishRate = DEFAULT_PUBLISH_RATE }: Settings) {
+  constructor({ publishRate = DEFAULT_PUBLISH_RATE }: Settings, limits: Limits) {
     this.#publishRate = publishRate;
     if (publishRate === 'off') return;
     const { perSecond, burst } = publishRate;
     const times = (factor: number) => ({ perSecond: factor * perSecond, burst: factor * burst });
-    const rates = { address: times(ADDRESS_FACTOR), user: times(USER_FACTOR) };
-    this.#shared = new SharedLimits(rates, systemClock, isLoopback, addressKey);
+    const address = limits.buckets('messages of an address', times(ADDRESS_FACTOR));
+    const user = limits.buckets('messages of a user', times(USER_FACTOR));
+    this.#shared = new SharedLimits({ address, user }, isLoopback, addressKey);
   }
 
   /** Without authentication a client can take any name, so names have no limit. */

@@ -21,11 +21,12 @@ import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { collectMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
-import type { HttpRequest, Transport } from '../transport/transport.ts';
+import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
+import { type Limits, localLimits } from './limits.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { Publisher } from './publisher.ts';
 import { DEFAULT_PUBLISH_RATE, Rates } from './rates.ts';
@@ -51,6 +52,8 @@ export interface Parts {
   /** Signs the sessions of all nodes. */
   readonly secret: Uint8Array;
   readonly hub: Hub;
+  /** The limits that this server shares with other threads. @default limits of its own */
+  readonly limits?: Limits;
 }
 
 const MiB = 1024 * 1024;
@@ -73,10 +76,11 @@ export class RunningServer {
   readonly #wires: Wires;
   readonly #intake: Intake;
   readonly #context: Omit<ClientContext, 'publishRate'>;
+  readonly #limits: Limits;
   readonly #rates: Rates;
   readonly #sessions: Sessions;
   readonly #upgrader: Upgrader;
-  readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web'>;
+  readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #draining = false;
   #finished: Promise<unknown> | undefined;
@@ -98,13 +102,15 @@ export class RunningServer {
     this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes);
     hub.events.on('connected', () => this.#intake.count());
     this.#context = { hub, clock, keepalive: this.#keepalive, ...(authorizer && { authorizer }) };
-    this.#rates = new Rates(settings);
+    this.#limits = parts.limits ?? localLimits(clock);
+    this.#rates = new Rates(settings, this.#limits);
     this.#sessions = new Sessions(parts.secret);
+    const { maxConnections: all, connectionsPerAddress: perAddress } = settings;
     this.#upgrader = new Upgrader({
       hub,
       scheduler,
       origins,
-      limiter: new ConnectionLimiter({ all: settings.maxConnections, perAddress: settings.connectionsPerAddress }),
+      limiter: new ConnectionLimiter({ all, perAddress }, this.#limits.connections),
       handshakes: maxHandshakes === 'off' ? undefined : new HandshakeLimiter(this.#intake, clock),
       draining,
       ready,
@@ -122,7 +128,6 @@ export class RunningServer {
       publisher: new Publisher(hub, authorizer, draining),
       hookRunner,
       addressOf,
-      clock,
       scheduler,
       publishRate: settings.publishRate,
       defaultRate: DEFAULT_PUBLISH_RATE,
@@ -158,7 +163,7 @@ export class RunningServer {
     const { settings } = this.#parts;
     const { wire, web } = settings;
     const wires = this.#createSelector({ web, wire });
-    const listener = createListener({ ...this.#listenerOptions, access: this.#accessOf(settings), wires, web });
+    const listener = this.#createListener(settings, wires);
     const accepts = (request: HttpRequest) => wires.select(request) !== undefined;
     const attachment = await this.#startOrRelease(async () => attach(server, listener, { ...SOCKET_LIMITS, accepts }));
     this.#transports.push(attachment);
@@ -221,6 +226,18 @@ export class RunningServer {
     return new WireSelector(this.#wires, listener.wire, { subscribers: wireOfPage(listener.web), warn });
   }
 
+  /** Threads create the listeners of their settings in the same order, which names them. */
+  #createListener(settings: Pick<Listener, 'web'> & AuthSettings, wires: WireSelector): Application {
+    const name = `posts of an address to listener ${this.#transports.length}`;
+    return createListener({
+      ...this.#listenerOptions,
+      access: this.#accessOf(settings),
+      wires,
+      web: settings.web,
+      postBuckets: (rate) => this.#limits.buckets(name, rate),
+    });
+  }
+
   #logStart(wire: Listener['wire'], message: string): void {
     const { settings, log, extensions, transport } = this.#parts;
     const engine = extensions.engine ? 'its own' : settings.engine;
@@ -231,7 +248,7 @@ export class RunningServer {
   async #listen(settings: Listener): Promise<number> {
     const { host, port, wire, web, tlsCert, tlsKey } = settings;
     const wires = this.#createSelector({ web, wire, port, tls: tlsCert !== undefined });
-    const listener = createListener({ ...this.#listenerOptions, access: this.#accessOf(settings), wires, web });
+    const listener = this.#createListener(settings, wires);
     const tls = tlsCert !== undefined && tlsKey !== undefined ? { tls: { cert: tlsCert, key: tlsKey } } : {};
     const transport = this.#parts.transport.factory(listener, { ...SOCKET_LIMITS, ...tls });
     this.#transports.push(transport);

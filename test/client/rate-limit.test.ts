@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { addressKey, isLoopback } from '../../src/accept/connection-limits.ts';
 import { KeyedBuckets, SharedLimits, TokenBucket } from '../../src/client/rate-limit.ts';
+import type { Rate } from '../../src/protocol/v1.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
 
 describe('a token bucket', () => {
@@ -32,8 +33,11 @@ describe('a token bucket', () => {
 
 describe('shared limits', () => {
   const rates = { address: { perSecond: 10, burst: 10 }, user: { perSecond: 1, burst: 4 } };
-  const createLimits = (user: boolean) =>
-    new SharedLimits({ ...rates, user: user ? rates.user : 'off' }, new VirtualTime(), isLoopback, addressKey);
+  const createLimits = (user: boolean) => {
+    const bucketsOf = (rate: Rate) => new KeyedBuckets(rate, new VirtualTime());
+    const buckets = { address: bucketsOf(rates.address), user: user ? bucketsOf(rates.user) : undefined };
+    return new SharedLimits(buckets, isLoopback, addressKey);
+  };
   const countTaken = (limits: SharedLimits, client: { user: string; address: string }) => {
     let count = 0;
     while (count < 100 && limits.take(client)) count++;
