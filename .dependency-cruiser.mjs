@@ -4,7 +4,7 @@
 export const layers = {
   protocol: [],
   hub: ['protocol'],
-  engine: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time'],
+  engine: ['protocol', 'hub/cluster', 'hub/dedupe', 'hub/engine', 'hub/log', 'hub/recall', 'hub/time'],
   threads: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time', 'hub/dedupe', 'hub/fingerprints', 'engine'],
   transport: ['protocol'],
   wire: ['protocol', 'hub/engine', 'hub/log', 'hub/subscriber'],

@@ -7,6 +7,9 @@ export interface DedupeLimits {
   readonly messages: number;
 }
 
+/** The limits of a room that is given none. */
+export const defaultDedupeLimits: DedupeLimits = { ms: 300_000, messages: 65_536 };
+
 /** The message with this id is on its way into the log: its `seq` is not known yet. */
 export const IN_FLIGHT = -1;
 // The message was not stored: a retry counts as new.

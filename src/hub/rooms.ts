@@ -245,12 +245,15 @@ export class Rooms {
     this.#rooms.set(name, room);
     this.#cancelSweep ??= this.#scheduleSweep();
     if (this.#engine.dedupes || position.seq === 0) return room;
-    const recalling = recallIds(room, this.#engine, this.#settings.dedupe, this.#clock);
-    if (!(recalling instanceof Promise)) return recalling;
-    return recalling.catch((error) => {
-      this.#release(room); // without its ids a retry would be stored twice
-      throw error;
-    });
+    const recalling = recallIds(room, position.seq, this.#engine, this.#settings.dedupe, this.#clock);
+    if (!(recalling instanceof Promise)) return room;
+    return recalling.then(
+      () => room,
+      (error) => {
+        this.#release(room); // without its ids a retry would be stored twice
+        throw error;
+      },
+    );
   }
 
   #scheduleSweep(): () => void {

@@ -1,4 +1,4 @@
-import type { DedupeLimits } from './dedupe.ts';
+import { type DedupeLimits, defaultDedupeLimits } from './dedupe.ts';
 import type { LogLimits } from './log.ts';
 
 /** Trades a little delay in a busy room for fewer, larger frames. */
@@ -113,7 +113,7 @@ export function hubSettings(given: HubOverrides = {}): HubSettings {
     roomIdle: given.roomIdle ?? 60_000,
     coalesce: given.coalesce ?? (() => undefined),
     slow: given.slow ?? (() => 'evict'),
-    dedupe: given.dedupe ?? { ms: 300_000, messages: 65_536 },
+    dedupe: given.dedupe ?? defaultDedupeLimits,
     namedMembers: given.namedMembers ?? 1000,
   };
   const numbers = [sendBuffer, window, hold].flatMap(({ records, bytes }) => [records, bytes]);

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { deduping } from '../../src/engine/deduping.ts';
 import { lmdb } from '../../src/engine/lmdb.ts';
 import { memory } from '../../src/engine/memory.ts';
 import { redis } from '../../src/engine/redis/redis.ts';
-import type { Commit, Draft, Engine } from '../../src/hub/engine.ts';
+import type { Commit, Draft, Engine, Outcome } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 import { until } from '../integration/server.ts';
 import { findRedis } from '../redis/install.ts';
@@ -27,12 +28,20 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 
+const inMemory = () => memory({ retention: { records: 1e6, bytes: BYTES }, date: () => 1234 });
+const onDisk = (path: string) => lmdb({ path, retention: { ms: 1e9, bytes: BYTES }, date: () => 1234 });
+const onRedis = () => redis({ url: (server as RedisProcess).url, retention: { ms: 1e9, bytes: BYTES } });
+const clock = { now: () => performance.now(), date: () => 1234 };
+
+type MakeEngine = (path: string) => Engine;
+
 /** Each engine retains about `BYTES` of each room. Those of one process stamp records with 1234. */
-const engines: [string, () => Engine][] = [
-  ['memory', () => memory({ retention: { records: 1e6, bytes: BYTES }, date: () => 1234 })],
-  ['lmdb', () => lmdb({ path: folder(), retention: { ms: 1e9, bytes: BYTES }, date: () => 1234 })],
-  ['redis', () => redis({ url: (server as RedisProcess).url, retention: { ms: 1e9, bytes: BYTES } })],
+const dedupingEngines: [string, MakeEngine][] = [
+  ['deduping memory', () => deduping(inMemory(), { clock })],
+  ['deduping lmdb', (path) => deduping(onDisk(path), { clock })],
+  ['redis', onRedis],
 ];
+const engines: [string, MakeEngine][] = [['memory', inMemory], ['lmdb', onDisk], ...dedupingEngines];
 
 /** A listener that does nothing. */
 const ignored = { committed() {}, decided() {}, moved() {}, skipped() {}, changed() {} };
@@ -77,7 +86,7 @@ describe.each(engines)('the %s engine', (name, make) => {
   });
 
   const start = async () => {
-    const opened = await openEngine(make);
+    const opened = await openEngine(() => make(folder()));
     engine = opened.engine;
     for (const room of ['x', 'y']) await engine.attach(room);
     return opened;
@@ -143,6 +152,129 @@ describe.each(engines)('the %s engine', (name, make) => {
     await append('x', ['one']);
     expect(engine.position('x')).toMatchObject({ epoch, seq: 1, first: 1 });
     expect(engine.position('y').epoch).not.toBe(epoch);
+  });
+});
+
+describe.each(dedupingEngines)('the %s engine, which recognizes retries,', (name, make) => {
+  const isMemory = name === 'deduping memory';
+  const opened: Engine[] = [];
+  let path: string;
+  beforeEach((context) => {
+    context.skip(name === 'redis' && !installation.path, installation.reason);
+    path = folder();
+  });
+  afterEach(async () => {
+    for (const engine of opened.splice(0)) await engine.close();
+    if (name === 'redis') await server?.command('FLUSHALL');
+    for (const path of folders.splice(0)) rmSync(path, { recursive: true, force: true });
+  });
+
+  /** Opens the engine and attaches the room `x`. */
+  const start = async () => {
+    const engine = make(path);
+    opened.push(engine);
+    const texts: string[] = [];
+    const outcomes: Outcome[] = [];
+    let head = 0;
+    await engine.open({
+      ...ignored,
+      committed({ records, own }) {
+        expect(own).toBe(false);
+        texts.push(...records.map(({ data }) => data));
+        head = records.at(-1)?.seq ?? head;
+      },
+      decided(decision) {
+        for (const outcome of decision.outcomes) if ('seq' in outcome) expect(outcome.seq).toBeLessThanOrEqual(head);
+        outcomes.push(...decision.outcomes);
+      },
+    });
+    const attach = async () => {
+      head = (await engine.attach('x')).seq;
+    };
+    await attach();
+    /** Appends one batch and waits until all drafts are decided. @returns the batch's outcomes. */
+    const append = async (...drafts: Draft[]) => {
+      const before = outcomes.length;
+      engine.append('x', drafts);
+      await until('the drafts are decided', () => outcomes.length === before + drafts.length);
+      return outcomes.slice(before);
+    };
+    return { engine, texts, outcomes, attach, append };
+  };
+  const stored = (seq: number) => ({ kind: 'stored', seq });
+  const duplicate = (seq: number) => ({ kind: 'duplicate', seq });
+
+  test('has the seq of the first message for a retry in its batch and in a later one', async () => {
+    const { engine, texts, append } = await start();
+    expect(engine.dedupes).toBe(true);
+    const [one, two, three] = [draft('x', 'one', '1'), draft('x', 'two', '2'), draft('x', 'three', '3')];
+    const again = draft('x', 'again', '1');
+    expect(await append(one, again, draft('x', 'no id'), draft('x', 'no id'), two)).toEqual([
+      stored(1),
+      duplicate(1),
+      stored(2),
+      stored(3),
+      stored(4),
+    ]);
+    expect(await append(two, one)).toEqual([duplicate(4), duplicate(1)]);
+    expect(await append(one, three)).toEqual([duplicate(1), stored(5)]);
+    expect(texts).toEqual(['one', 'no id', 'no id', 'two', 'three']);
+    expect(engine.position('x').seq).toBe(5);
+    expect((await engine.read('x', 0, 9)).map(({ data }) => data)).toEqual(texts);
+  });
+
+  test('separates senders, and stores each message without a sender', async () => {
+    const { append } = await start();
+    const one = draft('x', 'one', '1');
+    const { sender, ...anonymous } = one;
+    expect(await append(one, { ...one, sender: 't' }, anonymous, anonymous, { ...one, sender: '' })).toEqual(
+      [1, 2, 3, 4, 5].map(stored),
+    );
+    expect(await append(anonymous, { ...one, sender: 't' }, one)).toEqual([stored(6), duplicate(2), duplicate(1)]);
+  });
+
+  test('separates rooms', async () => {
+    const { engine, append, outcomes } = await start();
+    await append(draft('x', 'two', '2'), draft('x', 'one', '1'));
+    await engine.attach('y');
+    engine.append('y', [draft('y', 'one', '1')]);
+    await until('the draft is decided', () => outcomes.length === 3);
+    expect(outcomes[2]).toEqual(stored(1));
+  });
+
+  test('decides batches in order, the retries of an undecided message among them', async () => {
+    const { engine, outcomes, texts } = await start();
+    for (const ids of [['1'], ['1', '2'], ['2', '', '1'], ['3', '1', '3']]) {
+      engine.append(
+        'x',
+        ids.map((id) => draft('x', `id ${id}`, id)),
+      );
+    }
+    await until('the drafts are decided', () => outcomes.length === 9);
+    const [first, second, third] = [duplicate(1), duplicate(2), duplicate(4)];
+    expect(outcomes).toEqual([stored(1), first, stored(2), second, stored(3), first, stored(4), first, third]);
+    expect(texts).toEqual(['id 1', 'id 2', 'id ', 'id 3']);
+  });
+
+  test(`${isMemory ? 'forgets' : 'recognizes'} the messages of a room after its release`, async () => {
+    const { engine, attach, append } = await start();
+    const [one, two, three] = [draft('x', 'one', '1'), draft('x', 'two', '2'), draft('x', 'three', '3')];
+    await append(one, draft('x', 'no id'), two);
+    engine.release('x');
+    await attach();
+    const expected = isMemory ? [stored(1), stored(2), stored(3)] : [duplicate(3), duplicate(1), stored(4)];
+    expect(await append(two, one, three)).toEqual(expected);
+  });
+
+  test.skipIf(isMemory)('recognizes the messages of a room after it is closed and opened again', async () => {
+    const first = await start();
+    const [one, two, three] = [draft('x', 'one', '1'), draft('x', 'two', '2'), draft('x', 'three', '3')];
+    await first.append(one, draft('x', 'no id'), two);
+    await first.engine.close();
+    opened.pop();
+    const second = await start();
+    expect(await second.append(two, one, three)).toEqual([duplicate(3), duplicate(1), stored(4)]);
+    expect(second.texts).toEqual(['three']);
   });
 });
 

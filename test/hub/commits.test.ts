@@ -1,79 +1,18 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Commits } from '../../src/hub/commits.ts';
-import type { Draft, EngineListener, LocalEngine } from '../../src/hub/engine.ts';
+import type { Draft } from '../../src/hub/engine.ts';
 import { createEvents } from '../../src/hub/events.ts';
-import type { LogRecord } from '../../src/hub/log.ts';
 import { Notices } from '../../src/hub/notices.ts';
 import type { Room } from '../../src/hub/room.ts';
 import { Rooms } from '../../src/hub/rooms.ts';
 import { hubSettings } from '../../src/hub/settings.ts';
 import type { Notice, Subscriber } from '../../src/hub/subscriber.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
+import { DecidingEngine } from './deciding-engine.ts';
 import { CommaEncoder } from './harness.ts';
 
 const ROOMS = ['a', 'b'];
-
-/** An engine that decides drafts on `decide`, or at once. */
-class ManualEngine implements LocalEngine {
-  readonly #immediate: boolean;
-  readonly #pending = new Map<string, Draft[]>();
-  readonly #records = new Map<string, LogRecord[]>();
-  #listener!: EngineListener;
-
-  constructor(immediate: boolean) {
-    this.#immediate = immediate;
-  }
-
-  open(listener: EngineListener): void {
-    this.#listener = listener;
-  }
-
-  attach(room: string) {
-    return this.position(room);
-  }
-
-  position(room: string) {
-    return { epoch: room, seq: this.records(room).length, first: 1 };
-  }
-
-  append(room: string, drafts: readonly Draft[]): void {
-    this.pending(room).push(...drafts);
-    if (this.#immediate) this.decide(room, drafts.length, true);
-  }
-
-  /** Commits the room's oldest pending drafts, or fails them. @returns how many. */
-  decide(room: string, count: number, stored: boolean): number {
-    const drafts = this.pending(room).splice(0, count);
-    if (drafts.length === 0) return 0;
-    if (stored) this.#listener.committed({ room, records: drafts.map((draft) => this.#store(draft)), own: true });
-    else this.#listener.decided({ room, outcomes: drafts.map(() => ({ kind: 'failed' })) });
-    return drafts.length;
-  }
-
-  pending(room: string): Draft[] {
-    return entry(this.#pending, room, []);
-  }
-
-  records(room: string): LogRecord[] {
-    return entry(this.#records, room, []);
-  }
-
-  read(room: string, after: number, limit: number): readonly LogRecord[] {
-    return this.records(room).slice(after, after + limit);
-  }
-
-  release(): void {}
-
-  close(): void {}
-
-  #store({ room, from, sender = '', id, data, json = false, bytes }: Draft): LogRecord {
-    const records = this.records(room);
-    const record = { seq: records.length + 1, at: 0, from, sender, id, data, json, bytes };
-    records.push(record);
-    return record;
-  }
-}
 
 /** A reply to one attempt to send. */
 interface Reply {
@@ -145,7 +84,7 @@ function entry<V>(map: Map<string, V>, key: string, initial: V): V {
 
 async function openCommits(turn: { commands: number; bytes: number }, immediate: boolean) {
   const time = new VirtualTime();
-  const engine = new ManualEngine(immediate);
+  const engine = new DecidingEngine(immediate);
   const settings = hubSettings({ turn });
   const rooms = new Rooms(
     engine,
