@@ -145,9 +145,9 @@ class UwsTransport implements Transport {
     this.#options = options;
   }
 
-  async listen(host: string, port: number): Promise<number> {
+  async listen(host: string, port: number, shared = false): Promise<number> {
     const app = this.#createApp();
-    const free = await findFreePort(host, port);
+    const free = shared ? port : await findFreePort(host, port);
     this.#listenSocket = await this.#listenWith(app, host, free);
     this.#address = { host, port: free };
     return free;
