@@ -14,9 +14,9 @@ import { listenersOf } from './config/listeners.ts';
 import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
-import { type Server, type ServingProcess, startServer } from './server/create-server.ts';
+import { type ServingProcess, startServer } from './server/create-server.ts';
 import { loadHooks } from './server/hooks-file.ts';
-import { adaptFlags, setStartFlags } from './server/v8-flags.ts';
+import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
@@ -122,17 +122,26 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
   };
   for (const warning of warnings) log.warn(warning);
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
-  const starting = startWithHooks(settings, log).catch((error: NodeJS.ErrnoException) => {
+  const starting = startProcess(settings, log).catch((error: NodeJS.ErrnoException) => {
     fail(cannotServe(error, settings));
     return process.exit(); // what a hooks file has started would keep the process
   });
   // Before the line that reports the server ready: a supervisor may send a signal upon it.
   handleSignals(starting, settings, log);
-  adaptFlags((await starting).hub);
+  adaptFlags(await starting);
 }
 
-async function startWithHooks(settings: Settings, log: Logger): Promise<Server & ServingProcess> {
-  return startServer(settings, log, settings.hooks === undefined ? {} : { hooks: await loadHooks(settings.hooks) });
+async function startProcess(settings: Settings, log: Logger): Promise<ServingProcess & MessageCount> {
+  if (settings.workers === 1) {
+    const hooks = settings.hooks === undefined ? {} : { hooks: await loadHooks(settings.hooks) };
+    const server = await startServer(settings, log, hooks);
+    return Object.assign(messagesOf(server.hub), server);
+  }
+  const { startWorkers } = await import('./server/workers.ts');
+  return startWorkers(settings, log, (worker, err) => {
+    log.fatal({ worker, err }, `worker ${worker} crashed`);
+    process.exit(1);
+  });
 }
 
 /** Stops the server on SIGINT and SIGTERM, and reloads its certificates on SIGHUP. */

@@ -5,13 +5,13 @@ import { settingsOf } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Engine } from '../hub/engine.ts';
 import { Hub } from '../hub/hub.ts';
-import type { HubOverrides } from '../hub/settings.ts';
 import { systemClock } from '../hub/time.ts';
 import { createLog, logEvents } from '../observe/log.ts';
 import { chooseTransport } from '../transport/choose.ts';
 import type { HttpServer, RequestHandler } from '../transport/ws-attach.ts';
 import { checkAttachable, portOf, urlOfServer } from './attach.ts';
 import { Authenticators } from './authenticator.ts';
+import { hubOverrides } from './hub-overrides.ts';
 import { localCluster } from './local-cluster.ts';
 import { type Extensions, type Parts, RunningServer } from './running-server.ts';
 import { openStorage, storageOf } from './storage.ts';
@@ -205,13 +205,4 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
     storage.close();
     throw error;
   }
-}
-
-function hubOverrides({ sendBuffer, rooms }: Settings): HubOverrides {
-  const roomSettings = (room: string) => (Object.hasOwn(rooms, room) ? rooms[room] : undefined);
-  return {
-    ...(sendBuffer !== undefined && { sendBuffer: { records: sendBuffer } }),
-    coalesce: (room) => roomSettings(room)?.coalesce,
-    slow: (room) => roomSettings(room)?.slow ?? 'evict',
-  };
 }

@@ -19,7 +19,7 @@ import type { Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
-import { collectMetrics } from '../observe/metrics.ts';
+import { collectMetrics, type ServerMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
@@ -54,6 +54,19 @@ export interface Parts {
   readonly hub: Hub;
   /** The limits that this server shares with other threads. @default limits of its own */
   readonly limits?: Limits;
+  /** Set for one of several threads that listen on the same ports. */
+  readonly share?: ThreadShare;
+}
+
+/** What a server has in common with those of the other threads. */
+export interface ThreadShare {
+  readonly workers: number;
+  /** The ports of the listeners, in the order of the settings. */
+  readonly ports: readonly number[];
+  /** Whether this thread logs the warnings that are those of all threads. */
+  readonly warns: boolean;
+  /** Returns the metrics of all threads in Prometheus's text format. */
+  metricsText(): Promise<string>;
 }
 
 const MiB = 1024 * 1024;
@@ -71,6 +84,8 @@ const SOCKET_LIMITS = { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSU
 /** The composition root: it wires the parts together, and knows every concrete class. */
 export class RunningServer {
   readonly hub: Hub;
+  /** The metrics of this thread. */
+  readonly metrics: ServerMetrics;
   readonly #parts: Parts;
   readonly #keepalive = new Keepalive(systemClock, systemScheduler);
   readonly #wires: Wires;
@@ -86,7 +101,7 @@ export class RunningServer {
   #finished: Promise<unknown> | undefined;
 
   constructor(parts: Parts) {
-    const { settings, hub, cluster } = parts;
+    const { settings, hub, cluster, share } = parts;
     this.hub = hub;
     this.#parts = parts;
     // The setting replaces the send buffers of the wires.
@@ -99,7 +114,7 @@ export class RunningServer {
     const ready = () => hub.ready;
     const [clock, scheduler] = [systemClock, systemScheduler];
     const { maxHandshakes } = settings;
-    this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes);
+    this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes, share?.workers);
     hub.events.on('connected', () => this.#intake.count());
     this.#context = { hub, clock, keepalive: this.#keepalive, ...(authorizer && { authorizer }) };
     this.#limits = parts.limits ?? localLimits(clock);
@@ -123,6 +138,14 @@ export class RunningServer {
       changed: (room, change) => hub.presenceChangedElsewhere(room, change),
       claimed: (session) => this.#upgrader.letGo(session),
     });
+    this.metrics = collectMetrics(hub.events, {
+      connections: () => this.#keepalive.clients.size,
+      rooms: () => hub.rooms,
+      ready,
+      messages: () => hub.messages,
+      batches: () => hub.batches,
+      mailbox: (name) => hub.waiting(name),
+    });
     this.#listenerOptions = {
       upgrader: this.#upgrader,
       publisher: new Publisher(hub, authorizer, draining),
@@ -131,14 +154,7 @@ export class RunningServer {
       scheduler,
       publishRate: settings.publishRate,
       defaultRate: DEFAULT_PUBLISH_RATE,
-      metrics: collectMetrics(hub.events, {
-        connections: () => this.#keepalive.clients.size,
-        rooms: () => hub.rooms,
-        ready,
-        messages: () => hub.messages,
-        batches: () => hub.batches,
-        mailbox: (name) => hub.waiting(name),
-      }),
+      metrics: share ? { contentType: this.metrics.contentType, text: () => share.metricsText() } : this.metrics,
       draining,
       ready,
       origins,
@@ -149,13 +165,19 @@ export class RunningServer {
   async listen(): Promise<readonly string[]> {
     const urls: string[] = [];
     await this.#startOrRelease(async () => {
-      for (const listener of listenersOf(this.#parts.settings)) {
+      for (const listener of this.#listeners()) {
         const url = urlOf(listener, await this.#listen(listener));
         this.#logStart(listener.wire, `pumphouse serves ${url}`);
         urls.push(url);
       }
     });
     return urls;
+  }
+
+  /** The listeners of the settings, on the ports that threads share. */
+  #listeners(): readonly Listener[] {
+    const { settings, share } = this.#parts;
+    return listenersOf(settings).map((listener, i) => ({ ...listener, port: share?.ports[i] ?? listener.port }));
   }
 
   /** Serves on the program's own server. */
@@ -199,7 +221,7 @@ export class RunningServer {
   /** Starts to serve, or releases everything if that fails. */
   async #startOrRelease<T>(start: () => Promise<T>): Promise<T> {
     const { settings, log } = this.#parts;
-    if (settings.web === undefined && !existsSync(CHAT)) {
+    if (settings.web === undefined && this.#warns && !existsSync(CHAT)) {
       log.warn('the built-in chat is missing; build it with npm run build:web');
     }
     try {
@@ -219,10 +241,14 @@ export class RunningServer {
     storage.close();
   }
 
+  get #warns(): boolean {
+    return this.#parts.share?.warns ?? true;
+  }
+
   /** Warns of a page that cannot work with its listener's settings. */
   #createSelector(listener: WebListener): WireSelector {
     const warn = (message: string) => this.#parts.log.warn(message);
-    for (const warning of webWarnings(listener)) warn(warning);
+    if (this.#warns) for (const warning of webWarnings(listener)) warn(warning);
     return new WireSelector(this.#wires, listener.wire, { subscribers: wireOfPage(listener.web), warn });
   }
 
@@ -239,7 +265,8 @@ export class RunningServer {
   }
 
   #logStart(wire: Listener['wire'], message: string): void {
-    const { settings, log, extensions, transport } = this.#parts;
+    const { settings, log, extensions, transport, share } = this.#parts;
+    if (share) return; // the main thread logs it once for all threads
     const engine = extensions.engine ? 'its own' : settings.engine;
     log.info({ transport: transport.name, wire, engine }, message);
   }
@@ -253,7 +280,7 @@ export class RunningServer {
     const transport = this.#parts.transport.factory(listener, { ...SOCKET_LIMITS, ...tls });
     this.#transports.push(transport);
     try {
-      return await transport.listen(host, port);
+      return await transport.listen(host, port, this.#parts.share !== undefined);
     } catch (error) {
       // Node's own error may have a resolved address, or neither; uWebSockets.js has no error.
       throw Object.assign(error as Error, { host, port });
@@ -274,6 +301,7 @@ function createHookRunner({ extensions: { hooks = {} }, settings: { hookTimeout 
   return new HookRunner(hooks, hookTimeout, systemScheduler, (hook, err) => log.error({ hook, err }, 'a hook failed'));
 }
 
-function urlOf({ host, tlsCert }: Listener, port: number): string {
+/** Returns the URL of a listener on a port. */
+export function urlOf({ host, tlsCert }: Listener, port: number): string {
   return `http${tlsCert === undefined ? '' : 's'}://${formatHost(host)}:${port}`;
 }
