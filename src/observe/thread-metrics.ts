@@ -150,9 +150,9 @@ export class ThreadMetrics {
       labelNames: ['worker', 'direction'],
       registers,
       collect() {
-        for (const { number, fill } of workers) {
+        for (const worker of workers) {
           for (const direction of ['up', 'down'] as const)
-            this.set({ worker: `${number}`, direction }, fill(direction));
+            this.set({ worker: `${worker.number}`, direction }, worker.fill(direction));
         }
       },
     });
