@@ -21,6 +21,9 @@ import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './serv
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
 
+/** Ends the process at once. */
+let exit: (code?: number) => void = (code) => process.exit(code);
+
 type Address = Pick<Settings, 'host' | 'port'>;
 
 // Where to change the port and the host of a listener.
@@ -118,7 +121,7 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
   const log = createLog(settings.logLevel);
   const crash = (error: unknown) => {
     log.fatal({ err: error }, 'crashed');
-    process.exit(1);
+    exit(1);
   };
   for (const warning of warnings) log.warn(warning);
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
@@ -137,11 +140,14 @@ async function startProcess(settings: Settings, log: Logger): Promise<ServingPro
     const server = await startServer(settings, log, hooks);
     return Object.assign(messagesOf(server.hub), server);
   }
-  const { startWorkers } = await import('./server/workers.ts');
-  return startWorkers(settings, log, (worker, err) => {
+  const { WorkerPool } = await import('./server/workers.ts');
+  const pool = new WorkerPool((worker, err) => {
     log.fatal({ worker, err }, `worker ${worker} crashed`);
-    process.exit(1);
+    pool.exit(1);
   });
+  exit = (code) => pool.exit(code);
+  await pool.start(settings, log);
+  return pool;
 }
 
 /** Stops the server on SIGINT and SIGTERM, and reloads its certificates on SIGHUP. */
@@ -158,9 +164,9 @@ function handleSignals(starting: Promise<ServingProcess>, settings: Settings, lo
   if (listenersOf(settings).some(({ tlsCert }) => tlsCert !== undefined)) process.on('SIGHUP', renew);
   let signals = 0;
   const onSignal = async (signal: NodeJS.Signals) => {
-    if (++signals > 1) process.exit(signal === 'SIGINT' ? 130 : 143);
+    if (++signals > 1) return exit(signal === 'SIGINT' ? 130 : 143);
     log.info({ signal }, 'shutting down');
-    setTimeout(() => process.exit(), settings.drainWindow * 1000).unref();
+    setTimeout(() => exit(), settings.drainWindow * 1000).unref();
     const server = await starting;
     await server.stop();
     log.info('stopped');

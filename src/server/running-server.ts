@@ -213,6 +213,11 @@ export class RunningServer {
     this.#finished = Promise.all(this.#transports.map((transport) => transport.finish()));
   }
 
+  /** Cuts every connection at once. A thread must do so before it ends. */
+  terminate(): void {
+    for (const transport of this.#transports) transport.terminate();
+  }
+
   /** Resolves when the last connection is gone, some seconds after `stop` at the latest. */
   async finished(): Promise<void> {
     await this.#finished;

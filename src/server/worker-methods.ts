@@ -37,6 +37,8 @@ export interface WorkerThreadMethods extends WorkerMethods, WorkerClusterMethods
   renewCertificates(): Promise<void>;
   /** Closes every client. Then the thread ends by itself when its last connection is gone. */
   stop(): Promise<void>;
+  /** Ends the thread at once. */
+  exit(): void;
   metrics(): Promise<readonly MetricObject[]>;
   /** Calls `committed` once, at the worker's next message. */
   awaitCommit(): void;

@@ -37,10 +37,14 @@ let server: RunningServer | undefined;
 calls.serve({
   listen,
   stop,
+  exit: () => process.exit(),
   awaitCommit,
   renewCertificates: async () => server?.renewCertificates(),
   metrics: async () => server?.metrics.objects() ?? [],
 });
+
+// Node aborts the process when a thread ends that has a socket of uWebSockets.js, also after an error.
+process.on('exit', () => server?.terminate());
 
 async function listen(): Promise<Start> {
   try {

@@ -33,38 +33,10 @@ interface Log {
   readonly secret: Uint8Array;
 }
 
+const EXIT_MS = 1_000;
+
 /** The module of the worker's thread, built or as source. */
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
-
-/**
- * Starts as many worker threads as the settings name, which listen on the same ports. This thread
- * has the engine, and serves no connections.
- *
- * @throws Error as `startServer` does.
- */
-export async function startWorkers(settings: Settings, log: Logger, onCrash: OnCrash): Promise<WorkerPool> {
-  const transport = chooseTransport(settings.transport);
-  if (transport.note) log.info(transport.note);
-  const problem = sharedPortProblem(transport.name);
-  if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
-  const listeners = listenersOf(settings);
-  const ports = await findPorts(listeners);
-  const pool = new WorkerPool(await openLog(settings, log));
-  const start = {
-    settings,
-    transport: transport.name,
-    ports,
-    limits: createSharedLimits(settings.maxConnections),
-    output: { ...standardOutput(), lock: createOutputLock() },
-  };
-  await pool.start(start, onCrash);
-  const { engine, workers } = settings;
-  for (const [i, listener] of listeners.entries()) {
-    const url = urlOf(listener, ports[i] as number);
-    log.info({ transport: transport.name, wire: listener.wire, engine, workers }, `pumphouse serves ${url}`);
-  }
-  return pool;
-}
 
 /** Returns a free port for each listener. Holds them until all are found: no two get the same one. */
 async function findPorts(listeners: readonly Listener[]): Promise<readonly number[]> {
@@ -102,39 +74,63 @@ async function openLog(settings: Settings, log: Logger): Promise<Log> {
   }
 }
 
-/** The worker threads of this process. */
+/**
+ * The worker threads of this process, which listen on the same ports. This thread has the engine,
+ * and serves no connections.
+ */
 export class WorkerPool implements ServingProcess, MessageCount {
-  readonly #log: Log;
+  readonly #onCrash: OnCrash;
   readonly #threads: Thread[] = [];
   #onCommitted: (() => void)[] = [];
+  #log: Log | undefined;
 
-  constructor(log: Log) {
-    this.#log = log;
+  constructor(onCrash: OnCrash) {
+    this.#onCrash = onCrash;
   }
 
-  /** Starts the threads. Resolves when all listen. */
-  async start(start: Omit<WorkerStart, 'worker' | 'rings' | 'secret'>, onCrash: OnCrash): Promise<void> {
-    const { service, cluster, secret } = this.#log;
-    for (let worker = 1; worker <= start.settings.workers; worker++) {
-      const thread = new Thread({ ...start, worker, secret, rings: createRings() }, onCrash);
-      thread.connect(service, cluster);
-      this.#threads.push(thread);
-    }
-    const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
-    for (const { calls } of this.#threads) {
-      calls.serve({ metricsText: () => metrics.text(), committed: () => this.#committed() });
-    }
+  /**
+   * Starts as many threads as the settings name. Resolves when all listen.
+   *
+   * @throws Error as `startServer` does.
+   */
+  async start(settings: Settings, log: Logger): Promise<void> {
+    const { name, note } = chooseTransport(settings.transport);
+    if (note) log.info(note);
+    const problem = sharedPortProblem(name);
+    if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
+    const listeners = listenersOf(settings);
+    const ports = await findPorts(listeners);
+    this.#log = await openLog(settings, log);
+    const { service, secret } = this.#log;
+    const limits = createSharedLimits(settings.maxConnections);
+    const output = { ...standardOutput(), lock: createOutputLock() };
+    const start = { settings, transport: name, ports, limits, output, secret };
     try {
+      for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
+      const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
+      for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
       await Promise.all(this.#threads.map((thread) => thread.listen()));
     } catch (error) {
-      await Promise.all(this.#threads.map((thread) => thread.terminate()));
-      await this.#closeLog();
+      await Promise.all(this.#threads.map((thread) => thread.exit()));
+      await closeLog(this.#log);
       throw error;
     }
+    const { engine, workers } = settings;
+    for (const [i, listener] of listeners.entries()) {
+      const url = urlOf(listener, ports[i] as number);
+      log.info({ transport: name, wire: listener.wire, engine, workers }, `pumphouse serves ${url}`);
+    }
+  }
+
+  #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster }: Log): void {
+    const thread = new Thread({ ...start, rings: createRings() }, this.#onCrash);
+    thread.connect(service, cluster);
+    thread.calls.serve({ committed: () => this.#committed() });
+    this.#threads.push(thread);
   }
 
   get messages(): number {
-    return this.#log.service.messages;
+    return this.#log?.service.messages ?? 0;
   }
 
   onceCommitted(listener: () => void): void {
@@ -149,18 +145,18 @@ export class WorkerPool implements ServingProcess, MessageCount {
 
   async stop(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.stop()));
-    await this.#closeLog();
+    if (this.#log) await closeLog(this.#log);
   }
 
   async finished(): Promise<void> {
     await Promise.all(this.#threads.map(({ ended }) => ended));
   }
 
-  async #closeLog(): Promise<void> {
-    const { storage, service, cluster } = this.#log;
-    await cluster.close();
-    await service.close();
-    storage.close();
+  /** Ends the process at once: each thread closes its own sockets first, or Node would abort. */
+  exit(code?: number): void {
+    // A thread that does not answer would keep the process.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), EXIT_MS).unref();
+    void Promise.all(this.#threads.map((thread) => thread.exit())).then(() => process.exit(code));
   }
 
   #committed(): void {
@@ -168,6 +164,12 @@ export class WorkerPool implements ServingProcess, MessageCount {
     this.#onCommitted = [];
     for (const listener of listeners) listener();
   }
+}
+
+async function closeLog({ storage, service, cluster }: Log): Promise<void> {
+  await cluster.close();
+  await service.close();
+  storage.close();
 }
 
 /** One worker thread, as the main thread sees it. */
@@ -215,9 +217,11 @@ class Thread implements MonitoredWorker {
     this.#mayEnd = true;
   }
 
-  async terminate(): Promise<void> {
+  /** Ends the thread at once. Resolves when it has ended. */
+  exit(): Promise<void> {
     this.#mayEnd = true;
-    await this.#worker.terminate();
+    this.calls.tell('exit');
+    return this.ended;
   }
 
   objects(): ReturnType<MonitoredWorker['objects']> {
