@@ -14,11 +14,15 @@ import { listenersOf } from './config/listeners.ts';
 import { type Loaded, load } from './config/load.ts';
 import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
-import { type Server, startServer } from './server/create-server.ts';
-import { adaptFlags, setStartFlags } from './server/v8-flags.ts';
+import { type ServingProcess, startServer } from './server/create-server.ts';
+import { loadHooks } from './server/hooks-file.ts';
+import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
+
+/** Ends the process at once. */
+let exit: (code?: number) => void = (code) => process.exit(code);
 
 type Address = Pick<Settings, 'host' | 'port'>;
 
@@ -45,7 +49,11 @@ withSettings(program.command('serve'))
 withSettings(program.command('check-config'))
   .description('Print each setting that serve would use and its source, with warnings, or the first invalid one.')
   .addHelpText('after', '\nWith --engine redis it connects to the servers and prints how they keep messages.')
-  .action((flags) => checkConfig(settingsFrom(flags)));
+  .action(async (flags) => {
+    await checkConfig(settingsFrom(flags)).catch(report);
+    // What a hooks file has started, such as a timer, would keep the process.
+    process.stdout.write('', () => process.exit());
+  });
 
 addBenchCommand(program);
 addUserCommand(program);
@@ -57,6 +65,11 @@ try {
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync();
 } catch (error) {
+  report(error);
+}
+
+/** Prints the line of an invalid command or setting. Rethrows other errors. */
+function report(error: unknown): void {
   if (error instanceof CommanderError && error.exitCode === 0) process.exitCode = 0;
   else if (error instanceof CommanderError) fail(error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' '));
   else if (error instanceof ConfigError || error instanceof UsersError) fail(error.message);
@@ -108,25 +121,40 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
   const log = createLog(settings.logLevel);
   const crash = (error: unknown) => {
     log.fatal({ err: error }, 'crashed');
-    process.exit(1);
+    exit(1);
   };
   for (const warning of warnings) log.warn(warning);
   process.on('uncaughtException', crash).on('unhandledRejection', crash);
-  const starting = startServer(settings, log).catch((error: NodeJS.ErrnoException) => {
+  const starting = startProcess(settings, log).catch((error: NodeJS.ErrnoException) => {
     fail(cannotServe(error, settings));
-    return undefined;
+    return process.exit(); // what a hooks file has started would keep the process
   });
   // Before the line that reports the server ready: a supervisor may send a signal upon it.
   handleSignals(starting, settings, log);
-  const running = await starting;
-  if (running) adaptFlags(running.hub);
+  adaptFlags(await starting);
+}
+
+async function startProcess(settings: Settings, log: Logger): Promise<ServingProcess & MessageCount> {
+  if (settings.workers === 1) {
+    const hooks = settings.hooks === undefined ? {} : { hooks: await loadHooks(settings.hooks) };
+    const server = await startServer(settings, log, hooks);
+    return Object.assign(messagesOf(server.hub), server);
+  }
+  const { WorkerPool } = await import('./server/workers.ts');
+  const pool = new WorkerPool((worker, err) => {
+    log.fatal({ worker, err }, `worker ${worker} crashed`);
+    pool.exit(1);
+  });
+  exit = (code) => pool.exit(code);
+  await pool.start(settings, log);
+  return pool;
 }
 
 /** Stops the server on SIGINT and SIGTERM, and reloads its certificates on SIGHUP. */
-function handleSignals(starting: Promise<Server | undefined>, settings: Settings, log: Logger): void {
+function handleSignals(starting: Promise<ServingProcess>, settings: Settings, log: Logger): void {
   const renew = async () => {
     try {
-      await (await starting)?.renewCertificates();
+      await (await starting).renewCertificates();
       log.info('certificates are read again');
     } catch (err) {
       log.error({ err }, 'certificates cannot be reloaded: the old ones stay in use');
@@ -136,13 +164,14 @@ function handleSignals(starting: Promise<Server | undefined>, settings: Settings
   if (listenersOf(settings).some(({ tlsCert }) => tlsCert !== undefined)) process.on('SIGHUP', renew);
   let signals = 0;
   const onSignal = async (signal: NodeJS.Signals) => {
-    if (++signals > 1) process.exit(signal === 'SIGINT' ? 130 : 143);
+    if (++signals > 1) return exit(signal === 'SIGINT' ? 130 : 143);
     log.info({ signal }, 'shutting down');
-    setTimeout(() => process.exit(), settings.drainWindow * 1000).unref();
-    const running = await starting;
-    if (!running) return;
-    await running.stop();
-    log.info('stopped'); // the process exits when the last socket closes
+    setTimeout(() => exit(), settings.drainWindow * 1000).unref();
+    const server = await starting;
+    await server.stop();
+    log.info('stopped');
+    await server.finished();
+    process.exit(); // what a hooks file has started would keep the process
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
 }

@@ -28,8 +28,13 @@ export class HandshakeLimiter {
     this.#intake = intake;
     this.#clock = clock;
     this.#random = random;
-    this.#tokens = BURST_SECONDS * intake.perSecond;
+    this.#tokens = this.#capacity;
     this.#filledAt = clock.now();
+  }
+
+  /** At least one: a thread's share of a low limit may be less. */
+  get #capacity(): number {
+    return Math.max(1, BURST_SECONDS * this.#intake.perSecond);
   }
 
   /** Takes a handshake in. @returns the refusal, or undefined. */
@@ -37,7 +42,7 @@ export class HandshakeLimiter {
     const { perSecond } = this.#intake;
     const now = this.#clock.now();
     const earned = ((now - this.#filledAt) / 1000) * perSecond;
-    this.#tokens = Math.min(BURST_SECONDS * perSecond, this.#tokens + earned);
+    this.#tokens = Math.min(this.#capacity, this.#tokens + earned);
     this.#filledAt = now;
     if (this.#tokens >= 1) {
       this.#tokens--;
@@ -45,7 +50,7 @@ export class HandshakeLimiter {
     }
     const wait = this.#waitOfNext(now, perSecond);
     const response = plainText(503, 'Too many handshakes', { 'Retry-After': `${Math.ceil(wait / 1000)}` });
-    const message = `more than ${perSecond} handshakes a second: raise --max-handshakes`;
+    const message = `more than ${this.#intake.ofAllThreads} handshakes a second: raise --max-handshakes`;
     return limitRefusal('max_handshakes', message, response, wait);
   }
 

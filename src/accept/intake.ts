@@ -12,14 +12,20 @@ const WINDOW_MS = 1_000;
 export class Intake {
   readonly #clock: Clock;
   readonly #fixed: number | undefined;
+  readonly #share: number;
   #best = 0;
   #count = 0;
   #windowStart = Number.NEGATIVE_INFINITY;
 
-  /** @param fixed replaces the measurement. */
-  constructor(clock: Clock, fixed?: number) {
+  /**
+   * @param fixed replaces the measurement.
+   *
+   * @param workers how many threads divide the connections of the server.
+   */
+  constructor(clock: Clock, fixed?: number, workers = 1) {
     this.#clock = clock;
     this.#fixed = fixed;
+    this.#share = 1 / workers;
   }
 
   /** Counts a connection. */
@@ -32,8 +38,18 @@ export class Intake {
     this.#best = Math.max(this.#best, ++this.#count);
   }
 
-  /** Connections a second: 60 % of those in the best second so far, and 2,000 at least. */
+  /**
+   * Connections a second: 60 % of those in the best second so far, and 2,000 at least. A thread has
+   * its share of the fixed number and of the least one.
+   */
   get perSecond(): number {
-    return this.#fixed ?? Math.max(MIN_PER_SECOND, Math.floor(SHARE * this.#best));
+    return this.#fixed === undefined
+      ? Math.max(MIN_PER_SECOND * this.#share, Math.floor(SHARE * this.#best))
+      : this.#fixed * this.#share;
+  }
+
+  /** Connections a second of all threads, if each takes in as many as this one. */
+  get ofAllThreads(): number {
+    return Math.round(this.perSecond / this.#share);
   }
 }

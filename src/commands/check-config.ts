@@ -3,12 +3,13 @@ import type { Loaded } from '../config/load.ts';
 import { withoutCredentials } from '../config/redis-url.ts';
 import type { Settings } from '../config/settings.ts';
 import { inspect } from '../engine/redis/inspect.ts';
+import { loadHooks } from '../server/hooks-file.ts';
 
 /**
  * `pumphouse check-config`: prints each setting and its source. With the engine `redis` it connects
- * to the servers and prints how they keep messages.
+ * to the servers and prints how they keep messages. It loads the hooks file, which runs its code.
  *
- * @throws ConfigError if a server cannot be reached or used.
+ * @throws ConfigError if a server cannot be reached or used, or the hooks file cannot be used.
  */
 export async function checkConfig({ settings, origins, warnings }: Loaded): Promise<void> {
   for (const [name, value] of Object.entries(settings)) {
@@ -16,6 +17,9 @@ export async function checkConfig({ settings, origins, warnings }: Loaded): Prom
   }
   warnings.forEach(warn);
   if (settings.engine === 'redis') await checkRedis(settings);
+  if (settings.hooks === undefined) return;
+  const hooks = await loadHooks(settings.hooks);
+  console.log(`${settings.hooks}: ${Object.keys(hooks).join(', ')}`);
 }
 
 async function checkRedis({ redis, redisSentinel }: Settings): Promise<void> {

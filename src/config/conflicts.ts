@@ -3,6 +3,7 @@ import { parseOriginPattern } from '../protocol/origin-pattern.ts';
 import { type Listener, listenersOf } from './listeners.ts';
 import { connectAlike, parseRedisUrl } from './redis-url.ts';
 import type { Settings } from './settings.ts';
+import { type Runtime, sharedPortProblem } from './shared-ports.ts';
 
 type Name = keyof Settings;
 
@@ -13,13 +14,13 @@ export interface Program {
   /** It stores the rooms in an engine of its own. */
   readonly ownEngine: boolean;
   readonly hooks: boolean;
-  readonly hookTimeout: boolean;
 }
 
 /** The settings of a server, and how a message names them. */
 export interface Naming {
   readonly settings: Settings;
   readonly program?: Program;
+  readonly runtime: Runtime;
   /** Reports whether a setting has a value from a source, not by default. */
   readonly given: (name: Name) => boolean;
   /** Names a setting: its source if it is given, else the way to set it. */
@@ -108,6 +109,15 @@ export const rules = {
       if (redisSentinel === undefined || others.every((other) => connectAlike(first, other))) return [];
       const line = 'the sentinels of one primary need the same scheme, user, password and database';
       return [`${nameOf('redis')}: ${line}`];
+    },
+  },
+  // The transport `auto` may be either one: the start checks it again.
+  'threads that cannot share a port': {
+    kind: 'error',
+    check: ({ settings: { workers, transport }, runtime, nameOf }) => {
+      if (workers === 1) return [];
+      const problem = sharedPortProblem(transport === 'ws' ? 'ws' : 'uws', runtime);
+      return [problem && `${nameOf('workers')}: ${problem}`];
     },
   },
   'settings that listeners replace': {
@@ -247,8 +257,10 @@ export const rules = {
   },
   'a timeout of no hook': {
     kind: 'warning',
-    check: ({ program }) => [
-      program?.hookTimeout && !program.hooks ? 'hookTimeout has no effect without hooks' : undefined,
+    check: ({ settings: { hooks }, program, given, nameOf }) => [
+      given('hookTimeout') && hooks === undefined && !program?.hooks
+        ? `${nameOf('hookTimeout')} has no effect without ${nameOf('hooks')}`
+        : undefined,
     ],
   },
 } as const satisfies Readonly<Record<string, Rule>>;

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { checkConflicts, type Program } from './conflicts.ts';
 import { ConfigError, didYouMean } from './error.ts';
 import { flagOf, type Setting, type Settings, table, variableOf } from './settings.ts';
+import { type Runtime, thisRuntime } from './shared-ports.ts';
 
 /** The sources of settings, in order of precedence: flags, environment, config file, defaults. */
 export interface Sources {
@@ -13,6 +14,8 @@ export interface Sources {
   readonly readFile: (path: string) => string;
   /** Reports whether a file exists. */
   readonly exists: (path: string) => boolean;
+  /** @default what runs this process */
+  readonly runtime?: Runtime;
 }
 
 export interface Loaded {
@@ -39,7 +42,7 @@ export function load(sources: Sources): Loaded {
   const path = sources.flags['config'] ?? sources.env[CONFIG];
   const file = path === undefined ? {} : readConfig(path, sources);
   const write = (name: string, value?: string) => `--${flagOf(name)}${value === undefined ? '' : ` ${value}`}`;
-  return check((setting) => pick(setting, sources, path, file), { exists: sources.exists, write });
+  return check((setting) => pick(setting, sources, path, file), { ...sources, write });
 }
 
 /**
@@ -49,6 +52,9 @@ export function load(sources: Sources): Loaded {
  * @throws ConfigError for the first invalid setting.
  */
 export function settingsOf(given: Partial<Settings>, program: Program): Loaded {
+  if (given.workers !== undefined) {
+    throw new ConfigError('workers: createServer has one thread; start several with pumphouse serve --workers N');
+  }
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw new ConfigError(`unknown option "${name}"${didYouMean(name, names)}`);
   }
@@ -64,6 +70,7 @@ interface Surroundings {
   /** Writes a setting, and a value of it, as the user would. */
   readonly write: (name: string, value?: string) => string;
   readonly program?: Program;
+  readonly runtime?: Runtime;
 }
 
 function check(read: (setting: Setting) => { value: unknown; origin: string }, surroundings: Surroundings): Loaded {
@@ -77,12 +84,13 @@ function check(read: (setting: Setting) => { value: unknown; origin: string }, s
     origins[setting.name] = origin;
   }
   const checked = settings as unknown as Settings;
-  const { exists, write, program } = surroundings;
+  const { exists, write, program, runtime = thisRuntime } = surroundings;
   checkPage(checked.web, origins['web'], exists);
   for (const [i, { web }] of checked.listeners.entries()) checkPage(web, `${origins['listeners']}.${i}.web`, exists);
   const given = (name: string) => origins[name] !== DEFAULT;
   const nameOf = (name: string) => (given(name) ? (origins[name] as string) : write(name));
-  const warnings = checkConflicts({ settings: checked, given, nameOf, write, ...(program && { program }) }, (line) => {
+  const naming = { settings: checked, runtime, given, nameOf, write, ...(program && { program }) };
+  const warnings = checkConflicts(naming, (line) => {
     throw new ConfigError(line);
   });
   return { settings: checked, origins, warnings };

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import * as v from 'valibot';
 import { parseOriginPattern } from '../protocol/origin-pattern.ts';
 import type { Rate } from '../protocol/v1.ts';
@@ -22,6 +23,18 @@ export const oneOf = <const T extends readonly string[]>(options: T) =>
 /** A number, or `off` for no limit. */
 export const limit = (what: string, low: number, high: number) =>
   v.union([v.literal('off'), integer(what, low, high)], `is not "off" or ${what} (${low} to ${high})`);
+
+const MAX_WORKERS = 64;
+
+const WORKERS = `is not "auto" or a number of threads (1 to ${MAX_WORKERS})`;
+
+/** A number of threads. `auto` is one on each core. */
+export const workers = v.pipe(
+  v.union([v.number(), v.string()], WORKERS),
+  v.transform((given) => (given === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : given)),
+  v.check((count) => /^\d{1,2}$/.test(String(count)) && Number(count) >= 1 && Number(count) <= MAX_WORKERS, WORKERS),
+  v.transform(Number),
+);
 
 const RATE = 'is not "off", a number of messages per second, or RATE:BURST such as 20:40';
 export const publishRate = v.pipe(

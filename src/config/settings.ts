@@ -15,6 +15,7 @@ import {
   rooms,
   secret,
   text,
+  workers,
 } from './schemas.ts';
 
 /** The settings of one room, by the config file. */
@@ -81,6 +82,22 @@ export interface Settings {
   readonly publishRate: Rate | 'off' | undefined;
   /** @default 'auto' */
   readonly transport: 'auto' | 'uws' | 'ws';
+  /**
+   * Threads that serve connections, 1 to 64. `auto` is as many as there are cores. Only
+   * `pumphouse serve` has several.
+   *
+   * @default 1
+   */
+  readonly workers: number;
+  /**
+   * A module whose exports are the functions of `Hooks`. `createServer` takes the functions
+   * themselves.
+   *
+   * @default undefined: everything is allowed
+   */
+  readonly hooks: string | undefined;
+  /** Longest duration of a hook, in milliseconds. @default 5000 */
+  readonly hookTimeout: number;
   /** Longest duration of a graceful shutdown, in seconds. @default 10 */
   readonly drainWindow: number;
   /** @default 'info' */
@@ -352,6 +369,29 @@ export const table: readonly Setting[] = [
     fallback: 'auto',
     schema: oneOf(['auto', 'uws', 'ws']),
     help: 'uws, ws, or auto: uWebSockets.js where its binary loads, else ws',
+  },
+  {
+    name: 'workers',
+    value: 'N',
+    fallback: 1,
+    schema: workers,
+    help: 'threads that serve connections: a number, or auto for one on each core',
+  },
+  {
+    name: 'hooks',
+    value: 'FILE',
+    fallback: undefined,
+    otherwise: 'everything is allowed',
+    schema: v.optional(text('a file')),
+    help: 'module with the functions connect, join and send, which decide what clients may do',
+  },
+  {
+    name: 'hookTimeout',
+    value: 'MS',
+    unit: 'milliseconds',
+    fallback: 5_000,
+    schema: integer('a number of milliseconds', 1, 600_000),
+    help: 'longest duration of a hook; a longer one rejects',
   },
   {
     name: 'drainWindow',

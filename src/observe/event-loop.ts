@@ -10,16 +10,31 @@ const NEVER_MS = 2 ** 31 - 1;
 
 const NS_PER_S = 1e9;
 
+/** Calls a listener once, at the next activity of a thread. */
+export type OnceActive = (listener: () => void) => void;
+
+/** Returns the activity of a server: clients come, go or send. */
+export function activityOf(events: Events): OnceActive {
+  return (listener) => {
+    const off = (['connected', 'disconnected', 'committed'] as const).map((type) =>
+      events.on(type, () => {
+        for (const remove of off) remove();
+        listener();
+      }),
+    );
+  };
+}
+
 /**
- * Collects the metrics of the process, in `registry`. The delay of the event loop is sampled while
- * clients come, go or send, and for up to two seconds afterwards: the library samples it all the
- * time, which wakes an idle process a hundred times a second.
+ * Collects the metrics of the process and of this thread, in `registry`. The delay of the event loop
+ * is sampled while the thread is active, and for up to two seconds afterwards: the library samples
+ * it all the time, which wakes an idle process a hundred times a second.
  *
  * @returns a function to call after each scrape.
  */
-export function collectProcessMetrics(registry: Registry, events: Events): () => void {
+export function collectProcessMetrics(registry: Registry, onceActive: OnceActive): () => void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: NEVER_MS });
-  const delay = new BusyDelay(events);
+  const delay = new BusyDelay(onceActive);
   for (const statistic of ['max', 'min', 'mean', 'stddev', 'p50', 'p90', 'p99'] as const) {
     const name = `nodejs_eventloop_lag_${statistic}_seconds`;
     registry.removeSingleMetric(name);
@@ -39,13 +54,13 @@ type Statistic = 'min' | 'max' | 'mean' | 'stddev' | 'p50' | 'p90' | 'p99';
 
 /** The delay of the event loop while the process is busy. */
 class BusyDelay {
-  readonly #events: Events;
+  readonly #onceActive: OnceActive;
   readonly #delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   #timer: NodeJS.Timeout | undefined;
   #busy = false;
 
-  constructor(events: Events) {
-    this.#events = events;
+  constructor(onceActive: OnceActive) {
+    this.#onceActive = onceActive;
     this.#awaitActivity();
   }
 
@@ -64,14 +79,9 @@ class BusyDelay {
     this.#delays.reset();
   }
 
-  /** Handles the first event of each second: a handler for each would slow down a busy process. */
+  /** Handles the first activity of each second: a handler for each would slow down a busy process. */
   #awaitActivity(): void {
-    const off = (['connected', 'disconnected', 'committed'] as const).map((type) =>
-      this.#events.on(type, () => {
-        for (const remove of off) remove();
-        this.#sample();
-      }),
-    );
+    this.#onceActive(() => this.#sample());
   }
 
   #sample(): void {

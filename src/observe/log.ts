@@ -1,18 +1,38 @@
 import { type Logger, pino } from 'pino';
 import type { Events, HubEvents } from '../hub/events.ts';
+import { lockOutput, type Output } from './shared-output.ts';
 import { formatLine } from './terminal.ts';
 
 export type { Logger } from 'pino';
 
+/** Standard output, as the threads of a process write their logs to it. */
+export interface LogOutput {
+  /** Readable lines, else one JSON object a line. */
+  readonly terminal: boolean;
+  readonly colours: boolean;
+  /** Set where several threads write. */
+  readonly lock?: SharedArrayBuffer;
+}
+
+/** Returns how this process logs on its standard output. Call it in the main thread. */
+export function standardOutput(terminal: boolean = process.stdout.isTTY): LogOutput {
+  return { terminal, colours: terminal && process.stdout.hasColors?.() === true };
+}
+
 /**
  * Creates a log on standard output: readable lines on a terminal, else one JSON object a line. Both
  * are written synchronously, so that an exit loses no line.
+ *
+ * @param worker the number of the thread, which all of its lines have.
  */
-export function createLog(level: string, terminal: boolean = process.stdout.isTTY): Logger {
-  const output = pino.destination({ dest: 1, sync: true });
-  if (!terminal) return pino({ level, base: null }, output);
-  const colours = process.stdout.hasColors?.() === true;
-  return pino({ level, base: null }, { write: (json) => output.write(formatLine(json, colours)) });
+export function createLog(level: string, output: LogOutput = standardOutput(), worker?: number): Logger {
+  const { terminal, colours, lock } = output;
+  const base = worker === undefined ? null : { worker };
+  const destination = pino.destination({ dest: 1, sync: true });
+  if (!terminal && !lock) return pino({ level, base }, destination);
+  const locked: Output = lock ? lockOutput(destination, lock) : destination;
+  if (!terminal) return pino({ level, base }, locked);
+  return pino({ level, base }, { write: (json) => locked.write(formatLine(json, colours)) });
 }
 
 // Thousands of posts or handshakes a second may be refused; one line a second suffices.
@@ -24,16 +44,26 @@ const SUMMARY_EVERY_MS = 1_000;
  * @param now returns milliseconds from any start.
  */
 export function logEvents(events: Events, log: Logger, now: () => number = Date.now): void {
+  logEngine(events, log);
+  logClients(events, log, now);
+}
+
+/** Logs the state of the engine, which the Hubs of several threads share. */
+export function logEngine(events: Events, log: Logger): void {
+  events.on('engine', ({ state }) => {
+    if (state === 'away') log.error({ state }, 'the engine cannot reach its store');
+    else log.info({ state }, 'the engine reaches its store again');
+  });
+}
+
+/** Logs all events but those of the engine. */
+export function logClients(events: Events, log: Logger, now: () => number = Date.now): void {
   events.on('connected', (event) => log.debug(event, 'connected'));
   events.on('registered', (event) => log.debug(event, 'registered'));
   events.on('unregistered', (event) => log.debug(event, 'unregistered'));
   events.on('lagging', (event) => log.debug(event, 'lagging'));
   events.on('drained', (event) => log.debug(event, 'drained'));
   events.on('evicted', (event) => log.warn(event, 'evicted'));
-  events.on('engine', ({ state }) => {
-    if (state === 'away') log.error({ state }, 'the engine cannot reach its store');
-    else log.info({ state }, 'the engine reaches its store again');
-  });
   events.on('moved', moveLogger(log, now));
   events.on('failed', ({ event, error }) => log.error({ event, err: error }, 'event listener failed'));
   events.on('disconnected', ({ client, wire, remoteAddress, close, by }) => {

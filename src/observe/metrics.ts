@@ -1,7 +1,8 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { Events } from '../hub/events.ts';
 import { closes } from '../protocol/close-codes.ts';
-import { collectProcessMetrics } from './event-loop.ts';
+import { activityOf, collectProcessMetrics } from './event-loop.ts';
+import type { MetricObject } from './thread-metrics.ts';
 
 /** Current values, read at each scrape. */
 export interface Readings {
@@ -25,14 +26,20 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
+/** The metrics of a server, which may be one of several threads. */
+export interface ServerMetrics extends Metrics {
+  /** Returns the metrics in a form that can be cloned to another thread. */
+  objects(): Promise<readonly MetricObject[]>;
+}
+
 const mailboxes = ['register', 'unregister', 'broadcast'] as const;
 const pumphouseCodes: readonly number[] = Object.values(closes).map(({ code }) => code);
 
 /** Counts the Hub's events in a new registry, so that one process may run several servers. */
-export function collectMetrics(events: Events, readings: Readings): Metrics {
+export function collectMetrics(events: Events, readings: Readings): ServerMetrics {
   const registers = [new Registry()];
   const [registry] = registers as [Registry];
-  const scraped = collectProcessMetrics(registry, events);
+  const scraped = collectProcessMetrics(registry, activityOf(events));
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -104,7 +111,11 @@ export function collectMetrics(events: Events, readings: Readings): Metrics {
   events.on('moved', (event) => lost.inc(event.lost));
   events.on('disconnected', ({ close, by }) => closed.inc({ code: labelOf(close.code), by }));
   events.on('overloaded', ({ mailbox }) => overloads.inc({ mailbox }));
-  return { contentType: registry.contentType, text: () => registry.metrics().finally(scraped) };
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics().finally(scraped),
+    objects: () => registry.getMetricsAsJSON().finally(scraped),
+  };
 }
 
 /** Bounds the labels, since peers may close with any code. RFC 6455 reserves 1000…1015. */

@@ -5,19 +5,21 @@ import { settingsOf } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Engine } from '../hub/engine.ts';
 import { Hub } from '../hub/hub.ts';
-import type { HubOverrides } from '../hub/settings.ts';
 import { systemClock } from '../hub/time.ts';
 import { createLog, logEvents } from '../observe/log.ts';
 import { chooseTransport } from '../transport/choose.ts';
 import type { HttpServer, RequestHandler } from '../transport/ws-attach.ts';
 import { checkAttachable, portOf, urlOfServer } from './attach.ts';
 import { Authenticators } from './authenticator.ts';
+import { hubOverrides } from './hub-overrides.ts';
 import { localCluster } from './local-cluster.ts';
 import { type Extensions, type Parts, RunningServer } from './running-server.ts';
 import { openStorage, storageOf } from './storage.ts';
 
 /** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
-export interface ServerOptions extends Partial<Omit<Settings, 'engine'>>, Omit<Extensions, 'engine'> {
+export interface ServerOptions
+  extends Partial<Omit<Settings, 'engine' | 'hooks' | 'workers'>>,
+    Omit<Extensions, 'engine'> {
   /**
    * `memory` loses the rooms when the process ends; `lmdb` stores them in the folder `data`;
    * `redis` shares them with other nodes. `redis({ url })` is that engine with all of its options.
@@ -71,6 +73,12 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** A server as the command runs it, which ends its process. */
+export interface ServingProcess extends Pick<Server, 'renewCertificates' | 'stop'> {
+  /** Resolves when the last connection is gone, some seconds after `stop` at the latest. */
+  finished(): Promise<void>;
+}
+
 /** A server that is attached to the program's own HTTP server. */
 export interface AttachedServer {
   /** URL of the program's server; undefined until it listens, and on a Unix socket. */
@@ -110,26 +118,20 @@ export interface AttachedServer {
 export function createServer(options: AttachOptions): Promise<AttachedServer>;
 export function createServer(options?: ServerOptions): Promise<Server>;
 export async function createServer(options: ServerOptions | AttachOptions = {}): Promise<Server | AttachedServer> {
-  const { server, engine = 'memory', hooks, hookTimeout, log, ...given } = { server: undefined, ...options };
+  const { server, engine = 'memory', hooks, log, ...given } = { server: undefined, ...options };
   if (log && given.logLevel !== undefined) {
     throw new ConfigError('log and logLevel exclude each other; set one of them');
+  }
+  if (typeof hooks === 'string') {
+    throw new ConfigError('hooks: is a string; import the module, and pass its functions connect, join and send');
   }
   if (server !== undefined) checkAttachable(server, given);
   const provided = typeof engine === 'object';
   const { settings, warnings } = settingsOf(
     { ...given, engine: provided ? 'memory' : engine },
-    {
-      attached: server !== undefined,
-      ownEngine: provided,
-      hooks: hooks !== undefined,
-      hookTimeout: hookTimeout !== undefined,
-    },
+    { attached: server !== undefined, ownEngine: provided, hooks: hooks !== undefined },
   );
-  const extensions = {
-    ...(provided && { engine }),
-    ...(hooks && { hooks }),
-    ...(hookTimeout !== undefined && { hookTimeout }),
-  };
+  const extensions = { ...(provided && { engine }), ...(hooks && { hooks }) };
   const logger = log ?? (given.logLevel === undefined ? pino({ level: 'silent' }) : createLog(settings.logLevel));
   for (const warning of warnings) logger.warn(warning);
   if (server) return attachServer(server, { ...settings, transport: 'ws' }, logger, extensions);
@@ -142,7 +144,11 @@ export async function createServer(options: ServerOptions | AttachOptions = {}):
  * @throws Error with one line if the transport, the storage or a key cannot be used, and Node's
  * error, with a `code` such as EADDRINUSE, if a listener cannot listen.
  */
-export async function startServer(settings: Settings, log: Logger, extensions: Extensions = {}): Promise<Server> {
+export async function startServer(
+  settings: Settings,
+  log: Logger,
+  extensions: Extensions = {},
+): Promise<Server & ServingProcess> {
   const running = new RunningServer(await build(settings, log, extensions));
   const urls = await running.listen();
   const [url = ''] = urls;
@@ -153,6 +159,7 @@ export async function startServer(settings: Settings, log: Logger, extensions: E
     hub: running.hub,
     renewCertificates: () => running.renewCertificates(),
     stop: () => running.stop(),
+    finished: () => running.finished(),
   };
 }
 
@@ -198,13 +205,4 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
     storage.close();
     throw error;
   }
-}
-
-function hubOverrides({ sendBuffer, rooms }: Settings): HubOverrides {
-  const roomSettings = (room: string) => (Object.hasOwn(rooms, room) ? rooms[room] : undefined);
-  return {
-    ...(sendBuffer !== undefined && { sendBuffer: { records: sendBuffer } }),
-    coalesce: (room) => roomSettings(room)?.coalesce,
-    slow: (room) => roomSettings(room)?.slow ?? 'evict',
-  };
 }

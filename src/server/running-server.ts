@@ -19,7 +19,7 @@ import type { Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
-import { collectMetrics } from '../observe/metrics.ts';
+import { collectMetrics, type ServerMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
@@ -38,8 +38,6 @@ export interface Extensions {
   readonly engine?: Engine;
   /** @default no hooks: everything is allowed */
   readonly hooks?: Hooks;
-  /** Longest duration of a hook, in milliseconds. @default 5000 */
-  readonly hookTimeout?: number;
 }
 
 /** The parts of a server that can fail to start. */
@@ -56,6 +54,19 @@ export interface Parts {
   readonly hub: Hub;
   /** The limits that this server shares with other threads. @default limits of its own */
   readonly limits?: Limits;
+  /** Set for one of several threads that listen on the same ports. */
+  readonly share?: ThreadShare;
+}
+
+/** What a server has in common with those of the other threads. */
+export interface ThreadShare {
+  readonly workers: number;
+  /** The ports of the listeners, in the order of the settings. */
+  readonly ports: readonly number[];
+  /** Whether this thread logs the warnings that are those of all threads. */
+  readonly warns: boolean;
+  /** Returns the metrics of all threads in Prometheus's text format. */
+  metricsText(): Promise<string>;
 }
 
 const MiB = 1024 * 1024;
@@ -70,11 +81,11 @@ const MAX_PAYLOAD = MiB;
 
 const SOCKET_LIMITS = { maxPayload: MAX_PAYLOAD, maxBackpressure: MAX_BACKPRESSURE };
 
-const DEFAULT_HOOK_TIMEOUT_MS = 5_000;
-
 /** The composition root: it wires the parts together, and knows every concrete class. */
 export class RunningServer {
   readonly hub: Hub;
+  /** The metrics of this thread. */
+  readonly metrics: ServerMetrics;
   readonly #parts: Parts;
   readonly #keepalive = new Keepalive(systemClock, systemScheduler);
   readonly #wires: Wires;
@@ -87,9 +98,10 @@ export class RunningServer {
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #draining = false;
+  #finished: Promise<unknown> | undefined;
 
   constructor(parts: Parts) {
-    const { settings, hub, cluster } = parts;
+    const { settings, hub, cluster, share } = parts;
     this.hub = hub;
     this.#parts = parts;
     // The setting replaces the send buffers of the wires.
@@ -102,7 +114,7 @@ export class RunningServer {
     const ready = () => hub.ready;
     const [clock, scheduler] = [systemClock, systemScheduler];
     const { maxHandshakes } = settings;
-    this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes);
+    this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes, share?.workers);
     hub.events.on('connected', () => this.#intake.count());
     this.#context = { hub, clock, keepalive: this.#keepalive, ...(authorizer && { authorizer }) };
     this.#limits = parts.limits ?? localLimits(clock);
@@ -126,6 +138,14 @@ export class RunningServer {
       changed: (room, change) => hub.presenceChangedElsewhere(room, change),
       claimed: (session) => this.#upgrader.letGo(session),
     });
+    this.metrics = collectMetrics(hub.events, {
+      connections: () => this.#keepalive.clients.size,
+      rooms: () => hub.rooms,
+      ready,
+      messages: () => hub.messages,
+      batches: () => hub.batches,
+      mailbox: (name) => hub.waiting(name),
+    });
     this.#listenerOptions = {
       upgrader: this.#upgrader,
       publisher: new Publisher(hub, authorizer, draining),
@@ -134,14 +154,7 @@ export class RunningServer {
       scheduler,
       publishRate: settings.publishRate,
       defaultRate: DEFAULT_PUBLISH_RATE,
-      metrics: collectMetrics(hub.events, {
-        connections: () => this.#keepalive.clients.size,
-        rooms: () => hub.rooms,
-        ready,
-        messages: () => hub.messages,
-        batches: () => hub.batches,
-        mailbox: (name) => hub.waiting(name),
-      }),
+      metrics: share ? { contentType: this.metrics.contentType, text: () => share.metricsText() } : this.metrics,
       draining,
       ready,
       origins,
@@ -152,13 +165,19 @@ export class RunningServer {
   async listen(): Promise<readonly string[]> {
     const urls: string[] = [];
     await this.#startOrRelease(async () => {
-      for (const listener of listenersOf(this.#parts.settings)) {
+      for (const listener of this.#listeners()) {
         const url = urlOf(listener, await this.#listen(listener));
         this.#logStart(listener.wire, `pumphouse serves ${url}`);
         urls.push(url);
       }
     });
     return urls;
+  }
+
+  /** The listeners of the settings, on the ports that threads share. */
+  #listeners(): readonly Listener[] {
+    const { settings, share } = this.#parts;
+    return listenersOf(settings).map((listener, i) => ({ ...listener, port: share?.ports[i] ?? listener.port }));
   }
 
   /** Serves on the program's own server. */
@@ -191,13 +210,23 @@ export class RunningServer {
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
     await this.#release();
-    for (const transport of this.#transports) transport.finish();
+    this.#finished = Promise.all(this.#transports.map((transport) => transport.finish()));
+  }
+
+  /** Cuts every connection at once. A thread must do so before it ends. */
+  terminate(): void {
+    for (const transport of this.#transports) transport.terminate();
+  }
+
+  /** Resolves when the last connection is gone, some seconds after `stop` at the latest. */
+  async finished(): Promise<void> {
+    await this.#finished;
   }
 
   /** Starts to serve, or releases everything if that fails. */
   async #startOrRelease<T>(start: () => Promise<T>): Promise<T> {
     const { settings, log } = this.#parts;
-    if (settings.web === undefined && !existsSync(CHAT)) {
+    if (settings.web === undefined && this.#warns && !existsSync(CHAT)) {
       log.warn('the built-in chat is missing; build it with npm run build:web');
     }
     try {
@@ -217,10 +246,14 @@ export class RunningServer {
     storage.close();
   }
 
+  get #warns(): boolean {
+    return this.#parts.share?.warns ?? true;
+  }
+
   /** Warns of a page that cannot work with its listener's settings. */
   #createSelector(listener: WebListener): WireSelector {
     const warn = (message: string) => this.#parts.log.warn(message);
-    for (const warning of webWarnings(listener)) warn(warning);
+    if (this.#warns) for (const warning of webWarnings(listener)) warn(warning);
     return new WireSelector(this.#wires, listener.wire, { subscribers: wireOfPage(listener.web), warn });
   }
 
@@ -237,7 +270,8 @@ export class RunningServer {
   }
 
   #logStart(wire: Listener['wire'], message: string): void {
-    const { settings, log, extensions, transport } = this.#parts;
+    const { settings, log, extensions, transport, share } = this.#parts;
+    if (share) return; // the main thread logs it once for all threads
     const engine = extensions.engine ? 'its own' : settings.engine;
     log.info({ transport: transport.name, wire, engine }, message);
   }
@@ -251,7 +285,7 @@ export class RunningServer {
     const transport = this.#parts.transport.factory(listener, { ...SOCKET_LIMITS, ...tls });
     this.#transports.push(transport);
     try {
-      return await transport.listen(host, port);
+      return await transport.listen(host, port, this.#parts.share !== undefined);
     } catch (error) {
       // Node's own error may have a resolved address, or neither; uWebSockets.js has no error.
       throw Object.assign(error as Error, { host, port });
@@ -268,11 +302,11 @@ export class RunningServer {
   }
 }
 
-function createHookRunner({ extensions, log }: Parts): HookRunner {
-  const { hooks = {}, hookTimeout = DEFAULT_HOOK_TIMEOUT_MS } = extensions;
+function createHookRunner({ extensions: { hooks = {} }, settings: { hookTimeout }, log }: Parts): HookRunner {
   return new HookRunner(hooks, hookTimeout, systemScheduler, (hook, err) => log.error({ hook, err }, 'a hook failed'));
 }
 
-function urlOf({ host, tlsCert }: Listener, port: number): string {
+/** Returns the URL of a listener on a port. */
+export function urlOf({ host, tlsCert }: Listener, port: number): string {
   return `http${tlsCert === undefined ? '' : 's'}://${formatHost(host)}:${port}`;
 }

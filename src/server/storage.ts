@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Settings } from '../config/settings.ts';
 import { DataDir } from '../engine/data-dir.ts';
+import { deduping } from '../engine/deduping.ts';
 import { lmdb } from '../engine/lmdb.ts';
 import { memory } from '../engine/memory.ts';
 import { redis } from '../engine/redis/redis.ts';
-import type { Engine } from '../hub/engine.ts';
+import type { Engine, LocalEngine } from '../hub/engine.ts';
 import type { Logger } from '../observe/log.ts';
 
 /** The engine that stores the rooms, and the secret that signs sessions. */
@@ -43,6 +44,11 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
   await folder.open();
   const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
   return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
+}
+
+/** Returns the engine of a storage for several Hubs: one that recognizes retries through any of them. */
+export function sharedEngine({ engine }: Storage): Engine {
+  return engine.dedupes ? engine : deduping(engine as LocalEngine);
 }
 
 /** Returns a function that passes at most one error an interval. */

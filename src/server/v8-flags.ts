@@ -1,6 +1,28 @@
 import { setFlagsFromString } from 'node:v8';
 import type { Hub } from '../hub/hub.ts';
 
+/** The messages of a process, which one Hub or several threads have committed. */
+export interface MessageCount {
+  readonly messages: number;
+  /** Calls a listener once, at the next message. */
+  onceCommitted(listener: () => void): void;
+}
+
+/** Returns the count of a Hub that is alone in its process. */
+export function messagesOf(hub: Hub): MessageCount {
+  return {
+    get messages() {
+      return hub.messages;
+    },
+    onceCommitted(listener) {
+      const off = hub.events.on('committed', () => {
+        off();
+        listener();
+      });
+    },
+  };
+}
+
 const SECOND_MS = 1_000;
 
 // Clients outlive the young generation. V8 would grow it with each burst of connections, by more
@@ -21,20 +43,19 @@ export function setStartFlags(): void {
 }
 
 /** Adapts V8 to the rate of messages: at the first one, and once a second while there are any. */
-export function adaptFlags(hub: Hub): void {
+export function adaptFlags(count: MessageCount): void {
   let timer: NodeJS.Timeout | undefined;
   let before = 0;
   const adapt = () => {
-    const messages = hub.messages - before;
-    before = hub.messages;
+    const messages = count.messages - before;
+    before = count.messages;
     setFlagsFromString(messages >= MANY_MESSAGES ? YOUNG_GENERATION_MAY_GROW : YOUNG_GENERATION_STAYS_SMALL);
     if (messages > 0) return;
     clearInterval(timer);
     awaitMessages();
   };
   const awaitMessages = () => {
-    const off = hub.events.on('committed', () => {
-      off();
+    count.onceCommitted(() => {
       setFlagsFromString(OPTIMIZES_EARLY);
       timer = setInterval(adapt, SECOND_MS).unref();
     });

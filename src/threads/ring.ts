@@ -233,6 +233,12 @@ export class RingReader {
   }
 }
 
+/** Returns which share of a ring waits to be read, from 0 to 1. Any thread may ask. */
+export function ringFill(memory: SharedArrayBuffer): number {
+  const words = new Int32Array(memory, 0, HEADER_BYTES / WORD);
+  return ((Atomics.load(words, WRITTEN) - Atomics.load(words, READ)) | 0) / sizeOf(memory);
+}
+
 function sizeInRing(length: number): number {
   return (WORD + length + WORD - 1) & -WORD;
 }

@@ -133,8 +133,11 @@ export interface Transport {
   /**
    * Starts to listen; port 0 picks a free port. Resolves with the port. Rejects with Node's `code`,
    * such as EADDRINUSE.
+   *
+   * @param shared lets other threads of this process listen on the port, too: the system spreads the
+   * connections over them. The port is not 0 then.
    */
-  listen(host: string, port: number): Promise<number>;
+  listen(host: string, port: number, shared?: boolean): Promise<number>;
   /**
    * Reads the certificate again, for new connections. Rejects with a one-line message and keeps the
    * old one if it is invalid.
@@ -144,9 +147,9 @@ export interface Transport {
   stopListening(): void;
   /**
    * Ends idle HTTP connections once all sockets are closed, but lets pending close frames leave
-   * first.
+   * first. Resolves when no connection is left.
    */
-  finish(): void;
+  finish(): Promise<void>;
   /** Cuts every open connection without a close frame. */
   terminate(): void;
 }

@@ -1,5 +1,6 @@
 import type * as UWS from 'uWebSockets.js';
 import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Close } from '../protocol/close-codes.ts';
 import { truncateReason } from './close-reason.ts';
 import { MAX_HEADER_BYTES } from './error-page.ts';
@@ -144,9 +145,9 @@ class UwsTransport implements Transport {
     this.#options = options;
   }
 
-  async listen(host: string, port: number): Promise<number> {
+  async listen(host: string, port: number, shared = false): Promise<number> {
     const app = this.#createApp();
-    const free = await findFreePort(host, port);
+    const free = shared ? port : await findFreePort(host, port);
     this.#listenSocket = await this.#listenWith(app, host, free);
     this.#address = { host, port: free };
     return free;
@@ -192,9 +193,10 @@ class UwsTransport implements Transport {
    * Cuts connections after a delay: at once, sockets with bytes still buffered would lose their
    * close frames.
    */
-  finish(): void {
+  async finish(): Promise<void> {
     const slow = performance.now() - this.#slowClose.lastAt < LINGER_MS;
-    setTimeout(() => this.terminate(), slow ? SLOW_FLUSH_MS : FLUSH_MS);
+    await sleep(slow ? SLOW_FLUSH_MS : FLUSH_MS);
+    this.terminate();
   }
 
   terminate(): void {

@@ -76,7 +76,8 @@ class ServerAttachment implements Attachment {
   /** Does nothing: the server is the program's. Meanwhile the application rejects handshakes. */
   stopListening(): void {}
 
-  finish(): void {
+  /** Resolves at once: the connections are the program's. */
+  async finish(): Promise<void> {
     if (this.#detached) return;
     this.#detached = true;
     this.#server.off('upgrade', this.#upgrade);

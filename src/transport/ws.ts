@@ -203,10 +203,12 @@ class WsTransport implements Transport {
     this.#server.on('upgrade', (request, tcp, head) => this.#connections.upgrade(request, tcp, head));
   }
 
-  listen(host: string, port: number): Promise<number> {
+  listen(host: string, port: number, shared = false): Promise<number> {
+    // The typings of Node 20 lack the option, which came with Node 22.12.
+    const sharing: object = shared ? { reusePort: true } : {};
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host, port, exclusive: true }, () => {
+      this.#server.listen({ host, port, exclusive: true, ...sharing }, () => {
         this.#server.off('error', reject);
         this.#server.on('error', () => {}); // such as EMFILE on accept: open connections stay
         resolve((this.#server.address() as AddressInfo).port);
@@ -223,8 +225,10 @@ class WsTransport implements Transport {
     this.#server.closeIdleConnections();
   }
 
-  finish(): void {
+  finish(): Promise<void> {
     this.#server.closeIdleConnections();
+    // The callback comes after the last connection, with an error if the server has closed before.
+    return new Promise((resolve) => void this.#server.close(() => resolve()));
   }
 
   terminate(): void {

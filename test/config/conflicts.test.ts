@@ -3,6 +3,7 @@ import { rules } from '../../src/config/conflicts.ts';
 import { ConfigError } from '../../src/config/error.ts';
 import { type Loaded, load, settingsOf } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
+import { type Runtime, sharedPortProblem } from '../../src/config/shared-ports.ts';
 
 type Flags = Readonly<Record<string, string>>;
 
@@ -11,15 +12,21 @@ interface Case {
   readonly rule: keyof typeof rules;
   readonly flags?: Flags;
   readonly listeners?: readonly object[];
+  readonly runtime?: Runtime;
   readonly line: string;
 }
 
-function loadFrom({ flags = {}, listeners }: { flags?: Flags; listeners?: readonly object[] }): Loaded {
+type From = Pick<Partial<Case>, 'flags' | 'listeners' | 'runtime'>;
+
+const LINUX: Runtime = { node: '22.12.0', platform: 'linux' };
+
+function loadFrom({ flags = {}, listeners, runtime = LINUX }: From): Loaded {
   return load({
     flags: listeners ? { config: 'c.json', ...flags } : flags,
     env: {},
     readFile: () => JSON.stringify({ listeners }),
     exists: () => true,
+    runtime,
   });
 }
 
@@ -236,6 +243,25 @@ const CASES: readonly Case[] = [
     flags: { auth: 'jwt', jwtKey: 'key.pem' },
     line: '--jwt-key accepts tokens that its issuer signed for other services; set --jwt-audience',
   },
+  {
+    rule: 'threads that cannot share a port',
+    flags: { workers: '2', transport: 'ws' },
+    runtime: { node: '20.20.2', platform: 'linux' },
+    line: '--workers: the transport ws shares a port since Node 22.12, and this is Node 20.20.2; use --workers 1, or uws',
+  },
+  ...(['darwin', 'win32'] as const).map(
+    (platform): Case => ({
+      rule: 'threads that cannot share a port',
+      flags: { workers: '64' },
+      runtime: { ...LINUX, platform },
+      line: `--workers: ${platform === 'darwin' ? 'macOS' : 'Windows'} passes all connections of a port to one worker; use --workers 1`,
+    }),
+  ),
+  {
+    rule: 'a timeout of no hook',
+    flags: { hookTimeout: '50' },
+    line: '--hook-timeout has no effect without --hooks',
+  },
 ];
 
 describe.each(CASES)('$rule: $flags $listeners', ({ rule, line, ...sources }) => {
@@ -247,12 +273,28 @@ describe.each(CASES)('$rule: $flags $listeners', ({ rule, line, ...sources }) =>
 });
 
 test('every rule that flags can break is tested', () => {
-  const tested = new Set<string>([...CASES.map(({ rule }) => rule), 'a timeout of no hook']);
+  const tested = new Set<string>(CASES.map(({ rule }) => rule));
   expect([...tested].sort()).toEqual(Object.keys(rules).sort());
 });
 
-test.each<[string, { flags?: Flags; listeners?: readonly object[] }]>([
+test.each([
+  ['20.20.2', false],
+  ['22.11.0', false],
+  ['22.12.0', true],
+  ['23.0.0', false],
+  ['23.1.0', true],
+  ['24.0.0', true],
+])('whether ws can share a port with Node %s: %s', (node, can) => {
+  expect(sharedPortProblem('ws', { ...LINUX, node }) === undefined).toBe(can);
+  expect(sharedPortProblem('uws', { ...LINUX, node })).toBe(undefined);
+});
+
+test.each<[string, From]>([
   ['the defaults', {}],
+  ['several workers', { flags: { workers: '2' } }],
+  ['several workers on ws', { flags: { workers: '2', transport: 'ws' } }],
+  ['one worker on macOS', { flags: { workers: '1' }, runtime: { node: '20.0.0', platform: 'darwin' } }],
+  ['a timeout of hooks', { flags: { hooks: 'hooks.js', hookTimeout: '50' } }],
   ['passwords', { flags: { auth: 'otp', users: 'users.json', wire: 'events' } }],
   ['passwords on a network, with TLS', { flags: { auth: 'otp', host: '0.0.0.0', ...tls } }],
   ['tokens', { flags: { ...key, jwtIssuer: 'issuer' } }],
@@ -281,7 +323,7 @@ test.each<[string, { flags?: Flags; listeners?: readonly object[] }]>([
 });
 
 describe('of an embedding program', () => {
-  const program = { attached: false, ownEngine: false, hooks: false, hookTimeout: false };
+  const program = { attached: false, ownEngine: false, hooks: false };
   const warningsOf = (given: Partial<Settings>, more: Partial<typeof program> = {}) =>
     settingsOf({ engine: 'memory', ...given }, { ...program, ...more }).warnings;
 
@@ -310,8 +352,14 @@ describe('of an embedding program', () => {
   });
 
   test('warns of a hook timeout without hooks', () => {
-    expect(warningsOf({}, { hookTimeout: true })).toEqual(['hookTimeout has no effect without hooks']);
-    expect(warningsOf({}, { hookTimeout: true, hooks: true })).toEqual([]);
+    expect(warningsOf({ hookTimeout: 50 })).toEqual(['hookTimeout has no effect without hooks']);
+    expect(warningsOf({ hookTimeout: 50 }, { hooks: true })).toEqual([]);
+  });
+
+  test('rejects several workers, and names the command that has them', () => {
+    expect(() => settingsOf({ workers: 2 }, program)).toThrow(
+      'workers: createServer has one thread; start several with pumphouse serve --workers N',
+    );
   });
 
   test('leaves proxies to the server that it attaches to', () => {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, didYouMean } from '../../src/config/error.ts';
@@ -56,6 +57,9 @@ test('uses the default of every setting without sources', () => {
     connectionsPerAddress: undefined,
     maxHandshakes: undefined,
     transport: 'auto',
+    workers: 1,
+    hooks: undefined,
+    hookTimeout: 5_000,
     drainWindow: 10,
     logLevel: 'info',
     rooms: {},
@@ -97,6 +101,15 @@ test('reads rooms from the file, and batches up to 64 KiB by default', () => {
   expect(loadFrom({ file: slow }).settings.rooms).toEqual({ lobby: { slow: 'skip' } });
 });
 
+test('takes the number of workers from every source, and the cores of the machine for auto', () => {
+  expect(loadFrom({ flags: { workers: '2' } }).settings.workers).toBe(2);
+  expect(loadFrom({ env: { PUMPHOUSE_WORKERS: '64' } }).settings.workers).toBe(64);
+  expect(loadFrom({ file: '{ "workers": 3 }' }).settings.workers).toBe(3);
+  const cores = Math.min(availableParallelism(), 64);
+  expect(loadFrom({ flags: { workers: 'auto' } }).settings.workers).toBe(cores);
+  expect(loadFrom({ file: '{ "workers": "auto" }' }).settings.workers).toBe(cores);
+});
+
 test('accepts a web folder with an index.html', () => {
   expect(loadFrom({ flags: { web: 'site' } }).settings.web).toBe('site');
 });
@@ -117,6 +130,12 @@ describe('reports the source, the value and what is expected in one line', () =>
     [{ flags: { engine: 'steam' } }, '--engine: "steam" is not one of lmdb, memory, redis'],
     [{ flags: { transport: 'tcp' } }, '--transport: "tcp" is not one of auto, uws, ws'],
     [{ flags: { sendBuffer: '0' } }, '--send-buffer: "0" is not a number of messages (1 to 1000000)'],
+    [{ flags: { workers: '0' } }, '--workers: "0" is not "auto" or a number of threads (1 to 64)'],
+    [{ flags: { workers: '65' } }, '--workers: "65" is not "auto" or a number of threads (1 to 64)'],
+    [{ flags: { workers: 'all' } }, '--workers: "all" is not "auto" or a number of threads (1 to 64)'],
+    [{ file: '{"workers": true}' }, 'c.json: workers: true is not "auto" or a number of threads (1 to 64)'],
+    [{ flags: { hooks: '' } }, '--hooks: "" is not a file'],
+    [{ flags: { hookTimeout: '0' } }, '--hook-timeout: "0" is not a number of milliseconds (1 to 600000)'],
     [{ flags: { drainWindow: '601' } }, '--drain-window: "601" is not a number of seconds (0 to 600)'],
     [
       { flags: { logLevel: 'loud' } },

@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createEvents } from '../../src/hub/events.ts';
 import type { Hub } from '../../src/hub/hub.ts';
-import { adaptFlags, setStartFlags } from '../../src/server/v8-flags.ts';
+import { adaptFlags, messagesOf, setStartFlags } from '../../src/server/v8-flags.ts';
 
 vi.mock('node:v8', () => ({ setFlagsFromString: vi.fn() }));
 const flags = vi.mocked(setFlagsFromString);
@@ -33,7 +33,7 @@ test('adapts V8 once a second while messages flow, and leaves it alone otherwise
   };
   const second = () => vi.advanceTimersByTime(1_000);
   setStartFlags();
-  adaptFlags(hub as unknown as Hub);
+  adaptFlags(messagesOf(hub as unknown as Hub));
   expect(taken()).toEqual([SMALL]);
   second();
   expect([taken(), vi.getTimerCount()]).toEqual([[], 0]);

@@ -1,0 +1,98 @@
+// A worker thread of pumphouse serve: a whole server, whose engine is that of the main thread.
+import { parentPort, workerData } from 'node:worker_threads';
+import { listenersOf } from '../config/listeners.ts';
+import { Hub } from '../hub/hub.ts';
+import { systemClock, systemScheduler } from '../hub/time.ts';
+import { createLog, logClients, logEvents } from '../observe/log.ts';
+import { Link } from '../threads/link.ts';
+import { type MessageChannelEnd, portOf } from '../threads/port.ts';
+import { openSharedLimits } from '../threads/shared-limits.ts';
+import { WorkerCluster } from '../threads/worker-cluster.ts';
+import { WorkerEngine } from '../threads/worker-engine.ts';
+import { chooseTransport } from '../transport/choose.ts';
+import { Authenticators } from './authenticator.ts';
+import { loadHooks } from './hooks-file.ts';
+import { hubOverrides } from './hub-overrides.ts';
+import { RunningServer } from './running-server.ts';
+import type { MainThreadMethods, Start, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
+
+const { worker, settings, transport, ports, rings, limits, secret, output } = workerData as WorkerStart;
+
+const isFirst = worker === 1;
+const log = createLog(settings.logLevel, output, worker);
+
+// In one turn, so that no call of the main thread comes before its function.
+const port = portOf(parentPort as MessageChannelEnd);
+const link = new Link<MainThreadMethods, WorkerThreadMethods>(port, rings.up, rings.down, systemScheduler);
+const { calls } = link;
+const cluster = new WorkerCluster(calls);
+const engine = new WorkerEngine({ link, cluster, clock: systemClock, scheduler: systemScheduler });
+const hub = new Hub({ engine, settings: hubOverrides(settings) });
+const opened = hub.open();
+// The engine is the same one for all workers.
+if (isFirst) logEvents(hub.events, log);
+else logClients(hub.events, log);
+
+let server: RunningServer | undefined;
+calls.serve({
+  listen,
+  stop,
+  exit: () => process.exit(),
+  awaitCommit,
+  renewCertificates: async () => server?.renewCertificates(),
+  metrics: async () => server?.metrics.objects() ?? [],
+});
+
+// Node aborts the process when a thread ends that has a socket of uWebSockets.js, also after an error.
+process.on('exit', () => server?.terminate());
+
+async function listen(): Promise<Start> {
+  try {
+    await opened;
+    server = await createServer();
+    await server.listen();
+    return { kind: 'listening' };
+  } catch (error) {
+    const { message, code, host, port } = error as NodeJS.ErrnoException & { host?: string; port?: number };
+    return {
+      kind: 'failed',
+      message,
+      details: { ...(code && { code }), ...(host && { host }), ...(port && { port }) },
+    };
+  }
+}
+
+async function createServer(): Promise<RunningServer> {
+  return new RunningServer({
+    settings,
+    log,
+    extensions: settings.hooks === undefined ? {} : { hooks: await loadHooks(settings.hooks) },
+    transport: chooseTransport(transport),
+    authenticators: new Authenticators(listenersOf(settings), cluster, systemClock),
+    // The main thread opens and closes the storage.
+    storage: { engine, secret, close() {} },
+    cluster,
+    secret,
+    hub,
+    limits: openSharedLimits(limits),
+    share: {
+      workers: settings.workers,
+      ports,
+      warns: isFirst,
+      metricsText: () => calls.call('metricsText'),
+    },
+  });
+}
+
+async function stop(): Promise<void> {
+  await server?.stop();
+  // Ends this thread only.
+  void server?.finished().then(() => process.exit());
+}
+
+function awaitCommit(): void {
+  const off = hub.events.on('committed', () => {
+    off();
+    calls.tell('committed');
+  });
+}

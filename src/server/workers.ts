@@ -1,0 +1,242 @@
+import { Worker } from 'node:worker_threads';
+import { ConfigError } from '../config/error.ts';
+import { type Listener, listenersOf } from '../config/listeners.ts';
+import type { Settings } from '../config/settings.ts';
+import { sharedPortProblem } from '../config/shared-ports.ts';
+import { systemClock, systemScheduler } from '../hub/time.ts';
+import { type Logger, standardOutput } from '../observe/log.ts';
+import { createOutputLock } from '../observe/shared-output.ts';
+import { type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
+import { createRings, Link } from '../threads/link.ts';
+import { LogService } from '../threads/log-service.ts';
+import { portOf } from '../threads/port.ts';
+import { ProcessCluster } from '../threads/process-cluster.ts';
+import { ringFill } from '../threads/ring.ts';
+import { createSharedLimits } from '../threads/shared-limits.ts';
+import { chooseTransport } from '../transport/choose.ts';
+import { type HeldPort, holdPort } from '../transport/free-port.ts';
+import type { ServingProcess } from './create-server.ts';
+import { localCluster } from './local-cluster.ts';
+import { urlOf } from './running-server.ts';
+import { openStorage, type Storage, sharedEngine } from './storage.ts';
+import type { MessageCount } from './v8-flags.ts';
+import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
+
+/** A worker has ended before it was stopped. */
+export type OnCrash = (worker: number, error: Error) => void;
+
+/** The log thread's parts, which all workers share. */
+interface Log {
+  readonly storage: Storage;
+  readonly service: LogService;
+  readonly cluster: ProcessCluster;
+  readonly secret: Uint8Array;
+}
+
+const EXIT_MS = 1_000;
+
+/** The module of the worker's thread, built or as source. */
+const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+
+/** Returns a free port for each listener. Holds them until all are found: no two get the same one. */
+async function findPorts(listeners: readonly Listener[]): Promise<readonly number[]> {
+  const held: HeldPort[] = [];
+  try {
+    for (const { host, port } of listeners) {
+      held.push(
+        await holdPort(host, port).catch((error: Error) => {
+          throw Object.assign(error, { host, port });
+        }),
+      );
+    }
+    return held.map(({ port }) => port);
+  } finally {
+    await Promise.all(held.map((port) => port.release()));
+  }
+}
+
+async function openLog(settings: Settings, log: Logger): Promise<Log> {
+  const storage = await openStorage(settings, log);
+  const engine = sharedEngine(storage);
+  const nodes = engine.cluster ?? localCluster(systemClock);
+  const cluster = new ProcessCluster(nodes);
+  const service = new LogService(engine, cluster);
+  let opened = false;
+  try {
+    await service.open();
+    opened = true;
+    cluster.open();
+    return { storage, service, cluster, secret: await nodes.secret(storage.secret) };
+  } catch (error) {
+    if (opened) await service.close();
+    storage.close();
+    throw error;
+  }
+}
+
+/**
+ * The worker threads of this process, which listen on the same ports. This thread has the engine,
+ * and serves no connections.
+ */
+export class WorkerPool implements ServingProcess, MessageCount {
+  readonly #onCrash: OnCrash;
+  readonly #threads: Thread[] = [];
+  #onCommitted: (() => void)[] = [];
+  #log: Log | undefined;
+
+  constructor(onCrash: OnCrash) {
+    this.#onCrash = onCrash;
+  }
+
+  /**
+   * Starts as many threads as the settings name. Resolves when all listen.
+   *
+   * @throws Error as `startServer` does.
+   */
+  async start(settings: Settings, log: Logger): Promise<void> {
+    const { name, note } = chooseTransport(settings.transport);
+    if (note) log.info(note);
+    const problem = sharedPortProblem(name);
+    if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
+    const listeners = listenersOf(settings);
+    const ports = await findPorts(listeners);
+    this.#log = await openLog(settings, log);
+    const { service, secret } = this.#log;
+    const limits = createSharedLimits(settings.maxConnections);
+    const output = { ...standardOutput(), lock: createOutputLock() };
+    const start = { settings, transport: name, ports, limits, output, secret };
+    try {
+      for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
+      const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
+      for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
+      await Promise.all(this.#threads.map((thread) => thread.listen()));
+    } catch (error) {
+      await Promise.all(this.#threads.map((thread) => thread.exit()));
+      await closeLog(this.#log);
+      throw error;
+    }
+    const { engine, workers } = settings;
+    for (const [i, listener] of listeners.entries()) {
+      const url = urlOf(listener, ports[i] as number);
+      log.info({ transport: name, wire: listener.wire, engine, workers }, `pumphouse serves ${url}`);
+    }
+  }
+
+  #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster }: Log): void {
+    const thread = new Thread({ ...start, rings: createRings() }, this.#onCrash);
+    thread.connect(service, cluster);
+    thread.calls.serve({ committed: () => this.#committed() });
+    this.#threads.push(thread);
+  }
+
+  get messages(): number {
+    return this.#log?.service.messages ?? 0;
+  }
+
+  onceCommitted(listener: () => void): void {
+    if (this.#onCommitted.push(listener) > 1) return;
+    for (const { calls } of this.#threads) calls.tell('awaitCommit');
+  }
+
+  async renewCertificates(): Promise<void> {
+    const results = await Promise.allSettled(this.#threads.map(({ calls }) => calls.call('renewCertificates')));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.stop()));
+    if (this.#log) await closeLog(this.#log);
+  }
+
+  async finished(): Promise<void> {
+    await Promise.all(this.#threads.map(({ ended }) => ended));
+  }
+
+  /** Ends the process at once: each thread closes its own sockets first, or Node would abort. */
+  exit(code?: number): void {
+    // A thread that does not answer would keep the process.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), EXIT_MS).unref();
+    void Promise.all(this.#threads.map((thread) => thread.exit())).then(() => process.exit(code));
+  }
+
+  #committed(): void {
+    const listeners = this.#onCommitted;
+    this.#onCommitted = [];
+    for (const listener of listeners) listener();
+  }
+}
+
+async function closeLog({ storage, service, cluster }: Log): Promise<void> {
+  await cluster.close();
+  await service.close();
+  storage.close();
+}
+
+/** One worker thread, as the main thread sees it. */
+class Thread implements MonitoredWorker {
+  readonly number: number;
+  /** Resolves when the thread has ended. */
+  readonly ended: Promise<void>;
+  readonly #start: WorkerStart;
+  readonly #worker: Worker;
+  readonly #link: Link<WorkerThreadMethods, MainThreadMethods>;
+  #service: { readonly dropped: number } | undefined;
+  #mayEnd = false;
+
+  constructor(start: WorkerStart, onCrash: OnCrash) {
+    const { worker: number, rings } = start;
+    this.number = number;
+    this.#start = start;
+    this.#worker = new Worker(ENTRY, { workerData: start, name: `worker ${number}` });
+    this.#link = new Link(portOf(this.#worker), rings.down, rings.up, systemScheduler);
+    this.#worker.on('error', (error) => onCrash(number, error));
+    this.ended = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        if (!this.#mayEnd) onCrash(number, new Error(`the thread has ended with exit code ${code}`));
+        resolve();
+      });
+    });
+  }
+
+  get calls() {
+    return this.#link.calls;
+  }
+
+  connect(service: LogService, cluster: ProcessCluster): void {
+    this.#service = service.connect(this.number, this.#link);
+    cluster.connect(this.number, this.calls);
+  }
+
+  async listen(): Promise<void> {
+    const start = await this.calls.call('listen');
+    if (start.kind === 'failed') throw Object.assign(new Error(start.message), start.details);
+  }
+
+  async stop(): Promise<void> {
+    await this.calls.call('stop');
+    this.#mayEnd = true;
+  }
+
+  /** Ends the thread at once. Resolves when it has ended. */
+  exit(): Promise<void> {
+    this.#mayEnd = true;
+    this.calls.tell('exit');
+    return this.ended;
+  }
+
+  objects(): ReturnType<MonitoredWorker['objects']> {
+    return this.calls.call('metrics');
+  }
+
+  utilization(): ReturnType<MonitoredWorker['utilization']> {
+    return this.#worker.performance.eventLoopUtilization();
+  }
+
+  dropped(): number {
+    return this.#service?.dropped ?? 0;
+  }
+
+  fill(direction: 'up' | 'down'): number {
+    return ringFill(this.#start.rings[direction]);
+  }
+}
