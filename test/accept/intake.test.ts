@@ -135,3 +135,15 @@ test('bounds the wait, and spreads it even when very many are refused', () => {
     expect(due).toBeGreaterThan(1200);
   }
 });
+
+test('divides a fixed rate and the least one among threads, and names that of all', () => {
+  const time = new VirtualTime();
+  expect(new Intake(time, undefined, 4).perSecond).toBe(500);
+  const intake = new Intake(time, 2, 64);
+  expect([intake.perSecond, intake.ofAllThreads]).toEqual([2 / 64, 2]);
+  const limiter = new HandshakeLimiter(intake, time);
+  expect(limiter.take()).toBe(undefined); // a share of less than one is one all the same
+  expect(limiter.take()).toMatchObject({ message: 'more than 2 handshakes a second: raise --max-handshakes' });
+  time.advance(32_000);
+  expect(limiter.take()).toBe(undefined);
+});
