@@ -38,7 +38,7 @@ const EXIT_MS = 1_000;
 /** The module of the worker's thread, built or as source. */
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
-/** Returns a free port for each listener. Holds them until all are found: no two get the same one. */
+/** Returns a free port for each listener. All are held until the last is found: they differ. */
 async function findPorts(listeners: readonly Listener[]): Promise<readonly number[]> {
   const held: HeldPort[] = [];
   try {
