@@ -5,7 +5,7 @@ export const layers = {
   protocol: [],
   hub: ['protocol'],
   engine: ['protocol', 'hub/cluster', 'hub/dedupe', 'hub/engine', 'hub/log', 'hub/recall', 'hub/time'],
-  threads: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time', 'hub/dedupe', 'hub/fingerprints', 'engine'],
+  threads: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time', 'hub/fingerprints', 'engine'],
   transport: ['protocol'],
   wire: ['protocol', 'hub/engine', 'hub/log', 'hub/subscriber'],
   client: ['protocol', 'hub', 'transport/transport', 'wire/wire'],

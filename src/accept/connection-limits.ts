@@ -51,10 +51,10 @@ export class LocalConnections implements ConnectionCounts {
 /**
  * Counts open connections, and rejects those past a limit: in total, or from one address.
  *
- * A handshake is checked when it begins, and counted when its connection is open. The handshakes that
- * are in progress meanwhile, in any thread, may exceed a limit by their number. A handshake that
+ * A handshake is checked when it begins, and counted when its connection is open. The connections
+ * can exceed a limit by the number of handshakes in progress, in all threads. A handshake that
  * reserved its place would have to give it back on every way out, and a transport does not report
- * that a client has left before its connection was open: such a place would be lost for ever.
+ * that a client has left before its connection was open: that place would be lost for ever.
  */
 export class ConnectionLimiter {
   readonly #limits: ConnectionLimits;

@@ -12,7 +12,7 @@ export type MembersUpdate =
   | ({ readonly kind: 'changed'; readonly count: number } & PresenceChange)
   | ({ readonly kind: 'all' } & RemoteMembers);
 
-/** What a node announces of a room. */
+/** A node's announcement for a room. */
 export type Announcement = MembersUpdate & { readonly version: number };
 
 const NOBODY: RemoteMembers = { count: 0, users: [] };
@@ -79,8 +79,8 @@ function totalOf(nodes: readonly NodeMembers[]): RemoteMembers {
 }
 
 /**
- * Returns the shorter of what changed and all members. A change that is no shorter than the list of
- * names may be incomplete.
+ * Returns the change if it is shorter than the list of names, else all members. A longer change may
+ * be incomplete.
  *
  * @param wereNamed whether the others have the names before the change.
  */

@@ -54,8 +54,9 @@ export class Dispatcher {
   #isBehind(room: Room, since: Place): boolean {
     if (this.#engine.catchUp === undefined) return false;
     if (this.#engine.position(room.name).epoch !== room.epoch) return true; // a report of a move waits
-    const end = room.shared(since.epoch);
-    return end === undefined || (since.epoch === room.epoch && since.seq > end);
+    const { head } = room.log;
+    const end = since.epoch === room.epoch ? since.seq : room.shared(since.epoch);
+    return end === undefined || Math.min(since.seq, end) > head;
   }
 
   /** Ends memberships, after the posts of the subscriber that wait for rooms. */

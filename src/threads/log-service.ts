@@ -1,12 +1,9 @@
-import type { NodeMembers } from '../engine/remote-members.ts';
 import type { Decision, Draft, Engine, EngineState, Move, Outcome, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
+import type { MembersByNode } from './cluster-methods.ts';
 import { FrameEncoder, receiveUp, type UpFrames } from './frames.ts';
 import type { Link } from './link.ts';
-
-/** The members of a room on the other workers and nodes. */
-export type MembersByNode = readonly (readonly [node: string, members: NodeMembers])[];
 
 /** The reply to an attachment. */
 export interface Attached {

@@ -9,12 +9,12 @@ const CONTENDED = 2;
 const ATTEMPTS = 50;
 
 /**
- * A mutex of the threads of one process, in one word of memory that they share, after Drepper's
- * "Futexes Are Tricky". Sections must be short, since a thread that waits blocks its event loop. They
- * do not nest.
+ * A mutex of the threads of one process, in memory that they share, after Drepper's "Futexes Are
+ * Tricky". Sections must be short, since a thread that waits blocks its event loop. They do not
+ * nest.
  *
- * A thread that is terminated within a section leaves the mutex locked. The end of a worker ends the
- * process, so no other thread needs it any more; a thread that waits can be terminated, too.
+ * A thread that is terminated within a section leaves the mutex locked. The end of a worker ends
+ * the process, so no other thread needs it any more; a thread that waits can be terminated, too.
  */
 export class Mutex {
   readonly #words: Int32Array;
@@ -44,8 +44,8 @@ export class Mutex {
       if (Atomics.load(words, index) !== FREE) continue;
       if (Atomics.compareExchange(words, index, FREE, LOCKED) === FREE) return;
     }
-    // From here on the state is CONTENDED even where no other thread waits: this thread cannot tell,
-    // and a notification too many does no harm.
+    // From here on the state is CONTENDED even where no other thread waits: this thread cannot
+    // tell, and a notification too many does no harm.
     while (Atomics.exchange(words, index, CONTENDED) !== FREE) Atomics.wait(words, index, CONTENDED);
   }
 }

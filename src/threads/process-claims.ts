@@ -53,11 +53,6 @@ export class ProcessClaims {
     this.#letGo = letGo;
   }
 
-  /** How many sessions are held or let go of. */
-  get size(): number {
-    return this.#sessions.size;
-  }
-
   /** @param number of the claim, above those of the worker's earlier ones. */
   claim(worker: number, name: string, number: number): NowOrLater<void> {
     const session = this.#sessions.get(name) ?? this.#create(name);

@@ -27,7 +27,7 @@ interface SharedRoom {
   readonly name: string;
   /** By worker: undefined once the reply to its attachment is posted. */
   readonly followers: Map<number, Waiting | undefined>;
-  /** Each worker that has announced members is a node, also when it has left: then without members. */
+  /** Each worker that has announced members is a node, and stays one when they have left. */
   readonly workers: RoomMembers;
   /** The members on the cluster's other nodes. */
   nodes: NodeMembers;
@@ -96,8 +96,10 @@ export class ProcessPresence {
     const before = room.nodes;
     const now = this.#cluster.others(name);
     const change = differenceOf(before.users, now.users);
-    if (change.joined.length + change.left.length === 0 && now.count === before.count) return;
-    const update = updateOf(before.users !== undefined, change, now);
+    const [wereNamed, areNamed] = [before.users !== undefined, now.users !== undefined];
+    const sameNames = wereNamed === areNamed && change.joined.length + change.left.length === 0;
+    if (sameNames && now.count === before.count) return;
+    const update = updateOf(wereNamed, change, now);
     room.nodes = { version: before.version + 1, ...now };
     this.#passOn(room, undefined, NODES, { ...update, version: room.nodes.version });
   }

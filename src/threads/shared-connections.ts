@@ -44,7 +44,7 @@ export class SharedConnections {
     this.#byAddress.run(this.#decrement);
   }
 
-  /** Selects the address that the sections below are about. They exist once, to allocate nothing. */
+  /** Selects the address of the sections below, which exist once, to allocate nothing. */
   #select(address: string): void {
     fingerprint(address, '', this.#key, this.#seeds);
   }

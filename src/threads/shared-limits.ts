@@ -7,7 +7,7 @@ import { createTable, SharedTable } from './shared-table.ts';
 
 /** The memory of the limits that threads share, in a form that can be cloned to a thread. */
 export interface SharedLimitsMemory {
-  /** The seeds of all fingerprints, which are random, so that no client can construct a collision. */
+  /** The seeds of all fingerprints, random so that no client can construct a collision. */
   readonly seeds: Fingerprint;
   /** The number of all connections. */
   readonly connections: SharedArrayBuffer;
@@ -53,8 +53,8 @@ export function openSharedLimits(memory: SharedLimitsMemory, clock: Pick<Clock, 
 }
 
 /**
- * A clock that shows all threads of a process the same time. `performance.now()` starts at 0 in each
- * thread, and `performance.timeOrigin` depends on the wall clock, which may be set between the
+ * The monotonic clock of the process. By its standard, `performance.now()` may start at 0 in each
+ * thread, and the wall clock, from which `performance.timeOrigin` comes, may be set between the
  * starts of two threads.
  */
 const processClock: Pick<Clock, 'now'> = {

@@ -44,8 +44,8 @@ function bytesOf(capacity: number, numbers: number): number {
  * The first number of an entry is its expiry: the entry is idle when that is not above `now`, which
  * the caller passes. Idle entries are not removed one by one. A new entry replaces one on its way,
  * and when half of the slots have entries, the table is rebuilt without those that are idle, with
- * so many slots that the others fill at most a quarter. So a rebuild costs each new entry a constant
- * time.
+ * so many slots that the others fill at most a quarter. So rebuilds cost a constant time for each
+ * new entry.
  *
  * A table at its largest capacity cannot keep more entries than a quarter of that. A rebuild then
  * removes those of lowest expiry, too.

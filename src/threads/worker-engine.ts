@@ -2,9 +2,10 @@ import type { Cluster } from '../hub/cluster.ts';
 import type { Draft, EngineListener, Position, SharedEngine } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import type { Clock, Scheduler } from '../hub/time.ts';
+import type { MembersByNode } from './cluster-methods.ts';
 import { type DownFrames, FrameEncoder, receiveDown } from './frames.ts';
 import type { Link } from './link.ts';
-import type { LogMethods, MembersByNode, WorkerMethods } from './log-service.ts';
+import type { LogMethods, WorkerMethods } from './log-service.ts';
 import { WorkerRoom, type WorkerRoomContext } from './worker-room.ts';
 
 /** The cluster of a worker, which knows the members of its attached rooms elsewhere. */

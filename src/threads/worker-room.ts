@@ -16,7 +16,12 @@ type Step =
   /** Records up to a `seq` are to be read. */
   | { readonly kind: 'read'; to: number }
   | { readonly kind: 'decided'; readonly outcomes: readonly Outcome[] }
-  | { readonly kind: 'moved' | 'skipped'; readonly position: Position };
+  | PlaceStep;
+
+interface PlaceStep {
+  readonly kind: 'moved' | 'skipped';
+  readonly position: Position;
+}
 
 /** Someone who waits for a standing. */
 interface Waiter {
@@ -26,6 +31,8 @@ interface Waiter {
 
 // As many as a hub's turn takes, so that a worker that is behind reads no faster than it delivers.
 const PAGE = 1024;
+
+const FAILED: Outcome = { kind: 'failed' };
 
 /**
  * A room that a worker has attached: follows its log by the frames of the log thread. Commits that
@@ -179,28 +186,49 @@ export class WorkerRoom {
 
   async #read(step: Step & { kind: 'read' }): Promise<void> {
     const { seq } = this.position;
-    if (step.to <= seq) return;
+    if (this.#sharedEnd() <= seq) return this.#passMoves();
+    const to = Math.min(step.to, this.#sharedEnd());
     let reading: Reading;
     try {
-      reading = await this.#context.read(this.attachment, seq, Math.min(PAGE, step.to - seq));
+      reading = await this.#context.read(this.attachment, seq, Math.min(PAGE, to - seq));
     } catch {
       return this.#context.pause(); // the store is away
     }
     if (this.#released) return;
-    if (reading.moves !== this.#moves) return this.#readInVain(step);
-    const { records, first } = reading;
+    const { records, first, moves } = reading;
+    // The frame of a move is on the way, or came meanwhile.
+    if (moves !== this.#moves + this.#moveSteps().length) return this.#context.pause();
+    if (to > this.#sharedEnd()) return;
     this.trimmed(first);
-    const found = records[0]?.seq ?? step.to + 1;
+    const found = records[0]?.seq ?? to + 1;
     if (found > seq + 1) this.#skip({ ...this.position, seq: found - 1, first: Math.max(first, this.position.first) });
     if (records.length > 0) this.#commit(records, first);
   }
 
-  /** The log has moved: what is left of its earlier life can be read in the new one only. */
-  #readInVain(step: Step): Promise<void> | undefined {
-    const move = this.#steps.findIndex(({ kind }) => kind === 'moved');
-    if (move < 0) return this.#context.pause(); // its frame is on the way
-    this.#steps.splice(this.#steps.indexOf(step), 1);
-    return undefined;
+  #moveSteps(): readonly PlaceStep[] {
+    return this.#steps.filter((step): step is PlaceStep => step.kind === 'moved');
+  }
+
+  /** Returns how far the current life is the same as the one that can be read. */
+  #sharedEnd(): number {
+    return Math.min(...this.#moveSteps().map(({ position }) => position.seq), Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * What is left to read before the last move is lost, or read after it. The lives between are
+   * passed over: nothing of them can be read. Drafts that were stored in one of them and are lost
+   * have failed.
+   */
+  #passMoves(): void {
+    const end = this.#sharedEnd();
+    const first = this.#steps.findIndex(({ kind }) => kind === 'moved');
+    const last = this.#steps.findLastIndex(({ kind }) => kind === 'moved');
+    for (const step of this.#steps.splice(0, first)) if (step.kind === 'decided') this.#apply(step);
+    const passed = this.#steps.splice(0, last - first + 1);
+    const { position } = passed.at(-1) as PlaceStep;
+    this.#moves += passed.filter(({ kind }) => kind === 'moved').length - 1;
+    this.#move({ ...position, seq: Math.min(end, position.seq) });
+    this.#steps.unshift({ kind: 'read', to: position.seq }, ...survivingDecisions(passed));
   }
 
   #commit(records: readonly LogRecord[], first: number): void {
@@ -217,8 +245,6 @@ export class WorkerRoom {
     this.#ends.clear();
     this.#position = { ...position, seq: head };
     this.#context.listener.moved({ room: this.name, epoch: position.epoch, seq: head });
-    // The lives share more than this worker has read.
-    if (head < position.seq) this.#steps.unshift({ kind: 'read', to: position.seq });
     this.#resolveWaiters();
   }
 
@@ -238,4 +264,18 @@ export class WorkerRoom {
     this.#waiters = this.#waiters.filter((waiter) => !isReached(waiter));
     for (const { resolve } of reached) resolve();
   }
+}
+
+/** Returns the decisions of lives that are passed over, as they are after the last move. */
+function survivingDecisions(passed: readonly Step[]): Step[] {
+  let end = Number.POSITIVE_INFINITY;
+  const decisions: Step[] = [];
+  for (const step of passed.toReversed()) {
+    if (step.kind === 'moved') end = Math.min(end, step.position.seq);
+    if (step.kind !== 'decided') continue;
+    const limit = end;
+    const outcomes = step.outcomes.map((outcome) => ('seq' in outcome && outcome.seq > limit ? FAILED : outcome));
+    decisions.unshift({ kind: 'decided', outcomes });
+  }
+  return decisions;
 }

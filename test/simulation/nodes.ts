@@ -12,12 +12,12 @@ import { Violation } from './session.ts';
 import { type EngineFault, type Faults, SharedEngine } from './shared-engine.ts';
 import { SharedLog } from './shared-log.ts';
 import { SimulatedSocket } from './socket.ts';
-import { VirtualProcess } from './threads.ts';
+import { type ThreadFault, VirtualProcess } from './threads.ts';
 import { ProcessTime, PromiseTime, Random } from './virtual.ts';
 import { numbered, parseFrames } from './wire.ts';
 
 /** A planted fault, which the simulation must find. */
-export type Fault = EngineFault | 'stores twice' | 'tells nothing of lost messages';
+export type Fault = EngineFault | ThreadFault | 'stores twice' | 'tells nothing of lost messages';
 
 /** A process on the shared log: one server, or several workers. */
 interface Process {
@@ -198,7 +198,7 @@ class NodesSimulation {
       this.#processes[at] = { time, engine, threads: undefined, nodes };
       return;
     }
-    const threads = new VirtualProcess(engine, time, this.#time, this.#random);
+    const threads = new VirtualProcess(engine, time, this.#time, this.#random, threadFault(this.#fault));
     await threads.open();
     const nodes: Node[] = [];
     while (nodes.length < this.#workers) {
@@ -227,7 +227,8 @@ class NodesSimulation {
     else if (roll < 0.63)
       this.#random.pick(this.#processes).engine.disconnect(this.#random.pick([1, 400, 3000, 13_000]));
     else if (roll < 0.634) await this.#replace();
-    else if (this.#workers > 0 && roll < 0.64) this.#random.pick(this.#nodes).stall(this.#random.pick([5, 100, 1500]));
+    else if (this.#workers > 0 && roll < 0.66)
+      this.#random.pick(this.#nodes).stall(this.#random.pick([5, 100, 1500, 4000]));
     else if (roll < 0.83) await this.#time.turnAsync();
     else if (roll < 0.89) await this.#time.settleAsync();
     else await this.#pass(chance(0.02) ? LONG : chance(0.1) ? int(1000, 4000) : int(1, 300));
@@ -627,8 +628,21 @@ function isOpen(connection: Connection | undefined): connection is Connection {
   return connection !== undefined && !connection.client.closed;
 }
 
+const THREAD_FAULTS: readonly unknown[] = ['loses frames', 'repeats frames'] satisfies ThreadFault[];
+const ENGINE_FAULTS: readonly unknown[] = [
+  'loses pushes',
+  'forgets moves',
+  'never catches up',
+  'reorders drafts',
+  'numbers wrongly',
+] satisfies EngineFault[];
+
 function engineFault(fault: Fault | undefined): EngineFault | undefined {
-  return fault === 'stores twice' || fault === 'tells nothing of lost messages' ? undefined : fault;
+  return ENGINE_FAULTS.includes(fault) ? (fault as EngineFault) : undefined;
+}
+
+function threadFault(fault: Fault | undefined): ThreadFault | undefined {
+  return THREAD_FAULTS.includes(fault) ? (fault as ThreadFault) : undefined;
 }
 
 function wireFor(fault: Fault | undefined): Wire {

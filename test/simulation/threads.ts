@@ -3,24 +3,9 @@ import type { Scheduler } from '../../src/hub/time.ts';
 import { createRings, Link } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import type { Port } from '../../src/threads/port.ts';
-import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
+import { WorkerEngine } from '../../src/threads/worker-engine.ts';
+import { silentCluster } from '../threads/worker-pair.ts';
 import type { ProcessTime, PromiseTime, Random } from './virtual.ts';
-
-/** A cluster of workers that tells nothing of the others' members. */
-const silent: WorkerMembers = {
-  tickets: { put() {}, find: () => undefined, spend: () => false },
-  attempts: { take: () => true, giveBack() {} },
-  open() {},
-  secret: (created) => created,
-  signal() {},
-  announce() {},
-  others: () => ({ count: 0, users: [] }),
-  claim() {},
-  disclaim() {},
-  close() {},
-  attached() {},
-  released() {},
-};
 
 /** A port whose messages take a virtual time. */
 class VirtualPort implements Port {
@@ -74,6 +59,28 @@ class VirtualPort implements Port {
   }
 }
 
+/** A planted fault of what connects the threads, which the simulation must find. */
+export type ThreadFault = 'loses frames' | 'repeats frames';
+
+/** A link whose ring is faulty now and then. */
+class FaultyLink extends Link<WorkerMethods, LogMethods> {
+  readonly #random: Random;
+  readonly #fault: ThreadFault;
+
+  constructor(fault: ThreadFault, random: Random, ...rest: ConstructorParameters<typeof Link>) {
+    super(...rest);
+    this.#random = random;
+    this.#fault = fault;
+  }
+
+  override write(frame: Buffer, length: number): boolean {
+    const isFaulty = this.#random.chance(0.03);
+    if (isFaulty && this.#fault === 'loses frames') return true;
+    if (isFaulty) super.write(frame, length);
+    return super.write(frame, length);
+  }
+}
+
 /** A process whose log thread owns an engine. */
 export class VirtualProcess {
   readonly #scheduler: Scheduler;
@@ -82,8 +89,16 @@ export class VirtualProcess {
   readonly #service: LogService;
   readonly #ringBytes: number;
   readonly #workers: { readonly dropped: number }[] = [];
+  readonly #fault: ThreadFault | undefined;
 
-  constructor(engine: Engine, time: ProcessTime, promises: PromiseTime, random: Random) {
+  constructor(
+    engine: Engine,
+    time: ProcessTime,
+    promises: PromiseTime,
+    random: Random,
+    fault: ThreadFault | undefined,
+  ) {
+    this.#fault = fault;
     const settling = (work: () => void) => () => {
       work();
       promises.promiseSettled();
@@ -94,7 +109,7 @@ export class VirtualProcess {
       after: (ms, work) => time.after(ms, settling(work)),
     };
     this.#random = random;
-    this.#ringBytes = random.pick([1024, 4096, 65_536]);
+    this.#ringBytes = random.pick([2048, 4096, 16_384]);
     this.#service = new LogService(engine, { attached: () => [], released() {} });
   }
 
@@ -114,10 +129,13 @@ export class VirtualProcess {
     near.peer = far;
     far.peer = near;
     const { up, down } = createRings(this.#ringBytes);
-    const logLink = new Link<WorkerMethods, LogMethods>(far, down, up, this.#scheduler);
+    const ends = [far, down, up, this.#scheduler] as const;
+    const logLink = this.#fault
+      ? new FaultyLink(this.#fault, this.#random, ...ends)
+      : new Link<WorkerMethods, LogMethods>(...ends);
     this.#workers.push(this.#service.connect(this.#workers.length + 1, logLink));
     const link = new Link<LogMethods, WorkerMethods>(near, up, down, this.#scheduler);
-    const engine = new WorkerEngine({ link, cluster: silent, clock: this.#time, scheduler: this.#scheduler });
+    const engine = new WorkerEngine({ link, cluster: silentCluster, clock: this.#time, scheduler: this.#scheduler });
     return { engine, stall: (ms) => near.stall(ms) };
   }
 }

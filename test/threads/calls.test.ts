@@ -148,7 +148,7 @@ describe('a call without a result', () => {
 });
 
 describe('a message', () => {
-  test('that is no call goes to the other receiver', async () => {
+  test('other than a call goes to the other receiver', async () => {
     const { clientPort, others } = connect();
     clientPort.post(1);
     clientPort.post('wake');
@@ -190,6 +190,30 @@ test('calls pass through a MessagePort', async () => {
   await turn();
   new Calls<Client, Server>(portOf(port2)).serve({ add: (a, b) => a + b });
   expect(await early).toBe(3);
+  port1.close();
+});
+
+test('the reactions to a result run before the next message of a MessagePort', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const order: string[] = [];
+  const client = new Calls<Server, Client>(portOf(port1));
+  client.serve({
+    ask: (question) => {
+      order.push(question);
+      return '';
+    },
+  });
+  const server = new Calls<Client, Server>(portOf(port2));
+  server.serve({ add: (a, b) => a + b, note: () => server.tell('ask', 'later') });
+  const call = client.call('add', 1, 2).then(async () => {
+    await Promise.resolve();
+    order.push('result');
+  });
+  client.tell('note', undefined);
+  await call;
+  await turn();
+  await turn();
+  expect(order).toEqual(['result', 'later']);
   port1.close();
 });
 

@@ -3,6 +3,8 @@ import type { Port } from '../../src/threads/port.ts';
 /** Runs work in a later turn: `setImmediate`, or a virtual time. */
 export type Later = (work: () => void) => void;
 
+const soon: Later = (work) => void setImmediate(work);
+
 /** One end of a channel in this thread, which clones what it delivers. */
 class FakePort implements Port {
   readonly #later: Later;
@@ -21,12 +23,12 @@ class FakePort implements Port {
     this.posted++;
     const { other } = this;
     other.#queue.push(structuredClone(message));
-    if (other.#listener) other.#later(() => other.#deliver());
+    if (other.#listener) this.#later(() => other.#deliver());
   }
 
   receive(listener: (message: unknown) => void): void {
     this.#listener = listener;
-    for (let i = this.#queue.length; i > 0; i--) this.#later(() => this.#deliver());
+    for (let i = this.#queue.length; i > 0; i--) this.other.#later(() => this.#deliver());
   }
 
   #deliver(): void {
@@ -37,10 +39,10 @@ class FakePort implements Port {
 /**
  * Returns both ends of a channel in this thread.
  *
- * @param later delivers one message, the oldest of its direction. @default in turns of their own
+ * @param lanes run the deliveries of each end's messages. @default in turns of their own
  */
-export function fakePorts(later: Later = (work) => void setImmediate(work)): readonly [FakePort, FakePort] {
-  const ends = [new FakePort(later), new FakePort(later)] as const;
+export function fakePorts(lanes: readonly [Later, Later] = [soon, soon]): readonly [FakePort, FakePort] {
+  const ends = [new FakePort(lanes[0]), new FakePort(lanes[1])] as const;
   ends[0].other = ends[1];
   ends[1].other = ends[0];
   return ends;

@@ -8,7 +8,7 @@ export interface Traffic {
   readonly frames: number;
 }
 
-/** What one thread writes and reads. */
+/** The traffic that one thread sends and the traffic that it receives. */
 export interface Duties {
   readonly produces: Traffic | null;
   readonly consumes: Traffic | null;
@@ -22,7 +22,7 @@ const RECEIPT = 2;
 const KEYS = 65_536;
 
 /** Returns a function of random integers from 0 to 2^32 - 1 (mulberry32). */
-export function randomOf(seed: number): () => number {
+function randomOf(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -178,8 +178,8 @@ interface Channel {
 }
 
 /**
- * Starts what one thread does. `done` is called when the last frame has arrived, and `failed` with
- * an error of this thread.
+ * Starts the duties of one thread. `done` is called when the last frame has arrived, and `failed`
+ * with an error of this thread.
  */
 export function start(duties: Duties, channel: Channel, done: () => void, failed: (error: Error) => void): void {
   const run = (task: () => void) => {

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ConnectionLimiter, LocalConnections } from '../../src/accept/connection-limits.ts';
+import { addressKey, ConnectionLimiter, LocalConnections } from '../../src/accept/connection-limits.ts';
 import { KeyedBuckets } from '../../src/client/rate-limit.ts';
 import { createSeeds } from '../../src/hub/fingerprints.ts';
 import type { Rate } from '../../src/protocol/v1.ts';
 import { type Limits, localLimits } from '../../src/server/limits.ts';
 import { BUCKET_NUMBERS, SharedBuckets } from '../../src/threads/shared-buckets.ts';
 import { COUNT_NUMBERS, SharedConnections } from '../../src/threads/shared-connections.ts';
-import { createSharedLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
+import { createSharedLimits, type OpenLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
 import { createTable, SharedTable } from '../../src/threads/shared-table.ts';
 import { Random, VirtualTime } from '../simulation/virtual.ts';
 
@@ -37,7 +37,9 @@ describe('connections in shared memory', () => {
           const limiter = limiters[thread] as ConnectionLimiter;
           if (method === 'check') expect(limiter.check(address)?.reason).toBe(expected.check(address)?.reason);
           else for (const each of [limiter, expected]) each[method](address);
-          expect(threads[1 - thread]?.connections.all).toBe(local.all);
+          const { connections } = threads[1 - thread] as OpenLimits;
+          expect(connections.all).toBe(local.all);
+          expect(connections.of(addressKey(address))).toBe(local.of(addressKey(address)));
         }
       }),
     );

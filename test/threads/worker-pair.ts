@@ -1,0 +1,52 @@
+import type { Engine, EngineListener } from '../../src/hub/engine.ts';
+import { systemClock, systemScheduler } from '../../src/hub/time.ts';
+import { createRings, Link } from '../../src/threads/link.ts';
+import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
+import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
+import { fakePorts } from './ports.ts';
+
+/** A cluster of workers that tells nothing of the others' members. */
+export const silentCluster: WorkerMembers = {
+  tickets: { put() {}, find: () => undefined, spend: () => false },
+  attempts: { take: () => true, giveBack() {} },
+  open() {},
+  secret: (created) => created,
+  signal() {},
+  announce() {},
+  others: () => ({ count: 0, users: [] }),
+  claim() {},
+  disclaim() {},
+  close() {},
+  attached() {},
+  released() {},
+};
+
+/** Connects a worker to a log service, both in this thread. */
+export function connectWorker(service: LogService, worker: number, ringBytes?: number): WorkerEngine {
+  const [near, far] = fakePorts();
+  const { up, down } = createRings(ringBytes);
+  service.connect(worker, new Link<WorkerMethods, LogMethods>(far, down, up, systemScheduler));
+  const link = new Link<LogMethods, WorkerMethods>(near, up, down, systemScheduler);
+  return new WorkerEngine({ link, cluster: silentCluster, clock: systemClock, scheduler: systemScheduler });
+}
+
+export function logServiceOn(engine: Engine): LogService {
+  return new LogService(engine, { attached: () => [], released() {} });
+}
+
+/** Returns the engine of the only worker on a log, which it opens and closes, too. */
+export function workerOn(engine: Engine, ringBytes?: number): Engine {
+  const service = logServiceOn(engine);
+  const worker = connectWorker(service, 1, ringBytes);
+  const { open, close } = worker;
+  return Object.assign(worker, {
+    async open(listener: EngineListener) {
+      await service.open();
+      open.call(worker, listener);
+    },
+    async close() {
+      await close.call(worker);
+      await service.close();
+    },
+  });
+}
