@@ -12,6 +12,12 @@ export interface SentinelOptions {
   readonly downAfterMs?: number;
   /** Milliseconds; a failed failover is tried again after twice as long. @default 2,000 */
   readonly failoverTimeoutMs?: number;
+  /** The password of the primary and its replicas. @default none */
+  readonly serverPassword?: string;
+  /** The user of the primary and its replicas. @default `default` */
+  readonly serverUser?: string;
+  /** The password of the sentinels themselves. @default none */
+  readonly password?: string;
 }
 
 /** One sentinel in its own process. */
@@ -26,6 +32,14 @@ class SentinelProcess extends ServerProcess {
     const replies = await this.command('SENTINEL', what, name);
     return Array.isArray(replies) ? replies.length : 0;
   }
+}
+
+function credentialsOf(name: string, { password, serverUser, serverPassword }: SentinelOptions): Directive[] {
+  const directives: Directive[] = [];
+  if (serverUser !== undefined) directives.push(['sentinel', 'auth-user', name, serverUser]);
+  if (serverPassword !== undefined) directives.push(['sentinel', 'auth-pass', name, serverPassword]);
+  if (password !== undefined) directives.push(['requirepass', password], ['sentinel', 'sentinel-pass', password]);
+  return directives;
 }
 
 /** Sentinels that watch one primary and its replicas. */
@@ -54,8 +68,10 @@ export class Sentinels {
         ['sentinel', 'down-after-milliseconds', name, options.downAfterMs ?? 500],
         ['sentinel', 'failover-timeout', name, options.failoverTimeoutMs ?? 2_000],
         ['sentinel', 'parallel-syncs', name, 2],
-      ] satisfies Directive[],
+        ...credentialsOf(name, options),
+      ],
       flags: ['--sentinel'],
+      ...(options.password !== undefined && { credentials: [options.password] }),
     });
     const starting = Array.from({ length: count }, () => SentinelProcess.start(specify));
     const sentinels = new Sentinels(name, await Promise.all(starting));

@@ -27,7 +27,8 @@ export interface ServerSpec {
   readonly directives: readonly Directive[];
   /** Flags after the configuration file, such as `--sentinel`. */
   readonly flags?: readonly string[];
-  readonly password?: string;
+  /** The arguments of AUTH. @default it is not sent */
+  readonly credentials?: readonly string[];
   readonly tls?: ConnectionOptions;
 }
 
@@ -83,7 +84,8 @@ export class ServerProcess {
   /** Opens a connection, authenticated if the server has a password. The caller closes it. */
   async connect(): Promise<RedisConnection> {
     const connection = new RedisConnection(this.port, this.#spec.tls);
-    if (this.#spec.password !== undefined) await connection.command('AUTH', this.#spec.password);
+    const { credentials } = this.#spec;
+    if (credentials) await connection.command('AUTH', ...credentials);
     return connection;
   }
 
