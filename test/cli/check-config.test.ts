@@ -170,26 +170,34 @@ describe('check-config with the engine redis', () => {
   });
 });
 
-test('check-config exits with 2 without a server, and for one that is too old', async () => {
+test('check-config exits with 2 without a server', async () => {
   const closed = `127.0.0.1:${await freePort()}`;
   const { code, stderr } = await check([`redis://u:hunter2@${closed}`]);
   expect([code, stderr]).toEqual([2, `pumphouse: ${closed}: cannot be reached (ECONNREFUSED)\n`]);
+});
 
-  // Answers every command like an older Redis: with its INFO.
-  const info = 'redis_version:6.2.14\r\nrole:master\r\n';
-  const old = createServer((socket) => {
+test.each([
+  ['redis_version:6.2.14\r\nrole:master', 'Redis 6.2.14 is too old; use version 7 or newer'],
+  [
+    'redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\nserver_mode:cluster\r\nrole:master',
+    'Redis Cluster is not supported; use several servers that are not in a cluster',
+  ],
+  [
+    'redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\nserver_mode:sentinel',
+    'the server is a sentinel; set redisSentinel to the name of its primary',
+  ],
+])('check-config exits with 2 for a server with the INFO %j', async (info, line) => {
+  // Answers every command: with its INFO, or OK.
+  const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.on('data', (data) => {
       const commands = String(data).match(/^\*\d+\r$/gm) ?? [];
       for (const command of commands) socket.write(command === '*1\r' ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
     });
   }).listen(0, '127.0.0.1');
-  await once(old, 'listening');
-  const address = `127.0.0.1:${(old.address() as { port: number }).port}`;
+  await once(server, 'listening');
+  const address = `127.0.0.1:${(server.address() as { port: number }).port}`;
   const result = await check([`redis://${address}`]);
-  old.close();
-  expect(result).toMatchObject({
-    code: 2,
-    stderr: `pumphouse: ${address}: Redis 6.2.14 is too old; use version 7 or newer\n`,
-  });
+  server.close();
+  expect(result).toMatchObject({ code: 2, stderr: `pumphouse: ${address}: ${line}\n` });
 });
