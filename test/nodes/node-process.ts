@@ -22,6 +22,8 @@ export interface NodeOptions {
   readonly sentinel?: string;
   /** Further flags of `serve`, such as `--retain`. */
   readonly flags?: readonly string[];
+  /** Variables of the environment, beside those of the tests. */
+  readonly env?: Readonly<Record<string, string>>;
   /** @default a free port, which a restart keeps */
   readonly port?: number;
   /** The path that answers 200 once the node has started. @default '/healthz' */
@@ -113,7 +115,10 @@ export class NodeProcess {
 
   async #launch(): Promise<void> {
     const { ready = '/healthz' } = this.#options;
-    const child = spawn(process.execPath, [...built, 'serve', ...this.#flags()], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [...built, 'serve', ...this.#flags()], {
+      env: { ...process.env, ...this.#options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#child = child;
     running.add(child);
     child.once('exit', () => running.delete(child));

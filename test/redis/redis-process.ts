@@ -1,6 +1,13 @@
-import { readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Directive, ServerProcess, type ServerSpec } from './server-process.ts';
+import {
+  type Certificate,
+  type Directive,
+  ServerProcess,
+  type ServerSpec,
+  tlsDirectives,
+  tlsOptions,
+} from './server-process.ts';
 import { waitUntil } from './wait.ts';
 
 /** A user of the ACL. */
@@ -26,8 +33,8 @@ export interface RedisOptions {
    * @default `default`
    */
   readonly user?: RedisUser;
-  /** PEM texts. The server then accepts TLS only. @default plain TCP */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  /** The server then accepts TLS only. @default plain TCP */
+  readonly tls?: Certificate;
   /** Further directives, such as `['maxmemory', '5mb']`. */
   readonly config?: readonly Directive[];
 }
@@ -114,7 +121,7 @@ function specify(port: number, folder: string, options: RedisOptions): ServerSpe
   const { appendFsync, replicaOf, announcePort, password, user, tls, config = [] } = options;
   const directives: Directive[] = [
     ['bind', '127.0.0.1'],
-    [tls ? 'tls-port' : 'port', port],
+    ...(tls ? tlsDirectives(port, folder, tls) : [['port', port] as const]),
     ['dir', folder],
     ['save', ''],
     ['appendonly', appendFsync ? 'yes' : 'no'],
@@ -133,18 +140,11 @@ function specify(port: number, folder: string, options: RedisOptions): ServerSpe
     directives.push(['user', 'default', 'off'], ['user', user.name, 'on', `>${user.password}`, ...rules]);
     directives.push(['masteruser', user.name], ['masterauth', user.password]);
   }
-  if (tls) {
-    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-    writeFileSync(cert, tls.cert);
-    writeFileSync(key, tls.key);
-    directives.push(['port', 0], ['tls-cert-file', cert], ['tls-key-file', key], ['tls-auth-clients', 'no']);
-    directives.push(['tls-ca-cert-file', cert], ['tls-replication', 'yes']);
-  }
   directives.push(...config);
   return {
     directives,
     ...(password !== undefined && { credentials: [password] }),
     ...(user && { credentials: [user.name, user.password] }),
-    ...(tls && { tls: { ca: tls.cert, checkServerIdentity: () => undefined } }),
+    ...(tls && { tls: tlsOptions(tls) }),
   };
 }

@@ -1,6 +1,13 @@
 import { type RedisOptions, RedisProcess } from './redis-process.ts';
 import type { Reply } from './resp.ts';
-import { type Directive, ServerProcess, type ServerSpec } from './server-process.ts';
+import {
+  type Certificate,
+  type Directive,
+  ServerProcess,
+  type ServerSpec,
+  tlsDirectives,
+  tlsOptions,
+} from './server-process.ts';
 import { waitUntil } from './wait.ts';
 
 export interface SentinelOptions {
@@ -18,6 +25,8 @@ export interface SentinelOptions {
   readonly serverUser?: string;
   /** The password of the sentinels themselves. @default none */
   readonly password?: string;
+  /** The certificate of the sentinels, and of the servers that they watch. @default plain TCP */
+  readonly tls?: Certificate;
 }
 
 /** One sentinel in its own process. */
@@ -58,11 +67,11 @@ export class Sentinels {
    * @param replicas the number of replicas to wait for. @param count the number of sentinels.
    */
   static async start(primary: number, replicas: number, count = 3, options: SentinelOptions = {}): Promise<Sentinels> {
-    const { name = 'main', quorum = Math.floor(count / 2) + 1 } = options;
+    const { name = 'main', quorum = Math.floor(count / 2) + 1, tls } = options;
     const specify = (port: number, folder: string): ServerSpec => ({
       directives: [
         ['bind', '127.0.0.1'],
-        ['port', port],
+        ...(tls ? tlsDirectives(port, folder, tls) : [['port', port] as const]),
         ['dir', folder],
         ['sentinel', 'monitor', name, '127.0.0.1', primary, quorum],
         ['sentinel', 'down-after-milliseconds', name, options.downAfterMs ?? 500],
@@ -72,6 +81,7 @@ export class Sentinels {
       ],
       flags: ['--sentinel'],
       ...(options.password !== undefined && { credentials: [options.password] }),
+      ...(tls && { tls: tlsOptions(tls) }),
     });
     const starting = Array.from({ length: count }, () => SentinelProcess.start(specify));
     const sentinels = new Sentinels(name, await Promise.all(starting));

@@ -13,11 +13,20 @@ export interface Servers {
    */
   readonly url: string | readonly string[];
   /**
-   * The primary's name among the sentinels: the URLs are sentinels then, of one primary.
+   * The primary's name among the sentinels: the URLs are sentinels then, of one primary. User and
+   * password of the URLs are the primary's. Sentinels with others of their own need them before the
+   * name: `:password@name` or `user:password@name`.
    *
    * @default the URLs are primaries
    */
   readonly sentinel?: string;
+}
+
+/** The primary's name among the sentinels, and their own credentials if they differ from its. */
+interface Sentinel {
+  readonly name: string;
+  readonly user?: string;
+  readonly password?: string;
 }
 
 /** Returns the finder of each shard's primary. */
@@ -31,19 +40,21 @@ export function databaseOf(url: string): number {
   return Number(new URL(url).pathname.slice(1));
 }
 
-/**
- * Asks the sentinels, the last one that answered first. User, password, database and TLS of a
- * sentinel's URL are the primary's, too.
- *
- * @param name the primary's name among the sentinels.
- */
-function sentinelPrimary(urls: readonly string[], name: string): FindPrimary {
+/** Parses `name`, `:password@name` or `user:password@name`. */
+export function parseSentinel(text: string): Sentinel {
+  const [, user = '', password, name = text] = /^([^:]*):(.*)@([^@]+)$/s.exec(text) ?? [];
+  return password === undefined ? { name } : { name, user, password };
+}
+
+/** Asks the sentinels, the last one that answered first. Their URLs name TLS and the database. */
+function sentinelPrimary(urls: readonly string[], text: string): FindPrimary {
+  const sentinel = parseSentinel(text);
   let order = [...urls];
   return async () => {
     let cause: unknown;
     for (const url of order) {
       try {
-        const [host, port] = await addressOf(url, name);
+        const [host, port] = await addressOf(url, sentinel);
         order = [url, ...order.filter((other) => other !== url)];
         return at(url, host, port);
       } catch (error) {
@@ -51,17 +62,19 @@ function sentinelPrimary(urls: readonly string[], name: string): FindPrimary {
       }
     }
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`no sentinel knows the primary ${JSON.stringify(name)}: ${reason}`);
+    throw new Error(`no sentinel knows the primary ${JSON.stringify(sentinel.name)}: ${reason}`);
   };
 }
 
 /** Asks one sentinel where the primary is. */
-export async function addressOf(url: string, name: string): Promise<[host: string, port: string]> {
+export async function addressOf(url: string, sentinel: Sentinel): Promise<[host: string, port: string]> {
+  const { name, password } = sentinel;
   const command = ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name];
-  const reply = await askOnce(sentinelUrl(url), command, SENTINEL_TIMEOUT_MS).catch((error: unknown) => {
+  const own = sentinelUrl(url, sentinel);
+  const reply = await askOnce(own, command, SENTINEL_TIMEOUT_MS).catch((error: unknown) => {
     // Many sentinels have no password while their primary has one.
     const plain = withoutCredentials(url);
-    if (plain === sentinelUrl(url) || !/WRONGPASS|AUTH/.test(String(error))) throw error;
+    if (password !== undefined || plain === own || !/WRONGPASS|AUTH/.test(String(error))) throw error;
     return askOnce(plain, command, SENTINEL_TIMEOUT_MS);
   });
   if (!Array.isArray(reply)) throw new Error(`the sentinel watches no primary ${JSON.stringify(name)}`);
@@ -69,9 +82,10 @@ export async function addressOf(url: string, name: string): Promise<[host: strin
 }
 
 /** Sentinels have no databases. */
-function sentinelUrl(url: string): string {
+function sentinelUrl(url: string, { user = '', password }: Sentinel): string {
   const parsed = new URL(url);
   parsed.pathname = '';
+  if (password !== undefined) [parsed.username, parsed.password] = [user, password];
   return parsed.href;
 }
 
