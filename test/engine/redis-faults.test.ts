@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keysOf } from '../../src/engine/redis/keys.ts';
 import { findRedis } from '../redis/install.ts';
+import { RedisProxy } from '../redis/proxy.ts';
 import { type RedisOptions, RedisProcess } from '../redis/redis-process.ts';
 import { type SentinelOptions, Sentinels } from '../redis/sentinel-process.ts';
 import { LossyProxy, Node, until } from './redis-helper.ts';
@@ -375,5 +376,32 @@ describe('a failover', () => {
     expect(node.moves).toMatchObject([{ seq: 2 }]);
     expect(node.texts('x')).toEqual(['1', '2', '3']);
     expect(node.errors.join()).not.toContain('secret');
+  });
+
+  test('by hand is followed at once, though the old primary goes on and keeps the connection', async () => {
+    const primary = await startServer();
+    const replica = await startServer({ replicaOf: primary.port });
+    await replica.synchronized();
+    const sentinels = await Sentinels.start(primary.port, 1, 1);
+    servers.push(sentinels);
+    const proxy = await RedisProxy.listen(sentinels.processes[0]?.port as number);
+    try {
+      const node = await startNode(proxy.url, { sentinel: 'main' });
+      await node.attach('x');
+      await node.append('x', '1');
+      proxy.cut();
+      const before = proxy.accepted;
+      // The sentinel will be asked again in three seconds.
+      await until('the sentinel is asked, and subscribed to', () => proxy.accepted === before + 2);
+      await sentinels.failover();
+      await sentinels.failedOver(primary.port);
+      const start = performance.now();
+      await until('the node is away', () => node.states.includes('away'));
+      expect(performance.now() - start).toBeLessThan(800);
+      expect(await node.append('x', '2')).toEqual([{ kind: 'stored', seq: 2 }]);
+      expect(await length(replica)).toBe(2);
+    } finally {
+      proxy.close();
+    }
   });
 });

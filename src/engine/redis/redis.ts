@@ -97,8 +97,8 @@ export class RedisEngine implements SharedEngine {
       tickMs: TICK_MS,
       audit: (room, link) => Promise.all([room.audit(link), this.cluster.audit(room.name, link)]),
     });
-    this.shards = primariesOf(options).map((find) => {
-      const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.failed(error) });
+    this.shards = primariesOf(options).map((primary) => {
+      const shard = new Shard({ primary, onChange: () => this.#changed(), onError: (error) => this.failed(error) });
       shard.listen({
         connected: (link) => this.#recover(shard, link),
         renewed: (link) => this.#recover(shard, link),
