@@ -62,8 +62,8 @@ export function earlierEpochs(state: LogState): readonly Place[] {
 /**
  * Returns the last `seq` that a log shares with an epoch of it whose term, or whose start, it does
  * not have: the end of the last term that both have. Undefined when the log has none of those that
- * the epoch names. The common term is then an earlier one, and where it ended in the epoch's life is
- * in no list: it may be anywhere up to the log's own end of it.
+ * the epoch names. The common term is then an earlier one, and no list says where it ended in the
+ * epoch's life: it may be anywhere up to the log's own end of it.
  */
 export function divergedEnd(state: LogState, epoch: string): number | undefined {
   const dash = epoch.lastIndexOf('-');

@@ -42,8 +42,8 @@ export async function readState(link: Link, room: Room): Promise<LogState> {
 }
 
 /**
- * Removes what contradicts a room's meta from its log, which then begins a term. Reports the messages
- * that are lost.
+ * Removes what contradicts a room's meta from its log, which then begins a term. Reports the
+ * messages that are lost.
  */
 export async function mendLog(link: Link, room: Room): Promise<void> {
   await openLog(link, room, true);

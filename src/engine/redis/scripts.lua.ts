@@ -72,8 +72,8 @@ end
  * Creates a room's log, begins a term in it after a restart or failover of Redis, and mends it.
  *
  * KEYS: meta, log, ids 0, ids 1. ARGV: id of a new log, milliseconds until an empty room expires, 1
- * to mend it within a term, too. Returns the meta's log, terms, seq and first; if the log was mended also
- * the first and last seq of the messages that it has lost, the last one lower if there are none.
+ * to mend it within a term, too. Returns the meta's log, terms, seq and first. If the log was
+ * mended, the first and last seq of what it has lost follow, the last one lower if it lost nothing.
  */
 export const openScript = script(`${prelude}
 -- Has the stream accept entries after its last one.

@@ -24,8 +24,8 @@ export interface ShardOptions {
 
 const BEAT_MS = 1_000;
 const BEAT_TIMEOUT_MS = 2_000;
-// Sentinels promote a replica before an isolated primary learns of it, and what they publish then may
-// be lost.
+// Sentinels promote a replica before an isolated primary learns of it, and what they publish then
+// may be lost.
 const BEATS_PER_SEARCH = 3;
 const MIN_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
