@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { freePort } from '../../bench/server.ts';
@@ -173,4 +173,13 @@ test('one node has a volume, several have a disruption budget', () => {
   expect(kind(manifests.single, 'PodDisruptionBudget')).toBeUndefined();
   expect(kind(manifests.several, 'PodDisruptionBudget').spec.maxUnavailable).toBe(1);
   expect(kind(manifests.several, 'Deployment').spec.replicas).toBeGreaterThan(1);
+});
+
+test('docs/deployment.md has each file of deploy/, and names only files that exist', () => {
+  const text = readFileSync('docs/deployment.md', 'utf8');
+  const named = text.match(/(?<=`)(?:deploy|test|docs)\/[\w./-]*/g) ?? [];
+  expect(named.filter((path) => !existsSync(path))).toEqual([]);
+  const files = readdirSync('deploy', { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = files.map(({ parentPath, name }) => `${parentPath}/${name}`);
+  expect(paths.filter((path) => !text.includes(`| \`${path}\` `))).toEqual([]);
 });
