@@ -1,6 +1,6 @@
 import type { Engine, EngineListener } from '../../src/hub/engine.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
-import { createRings, Link } from '../../src/threads/link.ts';
+import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
 import { fakePorts } from './ports.ts';
@@ -24,9 +24,9 @@ export const silentCluster: WorkerMembers = {
 /** Connects a worker to a log service, both in this thread. */
 export function connectWorker(service: LogService, worker: number, ringBytes?: number): WorkerEngine {
   const [near, far] = fakePorts();
-  const { up, down } = createRings(ringBytes);
-  service.connect(worker, new Link<WorkerMethods, LogMethods>(far, down, up, systemScheduler));
-  const link = new Link<LogMethods, WorkerMethods>(near, up, down, systemScheduler);
+  const rings = createRings(ringBytes);
+  service.connect(worker, new LogLink<WorkerMethods, LogMethods>(far, rings, systemScheduler));
+  const link = new WorkerLink<LogMethods, WorkerMethods>(near, rings, systemScheduler);
   return new WorkerEngine({ link, cluster: silentCluster, clock: systemClock, scheduler: systemScheduler });
 }
 
