@@ -3,7 +3,7 @@ import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
-import { fakePorts } from './ports.ts';
+import { fakePorts, type Later } from './ports.ts';
 
 /** A cluster of workers that tells nothing of the others' members. */
 export const silentCluster: WorkerMembers = {
@@ -21,9 +21,13 @@ export const silentCluster: WorkerMembers = {
   released() {},
 };
 
-/** Connects a worker to a log service, both in this thread. */
-export function connectWorker(service: LogService, worker: number, ringBytes?: number): WorkerEngine {
-  const [near, far] = fakePorts();
+/**
+ * Connects a worker to a log service, both in this thread.
+ *
+ * @param later delivers one message. @default in turns of their own
+ */
+export function connectWorker(service: LogService, worker: number, ringBytes?: number, later?: Later): WorkerEngine {
+  const [near, far] = fakePorts(later && [later, later]);
   const rings = createRings(ringBytes);
   service.connect(worker, new LogLink<WorkerMethods, LogMethods>(far, rings, systemScheduler));
   const link = new WorkerLink<LogMethods, WorkerMethods>(near, rings, systemScheduler);
