@@ -1,5 +1,5 @@
 import type { Engine, EngineListener } from '../../src/hub/engine.ts';
-import { systemClock, systemScheduler } from '../../src/hub/time.ts';
+import { type Scheduler, systemClock, systemScheduler } from '../../src/hub/time.ts';
 import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
@@ -34,8 +34,8 @@ export function connectWorker(service: LogService, worker: number, ringBytes?: n
   return new WorkerEngine({ link, cluster: silentCluster, clock: systemClock, scheduler: systemScheduler });
 }
 
-export function logServiceOn(engine: Engine): LogService {
-  return new LogService(engine, { attached: () => [], released() {} });
+export function logServiceOn(engine: Engine, scheduler: Scheduler = systemScheduler): LogService {
+  return new LogService(engine, { attached: () => [], released() {} }, scheduler);
 }
 
 /** Returns the engine of the only worker on a log, which it opens and closes, too. */
