@@ -15,7 +15,7 @@ const timeouts = {
 const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test/browser/busy.test.ts'];
 
 // These tests wait most of the time: for processes to start, to fail and to notice it.
-const nodes = ['test/nodes/*.test.ts', 'test/redis/*.test.ts'];
+const nodes = ['test/nodes/*.test.ts', 'test/redis/*.test.ts', 'test/deploy/*.test.ts'];
 
 export const sharedSettings = {
   maxWorkers: 2,

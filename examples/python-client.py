@@ -146,6 +146,8 @@ class Client:
             self.join()
         elif t == "joined":
             self.joined = True
+            if lost := message.get("lost"):  # the store has lost messages that may be printed above
+                print(f"lost {lost['from']} to {lost['to']}", flush=True)
             self.place = {"epoch": message["epoch"], "seq": message["seq"]}
             self.send_next()
         elif t == "message":

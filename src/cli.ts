@@ -106,6 +106,8 @@ Examples:
   pumphouse serve --auth otp --users users.json      passwords; see pumphouse user add
   PUMPHOUSE_LOG_LEVEL=debug pumphouse serve          log every join and leave
   pumphouse serve --engine redis --redis redis://localhost   one of several nodes with shared rooms
+  pumphouse serve --workers auto                     a thread on each core
+  pumphouse serve --hooks rules.mjs                  functions that decide who may connect, join and send
 
 /livez reports whether the process works, /readyz whether it can serve: it is not shutting down and
 its engine reaches its store. /metrics serves metrics for Prometheus.

@@ -40,5 +40,6 @@ function warn(text: string): void {
 function printable(name: string, value: unknown): string {
   if (name === 'jwtSecret' && value !== undefined) return '(set)';
   if (name === 'redis') return JSON.stringify((value as Settings['redis']).map(withoutCredentials));
+  if (name === 'redisSentinel' && value !== undefined) return JSON.stringify(String(value).replace(/^.*@/s, '(set)@'));
   return JSON.stringify(value, (key, inner) => (key === 'jwtSecret' ? '(set)' : inner)) ?? '-';
 }

@@ -60,7 +60,9 @@ export interface Settings {
    */
   readonly redis: readonly string[];
   /**
-   * Name of the primary that the sentinels in `redis` watch.
+   * Name of the primary that the sentinels in `redis` watch. Sentinels with a password of their own
+   * need it before the name: `:password@name` or `user:password@name`.
+   *
    * @default undefined: the URLs are those of the servers
    */
   readonly redisSentinel: string | undefined;
@@ -320,7 +322,7 @@ export const table: readonly Setting[] = [
     value: 'NAME',
     fallback: undefined,
     schema: v.optional(text('a name')),
-    help: 'name of the primary that the sentinels at --redis watch',
+    help: 'name of the primary that the sentinels at --redis watch; user:password@NAME if theirs differ from those of the servers',
   },
   {
     name: 'data',

@@ -26,9 +26,9 @@ export function activityOf(events: Events): OnceActive {
 }
 
 /**
- * Collects the metrics of the process and of this thread, in `registry`. The delay of the event loop
- * is sampled while the thread is active, and for up to two seconds afterwards: the library samples
- * it all the time, which wakes an idle process a hundred times a second.
+ * Collects the metrics of the process and of this thread, in `registry`. The delay of the event
+ * loop is sampled while the thread is active, and for up to two seconds afterwards: the library
+ * samples it all the time, which wakes an idle process a hundred times a second.
  *
  * @returns a function to call after each scrape.
  */
@@ -79,7 +79,7 @@ class BusyDelay {
     this.#delays.reset();
   }
 
-  /** Handles the first activity of each second: a handler for each would slow down a busy process. */
+  /** Handles the first activity of each second: a handler for each would slow a busy process. */
   #awaitActivity(): void {
     this.#onceActive(() => this.#sample());
   }

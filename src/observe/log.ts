@@ -49,7 +49,7 @@ export function logEvents(events: Events, log: Logger, now: () => number = Date.
 }
 
 /** Logs the state of the engine, which the Hubs of several threads share. */
-export function logEngine(events: Events, log: Logger): void {
+function logEngine(events: Events, log: Logger): void {
   events.on('engine', ({ state }) => {
     if (state === 'away') log.error({ state }, 'the engine cannot reach its store');
     else log.info({ state }, 'the engine reaches its store again');

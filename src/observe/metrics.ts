@@ -21,7 +21,7 @@ export interface Readings {
 }
 
 /** The metrics in Prometheus's text format. */
-export interface Metrics {
+interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
 }

@@ -15,8 +15,8 @@ export function createOutputLock(): SharedArrayBuffer {
 }
 
 /**
- * Returns an output that several threads write to, one at a time. The system writes a line to a pipe
- * in parts if it is longer than 4 KiB or the pipe is full, so that lines would mix.
+ * Returns an output that several threads write to, one at a time. The system writes a line to a
+ * pipe in parts if it is longer than 4 KiB or the pipe is full, so that lines would mix.
  *
  * @param patience how long a line waits for that of another thread, in milliseconds.
  */

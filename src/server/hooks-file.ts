@@ -42,7 +42,7 @@ function checkFile(path: string, fail: (problem: string) => never): void {
 
 function hooksOf(module: Exports, fail: (problem: string) => never): Hooks {
   const main = mainOf(module);
-  if (main !== undefined && !isObject(main)) fail('has a default export that is no object of hooks');
+  if (main !== undefined && !isObject(main)) fail('has a default export that is not an object of hooks');
   const exported = { ...module, ...(main as Exports | undefined) };
   const names = Object.keys(exported).filter((name) => !ADDED.includes(name));
   for (const name of names) {

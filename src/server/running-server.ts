@@ -59,7 +59,7 @@ export interface Parts {
 }
 
 /** What a server has in common with those of the other threads. */
-export interface ThreadShare {
+interface ThreadShare {
   readonly workers: number;
   /** The ports of the listeners, in the order of the settings. */
   readonly ports: readonly number[];

@@ -46,7 +46,10 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
   return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
 }
 
-/** Returns the engine of a storage for several Hubs: one that recognizes retries through any of them. */
+/**
+ * Returns the engine of a storage for several Hubs: it recognizes retries that come through another
+ * one.
+ */
 export function sharedEngine({ engine }: Storage): Engine {
   return engine.dedupes ? engine : deduping(engine as LocalEngine);
 }

@@ -43,7 +43,8 @@ calls.serve({
   metrics: async () => server?.metrics.objects() ?? [],
 });
 
-// Node aborts the process when a thread ends that has a socket of uWebSockets.js, also after an error.
+// Node aborts the process when a thread ends that has a socket of uWebSockets.js, also after an
+// error.
 process.on('exit', () => server?.terminate());
 
 async function listen(): Promise<Start> {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { ConfigError } from '../config/error.ts';
 import { type Listener, listenersOf } from '../config/listeners.ts';
@@ -35,10 +36,9 @@ interface Log {
 
 const EXIT_MS = 1_000;
 
-/** The module of the worker's thread, built or as source. */
-const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+const ENTRY = new URL('./worker.js', import.meta.url);
 
-/** Returns a free port for each listener. Holds them until all are found: no two get the same one. */
+/** Returns a free port for each listener. All are held until the last is found: they differ. */
 async function findPorts(listeners: readonly Listener[]): Promise<readonly number[]> {
   const held: HeldPort[] = [];
   try {
@@ -83,9 +83,13 @@ export class WorkerPool implements ServingProcess, MessageCount {
   readonly #threads: Thread[] = [];
   #onCommitted: (() => void)[] = [];
   #log: Log | undefined;
+  #exits = false;
 
+  /** @param onCrash is not called after `exit`. */
   constructor(onCrash: OnCrash) {
-    this.#onCrash = onCrash;
+    this.#onCrash = (worker, error) => {
+      if (!this.#exits) onCrash(worker, error);
+    };
   }
 
   /**
@@ -98,6 +102,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
     if (note) log.info(note);
     const problem = sharedPortProblem(name);
     if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
+    if (!existsSync(ENTRY))
+      throw new ConfigError('workers: run the built command, dist/cli.js: threads load no TypeScript');
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);
@@ -154,6 +160,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
 
   /** Ends the process at once: each thread closes its own sockets first, or Node would abort. */
   exit(code?: number): void {
+    this.#exits = true;
     // A thread that does not answer would keep the process.
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), EXIT_MS).unref();
     void Promise.all(this.#threads.map((thread) => thread.exit())).then(() => process.exit(code));

@@ -134,8 +134,8 @@ export interface Transport {
    * Starts to listen; port 0 picks a free port. Resolves with the port. Rejects with Node's `code`,
    * such as EADDRINUSE.
    *
-   * @param shared lets other threads of this process listen on the port, too: the system spreads the
-   * connections over them. The port is not 0 then.
+   * @param shared lets other threads of this process listen on the port, too: the system spreads
+   * the connections over them. The port is not 0 then.
    */
   listen(host: string, port: number, shared?: boolean): Promise<number>;
   /**

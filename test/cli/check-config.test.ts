@@ -1,26 +1,35 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../bench/server.ts';
 import { redis as redisEngine } from '../../src/engine/redis/redis.ts';
 import { findRedis } from '../redis/install.ts';
+import { type RedisOptions, RedisProcess } from '../redis/redis-process.ts';
+import { Sentinels } from '../redis/sentinel-process.ts';
 import { run } from './command.ts';
-import { RedisProcess } from './redis.ts';
 
 const installed = await findRedis();
 
-const started: RedisProcess[] = [];
+const started: { stop(): Promise<void> }[] = [];
 afterEach(() => Promise.all(started.splice(0).map((server) => server.stop())));
 
-const NO_SNAPSHOTS = ['save ""'];
-const SAFE = [...NO_SNAPSHOTS, 'appendonly yes', 'maxmemory-policy noeviction'];
+const SAFE: RedisOptions = { appendFsync: 'everysec', config: [['maxmemory-policy', 'noeviction']] };
 
-async function redis(settings: readonly string[], program?: string): Promise<string> {
-  const server = await RedisProcess.start(settings, program);
+async function redis(options: RedisOptions = {}): Promise<string> {
+  const server = await RedisProcess.start(options);
   started.push(server);
-  return `127.0.0.1:${server.port}`;
+  return server.address;
 }
+
+/** Adds lines to a configuration. */
+const plus = (options: RedisOptions, ...config: NonNullable<RedisOptions['config']>): RedisOptions => ({
+  ...options,
+  config: [...(options.config ?? []), ...config],
+});
+
+const portOf = (address: string) => Number(address.split(':')[1]);
 
 const check = (urls: readonly string[], ...args: readonly string[]) =>
   run(['check-config', '--engine', 'redis', ...urls.flatMap((url) => ['--redis', url]), ...args]);
@@ -28,10 +37,12 @@ const check = (urls: readonly string[], ...args: readonly string[]) =>
 /** Starts a server with deploy/redis.conf. @returns its URL for the user that the file has. */
 async function configured(): Promise<string> {
   const settings = readFileSync('deploy/redis.conf', 'utf8');
-  const [line = '', rule = ''] = /^# (?:user pumphouse) (on >PASSWORD .*)$/m.exec(settings) ?? [];
+  const [, rule = ''] = /^# user pumphouse (on >PASSWORD .*)$/m.exec(settings) ?? [];
   expect(readFileSync('docs/operations.md', 'utf8')).toContain(`ACL SETUSER pumphouse ${rule}\n`);
-  const user = line.slice('# '.length).replace('PASSWORD', 'hunter2');
-  return `redis://pumphouse:hunter2@${await redis([...NO_SNAPSHOTS, settings, 'user default off', user])}`;
+  const user = { name: 'pumphouse', password: 'hunter2', rules: rule.slice('on >PASSWORD '.length) };
+  const server = await RedisProcess.start({ user, config: [['include', resolve('deploy/redis.conf')]] });
+  started.push(server);
+  return server.url;
 }
 
 /** The lines of the findings, without the settings. */
@@ -43,7 +54,7 @@ describe('check-config with the engine redis', () => {
   beforeEach((context) => context.skip(!installed.path, installed.reason));
 
   test('reports a server that keeps its messages, and hides the password', async () => {
-    const address = await redis([...SAFE, 'requirepass hunter2']);
+    const address = await redis({ ...SAFE, password: 'hunter2' });
     const { code, stdout, stderr } = await check([`redis://:hunter2@${address}/1`]);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toContain(`redis        ["redis://(set)@${address}/1"]  (--redis)\n`);
@@ -58,8 +69,8 @@ describe('check-config with the engine redis', () => {
 
   test('warns of each setting that loses messages, on each server', async () => {
     const [volatile, refusing] = await Promise.all([
-      redis([...NO_SNAPSHOTS, 'maxmemory-policy allkeys-lru']),
-      redis([...SAFE, 'min-replicas-to-write 1']),
+      redis({ config: [['maxmemory-policy', 'allkeys-lru']] }),
+      redis(plus(SAFE, ['min-replicas-to-write', 1])),
     ]);
     const { code, stderr } = await check([`redis://${volatile}`, `redis://${refusing}`]);
     const lines = [
@@ -72,7 +83,7 @@ describe('check-config with the engine redis', () => {
 
   test('warns of replicas that no write waits for, and rejects a replica', async () => {
     const primary = await redis(SAFE);
-    const replica = await redis([...NO_SNAPSHOTS, `replicaof ${primary.replace(':', ' ')}`]);
+    const replica = await redis({ replicaOf: portOf(primary) });
     await expect
       .poll(async () => (await check([`redis://${primary}`])).stderr, { timeout: 20_000 })
       .toBe(
@@ -88,8 +99,10 @@ describe('check-config with the engine redis', () => {
   });
 
   test('finds the primary by its sentinels, of which some may be down', async () => {
-    const primary = await redis([...SAFE, 'user ada on >hunter2 ~* &* +@all']);
-    const sentinel = await redis([`sentinel monitor main ${primary.replace(':', ' ')} 1`], 'redis-sentinel');
+    const primary = await redis(plus(SAFE, ['user', 'ada', 'on', '>hunter2', '~*', '&*', '+@all']));
+    const sentinels = await Sentinels.start(portOf(primary), 0, 1);
+    started.push(sentinels);
+    const sentinel = new URL(sentinels.urls[0] as string).host;
     const down = `127.0.0.1:${await freePort()}`;
     // The sentinel has no users.
     const urls = [down, sentinel].map((address) => `redis://ada:hunter2@${address}`);
@@ -137,7 +150,7 @@ describe('check-config with the engine redis', () => {
   });
 
   test('rejects a node of a Redis Cluster', async () => {
-    const address = await redis([...SAFE, 'cluster-enabled yes']);
+    const address = await redis(plus(SAFE, ['cluster-enabled', 'yes'], ['cluster-port', await freePort()]));
     const { code, stderr } = await check([`redis://${address}`]);
     expect(stderr).toBe(
       `pumphouse: ${address}: Redis Cluster is not supported; use several servers that are not in a cluster\n`,
@@ -150,33 +163,41 @@ describe('check-config with the engine redis', () => {
     ['redis://:hunter3@', 'rejects the connection: WRONGPASS invalid username-password pair or user is disabled.'],
     ['redis://ada:hunter3@', 'rejects the connection: WRONGPASS invalid username-password pair or user is disabled.'],
   ])('exits with 2 for the credentials of %s', async (prefix, line) => {
-    const address = await redis([...SAFE, 'requirepass hunter2']);
+    const address = await redis({ ...SAFE, password: 'hunter2' });
     const { code, stderr } = await check([`${prefix}${address}`]);
     expect(stderr).toBe(`pumphouse: ${address}: ${line}\n`);
     expect(code).toBe(2);
   });
 });
 
-test('check-config exits with 2 without a server, and for one that is too old', async () => {
+test('check-config exits with 2 without a server', async () => {
   const closed = `127.0.0.1:${await freePort()}`;
   const { code, stderr } = await check([`redis://u:hunter2@${closed}`]);
   expect([code, stderr]).toEqual([2, `pumphouse: ${closed}: cannot be reached (ECONNREFUSED)\n`]);
+});
 
-  // Answers every command like an older Redis: with its INFO.
-  const info = 'redis_version:6.2.14\r\nrole:master\r\n';
-  const old = createServer((socket) => {
+test.each([
+  ['redis_version:6.2.14\r\nrole:master', 'Redis 6.2.14 is too old; use version 7 or newer'],
+  [
+    'redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\nserver_mode:cluster\r\nrole:master',
+    'Redis Cluster is not supported; use several servers that are not in a cluster',
+  ],
+  [
+    'redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\nserver_mode:sentinel',
+    'the server is a sentinel; set redisSentinel to the name of its primary',
+  ],
+])('check-config exits with 2 for a server with the INFO %j', async (info, line) => {
+  // Answers every command: with its INFO, or OK.
+  const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.on('data', (data) => {
       const commands = String(data).match(/^\*\d+\r$/gm) ?? [];
       for (const command of commands) socket.write(command === '*1\r' ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
     });
   }).listen(0, '127.0.0.1');
-  await once(old, 'listening');
-  const address = `127.0.0.1:${(old.address() as { port: number }).port}`;
+  await once(server, 'listening');
+  const address = `127.0.0.1:${(server.address() as { port: number }).port}`;
   const result = await check([`redis://${address}`]);
-  old.close();
-  expect(result).toMatchObject({
-    code: 2,
-    stderr: `pumphouse: ${address}: Redis 6.2.14 is too old; use version 7 or newer\n`,
-  });
+  server.close();
+  expect(result).toMatchObject({ code: 2, stderr: `pumphouse: ${address}: ${line}\n` });
 });

@@ -73,7 +73,7 @@ describe.concurrent('--hooks', () => {
       'exports "onMessage", which is no hook; hooks are connect, join, send',
     ],
     ['value.mjs', 'export const join = true;', 'exports join, which is not a function'],
-    ['function.cjs', 'module.exports = () => true;', 'has a default export that is no object of hooks'],
+    ['function.cjs', 'module.exports = () => true;', 'has a default export that is not an object of hooks'],
     ['empty.mjs', 'export {};', 'exports no hook; hooks are connect, join, send'],
     ['empty.cjs', '', 'exports no hook; hooks are connect, join, send'],
     [

@@ -286,6 +286,12 @@ test('rejects an invalid option, and a port in use, in one line', async () => {
     'unknown option "prot"; did you mean "port"?',
   );
   await expect(createServer({ publishRate: { perSecond: 0, burst: 1 } })).rejects.toThrow('publishRate');
+  await expect(createServer({ workers: 2 } as ServerOptions)).rejects.toThrow(
+    'workers: createServer has one thread; start several with pumphouse serve --workers N',
+  );
+  await expect(createServer({ hooks: './rules.mjs' } as unknown as ServerOptions)).rejects.toThrow(
+    'hooks: is a string; import the module, and pass its functions connect, join and send',
+  );
   const server = await start({ publishRate: { perSecond: 5, burst: 7 } });
   const peer = await Peer.connect(server.port);
   expect((await peer.next('welcome')).limits.publishRate).toEqual({ perSecond: 5, burst: 7 });

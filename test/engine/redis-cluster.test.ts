@@ -51,8 +51,8 @@ class ClusterNode {
     });
   }
 
-  static async start(url: string | readonly string[] = server.url): Promise<ClusterNode> {
-    const member = new ClusterNode(await Node.start(url, { lease: LEASE, patienceMs: 3_000 }));
+  static async start(url: string | readonly string[] = server.url, auditMs = 60_000): Promise<ClusterNode> {
+    const member = new ClusterNode(await Node.start(url, { lease: LEASE, patienceMs: 3_000, auditMs }));
     members.push(member);
     return member;
   }
@@ -96,10 +96,10 @@ class ClusterNode {
   }
 }
 
-async function startProxied(): Promise<{ node: ClusterNode; proxy: RedisProxy }> {
+async function startProxied(auditMs?: number): Promise<{ node: ClusterNode; proxy: RedisProxy }> {
   const proxy = await RedisProxy.listen(server.port);
   proxies.push(proxy);
-  return { node: await ClusterNode.start(proxy.url), proxy };
+  return { node: await ClusterNode.start(proxy.url, auditMs), proxy };
 }
 
 /** Starts nodes that have attached a room. */
@@ -233,6 +233,44 @@ describe('the members of a room', () => {
     expect(b.heard(room)).toEqual(['+ada', '+eve', '+kim', '+bob', '+leo', '-eve']);
   });
 
+  test('are repaired by the audit when the last announcement of a quiet room was lost', async () => {
+    const { node: b, proxy } = await startProxied(300);
+    const { room, nodes } = await inRoom(2);
+    const [a, c] = nodes as [ClusterNode, ClusterNode];
+    await b.node.attach(room);
+    const isAnnouncement = ([, , payload]: readonly unknown[]) => String(payload).startsWith('p');
+    const loseNext = async (change: () => void) => {
+      const lost = proxy.losePush(isAnnouncement);
+      change();
+      await lost;
+    };
+    await loseNext(() => a.cluster.announce(room, { joined: ['ada'], left: [] }, 1, ['ada']));
+    await waitUntil('the first members are read', () => b.count(room) === 1, 2_000);
+    await loseNext(() => a.cluster.announce(room, { joined: ['eve'], left: ['ada'] }, 1, ['eve']));
+    await waitUntil('the change is read', () => b.names(room).join() === 'eve', 2_000);
+    await loseNext(() => a.cluster.announce(room, { joined: [], left: ['eve'] }, 0, []));
+    await waitUntil('the last leave is read', () => b.count(room) === 0, 2_000);
+    expect(b.heard(room)).toEqual(['+ada', '+eve', '-ada', '-eve']);
+    expect(c.heard(room)).toEqual(['+ada', '+eve', '-ada', '-eve']);
+    a.cluster.announce(room, { joined: ['kim'], left: [] }, 1, ['kim']);
+    await waitUntil('it goes on', () => b.names(room).join() === 'kim' && c.names(room).join() === 'kim');
+    await pause(700); // two audits find nothing
+    expect(b.heard(room)).toEqual(['+ada', '+eve', '-ada', '-eve', '+kim']);
+  });
+
+  test('are written again by the audit when Redis has lost them', async () => {
+    const { node: a } = await startProxied(300);
+    const { room, nodes } = await inRoom(1);
+    const [b] = nodes as [ClusterNode];
+    await a.node.attach(room);
+    a.cluster.announce(room, { joined: ['ada'], left: [] }, 1, ['ada']);
+    await waitUntil('the other has them', () => b.names(room).join() === 'ada');
+    await server.command('DEL', keysOf(room).presence);
+    const { presence } = keysOf(room);
+    await waitUntil('the field is back', async () => (await server.command('HEXISTS', presence, a.run)) === 1, 2_000);
+    expect(b.heard(room)).toEqual(['+ada']);
+  });
+
   test('leave once when the lease of their node ends, and its field is removed', async () => {
     const { room, nodes } = await inRoom(3);
     const [a, b, c] = nodes as [ClusterNode, ClusterNode, ClusterNode];
@@ -284,6 +322,30 @@ describe('the members of a room', () => {
     expect(away.names(room)).toEqual(['ada', 'leo']);
     await waitUntil('the others have its member', () => a.names(room).includes('mia'));
     expect([a.names(room), b.names(room)]).toEqual([['mia'], ['ada', 'leo', 'mia']]);
+  });
+
+  test('have left when the last of them left while their node was cut off, also with the room', async () => {
+    const { node: away, proxy } = await startProxied();
+    const [kept, released] = [newRoom(), newRoom()];
+    const b = await ClusterNode.start();
+    for (const room of [kept, released]) {
+      await Promise.all([away.node.attach(room), b.node.attach(room)]);
+      away.cluster.announce(room, { joined: ['kim'], left: [] }, 1, ['kim']);
+    }
+    await waitUntil('the other has them', () => b.count(kept) === 1 && b.count(released) === 1);
+    proxy.refuse();
+    await waitUntil('it is away', () => away.node.states.at(-1) === 'away');
+    away.cluster.announce(kept, { joined: [], left: ['kim'] }, 0, []);
+    away.node.engine.release(released);
+    proxy.accept();
+    await waitUntil('they have left', () => b.count(kept) === 0 && b.count(released) === 0);
+    expect([b.heard(kept), b.heard(released)]).toEqual([
+      ['+kim', '-kim'],
+      ['+kim', '-kim'],
+    ]);
+    expect(await server.command('EXISTS', keysOf(kept).presence, keysOf(released).presence)).toBe(0);
+    away.cluster.announce(kept, { joined: ['leo'], left: [] }, 1, ['leo']);
+    await waitUntil('the next one joins', () => b.names(kept).join() === 'leo');
   });
 
   test('are those of today after the room was released and attached again', async () => {

@@ -1,12 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keysOf } from '../../src/engine/redis/keys.ts';
 import { findRedis } from '../redis/install.ts';
-import { LossyProxy, Node, RedisProcess, until } from './redis-helper.ts';
+import { RedisProxy } from '../redis/proxy.ts';
+import { type RedisOptions, RedisProcess } from '../redis/redis-process.ts';
+import { type SentinelOptions, Sentinels } from '../redis/sentinel-process.ts';
+import { LossyProxy, Node, until } from './redis-helper.ts';
 
 const installed = await findRedis();
 beforeEach((context) => context.skip(!installed.path, installed.reason));
 
-const servers: RedisProcess[] = [];
+const servers: { stop(): Promise<void> }[] = [];
 const proxies: LossyProxy[] = [];
 const nodes: Node[] = [];
 
@@ -14,14 +17,25 @@ afterEach(async () => {
   const breaches = nodes.flatMap((node) => node.breaches);
   await Promise.all(nodes.splice(0).map((node) => node.engine.close()));
   for (const proxy of proxies.splice(0)) proxy.close();
-  for (const server of servers.splice(0)) await server.remove();
+  for (const server of servers.splice(0)) await server.stop();
   expect(breaches).toEqual([]);
 });
 
-async function startServer(...args: string[]): Promise<RedisProcess> {
-  const server = await RedisProcess.start(...args);
+async function startServer(options?: RedisOptions): Promise<RedisProcess> {
+  const server = await RedisProcess.start(options);
   servers.push(server);
   return server;
+}
+
+/** Starts a sentinel that fails over a primary with one replica within a few seconds. */
+async function startSentinel(primary: RedisProcess, options: SentinelOptions): Promise<string> {
+  const sentinels = await Sentinels.start(primary.port, 1, 1, {
+    downAfterMs: 1_500,
+    failoverTimeoutMs: 3_000,
+    ...options,
+  });
+  servers.push(sentinels);
+  return sentinels.urls[0] as string;
 }
 
 async function startProxy(target: RedisProcess): Promise<LossyProxy> {
@@ -41,9 +55,9 @@ async function startNode(
 
 /** A primary, a replica that has caught up with it, and a proxy that leads to the primary. */
 async function startPair() {
-  const [primary, replica] = [await startServer(), await startServer()];
-  replica.cli('REPLICAOF', '127.0.0.1', String(primary.port));
-  await until('the replica is connected', () => /master_link_status:up/.test(replica.cli('INFO', 'replication')));
+  const primary = await startServer();
+  const replica = await startServer({ replicaOf: primary.port });
+  await replica.synchronized();
   const proxy = await startProxy(primary);
   const node = await startNode(proxy.url);
   await node.attach('x');
@@ -53,14 +67,14 @@ async function startPair() {
 /** Waits until the replicas have all that the primary has. */
 async function replicated(primary: RedisProcess): Promise<void> {
   const offsets = /offset=(\d+)/g;
-  await until('the replicas have all', () => {
-    const info = primary.cli('INFO', 'replication');
+  await until('the replicas have all', async () => {
+    const info = String(await primary.command('INFO', 'replication'));
     const end = /master_repl_offset:(\d+)/.exec(info)?.[1];
     return [...info.matchAll(offsets)].every(([, offset]) => offset === end);
   });
 }
 
-const length = (server: RedisProcess) => Number(server.cli('XLEN', keysOf('x').log));
+const length = (server: RedisProcess) => server.command('XLEN', keysOf('x').log);
 
 describe('a connection that is lost', () => {
   test('stores a batch once whose reply was lost, without ids', async () => {
@@ -71,13 +85,13 @@ describe('a connection that is lost', () => {
     proxy.dropsReplies = true;
     node.send('x', '1', '2');
     node.send('x', '3');
-    await until('the batch is stored', () => length(server) === 1);
+    await until('the batch is stored', async () => (await length(server)) === 1);
     proxy.dropsReplies = false;
     proxy.cut();
     await until('all are decided', () => node.decided('x').length === 3);
     expect(node.decided('x')).toEqual([1, 2, 3].map((seq) => ({ kind: 'stored', seq })));
     expect(node.texts('x')).toEqual(['1', '2', '3']);
-    expect(length(server)).toBe(2);
+    expect(await length(server)).toBe(2);
     expect(node.states).toEqual(['away', 'ready']);
     expect(node.moves).toEqual([]);
   });
@@ -96,7 +110,7 @@ describe('a connection that is lost', () => {
     expect(await node.append('x', '2')).toEqual([{ kind: 'stored', seq: 2 }]);
     proxy.deliver();
     await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(length(server)).toBe(2);
+    expect(await length(server)).toBe(2);
     expect(await node.append('x', '3')).toEqual([{ kind: 'stored', seq: 3 }]);
     expect(node.texts('x')).toEqual(['1', '2', '3']);
   });
@@ -110,7 +124,7 @@ describe('a connection that is lost', () => {
       for (let i = 0; i < 40; i++) {
         for (const node of [a, b]) node.send('x', `${sent++}`);
         await new Promise(setImmediate);
-        if (i === 20) server.cli('CLIENT', 'KILL', 'TYPE', round % 2 ? 'pubsub' : 'normal');
+        if (i === 20) await server.command('CLIENT', 'KILL', 'TYPE', round % 2 ? 'pubsub' : 'normal');
       }
     }
     await until('all are decided', () => a.decided('x').length + b.decided('x').length === sent, 15_000);
@@ -129,7 +143,7 @@ describe('a connection that is lost', () => {
     const node = await startNode(server.url, { patienceMs: 4_000 });
     await node.attach('x');
     await node.append('x', '1');
-    await server.kill('SIGSTOP');
+    server.pause();
     node.send('x', '2');
     await new Promise((resolve) => setTimeout(resolve, 50));
     node.send('x', '3');
@@ -140,12 +154,12 @@ describe('a connection that is lost', () => {
     await expect(node.attach('y')).rejects.toThrow('room "y": Redis cannot be reached');
     const late = node.attach('z');
     late.catch(() => {});
-    await server.kill('SIGCONT');
+    server.resume();
     await until('it is back', () => node.states.length === 2);
     expect(node.states).toEqual(['away', 'ready']);
     expect(await node.append('x', '4')).toMatchObject([{ kind: 'stored' }]);
     expect(['1,4', '1,2,4']).toContain(node.texts('x').join());
-    expect(node.texts('x').length).toBe(length(server));
+    expect(node.texts('x').length).toBe(await length(server));
   });
 
   test('attaches when Redis is back within the patience', async () => {
@@ -172,7 +186,7 @@ describe('a connection that is lost', () => {
 
 describe('a restart of Redis', () => {
   test('begins a term with the same end when the log is kept, and stores what is in flight once', async () => {
-    const server = await startServer('--appendonly', 'yes', '--appendfsync', 'always');
+    const server = await startServer({ appendFsync: 'always' });
     const [a, b] = [await startNode(server.url), await startNode(server.url)];
     await Promise.all([a.attach('x'), b.attach('x')]);
     await a.append('x', '1', '2');
@@ -220,7 +234,7 @@ describe('a restart of Redis', () => {
     await Promise.all([a.attach('x'), b.attach('x')]);
     await a.append('x', ['1', 'id'], '2');
     await until('both have it', () => b.head('x') === 2);
-    server.cli('FLUSHALL');
+    await server.command('FLUSHALL');
     expect(await a.append('x', ['1', 'id'])).toEqual([{ kind: 'stored', seq: 1 }]);
     await until('both have moved', () => b.moves.length === 1 && b.head('x') === 1);
     expect(a.moves).toEqual(b.moves);
@@ -228,7 +242,7 @@ describe('a restart of Redis', () => {
   });
 
   test('says what was lost when the end of the append-only file is', async () => {
-    const server = await startServer('--appendonly', 'yes', '--appendfsync', 'always');
+    const server = await startServer({ appendFsync: 'always' });
     const node = await startNode(server.url);
     await node.attach('x');
     for (const text of ['1', '2', '3']) await node.append('x', text);
@@ -245,16 +259,13 @@ describe('a restart of Redis', () => {
 });
 
 test('a term begins in the append when the replication id changes on an open connection', async () => {
-  const [server, replica] = [await startServer(), await startServer()];
+  const server = await startServer();
   const [a, b] = [await startNode(server.url), await startNode(server.url)];
   await Promise.all([a.attach('x'), b.attach('x')]);
   await a.append('x', '1');
   const { epoch } = a.engine.position('x');
-  const replid = () => /master_replid:(\w+)/.exec(server.cli('INFO', 'replication'))?.[1];
-  const before = replid();
-  // The first replica makes its primary take another id.
-  replica.cli('REPLICAOF', '127.0.0.1', String(server.port));
-  for (const end = Date.now() + 8_000; replid() === before && Date.now() < end; );
+  // As a primary does for its first replica. No beat comes between this and the append.
+  await server.command('DEBUG', 'CHANGE-REPL-ID');
   expect(await a.append('x', '2')).toEqual([{ kind: 'stored', seq: 2 }]);
   await until('both have it', () => b.head('x') === 2);
   for (const node of [a, b]) {
@@ -270,7 +281,7 @@ describe('a failover', () => {
     await node.append('x', '1', '2');
     const { epoch } = node.engine.position('x');
     await replicated(primary);
-    replica.cli('REPLICAOF', 'NO', 'ONE');
+    await replica.promote();
     proxy.target = replica.port;
     await primary.kill();
     expect(await node.append('x', '3')).toEqual([{ kind: 'stored', seq: 3 }]);
@@ -284,7 +295,7 @@ describe('a failover', () => {
     await node.append('x', ['1', 'a'], ['2', 'b']);
     const { epoch } = node.engine.position('x');
     await replicated(primary);
-    replica.cli('REPLICAOF', 'NO', 'ONE');
+    await replica.promote();
     await node.append('x', ['3', 'c'], '4');
     const other = await startNode(replica.url);
     await other.attach('x');
@@ -307,12 +318,11 @@ describe('a failover', () => {
     await node.append('x', '1');
     await replicated(primary);
     // A second replica misses the term of the first one.
-    const third = await startServer();
-    third.cli('REPLICAOF', '127.0.0.1', String(primary.port));
-    await until('it is connected', () => /master_link_status:up/.test(third.cli('INFO', 'replication')));
+    const third = await startServer({ replicaOf: primary.port });
+    await third.synchronized();
     await replicated(primary);
-    replica.cli('REPLICAOF', 'NO', 'ONE');
-    third.cli('REPLICAOF', 'NO', 'ONE');
+    await replica.promote();
+    await third.promote();
     proxy.target = replica.port;
     await primary.kill();
     await node.append('x', '2', '3');
@@ -327,11 +337,11 @@ describe('a failover', () => {
     const { primary, replica, proxy, node } = await startPair();
     await node.append('x', '1');
     await replicated(primary);
-    replica.cli('REPLICAOF', 'NO', 'ONE');
+    await replica.promote();
     const other = await startNode(replica.url);
     await other.attach('x');
     await node.append('x', 'lost');
-    primary.cli('REPLICAOF', '127.0.0.1', String(replica.port));
+    await primary.replicate(replica.port);
     proxy.target = replica.port;
     await other.append('x', '2', '3');
     await until('it is heard again', () => node.texts('x').join() === '1,2,3', 3_000);
@@ -341,28 +351,24 @@ describe('a failover', () => {
 
   test('is noticed within 3 seconds in a quiet room, too', async () => {
     const { primary, replica, proxy, node } = await startPair();
-    replica.cli('REPLICAOF', 'NO', 'ONE');
-    primary.cli('REPLICAOF', '127.0.0.1', String(replica.port));
+    await replica.promote();
+    await primary.replicate(replica.port);
     proxy.target = replica.port;
     await until('it is ready again', () => node.states.join() === 'away,ready', 3_000);
     expect(node.errors.join()).toContain('the server is a replica, not the primary');
   });
 
   test('is followed to the new primary that the sentinels name, with the password of the URL', async () => {
-    const auth = ['--requirepass', 'secret', '--masterauth', 'secret'];
-    const [primary, replica] = [await startServer(...auth), await startServer(...auth)];
-    const info = () => replica.cli('--pass', 'secret', 'INFO', 'replication');
-    replica.cli('--pass', 'secret', 'REPLICAOF', '127.0.0.1', String(primary.port));
-    await until('the replica is connected', () => /master_link_status:up/.test(info()));
-    const sentinel = await RedisProcess.sentinel(primary, 'secret');
-    servers.push(sentinel);
-    await until('the sentinel knows the replica', () => /slaves=1/.test(sentinel.cli('INFO', 'sentinel')), 15_000);
-    const url = `redis://:secret@127.0.0.1:${sentinel.port}`;
+    const primary = await startServer({ password: 'secret' });
+    const replica = await startServer({ password: 'secret', replicaOf: primary.port });
+    await replica.synchronized();
+    const sentinel = await startSentinel(primary, { serverPassword: 'secret' });
+    const url = sentinel.replace('//', '//:secret@');
     const node = await startNode(['redis://127.0.0.1:1', url], { sentinel: 'main', patienceMs: 20_000 });
     expect(node.warnings.join()).toContain('set min-replicas-to-write 1');
     await node.attach('x');
     await node.append('x', '1', '2');
-    await until('it is replicated', () => replica.cli('--pass', 'secret', 'HGET', keysOf('x').meta, 'seq') === '2');
+    await until('it is replicated', async () => (await replica.command('HGET', keysOf('x').meta, 'seq')) === '2');
     await primary.kill();
     node.send('x', '3');
     await until('it is stored', () => node.decided('x').length === 3, 20_000);
@@ -370,5 +376,32 @@ describe('a failover', () => {
     expect(node.moves).toMatchObject([{ seq: 2 }]);
     expect(node.texts('x')).toEqual(['1', '2', '3']);
     expect(node.errors.join()).not.toContain('secret');
+  });
+
+  test('by hand is followed at once, though the old primary goes on and keeps the connection', async () => {
+    const primary = await startServer();
+    const replica = await startServer({ replicaOf: primary.port });
+    await replica.synchronized();
+    const sentinels = await Sentinels.start(primary.port, 1, 1);
+    servers.push(sentinels);
+    const proxy = await RedisProxy.listen(sentinels.processes[0]?.port as number);
+    try {
+      const node = await startNode(proxy.url, { sentinel: 'main' });
+      await node.attach('x');
+      await node.append('x', '1');
+      proxy.cut();
+      const before = proxy.accepted;
+      // The sentinel will be asked again in three seconds.
+      await until('the sentinel is asked, and subscribed to', () => proxy.accepted === before + 2);
+      await sentinels.failover();
+      await sentinels.failedOver(primary.port);
+      const start = performance.now();
+      await until('the node is away', () => node.states.includes('away'));
+      expect(performance.now() - start).toBeLessThan(800);
+      expect(await node.append('x', '2')).toEqual([{ kind: 'stored', seq: 2 }]);
+      expect(await length(replica)).toBe(2);
+    } finally {
+      proxy.close();
+    }
   });
 });

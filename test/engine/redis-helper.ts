@@ -1,9 +1,5 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { RedisEngine, type RedisOptions } from '../../src/engine/redis/redis.ts';
 import type { Commit, Draft, EngineState, Move, Outcome, Position } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
@@ -14,108 +10,6 @@ export async function until(what: string, condition: () => boolean | Promise<boo
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   throw new Error(`not within ${ms} ms: ${what}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** A `redis-server` process with a directory of its own. */
-export class RedisProcess {
-  readonly port: number;
-  readonly #args: readonly string[];
-  readonly #folder = mkdtempSync(join(tmpdir(), 'pumphouse-redis-'));
-  #process: ChildProcess | undefined;
-  #config: string | undefined;
-
-  private constructor(port: number, args: readonly string[]) {
-    this.port = port;
-    this.#args = args;
-  }
-
-  static async start(...args: string[]): Promise<RedisProcess> {
-    const server = new RedisProcess(await freePort(), args);
-    await server.restart();
-    return server;
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
-  }
-
-  /** Starts a sentinel that fails over the primary named `main` within a few seconds. */
-  static async sentinel(primary: RedisProcess, password: string): Promise<RedisProcess> {
-    const sentinel = new RedisProcess(await freePort(), ['--sentinel']);
-    sentinel.#config = join(sentinel.#folder, 'sentinel.conf');
-    const lines = [
-      `port ${sentinel.port}`,
-      'bind 127.0.0.1',
-      `dir ${sentinel.#folder}`,
-      `sentinel monitor main 127.0.0.1 ${primary.port} 1`,
-      `sentinel auth-pass main ${password}`,
-      'sentinel down-after-milliseconds main 1500',
-      'sentinel failover-timeout main 3000',
-    ];
-    writeFileSync(sentinel.#config, lines.join('\n'));
-    await sentinel.restart();
-    return sentinel;
-  }
-
-  async restart(): Promise<void> {
-    const common = this.#config
-      ? [this.#config]
-      : [
-          '--port',
-          String(this.port),
-          '--bind',
-          '127.0.0.1',
-          '--save',
-          '',
-          '--repl-diskless-sync-delay',
-          '0',
-          '--dir',
-          this.#folder,
-        ];
-    this.#process = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' });
-    await until('redis-server answers', () => {
-      try {
-        return /^(PONG|NOAUTH)/.test(this.cli('PING'));
-      } catch {
-        return false;
-      }
-    });
-  }
-
-  /** Runs a command. @returns what redis-cli prints. */
-  cli(...args: string[]): string {
-    const all = ['-p', String(this.port), ...args];
-    return execFileSync('redis-cli', all, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  }
-
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const child = this.#process;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill(signal);
-    if (signal === 'SIGKILL' || signal === 'SIGTERM') await once(child, 'exit');
-  }
-
-  /** Cuts bytes off the end of the append-only file. */
-  truncate(bytes: number): void {
-    const folder = join(this.#folder, 'appendonlydir');
-    const name = readdirSync(folder).find((file) => file.endsWith('.incr.aof')) as string;
-    const path = join(folder, name);
-    truncateSync(path, statSync(path).size - bytes);
-  }
-
-  async remove(): Promise<void> {
-    await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
 }
 
 /** A TCP proxy before Redis that loses or delays what passes. */

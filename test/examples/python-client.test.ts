@@ -4,12 +4,13 @@ import { type AddressInfo, connect, createServer as createProxy, type Socket } f
 import { createInterface } from 'node:readline';
 import { createServer, type Server } from 'pumphouse';
 import { afterEach, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { Peer } from '../conformance/server.ts';
 
 const hasPython = spawnSync('python3', ['--version']).status === 0;
 if (!hasPython) console.log('python3 is not installed: examples/python-client.py is not tested');
 
-let server: Server;
+let server: Pick<Server, 'stop'>;
 let client: ChildProcess;
 
 afterEach(async () => {
@@ -27,17 +28,18 @@ function startClient(port: number) {
 
 describe.skipIf(!hasPython)('the client in Python', () => {
   test('resumes where it was after its connection is lost', async () => {
-    server = await createServer({ port: 0, drainWindow: 0 });
+    const hub = await createServer({ port: 0, drainWindow: 0 });
+    server = hub;
     const sockets = new Set<Socket>();
     const proxy = createProxy((near) => {
-      const far = connect(server.port, '127.0.0.1');
+      const far = connect(hub.port, '127.0.0.1');
       for (const socket of [near, far]) socket.on('error', () => {});
       sockets.add(near);
       near.pipe(far).pipe(near);
     });
     await once(proxy.listen(0, '127.0.0.1'), 'listening');
     const { input, line } = startClient((proxy.address() as AddressInfo).port);
-    const bob = await Peer.connect(server.port, '?user=bob&room=lobby');
+    const bob = await Peer.connect(hub.port, '?user=bob&room=lobby');
     input.write('hello\n');
     expect(await line()).toBe('1 ada {"text": "hello"}');
     for (const socket of sockets) socket.destroy();
@@ -51,11 +53,34 @@ describe.skipIf(!hasPython)('the client in Python', () => {
   });
 
   test('repeats a message that the server rejects for the rate, in order', async () => {
-    server = await createServer({ port: 0, drainWindow: 0, publishRate: { perSecond: 5, burst: 2 } });
-    const { input, line } = startClient(server.port);
+    const hub = await createServer({ port: 0, drainWindow: 0, publishRate: { perSecond: 5, burst: 2 } });
+    server = hub;
+    const { input, line } = startClient(hub.port);
     input.end('one\ntwo\nthree\nfour\n');
     const received = [await line(), await line(), await line(), await line()];
     expect(received).toEqual(['one', 'two', 'three', 'four'].map((text, i) => `${i + 1} ada {"text": "${text}"}`));
     expect(await once(client, 'exit')).toEqual([0, null]);
+  });
+
+  test('prints which messages the store has lost, and goes on from the new end', async () => {
+    const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(sockets, 'listening');
+    server = { stop: async () => sockets.close() };
+    const joins: unknown[] = [];
+    sockets.on('connection', (socket) => {
+      const send = (message: object) => socket.send(JSON.stringify({ room: 'lobby', ...message }));
+      send({ t: 'welcome', session: 's', resume: 'secret', heartbeat: 30 });
+      socket.once('message', (join) => {
+        joins.push(JSON.parse(String(join)));
+        send({ t: 'joined', epoch: 'e', seq: 41, recovered: true });
+        send({ t: 'message', seq: 42, from: 'bob', data: 'gone' });
+        send({ t: 'joined', epoch: 'e2', seq: 40, recovered: false, lost: { from: 41, to: 42 } });
+        send({ t: 'message', seq: 41, from: 'bob', data: 'kept' });
+        socket.close(1001);
+      });
+    });
+    const { line } = startClient((sockets.address() as AddressInfo).port);
+    expect([await line(), await line(), await line()]).toEqual(['42 bob "gone"', 'lost 41 to 42', '41 bob "kept"']);
+    await expect.poll(() => joins).toMatchObject([{ t: 'join' }, { since: { epoch: 'e2', seq: 41 } }]);
   });
 });

@@ -40,10 +40,11 @@ export async function startNode(options: NodeOptions): Promise<NodeProcess> {
 export async function startProxiedNodes(
   count: number,
   target: number,
+  times?: NodeOptions['times'],
 ): Promise<{ nodes: NodeProcess[]; proxies: RedisProxy[] }> {
   const proxies: RedisProxy[] = [];
   for (let i = 0; i < count; i++) proxies.push(await startProxy(target));
-  const nodes = await Promise.all(proxies.map(({ url }) => startNode({ redis: [url] })));
+  const nodes = await Promise.all(proxies.map(({ url }) => startNode({ redis: [url], ...(times && { times }) })));
   return { nodes, proxies };
 }
 
@@ -59,11 +60,16 @@ export async function startClient(
   return client;
 }
 
-/** Connects a client without a subprotocol, in the room `lobby`: lines of text, without ids. */
-export async function startTextClient({ port }: NodeProcess) {
-  const client = await peer(port);
+/**
+ * Connects a client without a subprotocol, in the room `lobby`: lines of text, without ids. Waits
+ * until it has joined: it receives no notice of that, but a client that joins after it does.
+ */
+export async function startTextClient(node: NodeProcess) {
+  const client = await peer(node.port);
   client.socket.on('error', () => {});
   onTestFinished(() => client.socket.terminate());
+  const later = await startClient('later', [node], { room: 'lobby', reconnects: false });
+  later.stop();
   return client;
 }
 

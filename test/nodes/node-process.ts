@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { freePort } from '../../bench/server.ts';
+import type { RedisOptions as EngineOptions } from '../../src/engine/redis/redis.ts';
 import { waitUntil } from '../redis/wait.ts';
 import { built } from '../server.ts';
 
@@ -20,8 +21,15 @@ export interface NodeOptions {
   readonly redis?: readonly string[];
   /** The name of the primary that the sentinels watch. */
   readonly sentinel?: string;
+  /**
+   * Shorter times of the engine, for a test that waits for their end and does not measure them. The
+   * node is then a program that has no flags. @default those of `serve`
+   */
+  readonly times?: Pick<EngineOptions, 'patienceMs' | 'lease'>;
   /** Further flags of `serve`, such as `--retain`. */
   readonly flags?: readonly string[];
+  /** Variables of the environment, beside those of the tests. */
+  readonly env?: Readonly<Record<string, string>>;
   /** @default a free port, which a restart keeps */
   readonly port?: number;
   /** The path that answers 200 once the node has started. @default '/healthz' */
@@ -113,7 +121,10 @@ export class NodeProcess {
 
   async #launch(): Promise<void> {
     const { ready = '/healthz' } = this.#options;
-    const child = spawn(process.execPath, [...built, 'serve', ...this.#flags()], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, this.#arguments(), {
+      env: { ...process.env, ...this.#options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#child = child;
     running.add(child);
     child.once('exit', () => running.delete(child));
@@ -128,6 +139,12 @@ export class NodeProcess {
       throw new Error(`${error.message}:\n${this.#log}`);
     });
     if (!this.running) throw new Error(`the node exited at its start:\n${this.#log}`);
+  }
+
+  #arguments(): readonly string[] {
+    const { redis: url, sentinel, times } = this.#options;
+    if (!times) return [...built, 'serve', ...this.#flags()];
+    return ['test/nodes/quick-node.mjs', JSON.stringify({ port: this.port, url, sentinel, ...times })];
   }
 
   #flags(): string[] {

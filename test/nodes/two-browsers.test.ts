@@ -9,6 +9,8 @@ import { type NodeProcess, startNodes } from './node-process.ts';
 
 const chat = useChat();
 const TWO_ONLINE = /^2 (people )?online$/;
+// The time until a killed node's members leave. Ada is back sooner.
+const LEASE = { leaseMs: 4_000, renewalMs: 1_000 };
 const redis = await findRedis();
 beforeEach((context) => context.skip(!redis.path, redis.reason));
 
@@ -18,7 +20,7 @@ const SCREENSHOTS = process.env['SCREENSHOTS'];
 async function start(): Promise<[Balancer, ...NodeProcess[]]> {
   const server = await RedisProcess.start({ appendFsync: 'everysec' });
   chat.onTestEnd(() => server.stop());
-  const nodes = await startNodes(2, { redis: [server.url] });
+  const nodes = await startNodes(2, { redis: [server.url], times: { lease: LEASE } });
   chat.onTestEnd(() => Promise.all(nodes.map((node) => node.kill())));
   const balancer = await Balancer.listen(nodes.map(({ port }) => port));
   chat.onTestEnd(() => balancer.close());

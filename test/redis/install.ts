@@ -6,7 +6,8 @@ const run = promisify(execFile);
 
 /** The oldest major version that the engine supports. */
 const OLDEST = 7;
-const NAMES = ['redis-server', 'valkey-server'];
+/** Names the executable of the server that the tests run on. */
+const VARIABLE = 'TEST_REDIS_SERVER';
 
 /** The executable of a server. `--sentinel` makes it a sentinel. */
 export interface Installed {
@@ -22,13 +23,16 @@ export interface Missing {
 }
 
 /**
- * Finds Redis or Valkey, version 7 or newer. Installs Redis if it is missing and that is possible,
- * which takes root on Debian. A test file that needs a server skips with the reason:
+ * Finds Redis or Valkey, version 7 or newer: the executable that `TEST_REDIS_SERVER` names, or one
+ * in the PATH. Installs Redis if it is missing and that is possible, which takes root on Debian. A
+ * test file that needs a server skips with the reason:
  *
  *     const redis = await findRedis();
  *     beforeEach((context) => context.skip(!redis.path, redis.reason));
  */
 export async function findRedis(): Promise<(Installed & { readonly reason?: undefined }) | Missing> {
+  const named = process.env[VARIABLE];
+  if (named) return search([named]);
   const found = await search();
   if (found.path) return found;
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) return found;
@@ -36,9 +40,9 @@ export async function findRedis(): Promise<(Installed & { readonly reason?: unde
   return search();
 }
 
-async function search(): Promise<Installed | Missing> {
-  let reason = `no Redis: these tests need redis-server or valkey-server, version ${OLDEST} or newer, in the PATH`;
-  for (const name of NAMES) {
+async function search(names = ['redis-server', 'valkey-server']): Promise<Installed | Missing> {
+  let reason = `no Redis: these tests need ${names.join(' or ')}, version ${OLDEST} or newer`;
+  for (const name of names) {
     const output = await run(name, ['--version']).catch(() => undefined);
     const version = output?.stdout.match(/v=(\d+)[.\d]*/);
     if (!version) continue;

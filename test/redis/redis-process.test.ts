@@ -1,5 +1,5 @@
 import { generate } from 'selfsigned';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { RedisConnection } from './connection.ts';
 import { findRedis } from './install.ts';
 import { type RedisOptions, RedisProcess } from './redis-process.ts';
@@ -9,6 +9,7 @@ const redis = await findRedis();
 const servers: RedisProcess[] = [];
 beforeEach((context) => context.skip(!redis.path, redis.reason));
 afterEach(async () => {
+  vi.unstubAllEnvs();
   await Promise.all(servers.splice(0).map((server) => server.stop()));
 });
 
@@ -83,4 +84,12 @@ test('loses the tail that its replicas were kept from', async () => {
   await replica.promote();
   expect(await replica.info('master_replid')).not.toBe(before);
   expect(await replica.command('MGET', 'shared', 'tail')).toEqual(['yes', null]);
+});
+
+test('runs on the executable that TEST_REDIS_SERVER names, and on no other', async () => {
+  const path = '/nowhere/valkey-server';
+  vi.stubEnv('TEST_REDIS_SERVER', path);
+  expect(await findRedis()).toEqual({ reason: `no Redis: these tests need ${path}, version 7 or newer` });
+  vi.stubEnv('TEST_REDIS_SERVER', redis.path);
+  expect(await findRedis()).toEqual(redis);
 });

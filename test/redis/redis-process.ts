@@ -1,7 +1,22 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Directive, ServerProcess, type ServerSpec } from './server-process.ts';
+import {
+  type Certificate,
+  type Directive,
+  ServerProcess,
+  type ServerSpec,
+  tlsDirectives,
+  tlsOptions,
+} from './server-process.ts';
 import { waitUntil } from './wait.ts';
+
+/** A user of the ACL. */
+interface RedisUser {
+  readonly name: string;
+  readonly password: string;
+  /** What it may do. @default everything */
+  readonly rules?: string;
+}
 
 export interface RedisOptions {
   /** Writes an append-only file with this policy. @default no persistence */
@@ -10,9 +25,16 @@ export interface RedisOptions {
   readonly replicaOf?: number;
   /** The port that sentinels and INFO name instead of its own: a proxy's. */
   readonly announcePort?: number;
+  /** The password of the user `default`, also for replication. @default none is needed */
   readonly password?: string;
-  /** PEM texts. The server then accepts TLS only. @default plain TCP */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  /**
+   * The only user; `default` is off.
+   *
+   * @default `default`
+   */
+  readonly user?: RedisUser;
+  /** The server then accepts TLS only. @default plain TCP */
+  readonly tls?: Certificate;
   /** Further directives, such as `['maxmemory', '5mb']`. */
   readonly config?: readonly Directive[];
 }
@@ -36,8 +58,26 @@ export class RedisProcess extends ServerProcess {
 
   /** The URL for `--redis`. */
   get url(): string {
-    const password = this.#options.password === undefined ? '' : `:${encodeURIComponent(this.#options.password)}@`;
-    return `${this.#options.tls ? 'rediss' : 'redis'}://${password}127.0.0.1:${this.port}`;
+    const { user, password, tls } = this.#options;
+    const [name, secret] = user ? [user.name, user.password] : ['', password];
+    const credentials = secret === undefined ? '' : `${encodeURIComponent(name)}:${encodeURIComponent(secret)}@`;
+    return `${tls ? 'rediss' : 'redis'}://${credentials}127.0.0.1:${this.port}`;
+  }
+
+  /** Host and port. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** The incremental append-only file, while the server has one. */
+  get appendFile(): string {
+    const folder = join(this.folder, 'appendonlydir');
+    return join(folder, readdirSync(folder).find((file) => file.endsWith('.incr.aof')) as string);
+  }
+
+  /** Cuts bytes off the end of the append-only file, after `kill`. */
+  truncate(bytes: number): void {
+    truncateSync(this.appendFile, statSync(this.appendFile).size - bytes);
   }
 
   /**
@@ -78,10 +118,10 @@ export class RedisProcess extends ServerProcess {
 }
 
 function specify(port: number, folder: string, options: RedisOptions): ServerSpec {
-  const { appendFsync, replicaOf, announcePort, password, tls, config = [] } = options;
+  const { appendFsync, replicaOf, announcePort, password, user, tls, config = [] } = options;
   const directives: Directive[] = [
     ['bind', '127.0.0.1'],
-    [tls ? 'tls-port' : 'port', port],
+    ...(tls ? tlsDirectives(port, folder, tls) : [['port', port] as const]),
     ['dir', folder],
     ['save', ''],
     ['appendonly', appendFsync ? 'yes' : 'no'],
@@ -95,17 +135,16 @@ function specify(port: number, folder: string, options: RedisOptions): ServerSpe
   if (replicaOf !== undefined) directives.push(['replicaof', '127.0.0.1', replicaOf]);
   if (announcePort !== undefined) directives.push(['replica-announce-port', announcePort]);
   if (password !== undefined) directives.push(['requirepass', password], ['masterauth', password]);
-  if (tls) {
-    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-    writeFileSync(cert, tls.cert);
-    writeFileSync(key, tls.key);
-    directives.push(['port', 0], ['tls-cert-file', cert], ['tls-key-file', key], ['tls-auth-clients', 'no']);
-    directives.push(['tls-ca-cert-file', cert], ['tls-replication', 'yes']);
+  if (user) {
+    const rules = (user.rules ?? '~* &* +@all').split(' ');
+    directives.push(['user', 'default', 'off'], ['user', user.name, 'on', `>${user.password}`, ...rules]);
+    directives.push(['masteruser', user.name], ['masterauth', user.password]);
   }
   directives.push(...config);
   return {
     directives,
-    ...(password !== undefined && { password }),
-    ...(tls && { tls: { ca: tls.cert, checkServerIdentity: () => undefined } }),
+    ...(password !== undefined && { credentials: [password] }),
+    ...(user && { credentials: [user.name, user.password] }),
+    ...(tls && { tls: tlsOptions(tls) }),
   };
 }

@@ -1,6 +1,13 @@
 import { type RedisOptions, RedisProcess } from './redis-process.ts';
 import type { Reply } from './resp.ts';
-import { type Directive, ServerProcess, type ServerSpec } from './server-process.ts';
+import {
+  type Certificate,
+  type Directive,
+  ServerProcess,
+  type ServerSpec,
+  tlsDirectives,
+  tlsOptions,
+} from './server-process.ts';
 import { waitUntil } from './wait.ts';
 
 export interface SentinelOptions {
@@ -12,6 +19,14 @@ export interface SentinelOptions {
   readonly downAfterMs?: number;
   /** Milliseconds; a failed failover is tried again after twice as long. @default 2,000 */
   readonly failoverTimeoutMs?: number;
+  /** The password of the primary and its replicas. @default none */
+  readonly serverPassword?: string;
+  /** The user of the primary and its replicas. @default `default` */
+  readonly serverUser?: string;
+  /** The password of the sentinels themselves. @default none */
+  readonly password?: string;
+  /** The certificate of the sentinels, and of the servers that they watch. @default plain TCP */
+  readonly tls?: Certificate;
 }
 
 /** One sentinel in its own process. */
@@ -26,6 +41,14 @@ class SentinelProcess extends ServerProcess {
     const replies = await this.command('SENTINEL', what, name);
     return Array.isArray(replies) ? replies.length : 0;
   }
+}
+
+function credentialsOf(name: string, { password, serverUser, serverPassword }: SentinelOptions): Directive[] {
+  const directives: Directive[] = [];
+  if (serverUser !== undefined) directives.push(['sentinel', 'auth-user', name, serverUser]);
+  if (serverPassword !== undefined) directives.push(['sentinel', 'auth-pass', name, serverPassword]);
+  if (password !== undefined) directives.push(['requirepass', password], ['sentinel', 'sentinel-pass', password]);
+  return directives;
 }
 
 /** Sentinels that watch one primary and its replicas. */
@@ -44,18 +67,21 @@ export class Sentinels {
    * @param replicas the number of replicas to wait for. @param count the number of sentinels.
    */
   static async start(primary: number, replicas: number, count = 3, options: SentinelOptions = {}): Promise<Sentinels> {
-    const { name = 'main', quorum = Math.floor(count / 2) + 1 } = options;
+    const { name = 'main', quorum = Math.floor(count / 2) + 1, tls } = options;
     const specify = (port: number, folder: string): ServerSpec => ({
       directives: [
         ['bind', '127.0.0.1'],
-        ['port', port],
+        ...(tls ? tlsDirectives(port, folder, tls) : [['port', port] as const]),
         ['dir', folder],
         ['sentinel', 'monitor', name, '127.0.0.1', primary, quorum],
         ['sentinel', 'down-after-milliseconds', name, options.downAfterMs ?? 500],
         ['sentinel', 'failover-timeout', name, options.failoverTimeoutMs ?? 2_000],
         ['sentinel', 'parallel-syncs', name, 2],
-      ] satisfies Directive[],
+        ...credentialsOf(name, options),
+      ],
       flags: ['--sentinel'],
+      ...(options.password !== undefined && { credentials: [options.password] }),
+      ...(tls && { tls: tlsOptions(tls) }),
     });
     const starting = Array.from({ length: count }, () => SentinelProcess.start(specify));
     const sentinels = new Sentinels(name, await Promise.all(starting));

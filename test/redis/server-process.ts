@@ -22,12 +22,19 @@ process.on('exit', () => {
 /** The configuration of a server: directives of `redis.conf`, in order. */
 export type Directive = readonly [name: string, ...values: readonly (string | number)[]];
 
+/** PEM texts of a certificate for 127.0.0.1, which is its own authority. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** How to start a server, and how to connect to it. */
 export interface ServerSpec {
   readonly directives: readonly Directive[];
   /** Flags after the configuration file, such as `--sentinel`. */
   readonly flags?: readonly string[];
-  readonly password?: string;
+  /** The arguments of AUTH. @default it is not sent */
+  readonly credentials?: readonly string[];
   readonly tls?: ConnectionOptions;
 }
 
@@ -83,7 +90,8 @@ export class ServerProcess {
   /** Opens a connection, authenticated if the server has a password. The caller closes it. */
   async connect(): Promise<RedisConnection> {
     const connection = new RedisConnection(this.port, this.#spec.tls);
-    if (this.#spec.password !== undefined) await connection.command('AUTH', this.#spec.password);
+    const { credentials } = this.#spec;
+    if (credentials) await connection.command('AUTH', ...credentials);
     return connection;
   }
 
@@ -149,6 +157,27 @@ export class ServerProcess {
     await waitUntil(`the server on port ${this.port} accepts commands`, ready, START_MS);
     if (!this.running) throw new Error(`the server on port ${this.port} exited at its start:\n${this.#log}`);
   }
+}
+
+/** Writes the files of a certificate. @returns the directives of a server that accepts TLS only. */
+export function tlsDirectives(port: number, folder: string, { cert, key }: Certificate): Directive[] {
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(certFile, cert);
+  writeFileSync(keyFile, key);
+  return [
+    ['port', 0],
+    ['tls-port', port],
+    ['tls-cert-file', certFile],
+    ['tls-key-file', keyFile],
+    ['tls-ca-cert-file', certFile],
+    ['tls-auth-clients', 'no'],
+    ['tls-replication', 'yes'],
+  ];
+}
+
+/** The options of a TLS connection to such a server. */
+export function tlsOptions({ cert }: Certificate): ConnectionOptions {
+  return { ca: cert, checkServerIdentity: () => undefined };
 }
 
 function quote(word: string | number): string {

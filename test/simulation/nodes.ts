@@ -524,6 +524,7 @@ class NodesSimulation {
   #returnTo(peer: Peer): void {
     const { session } = peer;
     if (!isOpen(peer.connection)) this.#connect(peer);
+    if (!isOpen(peer.connection)) return; // refused: it comes back in the next round
     for (const room of ROOMS) if (!session.rooms.has(room)) this.#post(peer, session.join(room, session.placeIn(room)));
   }
 

@@ -45,6 +45,11 @@ export function appendCommand(
   ];
 }
 
+/** Whether the log contradicts its meta: nothing was stored, and the log is to be mended. */
+export function isTorn(fields: unknown): boolean {
+  return Array.isArray(fields) && String(fields[0]) === 'torn';
+}
+
 /** @returns undefined when Redis refused the batch: a later one of this node was appended. */
 export function replyOf(fields: unknown): AppendReply | undefined {
   if (!Array.isArray(fields) || fields.length < 6) return undefined;

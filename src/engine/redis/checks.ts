@@ -25,10 +25,12 @@ export async function describeServer(run: Run): Promise<readonly Finding[]> {
 }
 
 function checkUsable(info: Info): void {
-  if (info.get('redis_mode') === 'sentinel') {
+  // Valkey 8 has renamed the field.
+  const mode = info.get('server_mode') ?? info.get('redis_mode');
+  if (mode === 'sentinel') {
     throw new Error('the server is a sentinel; set redisSentinel to the name of its primary');
   }
-  if (info.get('redis_mode') === 'cluster') {
+  if (mode === 'cluster') {
     throw new Error('Redis Cluster is not supported; use several servers that are not in a cluster');
   }
   // Valkey has a number of its own, and the one of the Redis that it is compatible with.

@@ -123,6 +123,11 @@ export class RedisCluster implements Cluster {
     return this.#presence.follow(room, link);
   }
 
+  /** Repairs what this node knows of the members of an attached room. */
+  audit(room: string, link: Link): Promise<void> {
+    return this.#presence.audit(room, link);
+  }
+
   /** A room is released. */
   forget(room: string): void {
     this.#presence.forget(room);
@@ -164,6 +169,7 @@ export class RedisCluster implements Cluster {
     if (this.#ticks++ % LOOKS_PER_RENEWAL === 0) {
       await this.#renew();
       this.#claims.tick();
+      this.#presence.retry();
     }
     await this.#dropDeadNodes();
   }

@@ -1,12 +1,12 @@
 import { ConnectionTimeoutError, DisconnectsClientError, ErrorReply } from '@redis/client';
 import { describeServer, type Finding } from './checks.ts';
 import { askOnce } from './link.ts';
-import { addressOf, at } from './primary.ts';
+import { addressOf, at, parseSentinel } from './primary.ts';
 
 /** The servers of the engine. With a `sentinel` the URLs are those of its sentinels. */
 export interface RedisServers {
   readonly urls: readonly string[];
-  /** The primary's name among the sentinels. */
+  /** The primary's name among the sentinels, after their own credentials if they have any. */
   readonly sentinel?: string | undefined;
 }
 
@@ -29,17 +29,18 @@ async function inspectServer(url: string): Promise<readonly Finding[]> {
 }
 
 /** Sentinels that are down are warnings while one answers. */
-async function inspectPrimary(urls: readonly string[], name: string): Promise<readonly Finding[]> {
+async function inspectPrimary(urls: readonly string[], text: string): Promise<readonly Finding[]> {
+  const sentinel = parseSentinel(text);
   const answers = await Promise.allSettled(
-    urls.map((url) => named(url, async () => at(url, ...(await addressOf(url, name))))),
+    urls.map((url) => named(url, async () => at(url, ...(await addressOf(url, sentinel))))),
   );
   const primaries = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
   const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as Error] : []));
   const [primary] = primaries;
   if (primary === undefined) throw failures[0];
-  const text = `${primaries.length} of ${urls.length} sentinels answer: ${name} is at ${hostOf(primary)}`;
+  const answer = `${primaries.length} of ${urls.length} sentinels answer: ${sentinel.name} is at ${hostOf(primary)}`;
   const warnings = failures.map(({ message }): Finding => ({ kind: 'warning', text: message }));
-  return [{ kind: 'ok', text }, ...warnings, ...(await inspectServer(primary))];
+  return [{ kind: 'ok', text: answer }, ...warnings, ...(await inspectServer(primary))];
 }
 
 /** Names the server in an error. */

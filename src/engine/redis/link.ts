@@ -149,6 +149,37 @@ export async function askOnce(url: string, args: readonly string[], timeoutMs: n
   }
 }
 
+/**
+ * Subscribes to a channel on a connection of its own.
+ *
+ * @param onEnd called once when the connection is lost.
+ * @returns a function that closes it.
+ */
+export async function subscribeOnce(
+  url: string,
+  channel: string,
+  listener: (message: string) => void,
+  onEnd: () => void,
+): Promise<() => void> {
+  const client = connectable(url);
+  let isSubscribed = false;
+  client.on('error', () => {
+    client.destroy();
+    if (isSubscribed) onEnd();
+    isSubscribed = false;
+  });
+  try {
+    await client.connect();
+    await client.subscribe(channel, listener);
+  } catch (error) {
+    client.destroy();
+    throw error;
+  }
+  isSubscribed = client.isOpen;
+  if (!isSubscribed) throw new Error('the connection was lost');
+  return () => client.destroy();
+}
+
 /** Returns the first line of what went wrong. */
 export function reasonOf(error: unknown): string {
   // Connecting to several addresses of a name fails with an AggregateError, which has no message.

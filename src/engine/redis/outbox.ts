@@ -5,6 +5,7 @@ import {
   type AppendReply,
   type AppendSettings,
   appendCommand,
+  isTorn,
   outcomesOf,
   recordsOf,
   replyOf,
@@ -22,6 +23,8 @@ export interface OutboxRoom {
    * @returns false, or a promise that rejects, when the link is lost before that.
    */
   reach(reply: AppendReply, records: readonly LogRecord[]): boolean | Promise<boolean>;
+  /** Mends the log, and resumes the outbox. */
+  mend(): void;
   decided(outcomes: readonly Outcome[]): void;
   failed(error: Error): void;
 }
@@ -46,6 +49,8 @@ interface Batch {
   sent: boolean;
   /** To be sent again without waiting for another link. */
   stalled: boolean;
+  /** The log was mended for it. */
+  mended: boolean;
 }
 
 /** Drafts of one append, or ones that found no space, which fail in their turn. */
@@ -158,7 +163,7 @@ export class Outbox {
     }
     const number = this.#budget.nextNumber();
     const args = appendCommand(this.#room.keys, this.#budget, number, drafts);
-    return { number, drafts, args, until, bytes: costOf(drafts), sent: false, stalled: false };
+    return { number, drafts, args, until, bytes: costOf(drafts), sent: false, stalled: false, mended: false };
   }
 
   #send(batch: Batch, link: Link): void {
@@ -172,6 +177,11 @@ export class Outbox {
 
   async #replied(batch: Batch, fields: unknown): Promise<void> {
     if (this.#inFlight !== batch) return;
+    if (isTorn(fields)) {
+      if (batch.mended) return this.#decide(batch, outcomes(FAILED, batch.drafts.length));
+      batch.mended = true;
+      return this.#room.mend();
+    }
     const reply = replyOf(fields);
     if (!reply) return this.#decide(batch, outcomes(UNKNOWN, batch.drafts.length)); // fenced
     const records = recordsOf(batch.drafts, reply);

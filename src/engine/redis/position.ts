@@ -37,15 +37,21 @@ export function logStateOf(fields: readonly unknown[]): LogState {
   return state;
 }
 
+// As many as fit in the 128 bytes of an epoch, whatever the numbers.
+const ANCESTORS = 4;
+
 /**
- * Returns the epoch of a term, as clients see it: `log-token.first.previous`. Where it begins is in
- * it for a server that does not know the term, because another primary takes over from the previous
- * one. The log's first term is `log-token`.
+ * Returns the epoch of a term, as clients see it: `log-token.first.previous.first.previous…`, where
+ * each `first` is that of the term before it. A server that lacks the term, because another primary
+ * takes over from an earlier one, learns from it where the terms parted. Up to four terms before it
+ * are named. The log's first term is `log-token`.
  */
 export function epochOf({ log, terms }: LogState, index = terms.length - 1): string {
-  const { token, first } = terms[index] as Term;
-  const previous = terms[index - 1];
-  return previous ? `${log}-${token}.${first.toString(36)}.${previous.token}` : `${log}-${token}`;
+  let epoch = `${log}-${(terms[index] as Term).token}`;
+  for (let i = index; i > 0 && i > index - ANCESTORS; i--) {
+    epoch += `.${(terms[i] as Term).first.toString(36)}.${(terms[i - 1] as Term).token}`;
+  }
+  return epoch;
 }
 
 /** Returns a log's earlier epochs, each with the last `seq` that it shares with the current one. */
@@ -55,18 +61,24 @@ export function earlierEpochs(state: LogState): readonly Place[] {
 
 /**
  * Returns the last `seq` that a log shares with an epoch of it whose term, or whose start, it does
- * not have: the epoch names the term before. Undefined when the log lacks that one, too.
+ * not have: the end of the last term that both have. Undefined when the log has none of those that
+ * the epoch names. The common term is then an earlier one, and no list says where it ended in the
+ * epoch's life: it may be anywhere up to the log's own end of it.
  */
 export function divergedEnd(state: LogState, epoch: string): number | undefined {
   const dash = epoch.lastIndexOf('-');
   if (epoch.slice(0, dash) !== state.log) return undefined;
-  const [token, first = '', previous] = epoch.slice(dash + 1).split('.');
+  const [token, ...ancestors] = epoch.slice(dash + 1).split('.');
   const indexOf = (name: string | undefined) => state.terms.findIndex((term) => term.token === name);
   const own = indexOf(token);
   if (own !== -1) return endOf(state, own);
-  const before = indexOf(previous);
-  const start = Number.parseInt(first, 36);
-  return before === -1 || !(start >= 1) ? undefined : Math.min(start - 1, endOf(state, before));
+  for (let i = 0; i + 1 < ancestors.length; i += 2) {
+    const start = Number.parseInt(ancestors[i] as string, 36);
+    if (!(start >= 1)) return undefined;
+    const common = indexOf(ancestors[i + 1]);
+    if (common !== -1) return Math.min(start - 1, endOf(state, common));
+  }
+  return undefined;
 }
 
 /**

@@ -30,6 +30,15 @@ if field and string.match(field, '^%[(%d+),') == ARGV[2] then redis.call('HDEL',
 return 0
 `;
 
+// Returns the nodes that have members, each before its version.
+const versionsScript = `#!lua flags=no-writes
+local fields, versions = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #fields, 2 do
+  versions[i], versions[i + 1] = fields[i], string.match(fields[i + 1], '^%[(%d+),') or ''
+end
+return versions
+`;
+
 /** A room that this node has attached. */
 interface BoardRoom {
   readonly members: RoomMembers;
@@ -39,7 +48,8 @@ interface BoardRoom {
 
 /**
  * The members of the rooms on all nodes. Each node writes its own field of a room's hash, and then
- * publishes what changed. A node that misses an announcement reads the field.
+ * publishes what changed. A node that misses an announcement reads the field: when the next one
+ * comes, or at the next audit.
  */
 export class PresenceBoard {
   readonly #context: PresenceContext;
@@ -48,6 +58,9 @@ export class PresenceBoard {
   readonly #own = new Map<string, NodeMembers>();
   /** The highest version of any room: one that is attached again continues above its last one. */
   #lastVersion = 0;
+
+  /** Rooms that this node's last member has left while Redis could not be reached. */
+  readonly #unwritten = new Set<string>();
 
   /** Nodes that have announced members since `nodes` was called. */
   readonly #alive = new Set<string>();
@@ -94,6 +107,30 @@ export class PresenceBoard {
     for (const [node, text] of waiting) this.#apply(name, room, node, text);
   }
 
+  /**
+   * Compares the versions of an attached room's nodes: the announcement that was lost may have been
+   * the last one of a node.
+   */
+  async audit(name: string, link: Link): Promise<void> {
+    const room = this.#rooms.get(name);
+    if (!room || room.waiting) return;
+    const own = this.#own.get(name);
+    const before = new Map([...room.members.nodes].map((node) => [node, room.members.of(node)]));
+    const reply = await link.command(['EVAL', versionsScript, '1', keysOf(name).presence]);
+    if (this.#rooms.get(name) !== room || room.waiting || !link.isOpen) return; // read anew since
+    const versions = new Map(entriesOf(reply).map(([node, version]) => [node, Number(version)]));
+    // This node's field is written on the same connection, so what was announced before is in it.
+    const isOwnLost = own && own.count > 0 && versions.get(this.#context.run) !== own.version;
+    if (isOwnLost && this.#own.get(name) === own) this.#announceAll(name, own);
+    versions.delete(this.#context.run);
+    for (const [node, version] of versions) {
+      if (version > (room.members.of(node)?.version ?? 0)) this.#readAgain(name, room, node);
+    }
+    for (const [node, members] of before) {
+      if (!versions.has(node) && room.members.of(node) === members) this.#set(name, room, node, undefined);
+    }
+  }
+
   /** The room is released. */
   forget(name: string): void {
     const own = this.#own.get(name);
@@ -132,6 +169,19 @@ export class PresenceBoard {
     for (const [name, own] of this.#own) if (own.count > 0) this.#announceAll(name, own);
   }
 
+  /** Announces the leaves that Redis has missed. Called while it can be reached. */
+  retry(): void {
+    for (const name of this.#unwritten) {
+      if (!this.#context.shardOf(name).link) continue;
+      this.#unwritten.delete(name);
+      if ((this.#own.get(name)?.count ?? 0) > 0) continue; // announced anew
+      const left = { version: this.#nextVersion(this.#own.get(name)), count: 0, users: [] };
+      if (this.#own.has(name)) this.#own.set(name, left);
+      this.#write(name, left);
+      this.#publish(name, all(left));
+    }
+  }
+
   /** This node leaves: its members have left. */
   async close(): Promise<void> {
     const leaving = [...this.#own].filter(([, { count }]) => count > 0);
@@ -154,14 +204,16 @@ export class PresenceBoard {
 
   #write(name: string, own: NodeMembers): void {
     const { link } = this.#context.shardOf(name);
-    if (!link) return; // announced again on the next link
     const { presence } = keysOf(name);
     const { run } = this.#context;
     const ignore = () => {};
     if (own.count === 0) {
-      link.command(['HDEL', presence, run]).catch(ignore);
+      const missed = () => this.#unwritten.add(name);
+      if (link) link.command(['HDEL', presence, run]).catch(missed);
+      else missed();
       return;
     }
+    if (!link) return; // announced again on the next link
     link.command(['HSET', presence, run, encodeMembers(own)]).catch(ignore);
     link.command(['PEXPIRE', presence, String(EXPIRY_MS)]).catch(ignore);
   }

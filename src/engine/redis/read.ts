@@ -9,6 +9,7 @@ import { openScript } from './scripts.lua.ts';
 
 interface Room {
   readonly keys: RoomKeys;
+  failed(error: Error): void;
 }
 
 /** A room whose reads find out what has been trimmed. */
@@ -26,22 +27,46 @@ export const EMPTY_EXPIRY_MS = 3 * 60 * 60_000;
 /**
  * Reads a room's meta. Creates the log of a new room. Begins a term after a restart or failover.
  */
-export async function readState(link: Link, { keys: { meta, log, ids } }: Room): Promise<LogState> {
+export async function readState(link: Link, room: Room): Promise<LogState> {
+  const { meta } = room.keys;
   const fields = (await link.command(['HMGET', meta, 'log', 'terms', 'seq', 'first', 'replid'])) as unknown[];
   if (fields[0] !== null && fields[4] === link.replid) return logStateOf(fields);
-  const args = ['EVALSHA', openScript.sha, '4', meta, log, ...ids, newLogId(), String(EMPTY_EXPIRY_MS)];
   try {
-    return logStateOf((await link.command(args)) as unknown[]);
+    return await openLog(link, room, false);
   } catch (error) {
-    if (!(error instanceof ErrorReply)) throw error;
-    if (error.message.startsWith('NOSCRIPT')) {
-      await link.loadScripts();
-      return logStateOf((await link.command(args)) as unknown[]);
-    }
     // Redis takes no writes at the moment, such as out of memory. The next append begins the term.
-    if (fields[0] === null || !/^(OOM|MISCONF|NOREPLICAS)/.test(error.message)) throw error;
+    const isRefused = error instanceof ErrorReply && /^(OOM|MISCONF|NOREPLICAS)/.test(error.message);
+    if (fields[0] === null || !isRefused) throw error;
     return logStateOf(fields);
   }
+}
+
+/**
+ * Removes what contradicts a room's meta from its log, which then begins a term. Reports the
+ * messages that are lost.
+ */
+export async function mendLog(link: Link, room: Room): Promise<void> {
+  await openLog(link, room, true);
+}
+
+async function openLog(link: Link, room: Room, mends: boolean): Promise<LogState> {
+  const { meta, log, ids } = room.keys;
+  const options = [newLogId(), String(EMPTY_EXPIRY_MS), mends ? '1' : '0'];
+  const run = async () =>
+    (await link.command(['EVALSHA', openScript.sha, '4', meta, log, ...ids, ...options])) as unknown[];
+  const fields = await run().catch(async (error: Error) => {
+    if (!error.message.startsWith('NOSCRIPT')) throw error;
+    await link.loadScripts();
+    return run();
+  });
+  if (fields.length > 4) room.failed(new Error(damageOf(Number(fields[4]), Number(fields[5]))));
+  return logStateOf(fields);
+}
+
+/** @param to lower than `from` if nothing is lost. */
+function damageOf(from: number, to: number): string {
+  const loss = from > to ? 'no message is lost' : `lost ${from === to ? `message ${to}` : `messages ${from} to ${to}`}`;
+  return `mended its log after Redis loaded a torn append-only file; ${loss}; after a kill of Redis run redis-check-aof --fix before its start`;
 }
 
 /**

@@ -27,7 +27,8 @@ export interface RedisOptions extends Servers {
    */
   readonly patienceMs?: number;
   /**
-   * Milliseconds in which each attached room is compared with its log, in case a push was lost.
+   * Milliseconds in which each attached room is compared with its log and with the members of the
+   * other nodes, in case a push was lost.
    *
    * @default 60,000
    */
@@ -91,9 +92,13 @@ export class RedisEngine implements SharedEngine {
     this.#options = options;
     this.#databases = (typeof options.url === 'string' ? [options.url] : options.url).map(databaseOf);
     this.#patienceMs = options.patienceMs ?? 10_000;
-    this.#auditor = new Auditor(options.auditMs ?? AUDIT_MS, TICK_MS);
-    this.shards = primariesOf(options).map((find) => {
-      const shard = new Shard({ find, onChange: () => this.#changed(), onError: (error) => this.failed(error) });
+    this.#auditor = new Auditor({
+      roundMs: options.auditMs ?? AUDIT_MS,
+      tickMs: TICK_MS,
+      audit: (room, link) => Promise.all([room.audit(link), this.cluster.audit(room.name, link)]),
+    });
+    this.shards = primariesOf(options).map((primary) => {
+      const shard = new Shard({ primary, onChange: () => this.#changed(), onError: (error) => this.failed(error) });
       shard.listen({
         connected: (link) => this.#recover(shard, link),
         renewed: (link) => this.#recover(shard, link),

@@ -7,7 +7,7 @@ import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 import { type Budget, Outbox, type OutboxRoom } from './outbox.ts';
 import { divergedEnd, earlierEpochs, epochOf, type LogState, sharedEnd, type Term } from './position.ts';
 import { PushBuffer } from './push-buffer.ts';
-import { EMPTY_EXPIRY_MS, readEntries, readState } from './read.ts';
+import { EMPTY_EXPIRY_MS, mendLog, readEntries, readState } from './read.ts';
 import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf } from './record-codec.ts';
 
 /** Shared by the rooms of an engine. */
@@ -154,11 +154,17 @@ export class RoomLog implements OutboxRoom {
     return this.recover(link).then(
       () => this.link === link,
       (error: Error) => {
-        this.failed(error);
-        this.#context.broken(this);
+        this.#recoveryFailed(error);
         return false;
       },
     );
+  }
+
+  mend(): void {
+    const link = this.#subscribed;
+    if (!link) return; // sent again on the next link
+    const mended = mendLog(link, this).then(() => this.recover(link));
+    mended.catch((error: Error) => this.#recoveryFailed(error));
   }
 
   decided(outcomes: readonly Outcome[]): void {
@@ -283,10 +289,12 @@ export class RoomLog implements OutboxRoom {
   }
 
   #repair(link: Link): void {
-    this.recover(link).catch((error: Error) => {
-      this.failed(error);
-      this.#context.broken(this);
-    });
+    this.recover(link).catch((error: Error) => this.#recoveryFailed(error));
+  }
+
+  #recoveryFailed(error: Error): void {
+    this.failed(error);
+    this.#context.broken(this);
   }
 
   /** Commits the pushes that waited. @returns false on a hole: what was pushed is to be read. */

@@ -19,12 +19,48 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function int(number) return string.format('%.0f', number) end
 
--- Adds a term to the list of 'token:first seq', of which the last 32 are kept.
+-- The token and the first seq of the last of the terms.
+local function lastTerm(terms)
+  local name, first = string.match(terms, '([^,:]+):(%d+)$', math.max(1, #terms - 30))
+  return name, tonumber(first)
+end
+
+-- Adds a term to the list of 'token:first seq', of which the last 32 are kept. Terms of which nothing
+-- is left are removed. A second term with one replication id has another part of it as its token.
 local function begin(terms, first)
-  local list = {}
-  for term in string.gmatch(terms, '[^,]+') do list[#list + 1] = term end
+  local list, offset = {}, 1
+  for term in string.gmatch(terms, '[^,]+') do
+    if tonumber(string.match(term, ':(%d+)$')) <= first then list[#list + 1] = term end
+  end
+  while string.find(terms, token, 1, true) do
+    offset = offset + 1
+    token = string.sub(replid, offset, offset + 9)
+  end
   list[#list + 1] = token .. ':' .. int(first)
   return table.concat(list, ',', math.max(1, #list - 31))
+end
+
+-- An entry's last seq, number of records, term and total bytes. Foreign ones have none.
+local function decode(entry)
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  return tonumber(string.match(entry[1], '^(%d+)%-0$')), tonumber(fields.c), fields.e, tonumber(fields.b)
+end
+
+-- The first entry at or after a seq, and the last of all.
+local function entryAt(seq) return redis.call('XRANGE', stream, int(seq) .. '-0', '+', 'COUNT', 1)[1] end
+local function topEntry() return redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1] end
+
+-- Whether the stream contradicts the meta: it ends elsewhere, or where the last term begins it has an
+-- entry of another one. Scripts are atomic, but Redis 7.0 may execute a part of one when it loads an
+-- append-only file that was cut off within it. An empty stream has been trimmed.
+local function isTorn(terms, seq)
+  local top = topEntry()
+  if not top then return false end
+  if decode(top) ~= seq then return true end
+  local name, first = lastTerm(terms)
+  local entry = entryAt(first)
+  return entry and select(3, decode(entry)) ~= name
 end
 
 local function expire(ms)
@@ -33,26 +69,111 @@ end
 `;
 
 /**
- * Creates a room's log, or begins a term in it after a restart or failover of Redis.
+ * Creates a room's log, begins a term in it after a restart or failover of Redis, and mends it.
  *
- * KEYS: meta, log, ids 0, ids 1. ARGV: id of a new log, milliseconds until an empty room expires.
- * Returns the meta's log, terms, seq and first.
+ * KEYS: meta, log, ids 0, ids 1. ARGV: id of a new log, milliseconds until an empty room expires, 1
+ * to mend it within a term, too. Returns the meta's log, terms, seq and first. If the log was
+ * mended, the first and last seq of what it has lost follow, the last one lower if it lost nothing.
  */
 export const openScript = script(`${prelude}
-local m = redis.call('HMGET', meta, 'log', 'terms', 'seq', 'first', 'replid')
+-- Has the stream accept entries after its last one.
+local function setEnd(last)
+  local reply = redis.pcall('XSETID', stream, int(last) .. '-0')
+  if type(reply) ~= 'table' or not reply.err then return end
+  -- Valkey 8 accepts no id below that of a removed entry, so a copy takes the stream's place.
+  local copy = stream .. ':copy'
+  redis.call('DEL', copy)
+  local entries = redis.call('XRANGE', stream, '-', '+', 'COUNT', 100)
+  while #entries > 0 do
+    for _, entry in ipairs(entries) do redis.call('XADD', copy, entry[1], unpack(entry[2])) end
+    entries = redis.call('XRANGE', stream, '(' .. entries[#entries][1], '+', 'COUNT', 100)
+  end
+  redis.call('RENAME', copy, stream)
+end
+
+-- Removes the entries that contradict the meta, and all that is stored of their messages.
+-- Returns the seq of the end, its total bytes, and the first and last seq of what is lost.
+local function mend(terms, seq)
+  local name, first = lastTerm(terms)
+  local removed = 0
+  local entry = entryAt(first)
+  while entry and select(3, decode(entry)) ~= name do
+    removed = math.max(removed, decode(entry) or 0)
+    redis.call('XDEL', stream, entry[1])
+    entry = entryAt(first)
+  end
+  local top = topEntry()
+  while top and (decode(top) or seq + 1) > seq do
+    redis.call('XDEL', stream, top[1])
+    top = topEntry()
+  end
+  local last, bytes = math.min(seq, first - 1), 0
+  if top then
+    last, bytes = decode(top), select(4, decode(top))
+    setEnd(last)
+  else
+    redis.call('DEL', stream)
+    redis.call('HSET', meta, 'oldest', 0)
+  end
+  local from, to = last + 1, seq
+  if last >= first then
+    -- The messages of the term that were stored after the removed ones are whole.
+    local id, count = decode(entryAt(first))
+    if last == seq then from, to = first, id - (count or 1) end
+  end
+  local gone = math.max(removed, last == seq and to or 0)
+  for i = 3, 4 do
+    local ids = redis.call('HGETALL', KEYS[i])
+    for j = 1, #ids, 2 do
+      local number = tonumber(ids[j + 1])
+      if number > last or (number >= first and number <= gone) then redis.call('HDEL', KEYS[i], ids[j]) end
+    end
+  end
+  local fields = redis.call('HGETALL', meta)
+  for j = 1, #fields, 2 do
+    if string.sub(fields[j], 1, 2) == 'r:' then
+      local stored = tonumber(string.match(fields[j + 1], '^%d+ %d+ %S+ %S+ %d+ (%d+)'))
+      if not stored or stored > last then redis.call('HDEL', meta, fields[j]) end
+    end
+  end
+  redis.call('HDEL', meta, 'renewed')
+  return last, bytes, from, to
+end
+
+local m = redis.call('HMGET', meta, 'log', 'terms', 'seq', 'first', 'replid', 'base')
 if not m[1] then
   m = { ARGV[1], token .. ':1', '0', '1' }
   redis.call('DEL', stream, KEYS[3], KEYS[4])
   redis.call('HSET', meta, 'log', m[1], 'terms', m[2], 'seq', 0, 'first', 1, 'replid', replid,
     'time', 0, 'bytes', 0, 'base', 0, 'oldest', 0)
   redis.call('PEXPIRE', meta, ARGV[2])
-elseif m[5] ~= replid then
-  local seq = tonumber(m[3])
-  if not seq or not m[2] then return redis.error_reply('PUMPHOUSE the key ' .. meta .. ' is malformed') end
-  m[2] = begin(m[2], seq + 1)
-  redis.call('HSET', meta, 'terms', m[2], 'replid', replid)
+  return { m[1], m[2], m[3], m[4] }
 end
-return { m[1], m[2], m[3], m[4] }
+local seq, first = tonumber(m[3]), tonumber(m[4])
+if not (seq and first and m[2] and lastTerm(m[2])) then
+  return redis.error_reply('PUMPHOUSE the key ' .. meta .. ' is malformed')
+end
+local isBroken = (m[5] ~= replid or ARGV[3] == '1') and isTorn(m[2], seq)
+if not isBroken and ARGV[3] == '1' and redis.call('EXISTS', stream) == 1 then
+  -- An entry that was removed may have left a last id that no new entry is above.
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then isBroken = info[i + 1] ~= int(seq) .. '-0' end
+  end
+end
+if not isBroken then
+  if m[5] ~= replid then
+    m[2] = begin(m[2], seq + 1)
+    redis.call('HSET', meta, 'terms', m[2], 'replid', replid)
+  end
+  return { m[1], m[2], m[3], m[4] }
+end
+local last, bytes, from, to = mend(m[2], seq)
+m[2] = begin(m[2], last + 1)
+first = math.min(first, last + 1)
+redis.call('HSET', meta, 'terms', m[2], 'replid', replid, 'seq', int(last), 'first', int(first),
+  'bytes', int(math.max(bytes or 0, tonumber(m[6]) or 0)))
+return { m[1], m[2], int(last), int(first), int(from), int(to) }
 `);
 
 /**
@@ -65,7 +186,7 @@ return { m[1], m[2], m[3], m[4] }
  *
  * Returns log, term, seq before the batch, seq after it, time, first seq, and the outcomes: the seq
  * of each draft, negative for a duplicate. Without outcomes all drafts are stored. Returns 'fenced'
- * when the run has appended a later batch.
+ * when the run has appended a later batch, and 'torn' when the log is to be mended first.
  */
 export const appendScript = script(`${prelude}
 local run, number, count = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[8])
@@ -91,10 +212,13 @@ if not log then
   log, terms, seq, first, time, bytes, base, oldest = ARGV[2], token .. ':1', 0, 1, 0, 0, 0, 0
   m[10], m[11], m[12], m[13] = false, false, false, false
   redis.call('DEL', stream, KEYS[3], KEYS[4])
-elseif not (terms and seq and first and time and bytes and base and oldest) then
+elseif not (terms and seq and first and time and bytes and base and oldest and lastTerm(terms)) then
   return redis.error_reply('PUMPHOUSE the key ' .. meta .. ' is malformed')
 elseif m[5] ~= replid then
+  if isTorn(terms, seq) then return { 'torn' } end
   terms = begin(terms, seq + 1)
+else
+  token = lastTerm(terms)
 end
 local at = math.max(now, time)
 
@@ -147,7 +271,10 @@ if last > seq then
   -- First of all writes to an existing log: it fails when the stream is not the meta's.
   local entry = redis.pcall('XADD', stream, int(last) .. '-0', 'c', int(last - seq), 't', int(at),
     'e', token, 'b', int(bytes + added), 'p', payload)
-  if type(entry) == 'table' and entry.err then return entry end
+  if type(entry) == 'table' and entry.err then
+    if string.find(entry.err, 'smaller than the target stream', 1, true) then return { 'torn' } end
+    return entry
+  end
   bytes = bytes + added
   if oldest == 0 then base, oldest = previousTotal, at end
 end

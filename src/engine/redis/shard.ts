@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Link, reasonOf } from './link.ts';
-import { type FindPrimary, withoutCredentials } from './primary.ts';
+import { type PrimaryFinder, withoutCredentials } from './primary.ts';
 
 /** Receives what happens to a shard's connection. */
 export interface ShardListener {
@@ -16,7 +16,7 @@ export interface ShardListener {
 }
 
 export interface ShardOptions {
-  readonly find: FindPrimary;
+  readonly primary: PrimaryFinder;
   /** Receives each change of `isReady`. */
   readonly onChange: () => void;
   readonly onError: (error: Error) => void;
@@ -24,7 +24,8 @@ export interface ShardOptions {
 
 const BEAT_MS = 1_000;
 const BEAT_TIMEOUT_MS = 2_000;
-// Sentinels promote a replica before an isolated primary learns of it.
+// Sentinels promote a replica before an isolated primary learns of it, and what they publish then
+// may be lost.
 const BEATS_PER_SEARCH = 3;
 const MIN_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
@@ -68,6 +69,7 @@ export class Shard {
 
   /** Connects. @throws Error with one line when the primary cannot be reached. */
   async start(): Promise<void> {
+    this.#options.primary.watch?.(() => this.#link && void this.#search(this.#link));
     await this.#connect();
     if (this.#closed) return;
     this.#beat = setInterval(() => this.#check(), BEAT_MS);
@@ -90,6 +92,7 @@ export class Shard {
 
   close(): void {
     this.#closed = true;
+    this.#options.primary.close?.();
     clearInterval(this.#beat);
     this.#link?.close();
     this.#link = undefined;
@@ -104,7 +107,7 @@ export class Shard {
   async #connect(): Promise<void> {
     let url: string | undefined;
     try {
-      url = await this.#options.find();
+      url = await this.#options.primary.find();
       const link: Link = await Link.open(url, (error) => this.#lost(link, error));
       if (this.#closed) return link.close();
       this.#link = link;
@@ -174,7 +177,7 @@ export class Shard {
 
   /** Fails the link when the primary is elsewhere by now. */
   async #search(link: Link): Promise<void> {
-    const url = await this.#options.find().catch(() => undefined);
+    const url = await this.#options.primary.find().catch(() => undefined);
     if (url !== undefined && url !== this.#url && this.#link === link) {
       link.fail(new Error(`the primary is ${withoutCredentials(url)} now`));
     }
