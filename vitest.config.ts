@@ -86,7 +86,7 @@ export default defineConfig({
         resolve: { alias },
         test: { ...timeouts, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
-      ...workersProjects(someWithWorkers, { KILLS: '4' }),
+      ...workersProjects(someWithWorkers, { KILLS: process.env['KILLS'] ?? '4' }),
     ],
   },
 });

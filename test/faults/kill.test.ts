@@ -68,7 +68,7 @@ test(
         variant.workers === 1 ? new Map() : await samplesByWorker(server.url, 'pumphouse_connections');
       expect(connections.size).toBe(variant.workers === 1 ? 0 : variant.workers);
       for (const [worker, count] of connections) expect(count, `clients of worker ${worker}`).toBeGreaterThan(20);
-      if (process.env['KILLS']) console.log(summaryOf(clients));
+      if (process.env['KILLS']) console.log(summaryOf(clients), ...connections);
     } finally {
       clearInterval(sending);
       for (const client of clients) client.stop();
