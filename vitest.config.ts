@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 const alias = [
   { find: /^pumphouse$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
@@ -17,10 +17,56 @@ const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test
 // These tests wait most of the time: for processes to start, to fail and to notice it.
 const nodes = ['test/nodes/*.test.ts', 'test/redis/*.test.ts', 'test/deploy/*.test.ts'];
 
+export const sharedSettings = {
+  maxWorkers: 2,
+  globalSetup: fileURLToPath(new URL('./test/build.ts', import.meta.url)),
+};
+
+/** The suites that pass with several workers, too. */
+const withWorkers = {
+  parallel: ['test/{conformance,contracts,integration,browser}/*.test.ts', 'test/sdk/{server,browser,token}.test.ts'],
+  serial,
+};
+
+/** A part of them that takes little time. */
+const someWithWorkers: typeof withWorkers = {
+  parallel: ['test/conformance/conformance.test.ts', 'test/contracts/contracts.test.ts'],
+  serial: ['test/faults/kill.test.ts'],
+};
+
+/** Returns the projects of tests whose servers have two workers, those of the command included. */
+export function workersProjects(
+  include: typeof withWorkers = withWorkers,
+  env: Record<string, string> = {},
+): TestProjectInlineConfiguration[] {
+  const options = { ...timeouts, env: { PUMPHOUSE_WORKERS: '2', ...env } };
+  return [
+    {
+      resolve: { alias },
+      test: {
+        ...options,
+        name: 'workers',
+        include: include.parallel,
+        exclude: serial,
+        sequence: { groupOrder: 0 },
+      },
+    },
+    {
+      resolve: { alias },
+      test: {
+        ...options,
+        name: 'workers, serial',
+        include: include.serial,
+        maxWorkers: 1,
+        sequence: { groupOrder: 2 },
+      },
+    },
+  ];
+}
+
 export default defineConfig({
   test: {
-    maxWorkers: 2,
-    globalSetup: 'test/build.ts',
+    ...sharedSettings,
     projects: [
       {
         resolve: { alias },
@@ -40,6 +86,7 @@ export default defineConfig({
         resolve: { alias },
         test: { ...timeouts, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
+      ...workersProjects(someWithWorkers, { KILLS: process.env['KILLS'] ?? '4' }),
     ],
   },
 });

@@ -107,7 +107,7 @@ type Admittance =
 /** A client that connects unless its credential is spent or its session cannot be claimed. */
 type Prepared =
   | { readonly kind: 'refused'; readonly refusal: Refusal }
-  | { readonly kind: 'connection'; readonly create: () => Client }
+  | { readonly kind: 'connection'; readonly rooms: readonly string[]; readonly create: () => Client }
   | {
       readonly kind: 'session';
       readonly session: string;
@@ -301,9 +301,18 @@ export class Upgrader {
       if (prepared.kind === 'refused') return prepared;
       return andThen(confirm(principal), (failure): NowOrLater<Admittance> => {
         if (failure) return refused(unauthenticated(failure, handshake.access.authenticator));
-        return prepared.kind === 'connection' ? accepted(prepared.create) : this.#claim(prepared);
+        return prepared.kind === 'connection' ? this.#prepareRooms(prepared) : this.#claim(prepared);
       });
     });
+  }
+
+  /**
+   * Has the rooms of a connection in memory before the handshake is answered. Without the native
+   * protocol's `joined`, the answer is the only sign that later messages reach the client.
+   */
+  #prepareRooms({ rooms, create }: Extract<Prepared, { kind: 'connection' }>): NowOrLater<Admittance> {
+    const [room] = rooms;
+    return room === undefined ? accepted(create) : andThen(this.#options.hub.prepare(room), () => accepted(create));
   }
 
   /**
@@ -336,7 +345,7 @@ export class Upgrader {
     const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
     const create = () =>
       new Client(`c${++this.#connections}`, wire, context, { ...identity, ...validity(principal, access) });
-    return { kind: 'connection', create };
+    return { kind: 'connection', rooms: identity.rooms ?? wire.rooms, create };
   }
 
   /** Prepares a client of the native protocol. Its id is that of its session. */

@@ -1,4 +1,5 @@
 import type { Close } from '../protocol/close-codes.ts';
+import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { Place, Signalled } from '../protocol/v1.ts';
 import type { PresenceChange } from './cluster.ts';
 import { Coalescer } from './coalescer.ts';
@@ -192,6 +193,15 @@ export class Hub {
   presenceChangedElsewhere(room: string, change: PresenceChange): void {
     this.#mailboxes.postAnyway('request', { kind: 'presence', room, change });
     this.#wake();
+  }
+
+  /**
+   * Resolves when a room is in memory, or cannot be: one that joins it then has every message that
+   * is sent to it from then on, through this Hub or another.
+   */
+  prepare(room: string): NowOrLater<void> {
+    if (this.#rooms.get(room) !== undefined) return;
+    return new Promise((resolve) => this.#rooms.wait(room, undefined, () => resolve()));
   }
 
   /** Whether the engine can reach its store. */

@@ -21,9 +21,9 @@ export interface WorkerStart {
   readonly output: LogOutput;
 }
 
-/** Whether a worker listens, or the error that it cannot start with. */
+/** Whether a worker has done a step of its start, or the error that it cannot start with. */
 export type Start =
-  | { readonly kind: 'listening' }
+  | { readonly kind: 'done' }
   | {
       readonly kind: 'failed';
       readonly message: string;
@@ -33,6 +33,8 @@ export type Start =
 
 /** Functions of a worker that the main thread calls. */
 export interface WorkerThreadMethods extends WorkerMethods, WorkerClusterMethods {
+  /** Loads everything that takes time, so that all workers listen at about the same time. */
+  prepare(): Promise<Start>;
   listen(): Promise<Start>;
   renewCertificates(): Promise<void>;
   /** Closes every client. Then the thread ends by itself when its last connection is gone. */

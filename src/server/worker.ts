@@ -35,7 +35,8 @@ else logClients(hub.events, log);
 
 let server: RunningServer | undefined;
 calls.serve({
-  listen,
+  prepare: () => attempt(prepare),
+  listen: () => attempt(listen),
   stop,
   exit: () => process.exit(),
   awaitCommit,
@@ -47,12 +48,20 @@ calls.serve({
 // error.
 process.on('exit', () => server?.terminate());
 
-async function listen(): Promise<Start> {
+async function prepare(): Promise<void> {
+  await opened;
+  server = await createServer();
+}
+
+async function listen(): Promise<void> {
+  await server?.listen();
+}
+
+/** Does a step of the start. */
+async function attempt(step: () => Promise<void>): Promise<Start> {
   try {
-    await opened;
-    server = await createServer();
-    await server.listen();
-    return { kind: 'listening' };
+    await step();
+    return { kind: 'done' };
   } catch (error) {
     const { message, code, host, port } = error as NodeJS.ErrnoException & { host?: string; port?: number };
     return {

@@ -115,7 +115,9 @@ export class WorkerPool implements ServingProcess, MessageCount {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
       const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
-      await Promise.all(this.#threads.map((thread) => thread.listen()));
+      // The first to listen would take in the clients of the process before, which wait for a server.
+      await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
+      await Promise.all(this.#threads.map((thread) => thread.start('listen')));
     } catch (error) {
       await Promise.all(this.#threads.map((thread) => thread.exit()));
       await closeLog(this.#log);
@@ -214,8 +216,9 @@ class Thread implements MonitoredWorker {
     cluster.connect(this.number, this.calls);
   }
 
-  async listen(): Promise<void> {
-    const start = await this.calls.call('listen');
+  /** Does a step of the thread's start. */
+  async start(step: 'prepare' | 'listen'): Promise<void> {
+    const start = await this.calls.call(step);
     if (start.kind === 'failed') throw Object.assign(new Error(start.message), start.details);
   }
 

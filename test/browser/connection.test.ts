@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import type { Room } from 'pumphouse/client';
 import { describe, expect, test } from 'vitest';
-import { createServer } from '../../src/index.ts';
 import { startServer } from '../server.ts';
+import { createVariantServer } from '../workers/in-thread.ts';
+import { variant } from '../workers/variants.ts';
 import {
   draft,
   messageTexts,
@@ -247,7 +248,7 @@ test('renames the user after the messages under the old name are sent', async ()
 describe('a rejection by the server', () => {
   test('shows the reason of a rejected message, which can be edited, retried or discarded, also after a reload', async () => {
     let strict = true;
-    const server = await createServer({
+    const server = await createVariantServer(variant, {
       port: 0,
       hooks: { send: (_, __, data) => !strict || !JSON.stringify(data).includes('rude') || 'be kind' },
     });
@@ -276,7 +277,7 @@ describe('a rejection by the server', () => {
   });
 
   test('shows the reason of a rejected join, and other rooms work', async () => {
-    const server = await createServer({
+    const server = await createVariantServer(variant, {
       port: 0,
       hooks: { join: (_, room) => room !== 'staff' || 'this room is for the staff' },
     });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import { ConnectionLimiter, type ConnectionLimits } from '../../src/accept/connection-limits.ts';
+import { type ConnectionCounts, ConnectionLimiter, type ConnectionLimits } from '../../src/accept/connection-limits.ts';
 import { HandshakeLimiter } from '../../src/accept/handshake-limiter.ts';
 import { HookRunner, type Hooks } from '../../src/accept/hooks.ts';
 import { Intake } from '../../src/accept/intake.ts';
@@ -10,9 +10,10 @@ import type { Authenticator } from '../../src/auth/authenticator.ts';
 import { openAuthenticator } from '../../src/auth/open.ts';
 import { Sessions } from '../../src/auth/sessions.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
-import { Keepalive } from '../../src/client/keepalive.ts';
+import { type Connection, Keepalive } from '../../src/client/keepalive.ts';
 import type { RateLimit } from '../../src/client/rate-limit.ts';
 import { memory } from '../../src/engine/memory.ts';
+import type { Cluster } from '../../src/hub/cluster.ts';
 import type { Engine } from '../../src/hub/engine.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { HubSettings } from '../../src/hub/settings.ts';
@@ -20,9 +21,13 @@ import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
 import { LocalTickets } from '../../src/server/local-cluster.ts';
+import { createSharedLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
+import { findFreePort } from '../../src/transport/free-port.ts';
 import type { Application, HttpRequest, Transport } from '../../src/transport/transport.ts';
 import type { Wire, WireLimits } from '../../src/wire/wire.ts';
+import { InThreadWorkers, type ObservedHub, observeAll } from '../workers/in-thread.ts';
+import type { Variant } from '../workers/variants.ts';
 
 export interface Options {
   readonly settings?: Partial<HubSettings>;
@@ -46,45 +51,108 @@ type MessageOf<T extends ServerMessage['t']> = Extract<ServerMessage, { t: T }>;
 
 type ConnectArguments = [query?: string, protocols?: string[], headers?: Record<string, string>];
 
-/** Starts a server of the native protocol on real sockets. */
-export async function serve(
-  transport: Transport['name'],
-  { settings = {}, limits, publishRate = 'off', engine, ...options }: Options = {},
+/** What a server shares with the other workers. */
+interface Shared {
+  readonly hub: Hub;
+  readonly cluster?: Cluster;
+  readonly counts?: ConnectionCounts;
+  readonly workers: number;
+}
+
+/**
+ * Starts a server of the native protocol on real sockets. Each worker listens on the port, and on one
+ * of its own: `connect` takes the workers in turn.
+ */
+export async function serve({ transport, workers }: Variant, options: Options = {}) {
+  const { settings = {}, engine } = options;
+  if (workers === 1) {
+    const hub = new Hub({ engine: engine ?? memory(), settings });
+    await hub.open();
+    const { keepalive, listen, close } = createWorker(transport, options, { hub, workers });
+    const port = await listen(0);
+    return served(
+      hub,
+      () => keepalive.clients,
+      [port],
+      port,
+      async () => {
+        await close();
+      },
+    );
+  }
+  const group = await InThreadWorkers.open(workers, engine, settings);
+  const limits = createSharedLimits(1000);
+  const servers = group.workers.map(({ hub, cluster }) =>
+    createWorker(transport, options, { hub, cluster, counts: openSharedLimits(limits).connections, workers }),
+  );
+  const port = await findFreePort('127.0.0.1', 0);
+  for (const { listen } of servers) await listen(port);
+  const ports = await Promise.all(servers.map(({ listen }) => listen(0)));
+  const clients = () => new Set(servers.flatMap(({ keepalive }) => [...keepalive.clients]));
+  return served(observeAll(group.workers.map(({ hub }) => hub)), clients, ports, port, async () => {
+    await Promise.all(servers.map(({ close }) => close()));
+    await group.close();
+  });
+}
+
+function served(
+  hub: ObservedHub,
+  clients: () => ReadonlySet<Connection>,
+  ports: readonly number[],
+  port: number,
+  close: () => Promise<void>,
 ) {
-  const { authenticator = openAuthenticator(tickets), origins = [], connections, maxHandshakes, ...more } = options;
-  const hub = new Hub({ engine: engine ?? memory(), settings });
-  await hub.open();
+  let connects = 0;
+  const connect = (...args: ConnectArguments) => Peer.connect(ports[connects++ % ports.length] as number, ...args);
+  return { hub, clients, port, close, connect };
+}
+
+function createWorker(transport: Variant['transport'], options: Options, { hub, cluster, counts, workers }: Shared) {
+  const { limits, publishRate = 'off', authenticator = openAuthenticator(tickets), ...more } = options;
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
   const context = { hub, clock: systemClock, keepalive, publishRate };
-  const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...connections });
-  const intake = maxHandshakes === undefined ? undefined : new Intake(systemClock, maxHandshakes);
-  const addressOf = ({ remoteAddress }: HttpRequest) => remoteAddress;
+  const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...more.connections }, counts);
+  const { maxHandshakes } = more;
+  const intake = maxHandshakes === undefined ? undefined : new Intake(systemClock, maxHandshakes, workers);
   const access = { authenticator, context, sessions: new Sessions(Buffer.from('a secret')) };
   const upgrader = new Upgrader({
     hub,
     scheduler: systemScheduler,
-    origins,
+    origins: more.origins ?? [],
     limiter,
     handshakes: intake && new HandshakeLimiter(intake, systemClock),
-    addressOf,
+    addressOf: ({ remoteAddress }: HttpRequest) => remoteAddress,
+    ...(cluster && { claims: cluster }),
     ...(more.hooks && { hookRunner: new HookRunner(more.hooks, 100, systemScheduler, () => {}) }),
     ...(more.maxRefused !== undefined && { maxRefused: more.maxRefused }),
     ...(more.draining && { draining: more.draining }),
+  });
+  cluster?.open({
+    signalled: (signal) => hub.signalledElsewhere(signal),
+    changed: (room, change) => hub.presenceChangedElsewhere(room, change),
+    claimed: (session) => upgrader.letGo(session),
   });
   const wires = new WireSelector(createWires(limits), 'auto');
   const application: Application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
     upgrade: (request) => upgrader.upgrade(request, wires.select(request) as Wire, access),
   };
-  const served = chooseTransport(transport).factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
-  const port = await served.listen('127.0.0.1', 0);
+  const { factory } = chooseTransport(transport);
+  const transports: Transport[] = [];
+  /** @returns the port: a free one for 0. */
+  const listen = (port: number): Promise<number> => {
+    const next = factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
+    transports.push(next);
+    return next.listen('127.0.0.1', port, port !== 0);
+  };
   const close = async () => {
-    served.stopListening();
-    served.terminate();
+    for (const each of transports) each.stopListening();
+    for (const each of transports) each.terminate();
     await hub.settle();
+    await cluster?.close();
     await hub.close();
   };
-  return { hub, keepalive, port, close, connect: (...args: ConnectArguments) => Peer.connect(port, ...args) };
+  return { keepalive, listen, close };
 }
 
 /** A minimal client of the protocol, which records all messages and frames that it receives. */

@@ -2,10 +2,12 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium as driver, type Page } from 'playwright-core';
-import { createServer, type Server, type ServerOptions } from 'pumphouse';
+import type { ServerOptions } from 'pumphouse';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { chromium, flags } from '../browser/chromium.ts';
 import { run, serving } from '../cli/command.ts';
+import { createVariantServer, type VariantServer as Server } from '../workers/in-thread.ts';
+import { variant } from '../workers/variants.ts';
 
 // The front ends of the six systems: each page behaves like the original, in a real browser.
 
@@ -36,7 +38,8 @@ afterEach(async () => {
 type WireName = Exclude<ServerOptions['wire'], undefined>;
 
 async function serve(wire: WireName, page: string, options: ServerOptions = {}): Promise<Server> {
-  const server = await createServer({ port: 0, drainWindow: 0, wire, web: `test/contracts/pages/${page}`, ...options });
+  const web = `test/contracts/pages/${page}`;
+  const server = await createVariantServer(variant, { port: 0, drainWindow: 0, wire, web, ...options });
   servers.push(server);
   return server;
 }

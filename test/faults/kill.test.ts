@@ -5,10 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { until } from '../integration/server.ts';
 import { type Server, startServer } from '../server.ts';
+import { samplesByWorker } from '../workers/metrics.ts';
+import { variant } from '../workers/variants.ts';
 import { BadNetwork } from './bad-network.ts';
 import { Survivor } from './survivor.ts';
 
-/** `KILLS=50 npx vitest run test/faults` is the long campaign. */
+/** `KILLS=50 npx vitest run test/faults/kill.test.ts` is the long campaign, with one worker and two. */
 const KILLS = Number(process.env['KILLS'] ?? 10);
 const TIMEOUT_MS = 60_000 + KILLS * 6_000;
 const CLIENTS = 200;
@@ -58,6 +60,12 @@ test(
       const seqs = new Map(first.received.map(({ id, seq }) => [id, seq]));
       expect(seqs.size).toBe(first.received.length);
       for (const { acknowledged } of clients) for (const [id, seq] of acknowledged) expect(seqs.get(id)).toBe(seq);
+      // With several workers, the transcripts that were compared are those of the clients of each.
+      const connections =
+        variant.workers === 1 ? new Map() : await samplesByWorker(server.url, 'pumphouse_connections');
+      expect(connections.size).toBe(variant.workers === 1 ? 0 : variant.workers);
+      for (const [worker, count] of connections) expect(count, `clients of worker ${worker}`).toBeGreaterThan(20);
+      if (process.env['KILLS']) console.log(summaryOf(clients), ...connections);
     } finally {
       clearInterval(sending);
       for (const client of clients) client.stop();
@@ -68,3 +76,12 @@ test(
   },
   TIMEOUT_MS,
 );
+
+function summaryOf(clients: readonly Survivor[]): string {
+  const sum = (count: (client: Survivor) => number) => clients.reduce((total, client) => total + count(client), 0);
+  const [acknowledged, deliveries] = [
+    sum((client) => client.acknowledged.size),
+    sum(({ received }) => received.length),
+  ];
+  return `${KILLS} kills: ${acknowledged} messages acknowledged, ${deliveries} delivered, in one order`;
+}

@@ -7,7 +7,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Users } from '../../src/auth/users.ts';
 import { type Running, serving } from '../cli/command.ts';
-import { transports } from './server.ts';
+import { transports } from '../workers/variants.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pumphouse-flood-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,14 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { HubEvents } from '../../src/hub/events.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
-import { listen, type Options, peer, readAll, sluggard, transports, until } from './server.ts';
+import { variants } from '../workers/variants.ts';
+import { listen, type Options, peer, readAll, sluggard, until } from './server.ts';
 
-describe.each(transports)('the Hub on real sockets of the transport %s', (name) => {
+describe.each(variants)('the Hub on real sockets of the transport $name', (variant) => {
   let close: () => Promise<void> = async () => {};
   afterEach(() => close());
 
   const start = async (options: Options = {}) => {
-    const server = await listen(name, options);
+    const server = await listen(variant, options);
     close = server.close;
     return server;
   };
@@ -170,7 +171,7 @@ describe.each(transports)('the Hub on real sockets of the transport %s', (name) 
   });
 
   test('serves other clients when one vanishes, half-closes or floods', async () => {
-    const { port, hub, keepalive } = await start();
+    const { port, hub, connected } = await start();
     const bob = await peer(port);
     const vanished = await peer(port);
     vanished.socket.terminate();
@@ -181,14 +182,14 @@ describe.each(transports)('the Hub on real sockets of the transport %s', (name) 
     bob.socket.send('through the flood');
     await until('the message of bob arrives', () => bob.messages().includes('through the flood'));
     await until('the flood is delivered', () => bob.messages().length === 5_001);
-    await until('the other two are gone', () => keepalive.clients.size === 2);
+    await until('the other two are gone', () => connected() === 2);
     flooder.socket.close(1000);
     expect((await flooder.closed).code).toBe(1000);
-    await until('only bob is left', () => keepalive.clients.size === 1 && hub.waiting('unregister') === 0);
+    await until('only bob is left', () => connected() === 1 && hub.waiting('unregister') === 0);
   });
 
   test('ends only the sender of an unmasked, oversized control or reserved frame', async () => {
-    const { port, keepalive } = await start();
+    const { port, connected } = await start();
     const bob = await peer(port);
     for (const bytes of [
       [0x81, 0x02, 0x68, 0x69],
@@ -200,7 +201,7 @@ describe.each(transports)('the Hub on real sockets of the transport %s', (name) 
       tcp.end(Buffer.from(bytes)); // after some, the server waits for more bytes
       await readAll(tcp);
     }
-    await until('only bob is left', () => keepalive.clients.size === 1);
+    await until('only bob is left', () => connected() === 1);
     bob.socket.send('fine');
     await until('the message of bob arrives', () => bob.messages().at(-1) === 'fine');
   });

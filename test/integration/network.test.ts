@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
-import { createServer, type Server, type ServerOptions } from 'pumphouse';
+import { createServer, type ServerOptions } from 'pumphouse';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { Users } from '../../src/auth/users.ts';
@@ -14,7 +14,9 @@ import { closes } from '../../src/protocol/close-codes.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
 import { run, serving } from '../cli/command.ts';
 import { built } from '../server.ts';
-import { transports, until } from './server.ts';
+import { createVariantServer, type VariantServer as Server } from '../workers/in-thread.ts';
+import { variants } from '../workers/variants.ts';
+import { until } from './server.ts';
 
 // Hashes about a hundred passwords at the lowest cost. Tests of the hash check its real cost.
 vi.mock('node:crypto', async (original) => {
@@ -48,9 +50,10 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.stop()));
 });
 
-describe.each(transports)('on a network, with %s', (transport) => {
+describe.each(variants)('on a network, with $name', (variant) => {
+  const { transport } = variant;
   const start = async (options: ServerOptions) => {
-    const server = await createServer({ port: 0, drainWindow: 0, transport, publishRate: 'off', ...options });
+    const server = await createVariantServer(variant, { port: 0, drainWindow: 0, publishRate: 'off', ...options });
     servers.push(server);
     return server;
   };

@@ -9,14 +9,13 @@ import { Hub } from '../../src/hub/hub.ts';
 import type { HubSettings } from '../../src/hub/settings.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
-import type { Transport } from '../../src/transport/transport.ts';
-import { loadUws } from '../../src/transport/uws.ts';
+import { findFreePort } from '../../src/transport/free-port.ts';
 import { gorilla } from '../../src/wire/gorilla.ts';
 import type { WireLimits } from '../../src/wire/wire.ts';
+import { InThreadWorkers, observeAll } from '../workers/in-thread.ts';
+import type { Variant } from '../workers/variants.ts';
 
-/** The transports available on this machine, for `describe.each`. */
-export const transports: Transport['name'][] = loadUws().kind === 'loaded' ? ['uws', 'ws'] : ['ws'];
-if (!transports.includes('uws')) console.log('skipped: the suite on uws, which is unavailable here');
+export { transports } from '../workers/variants.ts';
 
 export interface Options {
   readonly limits?: Partial<WireLimits>;
@@ -31,35 +30,57 @@ export interface Options {
   readonly publishRate?: RateLimit;
 }
 
-/** Serves a Hub on real sockets, with limits that a test may lower. */
-export async function listen(
-  name: Transport['name'],
-  { limits, settings = {}, tick = 20, publishRate = 'off' }: Options = {},
+/** Serves a Hub, or those of several workers, on real sockets, with limits that a test may lower. */
+export async function listen({ transport, workers }: Variant, options: Options = {}) {
+  const { settings = {} } = options;
+  const clients: Client[] = [];
+  const nameNext = () => `c${clients.length + 1}`;
+  if (workers === 1) {
+    const hub = new Hub({ engine: memory(), settings });
+    await hub.open();
+    const server = createServer(transport, hub, options, clients, nameNext);
+    const port = await server.listen(0);
+    return { hub, connected: () => server.keepalive.clients.size, clients, port, close: server.close };
+  }
+  const group = await InThreadWorkers.open(workers, memory(), settings);
+  const servers = group.workers.map(({ hub }) => createServer(transport, hub, options, clients, nameNext));
+  const port = await findFreePort('127.0.0.1', 0);
+  for (const server of servers) await server.listen(port);
+  const close = async () => {
+    await Promise.all(servers.map((server) => server.close()));
+    await group.close();
+  };
+  const connected = () => servers.reduce((sum, { keepalive }) => sum + keepalive.clients.size, 0);
+  return { hub: observeAll(group.workers.map(({ hub }) => hub)), connected, clients, port, close };
+}
+
+function createServer(
+  transport: Variant['transport'],
+  hub: Hub,
+  { limits, tick = 20, publishRate = 'off' }: Options,
+  clients: Client[],
+  nameNext: () => string,
 ) {
-  const hub = new Hub({ engine: memory(), settings });
-  await hub.open();
   const keepalive = new Keepalive(systemClock, systemScheduler, tick);
   const context = { hub, clock: systemClock, keepalive, publishRate };
   const wire = gorilla(limits);
-  const clients: Client[] = [];
-  const { factory } = chooseTransport(name);
+  const { factory } = chooseTransport(transport);
   const application = {
     handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
     upgrade: () => {
-      const listener = new Client(`c${clients.length + 1}`, wire, context);
+      const listener = new Client(nameNext(), wire, context);
       clients.push(listener);
       return { listener, protocol: '' };
     },
   };
-  const transport = factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
-  const port = await transport.listen('127.0.0.1', 0);
+  const served = factory(application, { maxPayload: 1 << 20, maxBackpressure: 1 << 20 });
   const close = async () => {
-    transport.stopListening();
-    transport.terminate();
+    served.stopListening();
+    served.terminate();
     await hub.settle();
     await hub.close();
   };
-  return { hub, keepalive, clients, port, close };
+  return { keepalive, listen: (port: number) => served.listen('127.0.0.1', port, port !== 0), close };
 }
 
 /** Connects a well-behaved peer that keeps the frames it receives. */

@@ -1,9 +1,10 @@
 import { SignJWT } from 'jose';
-import { createServer } from 'pumphouse';
 import { connect, type State } from 'pumphouse/client';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { until } from '../integration/server.ts';
+import { createVariantServer } from '../workers/in-thread.ts';
+import { variant } from '../workers/variants.ts';
 
 const secret = 'a secret of at least thirty-two bytes';
 const sign = (user: string, seconds: number) =>
@@ -14,7 +15,7 @@ const sign = (user: string, seconds: number) =>
     .sign(Buffer.from(secret));
 
 test('renews tokens before they expire, and stops after an invalid one', async () => {
-  const server = await createServer({ port: 0, drainWindow: 0, auth: 'jwt', jwtSecret: secret });
+  const server = await createVariantServer(variant, { port: 0, drainWindow: 0, auth: 'jwt', jwtSecret: secret });
   let tokensIssued = 0;
   const token = () => {
     tokensIssued++;
