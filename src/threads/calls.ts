@@ -1,11 +1,5 @@
 import type { Port } from './port.ts';
 
-/**
- * Functions that the other thread may call, by name. A result may be a promise. Arguments and
- * results are cloned.
- */
-export type Methods = { [name: string]: (...args: never[]) => unknown };
-
 /** The arguments of a function of the other thread. */
 export type ArgumentsOf<Method> = Method extends (...args: infer Args) => unknown ? Args : never;
 
@@ -31,8 +25,9 @@ const rethrow = (error: Error): never => {
 };
 
 /**
- * Calls between two threads, over a port. Calls and results share the port's order: a function that
- * returns no promise is answered before anything that its thread posts later.
+ * Calls between two threads, over a port. Arguments and results are cloned; a result may be a
+ * promise. Calls and results share the port's order: a function that returns no promise is answered
+ * before anything that its thread posts later.
  */
 export class Calls<Remote extends object, Local extends object> {
   readonly #port: Port;

@@ -146,7 +146,7 @@ export class FrameEncoder {
     this.#length = length;
   }
 
-  /** Adds a message. @returns false, and adds nothing, if the frame would be longer than `maxBytes`. */
+  /** Adds a message. @returns false, and adds nothing, if the frame would exceed `maxBytes`. */
   #message(
     at: number,
     json: boolean,

@@ -30,7 +30,7 @@ export interface LinkListener {
   woken?(): void;
 }
 
-// A message on the port that is no call: there is something to read, or room to write.
+// A message on the port other than calls: there is something to read, or room to write.
 const WAKE = 0;
 
 // Read in one turn at most: as much as a Hub takes in one.

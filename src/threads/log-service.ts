@@ -13,7 +13,7 @@ export interface Attached {
 }
 
 /**
- * Records that were read. `moves` counts the moves that the worker has been sent for the attachment:
+ * Records that were read. `moves` counts the moves of the attachment that the worker has been sent:
  * with a different count the records are of another life than its own.
  */
 export interface Reading {
