@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { duration, expectedSeconds } from '../duration.ts';
+import { type Job, jobOf } from '../job.ts';
 import type { Aof } from '../load-options.ts';
-import { aofOption, type Job, jobOf, number } from '../options.ts';
+import { aofOption, number } from '../options.ts';
 import { trialsOf } from '../run.ts';
 import { scenarioNamed } from '../scenarios.ts';
 import { peers } from './peers.ts';

@@ -93,7 +93,7 @@ function helpOf(parse: (args: readonly string[]) => unknown): string {
 }
 
 test.each([
-  ['pumphouse bench', parseOptions, 26],
+  ['pumphouse bench', parseOptions, 27],
   ['npm run bench:peers', parseComparison, 6],
 ] as const)('%s --help gives the default of each flag and the expected duration', (name, parse, flags) => {
   const help = helpOf(parse);

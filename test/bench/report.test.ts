@@ -8,7 +8,8 @@ import { expect, test } from 'vitest';
 import type { Conditions } from '../../bench/conditions.ts';
 import { tooSlow } from '../../bench/quick.ts';
 import { plotsOf } from '../../bench/report/plots.ts';
-import { aheadOf, figures } from '../../bench/report/readme.ts';
+import { aheadOf } from '../../bench/report/readme/ahead.ts';
+import { figures } from '../../bench/report/readme.ts';
 import { CONTROL, noiseOf, type Results } from '../../bench/report/results.ts';
 import { draw } from '../../bench/report/svg.ts';
 import { report } from '../../bench/report/text.ts';
@@ -121,16 +122,18 @@ test('derives rates again from earlier results, without memory that did not grow
 
 test('leads the figures of the README with the scenario ordinary where it was measured', () => {
   const of = (scenario: string) => servers.flatMap((server) => [run(scenario, { server }), run(scenario, { server })]);
-  const text = figures({ ...results, runs: [...of('open-loop'), ...of('ordinary')] }, results);
+  const text = figures({ comparison: { ...results, runs: [...of('open-loop'), ...of('ordinary')] }, alone: results });
   expect(text).toContain('(bench/results/latency-ordinary.svg)');
   expect(text).toMatch(/^\|.* server CPU \| user CPU \| CPU per delivery \| +spread \|$/m);
   expect(text).toMatch(/^\| \*\*pumphouse\*\* .* 50 % .* 20 % .* 0 % \|$/m);
-  expect(figures({ ...results, runs: [run('ordinary')] }, results)).toMatch(
+  expect(figures({ comparison: { ...results, runs: [run('ordinary')] }, alone: results })).toMatch(
     /^\| \*\*pumphouse\*\* .* ≈ single run \|$/m,
   );
   const differing = [run('ordinary', { deliveries: 1000 }), run('ordinary', { deliveries: 1300 })];
-  expect(figures({ ...results, runs: differing }, results)).toMatch(/^\| \*\*pumphouse\*\* .* ≈ 26 % \|$/m);
-  const earlier = figures({ ...results, runs: of('open-loop') }, results);
+  expect(figures({ comparison: { ...results, runs: differing }, alone: results })).toMatch(
+    /^\| \*\*pumphouse\*\* .* ≈ 26 % \|$/m,
+  );
+  const earlier = figures({ comparison: { ...results, runs: of('open-loop') }, alone: results });
   expect(earlier).toContain('(bench/results/latency.svg)');
 });
 
@@ -166,13 +169,13 @@ test('shows the runs of several nodes in plots, the page and the README', async 
   expect(html).toContain('2 nodes on Redis without persistence');
   expect(html).toContain('<td>25.0 %</td>');
   expect(html).not.toMatch(/NaN|undefined/);
-  const text = figures({ ...results, runs: all }, { ...results, runs: nodesOf('pumphouse') });
+  const text = figures({ comparison: { ...results, runs: all }, alone: { ...results, runs: nodesOf('pumphouse') } });
   const section = text.slice(text.indexOf('### Two nodes'), text.indexOf('### Where'));
   expect(section).toMatch(/^\| \*\*pumphouse\*\* +\| +503 .* 25 % .* none .*\|$/m);
   expect(section).toMatch(/^\| peer .* 25\.0 % .*\|$/m);
   expect(text.slice(0, text.indexOf('### Two nodes'))).not.toContain('| peer');
   expect(text).toMatch(/^\| `nodes` .* \*\*24\.0 ms across nodes \(p99\)\*\* \|$/m);
-  expect(figures({ ...results, runs: others }, results)).not.toContain('Two nodes');
+  expect(figures({ comparison: { ...results, runs: others }, alone: results })).not.toContain('Two nodes');
 });
 
 test('describes several nodes of a single run', () => {
@@ -216,7 +219,10 @@ test('compares several nodes by their own noise', () => {
   const text = aheadOf([...noisy, ...alone, ofNodes('peer', 2000)]).replaceAll(/\s+/g, ' ');
   expect(text).toContain('- deliveries per second on two nodes, 500 on Pumphouse (noise 20 %): peer with 1,000');
   expect(text).toContain('CPU time per delivery to 1,000 clients (noise 1 %)');
-  const page = figures({ ...results, runs: [...noisy, ...alone] }, results).replaceAll(/\s+/g, ' ');
+  const page = figures({ comparison: { ...results, runs: [...noisy, ...alone] }, alone: results }).replaceAll(
+    /\s+/g,
+    ' ',
+  );
   expect(page.match(/differs from itself by up to \d+ %/g)).toEqual([
     'differs from itself by up to 1 %',
     'differs from itself by up to 20 %',
