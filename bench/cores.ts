@@ -31,7 +31,7 @@ export const shapes: readonly Shape[] = [
   },
 ];
 
-/** What the name of a scenario of cores contains. */
+/** The parts of the name of a scenario of cores. */
 export interface CoresName {
   readonly shape: string;
   readonly workers: number;

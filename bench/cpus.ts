@@ -28,8 +28,8 @@ export function availableCpus(): Cpus {
 }
 
 /**
- * Divides the CPUs: one for each worker, one for the log thread of several workers, and the rest for
- * generators. Without a CPU for a generator, server and generators share all.
+ * Divides the CPUs: one for each worker, one for the log thread of several workers, and the rest
+ * for generators. Without a CPU for a generator, server and generators share all.
  */
 export function divide({ ids, canPin }: Cpus, workers: number): Division {
   const ofServer = workers === 1 ? 1 : workers + 1;

@@ -3,7 +3,7 @@ import type { Run } from '../../run.ts';
 import type { Figure } from '../results.ts';
 import { COLOURS, config, FAINT, INK, medians, type Plot, type Row, WIDTH } from './plot.ts';
 
-/** What a plot of bars shows. */
+/** The settings of a plot with one bar for each server. */
 interface Bars {
   readonly name: string;
   readonly title: string;

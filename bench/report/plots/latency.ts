@@ -3,7 +3,7 @@ import type { Distribution, LoadResult } from '../../result.ts';
 import type { Run } from '../../run.ts';
 import { config, HEIGHT, medians, type Plot, type Row, WIDTH } from './plot.ts';
 
-/** What a plot of percentiles shows. */
+/** The settings of a plot of percentiles. */
 interface Latency {
   readonly name: string;
   readonly scenario: string;

@@ -6,7 +6,7 @@ import { repeats } from './cells.ts';
 import { table, wrapped } from './markdown.ts';
 
 /**
- * @param image embeds a plot by its name; undefined if there is none of that name.
+ * @param image embeds a plot by its name, or returns undefined if the runs do not have it.
  * @returns the parts of the section on cores; none without results.
  */
 export function coresSection({ conditions, runs }: Results, image: (name: string) => string | undefined): string[] {
