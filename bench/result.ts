@@ -37,6 +37,11 @@ export interface LoadResult {
    * busy, and the highest share of a core that one of them used. Earlier results lack the last one.
    */
   readonly generator: { readonly cpuSeconds: number; readonly busy: number; readonly maxCpu?: number };
+  /**
+   * CPU seconds of all other processes of the machine, and those that the hypervisor withheld.
+   * Undefined if they are not available, and in earlier results.
+   */
+  readonly othersCpuSeconds?: number | undefined;
   readonly roundTrip: Percentiles;
   readonly roundTrips: Distribution;
   /** How many reading clients the server closed, by code. */

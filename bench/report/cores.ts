@@ -43,8 +43,10 @@ export interface CoresTable {
 const MAX_GENERATOR_CPU = 0.85;
 /** Two numbers of generators that differ by more do not have the same figure. */
 const MAX_CALIBRATION_DIFFERENCE = 0.1;
+/** Other processes that use more of a core disturb the measurement. */
+const MAX_OTHERS_CPU = 0.2;
 
-const CORES_RULE = `A point counts if no generator used more than ${percent(MAX_GENERATOR_CPU)} of a core, and if fewer generators gave the same deliveries per second within ${percent(MAX_CALIBRATION_DIFFERENCE)}, unless those had no time left. The ideal is the first point that counts times the workers.`;
+const CORES_RULE = `A point counts if no generator used more than ${percent(MAX_GENERATOR_CPU)} of a core, and if fewer generators gave the same deliveries per second within ${percent(MAX_CALIBRATION_DIFFERENCE)}, unless those had no time left. It does not count if other processes used more than ${percent(MAX_OTHERS_CPU)} of a core. The ideal is the first point that counts times the workers.`;
 
 const SHARED_RULE =
   'Where server and generators share cores, they compete for CPU time: more workers cannot show in deliveries per second. Compare deliveries per CPU second there.';
@@ -120,6 +122,7 @@ function objectionTo(
   if (runs.some((run) => closedIn(run) > 0)) return 'the server closed clients';
   if (generatorCpu === undefined) return 'generator CPU not measured';
   if (generatorCpu > MAX_GENERATOR_CPU) return 'limited by the generator';
+  if (Math.max(...runs.map(othersCpuOf)) > MAX_OTHERS_CPU) return 'disturbed by other processes';
   if (calibration?.isValid && Math.abs(calibration.difference) > MAX_CALIBRATION_DIFFERENCE) {
     return 'differs with fewer generators';
   }
@@ -128,6 +131,9 @@ function objectionTo(
 
 const deliveriesOf = (runs: readonly Run[]) =>
   spreadOf(runs.map(({ rates }) => rates.deliveriesPerSecond))?.median ?? 0;
+
+/** @returns the cores that other processes used. */
+const othersCpuOf = ({ result }: Run) => (result.othersCpuSeconds ?? 0) / result.seconds;
 
 function generatorCpuOf(runs: readonly Run[]): number | undefined {
   const shares = runs.map(({ result }) => result.generator.maxCpu);
@@ -147,6 +153,7 @@ export function coresTable(runs: readonly Run[]): CoresTable {
     'cores',
     'generators',
     'generator CPU',
+    'other CPU',
     'fewer generators',
     'spread',
     'verdict',
@@ -169,6 +176,7 @@ function rowOf(point: Point): string[] {
     isDivided ? 'own' : 'shared',
     String(runs[0]?.load.generators ?? 0),
     generatorCpu === undefined ? 'not measured' : percent(generatorCpu),
+    percent(spreadOf(runs.map(othersCpuOf))?.median ?? 0),
     calibrationCell(point),
     range === undefined ? '–' : percent(range),
     objection ?? 'counts',

@@ -120,6 +120,15 @@ test('does not count a point that the generator limits, or with a fault', () => 
   expect(verdicts([run('cores-chat-1')])).toEqual(['generator CPU not measured']);
 });
 
+test('does not count a point that other processes disturbed', () => {
+  const disturbed = (othersCpuSeconds: number) => {
+    const { result, ...rest } = point('cores-chat-1', 1000);
+    return verdicts([{ ...rest, result: { ...result, othersCpuSeconds } }]);
+  };
+  expect(disturbed(0.39)).toEqual(['counts']); // in 2 s
+  expect(disturbed(0.41)).toEqual(['disturbed by other processes']);
+});
+
 test('does not count a point whose figure differs with fewer generators', () => {
   const calibrated = (deliveries: number, maxCpu?: number) =>
     verdicts([point('cores-chat-1', 1000), point('cores-chat-1-calibration', deliveries, maxCpu)]);
@@ -202,6 +211,8 @@ test.runIf(cpus.canPin && cpus.ids.length > 1)('runs a point on cores of its own
   expect(measured?.result.deliveries).toBeGreaterThan(30);
   expect(measured?.result.frames).toBeGreaterThan(0);
   expect(measured?.result.generator.maxCpu).toBeGreaterThan(0);
+  expect(measured?.result.othersCpuSeconds).toBeGreaterThanOrEqual(0);
+  expect(measured?.result.othersCpuSeconds).toBeLessThan(cpus.ids.length * 2 * (measured?.result.seconds ?? 0));
   expect(measured?.result.audit.clients).toBe(5);
 });
 
