@@ -46,6 +46,8 @@ interface Reading {
 
 const POLL_MS = 20;
 const MEMORY_POLL_MS = 200;
+/** How long a slow client that reads again may receive nothing before it counts as open. */
+const SLOW_PATIENCE_MS = 500;
 const STALL = 'nodejs_eventloop_lag_max_seconds';
 
 /**
@@ -191,9 +193,15 @@ export class Load {
     }
   }
 
+  /** Waits until the slow clients have been closed, or receive nothing more. */
   async #waitForSlowCloses(): Promise<void> {
-    for (let i = 0; i < 100; i++, await sleep(POLL_MS)) {
-      if ((await this.#all((generator) => generator.call('slowAreClosed'))).every(Boolean)) return;
+    for (let previous = -1, deadline = 0; ; await sleep(POLL_MS)) {
+      const states = await this.#all((generator) => generator.call('slowState'));
+      if (states.every(({ open }) => open === 0)) return;
+      const received = states.reduce((sum, state) => sum + state.received, 0);
+      if (received !== previous) deadline = performance.now() + SLOW_PATIENCE_MS;
+      previous = received;
+      if (performance.now() > deadline) return;
     }
   }
 

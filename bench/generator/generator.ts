@@ -35,6 +35,13 @@ export interface State {
   readonly p99: number;
 }
 
+/** The state of the clients that did not read during the load. */
+export interface SlowState {
+  readonly open: number;
+  /** Messages that they have received. */
+  readonly received: number;
+}
+
 /** A histogram in a form that can be sent between processes. */
 export interface Timings {
   readonly counts: Counts;
@@ -207,9 +214,11 @@ export class Generator {
     return true;
   }
 
-  /** Whether the slow clients, which now read, have reached their close frames. */
-  slowAreClosed(): boolean {
-    return this.#slow.every(({ closeCode }) => closeCode !== undefined);
+  /** @returns how many slow clients, which now read, have not reached a close frame. */
+  slowState(): SlowState {
+    const closed = this.#slow.filter(({ closeCode }) => closeCode !== undefined).length;
+    const received = this.#slow.reduce((sum, peer) => sum + peer.received, 0);
+    return { open: this.#slow.length - closed, received };
   }
 
   /** @param sent the number of messages that each client sent. */

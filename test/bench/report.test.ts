@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { TopLevelSpec } from 'vega-lite';
 import { expect, test } from 'vitest';
 import type { Conditions } from '../../bench/conditions.ts';
@@ -15,6 +13,7 @@ import { draw } from '../../bench/report/svg.ts';
 import { report } from '../../bench/report/text.ts';
 import { readResults, writeReport } from '../../bench/report/write.ts';
 import type { Run } from '../../bench/run.ts';
+import { bench } from './program.ts';
 import { clusterResult, run } from './runs.ts';
 
 const conditions: Conditions = {
@@ -246,20 +245,19 @@ test('fails the quick check if Pumphouse is far slower than expected, but not be
 
 test('recreates the page with --from, and rejects a file without results in one line', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
-  const bench = (args: string[]) => promisify(execFile)(process.execPath, args);
   try {
     await writeReport(folder, results);
     const to = join(folder, 'again');
-    const args = ['dist/cli.js', 'bench', '--from', join(folder, 'results.json'), '--report', to];
+    const args = ['--from', join(folder, 'results.json'), '--report', to];
     expect((await bench(args)).stdout.trim()).toBe(join(to, 'index.html'));
     writeFileSync(join(folder, 'other.json'), '{"a":1}');
-    const wrong = bench(['dist/cli.js', 'bench', '--from', join(folder, 'other.json'), '--report', to]);
-    await expect(wrong).rejects.toMatchObject({
+    const wrong = await bench(['--from', join(folder, 'other.json'), '--report', to]);
+    expect(wrong).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^bench: .* holds no results/),
     });
-    const alone = bench(['dist/cli.js', 'bench', '--from', 'x.json']);
-    await expect(alone).rejects.toMatchObject({ code: 2, stderr: 'bench: --from needs --report\n' });
+    const alone = await bench(['--from', 'x.json']);
+    expect(alone).toMatchObject({ code: 2, stderr: 'bench: --from needs --report\n' });
   } finally {
     rmSync(folder, { recursive: true });
   }
