@@ -21,13 +21,13 @@ export const shapes: readonly Shape[] = [
   },
   {
     name: 'chat',
-    about: 'one room of 1,000 clients, 200 of which keep 10 messages in flight each: many messages share a frame',
-    load: { clients: 1000, senders: 200, window: 10 },
+    about: 'one room of 1,000 clients, 50 of which keep 40 messages in flight each: many messages share a frame',
+    load: { clients: 1000, senders: 50, window: 40 },
   },
   {
     name: 'rooms',
-    about: '400 rooms of 10 clients, one of which keeps 2 messages in flight',
-    load: { clients: 4000, senders: 400, roomSize: 10, window: 2, audit: 400 },
+    about: '200 rooms of 10 clients, one of which keeps 2 messages in flight',
+    load: { clients: 2000, senders: 200, roomSize: 10, window: 2, audit: 50, readInterval: 100 },
   },
 ];
 
