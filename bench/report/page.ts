@@ -125,12 +125,17 @@ ${scrollable(
 )}`;
 }
 
+/** Lets the words of a verdict wrap, which figures must not. */
+function coresCell(text: string): string {
+  return /[a-z]{3}/.test(text) ? `<td><span>${escaped(text)}</span></td>` : `<td>${escaped(text)}</td>`;
+}
+
 /** Shows all points of `cores` in one table, instead of a table for each. */
 function coresSection(runs: readonly Run[]): string {
   const { head, rows } = coresTable(runs);
   const body = rows.map(
     ([shape = '', ...cells]) =>
-      `<tr><th scope="row">${escaped(shape)}</th>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`,
+      `<tr><th scope="row">${escaped(shape)}</th>${cells.map((cell) => `${coresCell(cell)}`).join('')}</tr>`,
   );
   const table = `<table><thead><tr>${head.map((title) => `<th scope="col">${title}</th>`).join('')}</tr></thead>
 <tbody>${body.join('')}</tbody></table>`;
