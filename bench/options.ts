@@ -183,7 +183,7 @@ Duration: ${duration(expectedSeconds(defaults))} without a scenario, ${duration(
 
 Scenarios:
 ${scenarios.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}
-  ${CORES.padEnd(16)} throughput against the number of workers, from 1 to the number of cores; not part of all
+  ${CORES.padEnd(16)} throughput against the number of workers, from 1 to the number of cores: up to 4 minutes, not part of all
 
 Examples:
   pumphouse bench all                                        every scenario, and a table
