@@ -177,6 +177,21 @@ test('shows the runs of several nodes in plots, the page and the README', async 
   expect(figures({ comparison: { ...results, runs: others }, alone: results })).not.toContain('Two nodes');
 });
 
+test('shows the results of several nodes with conditions of their own, and what disturbed them', () => {
+  const oneLine = (nodes: Results) =>
+    figures({ comparison: { ...results, runs: [run('chat')] }, alone: results, nodes }).replaceAll(/\s+/g, ' ');
+  const nodes = { ...results, conditions: { ...conditions, cpu: 'another CPU' }, runs: nodesOf('pumphouse') };
+  const text = oneLine(nodes);
+  expect(text).toContain('### Two nodes Measured on 2 cores of another CPU, Node v20,');
+  expect(text).toContain('medians of 2 interleaved runs. Two nodes share a Redis');
+  expect(text).not.toContain('Other processes');
+  const disturbed = nodes.runs.map((each, i) => ({
+    ...each,
+    result: { ...each.result, othersCpuSeconds: i % 2 === 0 ? 1 : 2 },
+  }));
+  expect(oneLine({ ...nodes, runs: disturbed })).toContain('used 50 % to 100 % of a core meanwhile: throughput is a');
+});
+
 test('describes several nodes of a single run', () => {
   const [one] = nodesOf('pumphouse');
   const [other] = nodesOf('peer', 0.25);

@@ -2,7 +2,7 @@ import type { Run } from '../../run.ts';
 import { type Column, closedIn, hasNodes, medianOf } from '../columns.ts';
 import { grouped, percent, whole } from '../figures.ts';
 import { noiseOf, PUMPHOUSE } from '../results.ts';
-import { isRough, rangeOf, STABLE_RANGE } from '../spread.ts';
+import { isRough, rangeOf, STABLE_RANGE, spreadOf } from '../spread.ts';
 import type { ServerColumn } from './columns.ts';
 
 /** The theoretical floor, which is not a server to be ahead of. */
@@ -48,6 +48,19 @@ export function closedCell(runs: readonly Run[]): string {
 /** @returns the number of runs of each server in each scenario. */
 export const repeats = (runs: readonly Run[]) =>
   Math.max(...grouped(runs, ({ server, scenario }) => `${server} ${scenario}`).map((group) => group.length));
+
+/** From this share of a core on, the CPU time of other processes is worth a sentence. */
+const MAX_OTHERS_CPU = 0.2;
+
+/** Says how much CPU time other processes took from a measurement, if it matters. */
+export function othersLine(runs: readonly Run[]): string {
+  const shares = runs.map(({ result: { othersCpuSeconds, seconds } }) =>
+    othersCpuSeconds === undefined ? undefined : othersCpuSeconds / seconds,
+  );
+  const spread = spreadOf(shares);
+  if (!spread || spread.median <= MAX_OTHERS_CPU) return '';
+  return ` Other processes of the machine used ${percent(spread.min)} to ${percent(spread.max)} of a core meanwhile: throughput is a lower bound, and CPU time per delivery is the figure to compare.`;
+}
 
 export function noiseLine(runs: readonly Run[]): string {
   const noise = noiseOf(runs);

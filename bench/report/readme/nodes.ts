@@ -1,7 +1,7 @@
 import { conditionsLine } from '../../conditions.ts';
 import { grouped } from '../figures.ts';
 import { CONTROL, type Results } from '../results.ts';
-import { closedCell, labelOf, noiseLine, ofTopology, repeats, serverCells } from './cells.ts';
+import { closedCell, labelOf, noiseLine, ofTopology, othersLine, repeats, serverCells } from './cells.ts';
 import { ofNodes } from './columns.ts';
 import { table, wrapped } from './markdown.ts';
 
@@ -27,7 +27,7 @@ export function nodesSection(
   return [
     '### Two nodes',
     wrapped(
-      `${place}Two nodes share a Redis without persistence, with the clients of each room on both: one room of 200 clients, 20 of which send (\`nodes\`), or 100 rooms of 10 (\`nodes-rooms\`). Latency is that across nodes, from when a message was due to its receipt on the other node. CPU per delivery includes Redis. Reordered messages are those that clients of the two nodes received in different orders: a fault in Pumphouse, while Socket.IO does not promise one order. ${noiseLine(measured)}`,
+      `${place}Two nodes share a Redis without persistence, with the clients of each room on both: one room of 200 clients, 20 of which send (\`nodes\`), or 100 rooms of 10 (\`nodes-rooms\`). Latency is that across nodes, from when a message was due to its receipt on the other node. CPU per delivery includes Redis. Reordered messages are those that clients of the two nodes received in different orders: a fault in Pumphouse, while Socket.IO does not promise one order. ${noiseLine(measured)}${othersLine(measured)}`,
     ),
     image('latency-nodes'),
     image('cost-nodes'),
