@@ -2,11 +2,13 @@ import { CommanderError } from 'commander';
 import { type Conditions, conditions, conditionsLine } from './conditions.ts';
 import { type Contestant, runningAt } from './contestant.ts';
 import { watchForInterrupts } from './interrupt.ts';
-import { type BenchOptions, type Job, parseOptions } from './options.ts';
+import type { Job } from './job.ts';
+import { type BenchOptions, parseOptions } from './options.ts';
 import { runWithProgress } from './progress.ts';
 import { pumphouse } from './pumphouse.ts';
 import { quick } from './quick.ts';
 import { runnable } from './redis.ts';
+import { coresNotes, coresText, isOfCores } from './report/cores.ts';
 import { gistOf } from './report/rates.ts';
 import { canDraw } from './report/svg.ts';
 import { table, tableNotes } from './report/table.ts';
@@ -61,7 +63,8 @@ async function measure(jobs: readonly Job[], contestants: readonly Contestant[],
 function print(runs: readonly Run[], machine: Conditions): void {
   const [first] = runs;
   if (!first) return;
-  if (runs.length === 1) console.log(report(first));
+  if (isOfCores(first)) printCores(runs);
+  else if (runs.length === 1) console.log(report(first));
   else {
     console.log(table(runs));
     for (const note of tableNotes(runs)) console.log(`\n${note}`);
@@ -71,6 +74,13 @@ function print(runs: readonly Run[], machine: Conditions): void {
     for (const line of new Set(gists)) console.log(`\n${line}`);
   }
   console.log(`\n${conditionsLine(machine)}`);
+}
+
+function printCores(runs: readonly Run[]): void {
+  console.log(coresText(runs));
+  for (const note of coresNotes(runs)) console.log(`\n${note}`);
+  const faults = runs.filter(({ sound }) => !sound).map(({ scenario, notices }) => `${scenario}: ${notices[0]}`);
+  for (const fault of new Set(faults)) console.log(`\n${fault}`);
 }
 
 function fail(line: string, code: number): void {

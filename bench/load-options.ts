@@ -60,6 +60,24 @@ export interface LoadOptions {
   readonly nodes: number;
   /** The append-only file of that Redis. Ignored with one node. @default 'off' */
   readonly aof: Aof;
+  /** Worker threads of each server process. @default 1 */
+  readonly workers: number;
+  /** The CPUs of the server and of the generators. @default undefined, which leaves all to both */
+  readonly pinning: Pinning | undefined;
+  /**
+   * Milliseconds that generators without senders wait between reads, so that one read takes several
+   * frames and a generator carries more clients. The first generator then has all senders and
+   * auditors.
+   *
+   * @default 0
+   */
+  readonly readInterval: number;
+}
+
+/** The CPUs on which processes run, by the numbers of the system. */
+export interface Pinning {
+  readonly server: readonly number[];
+  readonly generators: readonly number[];
 }
 
 /** The options of a load that do not depend on the server. */

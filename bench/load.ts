@@ -4,7 +4,7 @@ import { type GeneratorLink, RemoteGenerator } from './generator/remote.ts';
 import type { LoadOptions } from './load-options.ts';
 import { Plan } from './plan.ts';
 import { type ClusterResult, judged, type LoadResult, measured } from './result.ts';
-import { cpuBetween, readingsOf, sumOf, type Usage, usageOf, usageOfProcess } from './usage.ts';
+import { cpuBetween, cpuSecondsOfMachine, readingsOf, sumOf, type Usage, usageOf, usageOfProcess } from './usage.ts';
 import type { Place } from './wires/index.ts';
 
 /** The state of a running load. */
@@ -39,10 +39,15 @@ interface Reading {
   readonly of: readonly Snapshot[];
   readonly nodes: readonly (Usage | undefined)[];
   readonly redis: Usage | undefined;
+  /** CPU seconds of the machine and of this process. */
+  readonly machine: number | undefined;
+  readonly self: number;
 }
 
 const POLL_MS = 20;
 const MEMORY_POLL_MS = 200;
+/** How long a slow client that reads again may receive nothing before it counts as open. */
+const SLOW_PATIENCE_MS = 500;
 const STALL = 'nodejs_eventloop_lag_max_seconds';
 
 /**
@@ -132,12 +137,14 @@ export class Load {
       const cpu = cpuBetween(sumOf(start.nodes), sumOf(end.nodes));
       const server = cpu && { ...cpu, memory, stall };
       await this.#all((generator) => generator.call('close'));
+      const counts = measured(start.of, end.of);
       const { cluster, ...verdict } = judged(findings, this.#promisesOrder);
       return {
         connectingSeconds,
         recoverySeconds,
         server,
-        ...measured(start.of, end.of),
+        ...counts,
+        othersCpuSeconds: this.#othersCpu(start, end, cpu?.cpuSeconds, counts.generator.cpuSeconds),
         ...verdict,
         cluster: this.#options.nodes > 1 ? { ...cluster, ...this.#clusterUsage(start, end) } : undefined,
       };
@@ -186,9 +193,15 @@ export class Load {
     }
   }
 
+  /** Waits until the slow clients have been closed, or receive nothing more. */
   async #waitForSlowCloses(): Promise<void> {
-    for (let i = 0; i < 100; i++, await sleep(POLL_MS)) {
-      if ((await this.#all((generator) => generator.call('slowAreClosed'))).every(Boolean)) return;
+    for (let previous = -1, deadline = 0; ; await sleep(POLL_MS)) {
+      const states = await this.#all((generator) => generator.call('slowState'));
+      if (states.every(({ open }) => open === 0)) return;
+      const received = states.reduce((sum, state) => sum + state.received, 0);
+      if (received !== previous) deadline = performance.now() + SLOW_PATIENCE_MS;
+      previous = received;
+      if (performance.now() > deadline) return;
     }
   }
 
@@ -196,7 +209,16 @@ export class Load {
     const generators = this.#all((generator) => generator.call('snapshot'));
     const [of, nodes] = await Promise.all([generators, this.#usages()]);
     const pid = this.#redis?.pid;
-    return { of, nodes, redis: pid === undefined ? undefined : usageOfProcess(pid) };
+    const redis = pid === undefined ? undefined : usageOfProcess(pid);
+    const { user, system } = process.cpuUsage();
+    return { of, nodes, redis, machine: cpuSecondsOfMachine(), self: (user + system) / 1e6 };
+  }
+
+  /** @returns the CPU seconds of processes that are not part of the benchmark. */
+  #othersCpu(start: Reading, end: Reading, ofServer: number | undefined, ofGenerators: number): number | undefined {
+    if (start.machine === undefined || end.machine === undefined || ofServer === undefined) return undefined;
+    const ofRedis = cpuBetween(start.redis, end.redis)?.cpuSeconds ?? 0;
+    return Math.max(0, end.machine - start.machine - (end.self - start.self) - ofServer - ofRedis - ofGenerators);
   }
 
   #clusterUsage(start: Reading, end: Reading): Pick<ClusterResult, 'nodeCpuSeconds' | 'redis'> {

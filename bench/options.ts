@@ -1,9 +1,13 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { CORES, coresJobs } from './cores.ts';
+import { availableCpus } from './cpus.ts';
 import { duration, expectedSeconds } from './duration.ts';
 import { MIN_BYTES } from './generator/message.ts';
+import { defaults, type Job, jobOf } from './job.ts';
 import { AOF_CHOICES, type LoadSettings } from './load-options.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
-import { type WireName, wires } from './wires/index.ts';
+import { serveHas } from './server.ts';
+import { wires } from './wires/index.ts';
 
 /** The parsed command line. */
 export interface BenchOptions {
@@ -25,38 +29,11 @@ export interface BenchOptions {
   readonly quick: boolean;
 }
 
-/** A load, and its scenario; undefined if only the command line describes the load. */
-export interface Job {
-  readonly scenario: Scenario | undefined;
-  readonly load: LoadSettings;
-}
-
 // Four digits in base 36 identify a sender.
 const MAX_CLIENTS = 1_000_000;
 const MAX_GENERATORS = 64;
 const MAX_NODES = 16;
-
-const defaults: LoadSettings = {
-  wire: 'gorilla',
-  clients: 1000,
-  senders: 100,
-  roomSize: undefined,
-  window: 1,
-  rate: undefined,
-  bytes: 64,
-  seconds: 5,
-  warmUp: 1,
-  audit: 10,
-  patience: 10,
-  slow: 0,
-  churn: 0,
-  atOnce: 200,
-  backlog: 0,
-  seed: 1,
-  generators: 1,
-  nodes: 1,
-  aof: 'off',
-};
+const MAX_WORKERS = 256;
 
 /** Parses a number within bounds. */
 export const number =
@@ -116,6 +93,7 @@ function withLoadOptions(command: Command): Command {
     .option('--generators <N>', 'generator processes that share the clients', number(1, MAX_GENERATORS), 1)
     .option('--nodes <N>', 'nodes of the server; several share a Redis', number(1, MAX_NODES), defaults.nodes)
     .addOption(aofOption())
+    .option('--workers <N>', 'worker threads of the server', number(1, MAX_WORKERS), defaults.workers)
     .addOption(
       new Option('--wire <NAME>', 'protocol of the clients').choices(Object.keys(wires)).default(defaults.wire),
     );
@@ -131,7 +109,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     .description(
       'Loads a server with WebSocket clients and checks every message they receive. Without --url, starts a server first.',
     )
-    .argument('[scenario...]', `what to measure: ${scenarios.map(({ name }) => name).join(', ')}, or all`)
+    .argument('[scenario...]', `what to measure: ${scenarios.map(({ name }) => name).join(', ')}, ${CORES}, or all`)
     .option(
       '--url <URL>',
       'measure a server that is already running (default: none, starts one for each run)',
@@ -157,41 +135,30 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const isExplicit = (name: string) => parsed.getOptionValueSource(name) === 'cli';
   const overrides = Object.fromEntries(Object.entries(settings).filter(([name]) => isExplicit(name)));
   const reject = (reason: string): never => command.error(`error: ${reason}`);
-  const all = scenariosNamed(parsed.args, reject).map((scenario) => jobOf(scenario, overrides, reject));
+  const all = parsed.args.includes(CORES)
+    ? jobsOfCores(parsed.args, url, overrides, reject)
+    : scenariosNamed(parsed.args, reject).map((scenario) => jobOf(scenario, overrides, reject));
   const jobs = url && parsed.args.includes('all') ? all.filter(({ load }) => load.nodes === 1) : all;
   const cluster = jobs.find(({ load }) => load.nodes > 1);
   if (url && cluster) reject(`--url measures one node: ${cluster.scenario?.name ?? '--nodes'} starts its own`);
+  if (url && all.some(({ load }) => load.workers > 1)) reject('--workers cannot be combined with --url');
   if (from !== undefined && report === undefined) reject('--from needs --report');
   return { jobs, repeat, url, transport, json, report, from, quick };
 }
 
-/**
- * Combines the defaults, a scenario and overrides into a load.
- *
- * @param overrides settings that take precedence over the scenario's. @throws what `reject` throws
- * if the load is invalid.
- */
-export function jobOf(
-  scenario: Scenario | undefined,
-  overrides: Partial<LoadSettings> = {},
-  reject: (reason: string) => never = (reason) => {
-    throw new Error(reason);
-  },
-): Job {
-  const load = { ...defaults, ...scenario?.load, ...overrides };
-  const { maxBytes, rooms, replays, confirmsJoin, name } = wires[load.wire as WireName];
-  if (load.senders > load.clients) reject('there are more --senders than --clients');
-  if (load.generators > load.clients) reject('there are more --generators than --clients');
-  if (load.bytes > maxBytes) reject(`--bytes must be at most ${maxBytes} with the wire ${name}`);
-  if (!rooms && load.roomSize !== undefined) reject(`the wire ${name} has one room: --room-size needs v1`);
-  if (!replays && load.backlog > 0) reject(`the wire ${name} cannot replay messages: ${scenario?.name} needs v1`);
-  if (load.nodes > 1 && !confirmsJoin) {
-    reject(`the wire ${name} does not confirm when a client has joined: --nodes needs v1`);
+/** @returns the jobs of the scenario `cores`, which depend on the machine and on the server. */
+function jobsOfCores(
+  names: readonly string[],
+  url: URL | undefined,
+  overrides: Partial<LoadSettings>,
+  reject: (reason: string) => never,
+): Job[] {
+  if (names.length > 1) reject(`${CORES} cannot be combined with other scenarios`);
+  if (url) reject(`${CORES} starts its own servers: it cannot be combined with --url`);
+  for (const name of ['workers', 'generators', 'nodes'] as const) {
+    if (overrides[name] !== undefined) reject(`${CORES} chooses the number of ${name} itself`);
   }
-  if (load.nodes > 1 && (scenario?.restart || scenario?.flags?.includes('--engine'))) {
-    reject(`${scenario.name} measures an engine of one node: it cannot have --nodes`);
-  }
-  return { scenario, load: { ...load, audit: Math.min(load.audit, load.clients) } };
+  return coresJobs(availableCpus(), serveHas('--workers'), overrides, reject);
 }
 
 function scenariosNamed(
@@ -216,6 +183,7 @@ Duration: ${duration(expectedSeconds(defaults))} without a scenario, ${duration(
 
 Scenarios:
 ${scenarios.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join('\n')}
+  ${CORES.padEnd(16)} throughput against the number of workers, from 1 to the number of cores: up to 4 minutes, not part of all
 
 Examples:
   pumphouse bench all                                        every scenario, and a table
@@ -226,6 +194,7 @@ Examples:
   pumphouse bench --clients 1000 --senders 100 --window 10   saturation
   pumphouse bench --clients 100 --rate 1000                  open loop: latency at a fixed rate
   pumphouse bench --wire v1 --room-size 10                   rooms of 10 clients
+  pumphouse bench cores --repeat 2 --report out              a plot of the throughput against workers
   pumphouse bench nodes --aof everysec                       two nodes on a Redis that stores its data
   pumphouse bench --url ws://localhost:8080/ws chat          a server that is already running
 

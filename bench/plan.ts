@@ -23,6 +23,11 @@ export class Plan {
     this.#auditors = chooseAuditors(options);
   }
 
+  /** Whether all generators but the first have clients that only read. */
+  get hasReaders(): boolean {
+    return this.#options.readInterval > 0 && this.#options.generators > 1;
+  }
+
   roomOf(client: number): number {
     return Math.floor(client / this.#roomSize);
   }
@@ -60,6 +65,11 @@ export class Plan {
   share(generator: number): number[] {
     const { clients, generators, nodes } = this.#options;
     const all = Array.from({ length: clients }, (_, client) => client);
+    if (this.hasReaders) {
+      const isActive = (client: number) => this.sends(client) || this.audits(client);
+      if (generator === 0) return all.filter(isActive);
+      return all.filter((client) => !isActive(client)).filter((_, i) => i % (generators - 1) === generator - 1);
+    }
     return all.filter((client) => Math.floor(client / nodes) % generators === generator);
   }
 

@@ -1,5 +1,5 @@
 import type { Contestant } from './contestant.ts';
-import { type Job, jobOf } from './options.ts';
+import { type Job, jobOf } from './job.ts';
 import { limit, type Peer, ws } from './peers/peers.ts';
 import { pumphouse } from './pumphouse.ts';
 import { grouped } from './report/figures.ts';

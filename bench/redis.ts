@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Job } from './job.ts';
 import type { Aof } from './load-options.ts';
-import type { Job } from './options.ts';
 import { freePort } from './server.ts';
 
 const PROGRAM = 'redis-server';

@@ -26,15 +26,22 @@ export interface LoadResult {
   readonly recoverySeconds: number | undefined;
   readonly deliveries: number;
   readonly messages: number;
+  /** Frames in which the deliveries arrived. Earlier results lack it. */
+  readonly frames?: number;
   /** Undefined if the usage of the server is not available. */
   readonly server: ServerResult | undefined;
   /** Undefined with one node. */
   readonly cluster: ClusterResult | undefined;
   /**
-   * CPU seconds of all generators, and the highest share of time that one of their event loops was
-   * busy.
+   * CPU seconds of all generators, the highest share of time that one of their event loops was
+   * busy, and the highest share of a core that one of them used. Earlier results lack the last one.
    */
-  readonly generator: { readonly cpuSeconds: number; readonly busy: number };
+  readonly generator: { readonly cpuSeconds: number; readonly busy: number; readonly maxCpu?: number };
+  /**
+   * CPU seconds of all other processes of the machine, and those that the hypervisor withheld.
+   * Undefined if they are not available, and in earlier results.
+   */
+  readonly othersCpuSeconds?: number | undefined;
   readonly roundTrip: Percentiles;
   readonly roundTrips: Distribution;
   /** How many reading clients the server closed, by code. */
@@ -99,9 +106,13 @@ export function measured(starts: readonly Snapshot[], ends: readonly Snapshot[])
     seconds: sum(({ start, end }) => end.at - start.at) / spans.length / 1000,
     deliveries: sum(({ start, end }) => end.deliveries - start.deliveries),
     messages: sum(({ start, end }) => end.messages - start.messages),
+    frames: sum(({ start, end }) => end.frames - start.frames),
     generator: {
       cpuSeconds: sum(({ start, end }) => end.cpuSeconds - start.cpuSeconds),
       busy: Math.max(...ends.map(({ busy }) => busy)),
+      maxCpu: Math.max(
+        ...spans.map(({ start, end }) => ((end.cpuSeconds - start.cpuSeconds) * 1000) / (end.at - start.at)),
+      ),
     },
   };
 }

@@ -1,8 +1,8 @@
 import { type Contestant, supportsNodes } from './contestant.ts';
 import { onInterrupt } from './interrupt.ts';
+import type { Job } from './job.ts';
 import { Load } from './load.ts';
 import type { LoadSettings } from './load-options.ts';
-import type { Job } from './options.ts';
 import { notices, type Rates, ratesOf, sound } from './report/rates.ts';
 import type { LoadResult } from './result.ts';
 import { wires } from './wires/index.ts';

@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { pinned } from './cpus.ts';
 
 // From the sources, or from the build.
 const SOURCES = import.meta.url.endsWith('.ts');
@@ -23,11 +24,13 @@ export interface Server {
  * @param flags flags of `serve`, in addition to host and port. @param port the port to listen on; a
  * free one by default.
  * @param command the arguments of Node.
+ * @param cpus the CPUs to run on; all by default.
  */
 export async function startServer(
   flags: readonly string[] = [],
   port?: number,
   command: readonly string[] = COMMAND,
+  cpus?: readonly number[],
 ): Promise<Server> {
   const listenPort = port ?? (await freePort());
   const args = [
@@ -41,7 +44,8 @@ export async function startServer(
     'memory',
     ...flags,
   ];
-  const server = spawn(process.execPath, [...command, 'serve', ...args], {
+  const [program = '', ...programArgs] = pinned([process.execPath, ...command, 'serve', ...args], cpus);
+  const server = spawn(program, programArgs, {
     cwd: root,
     // The server's log must not mix with the report on stdout.
     stdio: ['ignore', process.stderr, process.stderr],
@@ -60,6 +64,13 @@ export async function startServer(
     await exited;
   };
   return { port: listenPort, pid: server.pid, url, kill };
+}
+
+/** Whether `pumphouse serve` has a flag. */
+export function serveHas(flag: string): boolean {
+  return execFileSync(process.execPath, [...COMMAND, 'serve', '--help'], { cwd: root, encoding: 'utf8' }).includes(
+    flag,
+  );
 }
 
 async function healthy(url: string): Promise<boolean> {

@@ -102,6 +102,23 @@ export function usageOfProcess(pid: number): Usage | undefined {
   }
 }
 
+/**
+ * Reads the CPU seconds of all processes of the machine from Linux' proc(5), with those that the
+ * hypervisor withheld.
+ *
+ * @returns undefined on other systems.
+ */
+export function cpuSecondsOfMachine(): number | undefined {
+  try {
+    const [, ...fields] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/\s+/) ?? [];
+    // Guest time, after these, is part of user time.
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = fields.map(Number);
+    return (user + nice + system + irq + softirq + steal) / ticksPerSecond();
+  } catch {
+    return undefined;
+  }
+}
+
 let ticks: number | undefined;
 function ticksPerSecond(): number {
   ticks ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));

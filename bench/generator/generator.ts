@@ -9,6 +9,7 @@ import { Crossings } from './crossings.ts';
 import { fill } from './fill.ts';
 import { type Counts, Histogram } from './histogram.ts';
 import { Pace } from './pace.ts';
+import { Pauses } from './pauses.ts';
 import { type Destination, Peer, type Tally } from './peer.ts';
 import { Sender, type SenderListener } from './sender.ts';
 
@@ -17,6 +18,8 @@ export interface Snapshot {
   /** Milliseconds. */
   readonly at: number;
   readonly deliveries: number;
+  /** Frames with at least one message. */
+  readonly frames: number;
   readonly messages: number;
   /** CPU seconds of its process. */
   readonly cpuSeconds: number;
@@ -30,6 +33,13 @@ export interface State {
   readonly deliveries: number;
   /** Of the round trips, in milliseconds. */
   readonly p99: number;
+}
+
+/** The state of the clients that did not read during the load. */
+export interface SlowState {
+  readonly open: number;
+  /** Messages that they have received. */
+  readonly received: number;
 }
 
 /** A histogram in a form that can be sent between processes. */
@@ -69,15 +79,17 @@ export class Generator {
   readonly #urls: readonly URL[];
   readonly #peers = new Map<number, Peer>();
   readonly #slow: Peer[] = [];
-  readonly #tally: Tally = { deliveries: 0, window: 0 };
+  readonly #tally: Tally = { deliveries: 0, frames: 0, window: 0 };
   readonly #roundTrips = new Histogram();
   readonly #connecting = new Histogram();
   readonly #crossings: Crossings;
   readonly #churn: Churn;
+  readonly #pauses: Pauses | undefined;
   #connected = 0;
   #since: Place | undefined;
   #pace: Pace | undefined;
   #busy: EventLoopUtilization | undefined;
+  #waited = 0;
 
   /** @param share the index of this generator in the load. */
   constructor(options: LoadOptions, share: number) {
@@ -88,6 +100,7 @@ export class Generator {
     this.#urls = options.urls.map((url) => new URL(url));
     this.#crossings = new Crossings(this.#plan);
     this.#clients = this.#plan.share(share);
+    this.#pauses = this.#plan.hasReaders && share > 0 ? new Pauses(options.readInterval) : undefined;
     const perSecond = options.churn / options.generators;
     this.#churn = new Churn(perSecond, random(options.seed + share), () => this.#visitor());
   }
@@ -108,7 +121,8 @@ export class Generator {
     this.#since = since;
     for (const client of this.#clients) this.#peers.set(client, this.#peer(client));
     const slowClients = Math.floor(slow / generators) + (this.#share < slow % generators ? 1 : 0);
-    for (let i = 0; i < slowClients; i++) this.#slow.push(this.#reader(i, { deliveries: 0, window: 0 }, undefined));
+    for (let i = 0; i < slowClients; i++)
+      this.#slow.push(this.#reader(i, { deliveries: 0, frames: 0, window: 0 }, undefined));
     const queue = [...this.#peers.values(), ...this.#slow].values();
     let failed: unknown;
     const connectNext = async () => {
@@ -130,6 +144,7 @@ export class Generator {
     const { rate, window, generators, seed } = this.#options;
     const senders = this.#senders();
     this.#churn.start();
+    this.#pauses?.start();
     if (rate === undefined) {
       this.#tally.window = window;
       for (const peer of senders) peer.refill();
@@ -149,15 +164,18 @@ export class Generator {
   snapshot(): Snapshot {
     const { user, system } = process.cpuUsage();
     const busy = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(busy, this.#busy);
+    const { idle, active } = performance.eventLoopUtilization(busy, this.#busy);
+    const waited = (this.#pauses?.waited ?? 0) - this.#waited;
     this.#busy = busy;
+    this.#waited += waited;
     const messages = this.#senders().reduce((sum, { sender }) => sum + (sender?.sent ?? 0), 0);
     return {
       at: performance.now(),
       deliveries: this.#tally.deliveries,
+      frames: this.#tally.frames,
       messages,
       cpuSeconds: (user + system) / 1e6,
-      busy: utilization,
+      busy: (active - waited) / (idle + active),
     };
   }
 
@@ -174,6 +192,7 @@ export class Generator {
   stop(): [number, number][] {
     this.#tally.window = 0;
     this.#pace?.stop();
+    this.#pauses?.stop();
     this.#churn.stop();
     for (const peer of this.#slow) peer.resume();
     return [...this.#peers].flatMap(([client, { sender, closeCode }]) =>
@@ -195,9 +214,11 @@ export class Generator {
     return true;
   }
 
-  /** Whether the slow clients, which now read, have reached their close frames. */
-  slowAreClosed(): boolean {
-    return this.#slow.every(({ closeCode }) => closeCode !== undefined);
+  /** @returns how many slow clients, which now read, have not reached a close frame. */
+  slowState(): SlowState {
+    const closed = this.#slow.filter(({ closeCode }) => closeCode !== undefined).length;
+    const received = this.#slow.reduce((sum, peer) => sum + peer.received, 0);
+    return { open: this.#slow.length - closed, received };
   }
 
   /** @param sent the number of messages that each client sent. */

@@ -6,6 +6,8 @@ import type { Sender } from './sender.ts';
 /** Counters that all peers of a generator share. */
 export interface Tally {
   deliveries: number;
+  /** Frames with at least one message. */
+  frames: number;
   /**
    * The number of messages that each sender keeps in flight; 0 if senders do not refill their
    * window.
@@ -83,6 +85,7 @@ export class Peer implements ConnectionListener {
     const count = this.#decoder.count(payload, length);
     this.received += count;
     this.#tally.deliveries += count;
+    if (count > 0) this.#tally.frames++;
     const reply = this.#decoder.reply?.(length);
     if (reply !== undefined) this.#connection?.send([reply]);
     if (!payload) return;

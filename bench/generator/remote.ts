@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { pinned } from '../cpus.ts';
 import type { LoadOptions } from '../load-options.ts';
 import type { Generator } from './generator.ts';
 
@@ -39,9 +40,12 @@ export class RemoteGenerator implements GeneratorLink {
   #nextId = 0;
 
   constructor(options: LoadOptions, share: number) {
+    const node = [process.execPath, ...(SOURCES ? ['--import', 'tsx'] : [])];
+    const [execPath = '', ...execArgv] = pinned(node, options.pinning?.generators);
     this.#process = fork(ENTRY, [JSON.stringify(options), String(share)], {
       serialization: 'advanced',
-      execArgv: SOURCES ? ['--import', 'tsx'] : [],
+      execPath,
+      execArgv,
       stdio: ['ignore', process.stderr, process.stderr, 'ipc'],
     });
     this.#process.on('message', (answer: Answer) => {

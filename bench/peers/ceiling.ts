@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { conditions, conditionsLine } from '../conditions.ts';
 import { duration, expectedSeconds } from '../duration.ts';
 import { watchForInterrupts } from '../interrupt.ts';
-import { type Job, jobOf } from '../options.ts';
+import { type Job, jobOf } from '../job.ts';
 import { runWithProgress } from '../progress.ts';
 import { percent, whole } from '../report/figures.ts';
 import { runAll } from '../run.ts';

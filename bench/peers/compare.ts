@@ -30,7 +30,8 @@ try {
   }
 }
 
-async function compare({ report: folder, seconds, repeat, only, aof }: ComparisonOptions): Promise<void> {
+async function compare(options: ComparisonOptions): Promise<void> {
+  const { report: folder, repeat, only } = options;
   const machine = conditions(); // before the report changes the checkout
   await canDraw();
   const missing: string[] = [];
@@ -40,7 +41,7 @@ async function compare({ report: folder, seconds, repeat, only, aof }: Compariso
   };
   const first = pumphouse();
   const variants = [first, pumphouse(CONTROL), pumphouse(V1, 'auto', 'v1'), pumphouse('pumphouse on ws', 'ws')];
-  const jobs = comparisonJobs(seconds, aof);
+  const jobs = comparisonJobs(options);
   const compared = runnable(jobs.compared, reportMissing);
   const selected = peers.filter(
     ({ contestant }) => only.includes(contestant.name) && trialsOf(compared, [contestant]).length > 0,

@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { duration, expectedSeconds } from '../duration.ts';
+import { type Job, jobOf } from '../job.ts';
 import type { Aof } from '../load-options.ts';
-import { aofOption, type Job, jobOf, number } from '../options.ts';
+import { aofOption, number } from '../options.ts';
 import { trialsOf } from '../run.ts';
 import { scenarioNamed } from '../scenarios.ts';
 import { peers } from './peers.ts';
@@ -18,6 +19,8 @@ export interface ComparisonOptions {
   readonly only: readonly string[];
   /** The append-only file of the Redis that several nodes share. @default 'off' */
   readonly aof: Aof;
+  /** The names of the scenarios to run. @default all scenarios of the comparison */
+  readonly scenarios: readonly string[];
 }
 
 /** The loads of a comparison. */
@@ -45,7 +48,15 @@ const PUMPHOUSE_ONLY = ['coalescing-0', 'coalescing-5', 'coalescing-20', 'coales
 const IDLE_CLIENTS = 5000;
 /** Pumphouse, its control, and its variants. */
 const VARIANTS = 4;
-const DEFAULTS: ComparisonOptions = { report: 'bench/out', seconds: 1.2, repeat: 3, only: NAMES, aof: 'off' };
+const SCENARIOS: readonly string[] = [...COMPARED, ...PUMPHOUSE_ONLY];
+const DEFAULTS: ComparisonOptions = {
+  report: 'bench/out',
+  seconds: 1.2,
+  repeat: 3,
+  only: NAMES,
+  aof: 'off',
+  scenarios: SCENARIOS,
+};
 
 /**
  * Parses the command line.
@@ -57,6 +68,7 @@ export function parseComparison(args: readonly string[]): ComparisonOptions {
     .description(
       `Compares Pumphouse with ${NAMES.join(', ')}, and writes a page with plots. Installs the dependencies of the other servers into bench/peers. A server that cannot be installed is left out, and the reason is reported.`,
     )
+    .argument('[scenario...]', `what to measure: ${SCENARIOS.join(', ')} (default: all)`)
     .option('--report <DIR>', 'folder to write the report to', DEFAULTS.report)
     .option(
       '--seconds <N>',
@@ -74,12 +86,16 @@ export function parseComparison(args: readonly string[]): ComparisonOptions {
     .addHelpText('after', `\nTakes ${duration(expectedComparison(DEFAULTS))} with the defaults on two cores.`)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
-  return command.parse(args, { from: 'user' }).opts<ComparisonOptions>();
+  const parsed = command.parse(args, { from: 'user' });
+  const scenarios = parsed.args.length > 0 ? parsed.args : DEFAULTS.scenarios;
+  const unknown = scenarios.find((name) => !SCENARIOS.includes(name));
+  if (unknown !== undefined) command.error(`error: the comparison has no scenario ${unknown}: ${SCENARIOS.join(', ')}`);
+  return { ...parsed.opts<Omit<ComparisonOptions, 'scenarios'>>(), scenarios };
 }
 
 /** Estimates the seconds that a comparison takes. */
-function expectedComparison({ seconds, repeat, only, aof }: ComparisonOptions): number {
-  const { compared, alone } = comparisonJobs(seconds, aof);
+function expectedComparison({ repeat, only, ...options }: ComparisonOptions): number {
+  const { compared, alone } = comparisonJobs(options);
   const secondsOf = (jobs: readonly Job[]) => jobs.reduce((sum, { load }) => sum + expectedSeconds(load), 0);
   const others = peers.map(({ contestant }) => contestant).filter(({ name }) => only.includes(name));
   const ofOthers = trialsOf(compared, others).map(({ job }) => job);
@@ -95,11 +111,18 @@ function namesIn(text: string): string[] {
   return names;
 }
 
-/** @returns the loads of a comparison that measures for `seconds` in each run. */
-export function comparisonJobs(seconds: number, aof: Aof): ComparisonJobs {
-  const job = (name: string): Job => {
-    const overrides = name === 'idle' ? { clients: IDLE_CLIENTS } : {};
-    return jobOf(scenarioNamed(name), { seconds, warmUp: 0.4, patience: 3, aof, ...overrides });
-  };
-  return { compared: COMPARED.map(job), alone: PUMPHOUSE_ONLY.map(job) };
+/** @returns the loads of a comparison. */
+export function comparisonJobs({
+  seconds,
+  aof,
+  scenarios,
+}: Pick<ComparisonOptions, 'seconds' | 'aof' | 'scenarios'>): ComparisonJobs {
+  const jobs = (names: readonly string[]) =>
+    names
+      .filter((name) => scenarios.includes(name))
+      .map((name): Job => {
+        const overrides = name === 'idle' ? { clients: IDLE_CLIENTS } : {};
+        return jobOf(scenarioNamed(name), { seconds, warmUp: 0.4, patience: 3, aof, ...overrides });
+      });
+  return { compared: jobs(COMPARED), alone: jobs(PUMPHOUSE_ONLY) };
 }

@@ -1,8 +1,9 @@
 import { conditionsLine } from '../conditions.ts';
 import type { Run } from '../run.ts';
 import { type Column, cellOf, closedIn, columns, hasNodes, NOT_MEASURED } from './columns.ts';
+import { coresNotes, coresTable, isOfCores } from './cores.ts';
 import { grouped, percent, whole } from './figures.ts';
-import type { Plot } from './plots.ts';
+import type { Plot } from './plots/plot.ts';
 import { gistOf } from './rates.ts';
 import { CONTROL, noiseOf, type Results } from './results.ts';
 import { escaped, scrollable, scrollStyle } from './scrollable.ts';
@@ -68,7 +69,12 @@ export function page(results: Results, drawn: readonly DrawnPlot[]): string {
     ({ plot, svg }) =>
       `<h2>${escaped(plot.title)}</h2><p class="faint">${escaped(plot.about)}</p><figure>${scrollable(plot.title, `<div role="img" aria-label="${escaped(plot.title)}">${svg}</div>`)}</figure>`,
   );
-  const tables = grouped(runs, ({ scenario = 'load' }) => scenario).map(scenarioTable);
+  const ofCores = runs.filter(isOfCores);
+  const others = runs.filter((run) => !isOfCores(run));
+  const tables = [
+    ...grouped(others, ({ scenario = 'load' }) => scenario).map(scenarioTable),
+    ...(ofCores.length > 0 ? [coresSection(ofCores)] : []),
+  ];
   const notices = grouped(
     runs.flatMap((run) => run.notices.map((notice) => ({ gist: gistOf(notice), source: nameOf(run) }))),
     ({ gist }) => gist,
@@ -117,6 +123,24 @@ ${scrollable(
   `<table><thead><tr>${head.map((title) => `<th scope="col">${title}</th>`).join('')}</tr></thead>
 <tbody>${rows.join('')}</tbody></table>`,
 )}`;
+}
+
+/** Lets the words of a verdict wrap, which figures must not. */
+function coresCell(text: string): string {
+  return /[a-z]{3}/.test(text) ? `<td><span>${escaped(text)}</span></td>` : `<td>${escaped(text)}</td>`;
+}
+
+/** Shows all points of `cores` in one table, instead of a table for each. */
+function coresSection(runs: readonly Run[]): string {
+  const { head, rows } = coresTable(runs);
+  const body = rows.map(
+    ([shape = '', ...cells]) =>
+      `<tr><th scope="row">${escaped(shape)}</th>${cells.map((cell) => `${coresCell(cell)}`).join('')}</tr>`,
+  );
+  const table = `<table><thead><tr>${head.map((title) => `<th scope="col">${title}</th>`).join('')}</tr></thead>
+<tbody>${body.join('')}</tbody></table>`;
+  const notes = coresNotes(runs).map((note) => `<p class="faint">${escaped(note)}</p>`);
+  return `<h3>cores</h3>\n${scrollable('Figures of cores', table)}${notes.join('')}`;
 }
 
 function row(runs: readonly Run[], selected: readonly Column[]): string {

@@ -55,7 +55,7 @@ export function table(runs: readonly Run[]): string {
     const names = several ? [row.name, row.server] : [row.name];
     return [...names, ...row.cells, scale && row.bar ? barOf(row.bar.value / scale.full.value) : ''];
   });
-  return aligned([head, ...lines], several ? 2 : 1);
+  return aligned([head, ...lines], several ? 2 : 1, TRAILING_WORDS);
 }
 
 /** @returns the notes of a table: the scale of each group of bars, and the rule of the marks. */
@@ -151,10 +151,11 @@ function barOf(share: number): string {
  * Aligns figures to the right, and words to the left.
  *
  * @param names the number of leading columns that hold names.
+ * @param words the number of trailing columns that hold words.
  */
-function aligned(rows: readonly (readonly string[])[], names: number): string {
+export function aligned(rows: readonly (readonly string[])[], names: number, words: number): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const isFigure = (column: number) => column >= names && column < widths.length - TRAILING_WORDS;
+  const isFigure = (column: number) => column >= names && column < widths.length - words;
   return rows
     .map((row) =>
       row.map((cell, column) => {

@@ -48,16 +48,18 @@ class V1Decoder implements Decoder {
   }
 
   /**
-   * Sequence numbers are contiguous, so the last one of a frame determines the number of messages.
+   * Sequence numbers are contiguous, so the first and the last one of a frame determine the number
+   * of messages.
    */
   count(payload: Buffer): number {
     if (this.#checksNumbers) return this.#countEach(payload);
     const at = payload.lastIndexOf(MESSAGE, undefined, 'latin1');
     if (at < 0) return 0;
-    const seq = numberAt(payload, at);
-    const count = seq - this.#seq;
-    this.#seq = seq;
-    return count;
+    const first = numberAt(payload, payload.indexOf(MESSAGE, 0, 'latin1'));
+    const last = numberAt(payload, at);
+    if (first <= this.#seq) this.outOfSequence++;
+    this.#seq = last;
+    return last - first + 1;
   }
 
   /** Counts the messages one by one: a hole in the numbers is then missing from the count. */

@@ -41,7 +41,7 @@ export interface Wire {
 export interface Decoder {
   /** Whether counting messages needs the payload; otherwise the length of a frame is enough. */
   readonly needsPayload: boolean;
-  /** How many messages had a number that is not above the one before; only with `checksNumbers`. */
+  /** How often a message had a number that is not above the one before. */
   readonly outOfSequence?: number;
   /**
    * Handles a frame that arrives before the client has joined. The frame that completes the join is

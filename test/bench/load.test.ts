@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -15,6 +15,7 @@ import { notices, ratesOf, sound } from '../../bench/report/rates.ts';
 import type { LoadResult } from '../../bench/result.ts';
 import { run, serving } from '../cli/command.ts';
 import { until } from '../integration/server.ts';
+import { bench, pumphouseBench } from './program.ts';
 
 let server: WebSocketServer | undefined;
 afterEach(() => {
@@ -154,7 +155,7 @@ test('judges the messages of several generators as one load', async () => {
       delayed.delete(client);
     }
   });
-  const reordered = await new Load({ ...options, window: 1, generators: 3, urls: [reordering] }).run();
+  const reordered = await loadInProcess({ ...options, window: 1, generators: 3, urls: [reordering] }).run();
   expect(reordered.audit.swapped).toBeGreaterThan(0);
 });
 
@@ -175,6 +176,17 @@ test('counts clients closed by the server by code, without counting losses', asy
   expect(result.closes).toEqual({ 4000: 1 });
   expect(sound(result)).toBe(true);
   expect(notices(result, ratesOf(result, 6))).toContainEqual(expect.stringContaining('closed 1 clients'));
+});
+
+test('counts slow clients that the server closed, beside those that stay', async () => {
+  const url = await chatServer((send, client, count, socket) => {
+    send();
+    if (client === 6 && count > 60) socket.close(4008); // the first of the clients that never read
+  });
+  const result = await loadInProcess({ ...options, slow: 2, urls: [url] }).run();
+  expect(result.slowCloses).toEqual({ 4008: 1 });
+  expect(result.closes).toEqual({});
+  expect(sound(result)).toBe(true);
 });
 
 test('reports a saturated generator as the bottleneck', async () => {
@@ -264,13 +276,6 @@ test.each<[keyof LoadResult['audit'], Inject]>([
   }
 });
 
-const bench = (...args: string[]) =>
-  new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    execFile(process.execPath, ['dist/cli.js', 'bench', ...args], (error, stdout, stderr) => {
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
-    });
-  });
-
 test('starts a server, loads it, finds no fault, and stops it', async () => {
   const small = [
     '--clients',
@@ -286,7 +291,7 @@ test('starts a server, loads it, finds no fault, and stops it', async () => {
     '--slow',
     '2',
   ];
-  const { code, stdout, stderr } = await bench(...small, '--json');
+  const { code, stdout, stderr } = await pumphouseBench([...small, '--json']);
   expect(stderr).toBe('');
   expect(code).toBe(0);
   const { conditions, runs } = JSON.parse(stdout);
@@ -303,7 +308,7 @@ test('starts a server, loads it, finds no fault, and stops it', async () => {
 });
 
 test.runIf(existsSync('/proc/self/stat'))('runs the ordinary load on disk and reports user CPU time', async () => {
-  const { code, stdout, stderr } = await bench('ordinary', '--seconds', '1', '--warm-up', '0.2', '--json');
+  const { code, stdout, stderr } = await bench(['ordinary', '--seconds', '1', '--warm-up', '0.2', '--json']);
   expect(stderr).toBe('');
   expect(code).toBe(0);
   const [{ load, result, rates, sound }] = JSON.parse(stdout).runs;
@@ -318,11 +323,11 @@ test.runIf(existsSync('/proc/self/stat'))('runs the ordinary load on disk and re
 test('reports as not measured what depends on the process of a server without one', async () => {
   const url = await chatServer((send) => send());
   const few = ['--url', url, '--clients', '6', '--senders', '3', '--seconds', '0.2', '--warm-up', '0'];
-  const text = await bench(...few);
+  const text = await bench(few);
   expect(text.stdout).toMatch(/^server CPU +not measured: /m);
   expect(text.stdout).toMatch(/^server memory +not measured: /m);
   expect(text.stdout).not.toContain('KiB');
-  const [{ result, rates }] = JSON.parse((await bench(...few, '--json')).stdout).runs;
+  const [{ result, rates }] = JSON.parse((await bench([...few, '--json'])).stdout).runs;
   expect(result).not.toHaveProperty('server');
   const derived = ['serverBusy', 'serverUserBusy', 'deliveriesPerCpuSecond', 'microsPerDelivery', 'bytesPerConnection'];
   expect(derived.filter((name) => name in rates)).toEqual([]);
@@ -331,7 +336,7 @@ test('reports as not measured what depends on the process of a server without on
 test('measures the CPU time of a running Pumphouse by its metrics, but no growth of its memory', async () => {
   const { running, port } = await serving(['--publish-rate', 'off']);
   const few = ['--clients', '6', '--senders', '3', '--seconds', '0.3', '--warm-up', '0'];
-  const { code, stdout } = await bench('--url', `ws://127.0.0.1:${port}`, ...few, '--json');
+  const { code, stdout } = await bench(['--url', `ws://127.0.0.1:${port}`, ...few, '--json']);
   await running.end('SIGKILL');
   expect(code).toBe(0);
   const [{ result, rates }] = JSON.parse(stdout).runs;
@@ -368,7 +373,7 @@ test.runIf(process.platform === 'linux')('leaves no server and no process after 
 
 test('prints one table for several scenarios and runs, each on its own server', async () => {
   const small = ['--clients', '30', '--senders', '5', '--seconds', '0.3', '--warm-up', '0.1', '--repeat', '2'];
-  const { code, stdout } = await bench('durable', 'coalescing-20', ...small);
+  const { code, stdout } = await bench(['durable', 'coalescing-20', ...small]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^durable .* sound$/m);
   expect(stdout).toMatch(/^coalescing-20 .* sound$/m);
@@ -382,12 +387,12 @@ test('loads a server behind TLS', async () => {
     const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
     const { running, port } = await serving(['--tls-cert', cert, '--tls-key', key, '--publish-rate', 'off']);
     const few = ['--clients', '6', '--senders', '3', '--seconds', '0.3', '--warm-up', '0', '--wire', 'v1'];
-    const args = ['bench', '--url', `wss://localhost:${port}`, ...few, '--json'];
-    const { code, stdout, stderr } = await run(args, { NODE_EXTRA_CA_CERTS: cert });
+    const args = ['--url', `wss://localhost:${port}`, ...few, '--json'];
+    const { code, stdout, stderr } = await bench(args, { NODE_EXTRA_CA_CERTS: cert });
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(JSON.parse(stdout).runs[0].result.deliveries).toBeGreaterThan(10);
-    const distrusting = await run(args);
+    const distrusting = await bench(args);
     expect(distrusting).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^bench: cannot connect .*certificate/),
@@ -403,14 +408,17 @@ test('exits with 1 after a loss and reports it', async () => {
     client === 5 && count > 60 && count < 67 ? undefined : send(),
   );
   const few = ['--clients', '6', '--senders', '3', '--seconds', '0.2', '--warm-up', '0', '--patience', '0.5'];
-  const { code, stdout } = await bench('--url', url, ...few);
+  const { code, stdout } = await bench(['--url', url, ...few]);
   expect(stdout).toContain('NOT SOUND');
   expect(stdout).toContain('1 lost');
   expect(code).toBe(1);
 }, 30_000);
 
 test('prints one line and exits with 1 without a server, and with 2 for an invalid option', async () => {
-  const [unreachable, invalid] = await Promise.all([bench('--url', 'ws://127.0.0.1:1'), bench('--clients', 'x')]);
+  const [unreachable, invalid] = await Promise.all([
+    pumphouseBench(['--url', 'ws://127.0.0.1:1']),
+    pumphouseBench(['--clients', 'x']),
+  ]);
   expect(unreachable).toMatchObject({ code: 1, stdout: '' });
   expect(unreachable.stderr).toMatch(/^bench: cannot connect to .*ECONNREFUSED.*\n$/);
   expect(invalid).toMatchObject({ code: 2, stdout: '' });

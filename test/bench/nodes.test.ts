@@ -1,4 +1,3 @@
-import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect } from 'node:net';
@@ -10,9 +9,10 @@ import { startCluster } from '../../bench/cluster.ts';
 import type { ServerNode } from '../../bench/contestant.ts';
 import { Generator } from '../../bench/generator/generator.ts';
 import type { GeneratorLink } from '../../bench/generator/remote.ts';
+import { jobOf } from '../../bench/job.ts';
 import { Load, type ServerControl } from '../../bench/load.ts';
 import type { LoadSettings } from '../../bench/load-options.ts';
-import { jobOf, parseOptions } from '../../bench/options.ts';
+import { parseOptions } from '../../bench/options.ts';
 import { peers } from '../../bench/peers/peers.ts';
 import { pumphouse } from '../../bench/pumphouse.ts';
 import { type RedisServer, redisVersion, startRedis } from '../../bench/redis.ts';
@@ -20,6 +20,7 @@ import { notices, ratesOf, sound } from '../../bench/report/rates.ts';
 import { report } from '../../bench/report/text.ts';
 import { runAll, trialsOf } from '../../bench/run.ts';
 import { scenarioNamed } from '../../bench/scenarios.ts';
+import { bench } from './program.ts';
 
 const hasRedis = (() => {
   try {
@@ -228,25 +229,17 @@ test.runIf(hasRedis)('stops Redis and the other nodes if one does not start', as
   expect(foldersOfRedis()).toEqual(before);
 });
 
-const bench = (args: readonly string[], path = process.env['PATH']) =>
-  new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    const env = { ...process.env, PATH: path };
-    execFile(process.execPath, ['dist/cli.js', 'bench', ...args], { env }, (error, stdout, stderr) => {
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
-    });
-  });
-
 test('leaves out the scenarios of several nodes without Redis, with one line', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-empty-'));
   try {
     const few = ['--clients', '10', '--senders', '2', '--seconds', '0.2', '--warm-up', '0'];
     const line = 'are left out: redis-server is not installed (Debian: apt-get install redis-server)';
-    expect(await bench(['nodes', 'nodes-rooms'], folder)).toEqual({
+    expect(await bench(['nodes', 'nodes-rooms'], { PATH: folder })).toEqual({
       code: 0,
       stdout: '',
       stderr: `bench: nodes and nodes-rooms ${line}\n`,
     });
-    const { code, stdout, stderr } = await bench(['nodes', 'chat', ...few], folder);
+    const { code, stdout, stderr } = await bench(['nodes', 'chat', ...few], { PATH: folder });
     expect(code).toBe(0);
     expect(stdout).toMatch(/^load +10 clients/);
     expect(stderr).toBe(`bench: nodes ${line.replace('are', 'is')}\n`);
@@ -256,27 +249,23 @@ test('leaves out the scenarios of several nodes without Redis, with one line', a
 });
 
 const small = { clients: 20, senders: 4, audit: 10, seconds: 0.5, warmUp: 0.2, patience: 2 };
+const smallFlags = ['--clients', '20', '--senders', '4', '--audit', '10', '--seconds', '0.5', '--warm-up', '0.2'];
 
-/** Whether the installed server has the engine, which needs Redis. */
-const hasEngine =
-  hasRedis &&
-  execFileSync(process.execPath, ['dist/cli.js', 'serve', '--help'], { encoding: 'utf8' }).includes('--redis');
-
-test.runIf(hasEngine).each(['nodes', 'nodes-rooms'])(
-  'finds every message once and in one order at %s',
-  async (name) => {
-    const roomSize = name === 'nodes-rooms' ? { roomSize: 4 } : {};
-    const trials = trialsOf([jobOf(scenarioNamed(name), { ...small, ...roomSize })], [pumphouse()]);
-    const [run] = await runAll({ trials, repeat: 1 }, (load) => load.run());
-    expect(run?.notices.filter((notice) => notice.startsWith('NOT SOUND'))).toEqual([]);
-    expect(run?.result.cluster).toMatchObject({
-      nodeCpuSeconds: [expect.any(Number), expect.any(Number)],
-      redis: { cpuSeconds: expect.any(Number) },
-      order: { promised: true, clients: 5, differing: 0 },
-    });
-    expect(run?.result.closes).toEqual({});
-  },
-);
+test.runIf(hasRedis).each([
+  ['nodes', []],
+  ['nodes-rooms', ['--room-size', '4']],
+] as const)('finds every message once and in one order at %s', async (name, flags) => {
+  const { code, stdout, stderr } = await bench([name, ...smallFlags, '--patience', '2', ...flags, '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const [{ notices, result }] = JSON.parse(stdout).runs;
+  expect(notices.filter((notice: string) => notice.startsWith('NOT SOUND'))).toEqual([]);
+  expect(result.cluster).toMatchObject({
+    nodeCpuSeconds: [expect.any(Number), expect.any(Number)],
+    redis: { cpuSeconds: expect.any(Number) },
+    order: { promised: true, clients: 5, differing: 0 },
+  });
+  expect(result.closes).toEqual({});
+});
 
 const onRedis = peers.filter(({ contestant }) => contestant.topology === 'cluster');
 const hasPeers = hasRedis && existsSync('bench/peers/node_modules/@socket.io/redis-adapter');

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { afterEach, expect, test, vi } from 'vitest';
 import { parseOptions } from '../../bench/options.ts';
-import { parseComparison } from '../../bench/peers/options.ts';
+import { comparisonJobs, parseComparison } from '../../bench/peers/options.ts';
 
 test('has a default load', () => {
   expect(parseOptions([]).jobs[0]?.load).toMatchObject({
@@ -93,7 +93,7 @@ function helpOf(parse: (args: readonly string[]) => unknown): string {
 }
 
 test.each([
-  ['pumphouse bench', parseOptions, 26],
+  ['pumphouse bench', parseOptions, 27],
   ['npm run bench:peers', parseComparison, 6],
 ] as const)('%s --help gives the default of each flag and the expected duration', (name, parse, flags) => {
   const help = helpOf(parse);
@@ -112,5 +112,15 @@ test('rejects an invalid comparison in one line that names the valid values', ()
     /There is no server "nonsense". Servers: ws, socket.io/,
   );
   expect(() => parseComparison(['--seconds', 'x'])).toThrow(/It must be a number from 0.1/);
+  expect(() => parseComparison(['nodes', 'storm'])).toThrow(/the comparison has no scenario storm: fan-out-100, /);
   expect(parseComparison(['--only', 'bun, ws'])).toMatchObject({ only: ['bun', 'ws'], seconds: 1.2, repeat: 3 });
+});
+
+test('compares the named scenarios only', () => {
+  const options = parseComparison(['nodes', 'coalescing-5', '--aof', 'always']);
+  const { compared, alone } = comparisonJobs(options);
+  expect(compared).toMatchObject([{ scenario: { name: 'nodes' }, load: { nodes: 2, aof: 'always', seconds: 1.2 } }]);
+  expect(alone).toMatchObject([{ scenario: { name: 'coalescing-5' } }]);
+  const all = comparisonJobs(parseComparison([]));
+  expect([...all.compared, ...all.alone]).toHaveLength(13);
 });

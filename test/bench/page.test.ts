@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium as driver, type Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { COMPARISON } from '../../bench/report/readme.ts';
-import { readResults, writeReport } from '../../bench/report/write.ts';
+import { readCommitted } from '../../bench/report/readme.ts';
+import { writeReport } from '../../bench/report/write.ts';
 import { chromium, flags } from '../browser/chromium.ts';
 import { clusterResult, run } from './runs.ts';
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
   const executablePath = await chromium();
   if (!executablePath) return;
   browser = await driver.launch({ executablePath, args: flags });
-  const { conditions, runs } = readResults(COMPARISON);
+  const { conditions, runs } = readCommitted().comparison;
   // The widest cells: a server that could not be measured, with a long name and a fault.
   const url = { server: 'chat.a-department.example.org:8443', hasUsage: false, sound: false };
   const nodes = { load: { nodes: 2 }, cluster: clusterResult(0.123, false) };

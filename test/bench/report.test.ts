@@ -1,19 +1,19 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { TopLevelSpec } from 'vega-lite';
 import { expect, test } from 'vitest';
 import type { Conditions } from '../../bench/conditions.ts';
 import { tooSlow } from '../../bench/quick.ts';
 import { plotsOf } from '../../bench/report/plots.ts';
-import { aheadOf, figures } from '../../bench/report/readme.ts';
+import { aheadOf } from '../../bench/report/readme/ahead.ts';
+import { figures } from '../../bench/report/readme.ts';
 import { CONTROL, noiseOf, type Results } from '../../bench/report/results.ts';
 import { draw } from '../../bench/report/svg.ts';
 import { report } from '../../bench/report/text.ts';
 import { readResults, writeReport } from '../../bench/report/write.ts';
 import type { Run } from '../../bench/run.ts';
+import { bench } from './program.ts';
 import { clusterResult, run } from './runs.ts';
 
 const conditions: Conditions = {
@@ -121,16 +121,18 @@ test('derives rates again from earlier results, without memory that did not grow
 
 test('leads the figures of the README with the scenario ordinary where it was measured', () => {
   const of = (scenario: string) => servers.flatMap((server) => [run(scenario, { server }), run(scenario, { server })]);
-  const text = figures({ ...results, runs: [...of('open-loop'), ...of('ordinary')] }, results);
+  const text = figures({ comparison: { ...results, runs: [...of('open-loop'), ...of('ordinary')] }, alone: results });
   expect(text).toContain('(bench/results/latency-ordinary.svg)');
   expect(text).toMatch(/^\|.* server CPU \| user CPU \| CPU per delivery \| +spread \|$/m);
   expect(text).toMatch(/^\| \*\*pumphouse\*\* .* 50 % .* 20 % .* 0 % \|$/m);
-  expect(figures({ ...results, runs: [run('ordinary')] }, results)).toMatch(
+  expect(figures({ comparison: { ...results, runs: [run('ordinary')] }, alone: results })).toMatch(
     /^\| \*\*pumphouse\*\* .* ≈ single run \|$/m,
   );
   const differing = [run('ordinary', { deliveries: 1000 }), run('ordinary', { deliveries: 1300 })];
-  expect(figures({ ...results, runs: differing }, results)).toMatch(/^\| \*\*pumphouse\*\* .* ≈ 26 % \|$/m);
-  const earlier = figures({ ...results, runs: of('open-loop') }, results);
+  expect(figures({ comparison: { ...results, runs: differing }, alone: results })).toMatch(
+    /^\| \*\*pumphouse\*\* .* ≈ 26 % \|$/m,
+  );
+  const earlier = figures({ comparison: { ...results, runs: of('open-loop') }, alone: results });
   expect(earlier).toContain('(bench/results/latency.svg)');
 });
 
@@ -166,13 +168,28 @@ test('shows the runs of several nodes in plots, the page and the README', async 
   expect(html).toContain('2 nodes on Redis without persistence');
   expect(html).toContain('<td>25.0 %</td>');
   expect(html).not.toMatch(/NaN|undefined/);
-  const text = figures({ ...results, runs: all }, { ...results, runs: nodesOf('pumphouse') });
+  const text = figures({ comparison: { ...results, runs: all }, alone: { ...results, runs: nodesOf('pumphouse') } });
   const section = text.slice(text.indexOf('### Two nodes'), text.indexOf('### Where'));
   expect(section).toMatch(/^\| \*\*pumphouse\*\* +\| +503 .* 25 % .* none .*\|$/m);
   expect(section).toMatch(/^\| peer .* 25\.0 % .*\|$/m);
   expect(text.slice(0, text.indexOf('### Two nodes'))).not.toContain('| peer');
   expect(text).toMatch(/^\| `nodes` .* \*\*24\.0 ms across nodes \(p99\)\*\* \|$/m);
-  expect(figures({ ...results, runs: others }, results)).not.toContain('Two nodes');
+  expect(figures({ comparison: { ...results, runs: others }, alone: results })).not.toContain('Two nodes');
+});
+
+test('shows the results of several nodes with conditions of their own, and what disturbed them', () => {
+  const oneLine = (nodes: Results) =>
+    figures({ comparison: { ...results, runs: [run('chat')] }, alone: results, nodes }).replaceAll(/\s+/g, ' ');
+  const nodes = { ...results, conditions: { ...conditions, cpu: 'another CPU' }, runs: nodesOf('pumphouse') };
+  const text = oneLine(nodes);
+  expect(text).toContain('### Two nodes Measured on 2 cores of another CPU, Node v20,');
+  expect(text).toContain('medians of 2 interleaved runs. Two nodes share a Redis');
+  expect(text).not.toContain('Other processes');
+  const disturbed = nodes.runs.map((each, i) => ({
+    ...each,
+    result: { ...each.result, othersCpuSeconds: i % 2 === 0 ? 1 : 2 },
+  }));
+  expect(oneLine({ ...nodes, runs: disturbed })).toContain('used 50 % to 100 % of a core meanwhile: throughput is a');
 });
 
 test('describes several nodes of a single run', () => {
@@ -216,7 +233,10 @@ test('compares several nodes by their own noise', () => {
   const text = aheadOf([...noisy, ...alone, ofNodes('peer', 2000)]).replaceAll(/\s+/g, ' ');
   expect(text).toContain('- deliveries per second on two nodes, 500 on Pumphouse (noise 20 %): peer with 1,000');
   expect(text).toContain('CPU time per delivery to 1,000 clients (noise 1 %)');
-  const page = figures({ ...results, runs: [...noisy, ...alone] }, results).replaceAll(/\s+/g, ' ');
+  const page = figures({ comparison: { ...results, runs: [...noisy, ...alone] }, alone: results }).replaceAll(
+    /\s+/g,
+    ' ',
+  );
   expect(page.match(/differs from itself by up to \d+ %/g)).toEqual([
     'differs from itself by up to 1 %',
     'differs from itself by up to 20 %',
@@ -240,20 +260,19 @@ test('fails the quick check if Pumphouse is far slower than expected, but not be
 
 test('recreates the page with --from, and rejects a file without results in one line', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-report-'));
-  const bench = (args: string[]) => promisify(execFile)(process.execPath, args);
   try {
     await writeReport(folder, results);
     const to = join(folder, 'again');
-    const args = ['dist/cli.js', 'bench', '--from', join(folder, 'results.json'), '--report', to];
+    const args = ['--from', join(folder, 'results.json'), '--report', to];
     expect((await bench(args)).stdout.trim()).toBe(join(to, 'index.html'));
     writeFileSync(join(folder, 'other.json'), '{"a":1}');
-    const wrong = bench(['dist/cli.js', 'bench', '--from', join(folder, 'other.json'), '--report', to]);
-    await expect(wrong).rejects.toMatchObject({
+    const wrong = await bench(['--from', join(folder, 'other.json'), '--report', to]);
+    expect(wrong).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^bench: .* holds no results/),
     });
-    const alone = bench(['dist/cli.js', 'bench', '--from', 'x.json']);
-    await expect(alone).rejects.toMatchObject({ code: 2, stderr: 'bench: --from needs --report\n' });
+    const alone = await bench(['--from', 'x.json']);
+    expect(alone).toMatchObject({ code: 2, stderr: 'bench: --from needs --report\n' });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -98,6 +98,17 @@ test('checks the number of each message on request: a hole is not counted, and a
   expect(counts(decoderAt7(false), [8, 9, 11])).toEqual([4]);
 });
 
+test('detects without that request a hole or a step back between frames', () => {
+  const decoder = wires.v1.decoder(BYTES);
+  decoder.joined(Buffer.from('{"t":"joined","room":"lobby","epoch":"e","seq":7,"recovered":true}'));
+  const count = (...seqs: readonly number[]) => {
+    const lines = seqs.map((seq) => `{"t":"message","room":"lobby","seq":${seq},"data":"x"}`);
+    return decoder.count(Buffer.from(lines.join('\n')), 0);
+  };
+  expect([count(8, 9), count(11, 12), decoder.outOfSequence]).toEqual([2, 2, 0]);
+  expect([count(12, 13), decoder.outOfSequence]).toEqual([2, 1]);
+});
+
 test('joins a room of Socket.IO in the handshake', () => {
   expect(wires['socket.io-rooms'].join('room-3', undefined)).toEqual(['40{"room":"room-3"}']);
 });
