@@ -115,7 +115,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
       const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
-      // The first to listen would take in the clients of the process before, which wait for a server.
+      // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
     } catch (error) {

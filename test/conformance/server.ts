@@ -60,8 +60,8 @@ interface Shared {
 }
 
 /**
- * Starts a server of the native protocol on real sockets. Each worker listens on the port, and on one
- * of its own: `connect` takes the workers in turn.
+ * Starts a server of the native protocol on real sockets. Each worker listens on the port, and on
+ * one of its own: `connect` takes the workers in turn.
  */
 export async function serve({ transport, workers }: Variant, options: Options = {}) {
   const { settings = {}, engine } = options;
