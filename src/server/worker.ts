@@ -4,7 +4,7 @@ import { listenersOf } from '../config/listeners.ts';
 import { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { createLog, logClients, logEvents } from '../observe/log.ts';
-import { Link } from '../threads/link.ts';
+import { WorkerLink } from '../threads/link.ts';
 import { type MessageChannelEnd, portOf } from '../threads/port.ts';
 import { openSharedLimits } from '../threads/shared-limits.ts';
 import { WorkerCluster } from '../threads/worker-cluster.ts';
@@ -23,7 +23,7 @@ const log = createLog(settings.logLevel, output, worker);
 
 // In one turn, so that no call of the main thread comes before its function.
 const port = portOf(parentPort as MessageChannelEnd);
-const link = new Link<MainThreadMethods, WorkerThreadMethods>(port, rings.up, rings.down, systemScheduler);
+const link = new WorkerLink<MainThreadMethods, WorkerThreadMethods>(port, rings, systemScheduler);
 const { calls } = link;
 const cluster = new WorkerCluster(calls);
 const engine = new WorkerEngine({ link, cluster, clock: systemClock, scheduler: systemScheduler });

@@ -8,7 +8,7 @@ import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type Logger, standardOutput } from '../observe/log.ts';
 import { createOutputLock } from '../observe/shared-output.ts';
 import { type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
-import { createRings, Link } from '../threads/link.ts';
+import { createRings, LogLink } from '../threads/link.ts';
 import { LogService } from '../threads/log-service.ts';
 import { portOf } from '../threads/port.ts';
 import { ProcessCluster } from '../threads/process-cluster.ts';
@@ -188,7 +188,7 @@ class Thread implements MonitoredWorker {
   readonly ended: Promise<void>;
   readonly #start: WorkerStart;
   readonly #worker: Worker;
-  readonly #link: Link<WorkerThreadMethods, MainThreadMethods>;
+  readonly #link: LogLink<WorkerThreadMethods, MainThreadMethods>;
   #service: { readonly dropped: number } | undefined;
   #mayEnd = false;
 
@@ -197,7 +197,7 @@ class Thread implements MonitoredWorker {
     this.number = number;
     this.#start = start;
     this.#worker = new Worker(ENTRY, { workerData: start, name: `worker ${number}` });
-    this.#link = new Link(portOf(this.#worker), rings.down, rings.up, systemScheduler);
+    this.#link = new LogLink(portOf(this.#worker), rings, systemScheduler);
     this.#worker.on('error', (error) => onCrash(number, error));
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {

@@ -1,6 +1,7 @@
 import type { Scheduler } from '../hub/time.ts';
 import { Calls } from './calls.ts';
 import type { Port } from './port.ts';
+import { createProgress, ProgressReader, ProgressWatcher } from './progress.ts';
 import { createRing, RingReader, RingWriter } from './ring.ts';
 
 /** The rings between a worker and the log thread. */
@@ -8,13 +9,15 @@ export interface Rings {
   /** From the worker to the log thread. */
   readonly up: SharedArrayBuffer;
   readonly down: SharedArrayBuffer;
+  /** How far the worker is with what comes down. */
+  readonly progress: SharedArrayBuffer;
 }
 
 const MiB = 1024 * 1024;
 
 /** @param bytes a power of two. */
 export function createRings(bytes: number = 8 * MiB): Rings {
-  return { up: createRing(bytes), down: createRing(bytes) };
+  return { up: createRing(bytes), down: createRing(bytes), progress: createProgress() };
 }
 
 /** Receives what the other thread sends through its ring. */
@@ -23,6 +26,8 @@ export interface LinkListener {
   received(buffer: Buffer, start: number, end: number): void;
   /** There may be room in this thread's ring again. */
   writable(): void;
+  /** The other thread has woken this one, and what it had sent is received. */
+  woken?(): void;
 }
 
 // A message on the port that is no call: there is something to read, or room to write.
@@ -32,7 +37,7 @@ const WAKE = 0;
 const TURN_BYTES = MiB;
 
 /** One end of what connects a worker to the log thread: a ring in each direction, and calls. */
-export class Link<Remote extends object, Local extends object> {
+class Link<Remote extends object, Local extends object> {
   readonly calls: Calls<Remote, Local>;
   readonly #writer: RingWriter;
   readonly #reader: RingReader;
@@ -73,6 +78,7 @@ export class Link<Remote extends object, Local extends object> {
   #woken(): void {
     this.#listener?.writable();
     this.#read();
+    this.#listener?.woken?.();
   }
 
   readonly #read = (): void => {
@@ -86,4 +92,40 @@ export class Link<Remote extends object, Local extends object> {
     this.#readsOn = false;
     this.#read();
   };
+}
+
+/** The worker's end. */
+export class WorkerLink<Remote extends object, Local extends object> extends Link<Remote, Local> {
+  readonly #progress: ProgressReader;
+
+  constructor(port: Port, { up, down, progress }: Rings, scheduler: Scheduler) {
+    super(port, up, down, scheduler);
+    this.#progress = new ProgressReader(progress, scheduler, () => port.post(WAKE));
+  }
+
+  override listen(listener: LinkListener): void {
+    super.listen({
+      received: (buffer, start, end) => {
+        listener.received(buffer, start, end);
+        this.#progress.received();
+      },
+      writable: () => listener.writable(),
+    });
+  }
+}
+
+/** The log thread's end. */
+export class LogLink<Remote extends object, Local extends object> extends Link<Remote, Local> {
+  readonly progress: ProgressWatcher;
+
+  constructor(port: Port, { up, down, progress }: Rings, scheduler: Scheduler) {
+    super(port, down, up, scheduler);
+    this.progress = new ProgressWatcher(progress);
+  }
+
+  override write(frame: Buffer, length: number): boolean {
+    const isWritten = super.write(frame, length);
+    if (isWritten) this.progress.wrote();
+    return isWritten;
+  }
 }

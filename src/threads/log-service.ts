@@ -1,9 +1,10 @@
 import type { Decision, Draft, Engine, EngineState, Move, Outcome, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
+import { type Scheduler, systemScheduler } from '../hub/time.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { MembersByNode } from './cluster-methods.ts';
 import { FrameEncoder, receiveUp, type UpFrames } from './frames.ts';
-import type { Link } from './link.ts';
+import type { LogLink } from './link.ts';
 
 /** The reply to an attachment. */
 export interface Attached {
@@ -50,7 +51,7 @@ export interface RoomFollower {
 
 /** The oldest drafts of a room that are undecided come from the first of its origins. */
 interface Origin {
-  readonly worker: WorkerLink;
+  readonly worker: ConnectedWorker;
   readonly attachment: number;
   /** They have failed in their worker, and wait for the outcomes of the earlier ones. */
   readonly refused: boolean;
@@ -66,21 +67,28 @@ interface SharedRoom {
   users: number;
   readonly followers: Set<Attachment>;
   readonly origins: Origin[];
+  /** Drafts that wait until the workers have done with the room's last commit. */
+  waiting: Draft[];
 }
 
 /** A worker's attachment of a room. */
 interface Attachment {
   readonly number: number;
   readonly room: SharedRoom;
-  readonly worker: WorkerLink;
+  readonly worker: ConnectedWorker;
   /** How often the worker was told that the log has moved. */
   moves: number;
   /** Commits are dropped until the worker is told to read them. */
   isBehind: boolean;
+  /** The worker's progress when it has done with the last commit. */
+  lastCommit: number;
 }
 
 // Longer commits are split, so that a slow worker's ring takes at least a part of them.
 const FRAME_BYTES = 256 * 1024;
+
+// How long drafts wait for a worker. One that takes longer is not waited for until it has done.
+const SLOW_MS = 20;
 
 const FAILED: Outcome = { kind: 'failed' };
 
@@ -92,19 +100,24 @@ const FAILED: Outcome = { kind: 'failed' };
 export class LogService {
   readonly #engine: Engine;
   readonly #follower: RoomFollower;
+  readonly #scheduler: Scheduler;
+  /** Rooms whose drafts wait. */
+  readonly #held = new Set<SharedRoom>();
+  #cancelHold: (() => void) | undefined;
   /** Holds a commit until every worker has it. */
   readonly #commit = new FrameEncoder();
   readonly #rooms = new Map<string, SharedRoom>();
-  readonly #workers: WorkerLink[] = [];
+  readonly #workers: ConnectedWorker[] = [];
   #frameBytes = FRAME_BYTES;
   #state: EngineState = 'ready';
   #messages = 0;
   #batches = 0;
 
   /** @param engine one that recognizes retries: they may come through another worker. */
-  constructor(engine: Engine, follower: RoomFollower) {
+  constructor(engine: Engine, follower: RoomFollower, scheduler: Scheduler = systemScheduler) {
     this.#engine = engine;
     this.#follower = follower;
+    this.#scheduler = scheduler;
   }
 
   /** How many messages have been committed to rooms that a worker has attached. */
@@ -129,8 +142,8 @@ export class LogService {
   }
 
   /** Serves a worker. @returns its numbers, for monitoring. */
-  connect(worker: number, link: Link<WorkerMethods, LogMethods>): Pick<WorkerLink, 'dropped'> {
-    const connected = new WorkerLink(worker, link, this.#engine);
+  connect(worker: number, link: LogLink<WorkerMethods, LogMethods>): Pick<ConnectedWorker, 'dropped'> {
+    const connected = new ConnectedWorker(worker, link, this.#engine);
     this.#workers.push(connected);
     this.#frameBytes = Math.min(this.#frameBytes, link.maxFrame);
     link.calls.serve({
@@ -147,6 +160,7 @@ export class LogService {
     link.listen({
       received: (buffer, start) => receiveUp(buffer, start, frames),
       writable: () => connected.writeWaiting(),
+      woken: () => this.#appendHeld(),
     });
     if (this.#state === 'away') link.calls.tell('changed', this.#state);
     return connected;
@@ -154,14 +168,15 @@ export class LogService {
 
   /** Closes the engine, which commits what it has been given first. */
   async close(): Promise<void> {
+    this.#endHold();
     await this.#engine.close();
   }
 
-  #attach(worker: WorkerLink, number: number, name: string): NowOrLater<Attached> {
+  #attach(worker: ConnectedWorker, number: number, name: string): NowOrLater<Attached> {
     const room = this.#room(name);
     room.users++;
     const follow = (): Attached => {
-      const attachment = { number, room, worker, moves: 0, isBehind: false };
+      const attachment = { number, room, worker, moves: 0, isBehind: false, lastCommit: worker.link.progress.written };
       room.followers.add(attachment);
       worker.attachments.set(number, attachment);
       // In this turn: what the engine reports from now on follows the position.
@@ -177,7 +192,7 @@ export class LogService {
   #room(name: string): SharedRoom {
     const existing = this.#rooms.get(name);
     if (existing) return existing;
-    const room: SharedRoom = { name, attaching: undefined, users: 0, followers: new Set(), origins: [] };
+    const room: SharedRoom = { name, attaching: undefined, users: 0, followers: new Set(), origins: [], waiting: [] };
     this.#rooms.set(name, room);
     const attaching = this.#engine.attach(name);
     if (attaching instanceof Promise) {
@@ -190,7 +205,7 @@ export class LogService {
     return room;
   }
 
-  #release(worker: WorkerLink, number: number): void {
+  #release(worker: ConnectedWorker, number: number): void {
     const attachment = worker.attachment(number);
     const { room } = attachment;
     worker.attachments.delete(number);
@@ -230,7 +245,45 @@ export class LogService {
 
   #append({ room, worker, number }: Attachment, drafts: readonly Draft[]): void {
     room.origins.push({ worker, attachment: number, refused: false, count: drafts.length });
+    if (room.waiting.length === 0 && !isBusy(room)) this.#engine.append(room.name, drafts);
+    else this.#hold(room, drafts);
+  }
+
+  /**
+   * Keeps drafts until every worker has done with the room's last commit. One commit then has what
+   * all workers have sent meanwhile, as one turn of a single Hub has. Otherwise the workers of a
+   * busy room would take turns, with many small frames.
+   */
+  #hold(room: SharedRoom, drafts: readonly Draft[]): void {
+    for (const draft of drafts) room.waiting.push(draft);
+    this.#held.add(room);
+    this.#cancelHold ??= this.#scheduler.after(SLOW_MS, () => this.#endHold());
+  }
+
+  /** Appends the drafts of rooms whose workers have done. */
+  #appendHeld(): void {
+    for (const room of this.#held) if (!isBusy(room)) this.#appendWaiting(room);
+  }
+
+  #appendWaiting(room: SharedRoom): void {
+    const drafts = room.waiting;
+    room.waiting = [];
+    this.#held.delete(room);
+    if (this.#held.size === 0) {
+      this.#cancelHold?.();
+      this.#cancelHold = undefined;
+    }
     this.#engine.append(room.name, drafts);
+  }
+
+  /** The log does not wait for a slow worker. */
+  #endHold(): void {
+    this.#cancelHold = undefined;
+    for (const room of this.#held) {
+      for (const { worker, lastCommit } of room.followers)
+        if (!worker.link.progress.isDone(lastCommit)) worker.isSlow = true;
+      this.#appendWaiting(room);
+    }
   }
 
   #refuse({ room, worker, number }: Attachment, count: number): void {
@@ -289,23 +342,31 @@ export class LogService {
   }
 }
 
+/** Reports whether a worker has not done with the room's last commit. It will wake this thread. */
+function isBusy({ followers }: SharedRoom): boolean {
+  for (const { worker, lastCommit } of followers) if (worker.isBusy(lastCommit)) return true;
+  return false;
+}
+
 /** A frame that waits for room in the ring. */
 type Waiting =
   | { readonly kind: 'frame'; readonly bytes: Buffer }
   | { readonly kind: 'behind'; readonly attachment: Attachment };
 
 /** The log thread's side of one worker. */
-class WorkerLink {
+class ConnectedWorker {
   readonly number: number;
-  readonly link: Link<WorkerMethods, LogMethods>;
+  readonly link: LogLink<WorkerMethods, LogMethods>;
   readonly attachments = new Map<number, Attachment>();
   readonly #engine: Engine;
   readonly #encoder = new FrameEncoder();
   /** In order. Their number is bounded: commits do not wait, and a worker's drafts are bounded. */
   #waiting: Waiting[] = [];
   #dropped = 0;
+  /** It has taken too long over a commit, and has not done with it yet. */
+  isSlow = false;
 
-  constructor(number: number, link: Link<WorkerMethods, LogMethods>, engine: Engine) {
+  constructor(number: number, link: LogLink<WorkerMethods, LogMethods>, engine: Engine) {
     this.number = number;
     this.link = link;
     this.#engine = engine;
@@ -326,13 +387,27 @@ class WorkerLink {
   writeCommit(attachment: Attachment, commit: FrameEncoder): void {
     commit.readdress(attachment.number);
     const isWritten = this.#waiting.length === 0 && this.link.write(commit.buffer, commit.length);
-    if (!isWritten) this.#leaveOut(attachment);
+    if (isWritten) attachment.lastCommit = this.link.progress.written;
+    else this.#leaveOut(attachment);
   }
 
   /** Leaves a commit out that no ring can take. */
   drop(attachment: Attachment): void {
     this.#leaveOut(attachment);
     this.writeWaiting();
+  }
+
+  /** Reports whether the worker has not done with a commit, unless it is too slow to wait for. */
+  isBusy(commit: number): boolean {
+    const { progress } = this.link;
+    if (!progress.isDone(commit)) {
+      if (this.isSlow) return false;
+      progress.await();
+      // It may have done with it just before.
+      if (!progress.isDone(commit)) return true;
+    }
+    this.isSlow = false;
+    return false;
   }
 
   decided(attachment: number, outcomes: readonly Outcome[]): void {

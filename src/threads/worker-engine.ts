@@ -4,7 +4,7 @@ import type { LogRecord } from '../hub/log.ts';
 import type { Clock, Scheduler } from '../hub/time.ts';
 import type { MembersByNode } from './cluster-methods.ts';
 import { type DownFrames, FrameEncoder, receiveDown } from './frames.ts';
-import type { Link } from './link.ts';
+import type { WorkerLink } from './link.ts';
 import type { LogMethods, WorkerMethods } from './log-service.ts';
 import { WorkerRoom, type WorkerRoomContext } from './worker-room.ts';
 
@@ -15,7 +15,7 @@ export interface WorkerMembers extends Cluster {
 }
 
 export interface WorkerEngineOptions {
-  readonly link: Link<LogMethods, WorkerMethods>;
+  readonly link: WorkerLink<LogMethods, WorkerMethods>;
   readonly cluster: WorkerMembers;
   readonly clock: Clock;
   readonly scheduler: Scheduler;
@@ -35,7 +35,7 @@ const PATIENCE_MS = 10_000;
 export class WorkerEngine implements SharedEngine {
   readonly dedupes = true;
   readonly cluster: WorkerMembers;
-  readonly #link: Link<LogMethods, WorkerMethods>;
+  readonly #link: WorkerLink<LogMethods, WorkerMethods>;
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #encoder = new FrameEncoder();

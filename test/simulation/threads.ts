@@ -1,6 +1,6 @@
 import type { Engine } from '../../src/hub/engine.ts';
 import type { Scheduler } from '../../src/hub/time.ts';
-import { createRings, Link } from '../../src/threads/link.ts';
+import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import type { Port } from '../../src/threads/port.ts';
 import { WorkerEngine } from '../../src/threads/worker-engine.ts';
@@ -63,11 +63,11 @@ class VirtualPort implements Port {
 export type ThreadFault = 'loses frames' | 'repeats frames';
 
 /** A link whose ring is faulty now and then. */
-class FaultyLink extends Link<WorkerMethods, LogMethods> {
+class FaultyLink extends LogLink<WorkerMethods, LogMethods> {
   readonly #random: Random;
   readonly #fault: ThreadFault;
 
-  constructor(fault: ThreadFault, random: Random, ...rest: ConstructorParameters<typeof Link>) {
+  constructor(fault: ThreadFault, random: Random, ...rest: ConstructorParameters<typeof LogLink>) {
     super(...rest);
     this.#random = random;
     this.#fault = fault;
@@ -110,7 +110,7 @@ export class VirtualProcess {
     };
     this.#random = random;
     this.#ringBytes = random.pick([2048, 4096, 16_384]);
-    this.#service = new LogService(engine, { attached: () => [], released() {} });
+    this.#service = new LogService(engine, { attached: () => [], released() {} }, this.#scheduler);
   }
 
   open(): Promise<void> {
@@ -128,13 +128,13 @@ export class VirtualProcess {
     const far = new VirtualPort(this.#scheduler, this.#random);
     near.peer = far;
     far.peer = near;
-    const { up, down } = createRings(this.#ringBytes);
-    const ends = [far, down, up, this.#scheduler] as const;
+    const rings = createRings(this.#ringBytes);
+    const ends = [far, rings, this.#scheduler] as const;
     const logLink = this.#fault
       ? new FaultyLink(this.#fault, this.#random, ...ends)
-      : new Link<WorkerMethods, LogMethods>(...ends);
+      : new LogLink<WorkerMethods, LogMethods>(...ends);
     this.#workers.push(this.#service.connect(this.#workers.length + 1, logLink));
-    const link = new Link<LogMethods, WorkerMethods>(near, up, down, this.#scheduler);
+    const link = new WorkerLink<LogMethods, WorkerMethods>(near, rings, this.#scheduler);
     const engine = new WorkerEngine({ link, cluster: silentCluster, clock: this.#time, scheduler: this.#scheduler });
     return { engine, stall: (ms) => near.stall(ms) };
   }

@@ -1,9 +1,9 @@
 import type { Engine, EngineListener } from '../../src/hub/engine.ts';
-import { systemClock, systemScheduler } from '../../src/hub/time.ts';
-import { createRings, Link } from '../../src/threads/link.ts';
+import { type Scheduler, systemClock, systemScheduler } from '../../src/hub/time.ts';
+import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
-import { fakePorts } from './ports.ts';
+import { fakePorts, type Later } from './ports.ts';
 
 /** A cluster of workers that tells nothing of the others' members. */
 export const silentCluster: WorkerMembers = {
@@ -21,17 +21,21 @@ export const silentCluster: WorkerMembers = {
   released() {},
 };
 
-/** Connects a worker to a log service, both in this thread. */
-export function connectWorker(service: LogService, worker: number, ringBytes?: number): WorkerEngine {
-  const [near, far] = fakePorts();
-  const { up, down } = createRings(ringBytes);
-  service.connect(worker, new Link<WorkerMethods, LogMethods>(far, down, up, systemScheduler));
-  const link = new Link<LogMethods, WorkerMethods>(near, up, down, systemScheduler);
+/**
+ * Connects a worker to a log service, both in this thread.
+ *
+ * @param later delivers one message. @default in turns of their own
+ */
+export function connectWorker(service: LogService, worker: number, ringBytes?: number, later?: Later): WorkerEngine {
+  const [near, far] = fakePorts(later && [later, later]);
+  const rings = createRings(ringBytes);
+  service.connect(worker, new LogLink<WorkerMethods, LogMethods>(far, rings, systemScheduler));
+  const link = new WorkerLink<LogMethods, WorkerMethods>(near, rings, systemScheduler);
   return new WorkerEngine({ link, cluster: silentCluster, clock: systemClock, scheduler: systemScheduler });
 }
 
-export function logServiceOn(engine: Engine): LogService {
-  return new LogService(engine, { attached: () => [], released() {} });
+export function logServiceOn(engine: Engine, scheduler: Scheduler = systemScheduler): LogService {
+  return new LogService(engine, { attached: () => [], released() {} }, scheduler);
 }
 
 /** Returns the engine of the only worker on a log, which it opens and closes, too. */

@@ -1,0 +1,77 @@
+import type { Scheduler } from '../hub/time.ts';
+
+// Words of the memory: frames that are done with, and whether the writer awaits more.
+const DONE = 0;
+const AWAITED = 1;
+
+/** Returns the memory that tells the writer of a ring how far the reader is. */
+export function createProgress(): SharedArrayBuffer {
+  return new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+}
+
+/** The reader's side: counts frames, and tells which ones it has done with. */
+export class ProgressReader {
+  readonly #words: Int32Array;
+  readonly #scheduler: Scheduler;
+  readonly #wakeWriter: () => void;
+  #read = 0;
+  #isScheduled = false;
+
+  constructor(memory: SharedArrayBuffer, scheduler: Scheduler, wakeWriter: () => void) {
+    this.#words = new Int32Array(memory);
+    this.#scheduler = scheduler;
+    this.#wakeWriter = wakeWriter;
+  }
+
+  /** A frame is received. What follows from it runs in this turn. */
+  received(): void {
+    this.#read = (this.#read + 1) | 0;
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#scheduler.soon(this.#finish);
+  }
+
+  /**
+   * The turn has ended. A writer that waits gets what comes of it, too: the sockets are read, and
+   * their messages sent to it, first.
+   */
+  readonly #finish = (): void => {
+    if (Atomics.load(this.#words, AWAITED) === 0) this.#tell();
+    else this.#scheduler.soon(() => this.#scheduler.soon(this.#tell));
+  };
+
+  readonly #tell = (): void => {
+    this.#isScheduled = false;
+    Atomics.store(this.#words, DONE, this.#read);
+    if (Atomics.exchange(this.#words, AWAITED, 0) === 1) this.#wakeWriter();
+  };
+}
+
+/** The writer's side. */
+export class ProgressWatcher {
+  readonly #words: Int32Array;
+  #written = 0;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory);
+  }
+
+  /** How many frames are written, modulo 2^32. */
+  get written(): number {
+    return this.#written;
+  }
+
+  wrote(): void {
+    this.#written = (this.#written + 1) | 0;
+  }
+
+  /** Reports whether the reader has done with a frame, by `written` after it. */
+  isDone(written: number): boolean {
+    return ((Atomics.load(this.#words, DONE) - written) | 0) >= 0;
+  }
+
+  /** Has the reader wake the writer when it has done with more. */
+  await(): void {
+    Atomics.store(this.#words, AWAITED, 1);
+  }
+}
