@@ -15,7 +15,7 @@ import { hubOverrides } from '../../src/server/hub-overrides.ts';
 import { localCluster } from '../../src/server/local-cluster.ts';
 import { RunningServer } from '../../src/server/running-server.ts';
 import type { ProcessClusterMethods, WorkerClusterMethods } from '../../src/threads/cluster-methods.ts';
-import { createRings, Link } from '../../src/threads/link.ts';
+import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
 import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
 import { ProcessCluster } from '../../src/threads/process-cluster.ts';
 import { createSharedLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
@@ -72,11 +72,11 @@ function connectWorker(
   settings: HubOverrides,
 ): InThreadWorker {
   const [near, far] = fakePorts();
-  const { up, down } = createRings();
-  const logLink = new Link<WorkerSide, LogSide>(far, down, up, systemScheduler);
+  const rings = createRings();
+  const logLink = new LogLink<WorkerSide, LogSide>(far, rings, systemScheduler);
   service.connect(number, logLink);
   processCluster.connect(number, logLink.calls);
-  const link = new Link<LogSide, WorkerSide>(near, up, down, systemScheduler);
+  const link = new WorkerLink<LogSide, WorkerSide>(near, rings, systemScheduler);
   const cluster = new WorkerCluster(link.calls);
   const engine = new WorkerEngine({ link, cluster, clock: systemClock, scheduler: systemScheduler });
   return { hub: new Hub({ engine, settings }), cluster, engine };
