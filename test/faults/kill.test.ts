@@ -10,7 +10,7 @@ import { variant } from '../workers/variants.ts';
 import { BadNetwork } from './bad-network.ts';
 import { Survivor } from './survivor.ts';
 
-/** `KILLS=50 npx vitest run test/faults/kill.test.ts` is the long campaign, of 1 and 2 workers. */
+/** `KILLS=50 npx vitest run test/faults/kill.test.ts` is the long campaign. */
 const KILLS = Number(process.env['KILLS'] ?? 10);
 const TIMEOUT_MS = 60_000 + KILLS * 6_000;
 const CLIENTS = 200;

@@ -8,7 +8,7 @@ import type { Engine } from '../../src/hub/engine.ts';
 let server: Server | undefined;
 afterEach(() => server?.stop());
 
-/** An engine in memory that attaches its rooms when a test says so, as those of workers do. */
+/** An engine in memory that attaches its rooms when a test says so, as a worker's takes time. */
 function lateEngine(): { readonly engine: Engine; readonly waiting: (() => void)[] } {
   const { attach, ...local } = memory();
   const waiting: (() => void)[] = [];

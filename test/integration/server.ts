@@ -30,7 +30,7 @@ export interface Options {
   readonly publishRate?: RateLimit;
 }
 
-/** Serves a Hub, or those of several workers, on real sockets, with limits that tests may lower. */
+/** Serves a Hub, or those of several workers, on real sockets. A test may lower the limits. */
 export async function listen({ transport, workers }: Variant, options: Options = {}) {
   const { settings = {} } = options;
   const clients: Client[] = [];

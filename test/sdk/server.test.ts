@@ -8,7 +8,7 @@ import { type Server, startServer } from '../server.ts';
 import { MemoryStore } from './fakes.ts';
 
 const data = mkdtempSync(join(tmpdir(), 'pumphouse-sdk-'));
-const flags = ['--engine', 'lmdb', '--data', data];
+const flags = ['--engine', 'lmdb', '--data', data, '--publish-rate', 'off'];
 const hubs: Hub[] = [];
 let server: Server;
 
