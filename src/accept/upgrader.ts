@@ -307,12 +307,13 @@ export class Upgrader {
   }
 
   /**
-   * Has the rooms of a connection in memory before the handshake is answered. Without the native
-   * protocol's `joined`, the answer is the only sign that later messages reach the client.
+   * Starts to attach the rooms of a connection before the handshake is answered. Without the native
+   * protocol's `joined`, the answer is the sign that later messages reach the client, also those
+   * that are sent through another worker.
    */
-  #prepareRooms({ rooms, create }: Extract<Prepared, { kind: 'connection' }>): NowOrLater<Admittance> {
-    const [room] = rooms;
-    return room === undefined ? accepted(create) : andThen(this.#options.hub.prepare(room), () => accepted(create));
+  #prepareRooms({ rooms, create }: Extract<Prepared, { kind: 'connection' }>): Admittance {
+    for (const room of rooms) this.#options.hub.prepare(room);
+    return accepted(create);
   }
 
   /**

@@ -1,5 +1,4 @@
 import type { Close } from '../protocol/close-codes.ts';
-import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { Place, Signalled } from '../protocol/v1.ts';
 import type { PresenceChange } from './cluster.ts';
 import { Coalescer } from './coalescer.ts';
@@ -195,13 +194,9 @@ export class Hub {
     this.#wake();
   }
 
-  /**
-   * Resolves when a room is in memory, or cannot be: one that joins it then has every message that
-   * is sent to it from then on, through this Hub or another.
-   */
-  prepare(room: string): NowOrLater<void> {
-    if (this.#rooms.get(room) !== undefined) return;
-    return new Promise((resolve) => this.#rooms.wait(room, undefined, () => resolve()));
+  /** Starts to attach a room that a subscriber is about to join. */
+  prepare(room: string): void {
+    this.#rooms.get(room);
   }
 
   /** Whether the engine can reach its store. */
