@@ -18,7 +18,7 @@ const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test
 const nodes = ['test/nodes/*.test.ts', 'test/redis/*.test.ts', 'test/deploy/*.test.ts'];
 
 export const sharedSettings = {
-  maxWorkers: 3,
+  maxWorkers: 2,
   globalSetup: fileURLToPath(new URL('./test/build.ts', import.meta.url)),
 };
 
