@@ -69,6 +69,8 @@ interface SharedRoom {
   readonly origins: Origin[];
   /** Drafts that wait until the workers have done with the room's last commit. */
   waiting: Draft[];
+  /** How many drafts were appended at the last time. */
+  lastDrafts: number;
 }
 
 /** A worker's attachment of a room. */
@@ -89,6 +91,9 @@ const FRAME_BYTES = 256 * 1024;
 
 // How long drafts wait for a worker. One that takes longer is not waited for until it has done.
 const SLOW_MS = 20;
+
+// A room is busy when it had so many drafts at once. Others are not held up.
+const BUSY_DRAFTS = 8;
 
 const FAILED: Outcome = { kind: 'failed' };
 
@@ -192,7 +197,15 @@ export class LogService {
   #room(name: string): SharedRoom {
     const existing = this.#rooms.get(name);
     if (existing) return existing;
-    const room: SharedRoom = { name, attaching: undefined, users: 0, followers: new Set(), origins: [], waiting: [] };
+    const room: SharedRoom = {
+      name,
+      attaching: undefined,
+      users: 0,
+      followers: new Set(),
+      origins: [],
+      waiting: [],
+      lastDrafts: 0,
+    };
     this.#rooms.set(name, room);
     const attaching = this.#engine.attach(name);
     if (attaching instanceof Promise) {
@@ -245,14 +258,19 @@ export class LogService {
 
   #append({ room, worker, number }: Attachment, drafts: readonly Draft[]): void {
     room.origins.push({ worker, attachment: number, refused: false, count: drafts.length });
-    if (room.waiting.length === 0 && !isBusy(room)) this.#engine.append(room.name, drafts);
+    if (room.waiting.length === 0 && !mustHold(room)) this.#appendNow(room, drafts);
     else this.#hold(room, drafts);
   }
 
+  #appendNow(room: SharedRoom, drafts: readonly Draft[]): void {
+    room.lastDrafts = drafts.length;
+    this.#engine.append(room.name, drafts);
+  }
+
   /**
-   * Keeps drafts until every worker has done with the room's last commit. One commit then has what
-   * all workers have sent meanwhile, as one turn of a single Hub has. Otherwise the workers of a
-   * busy room would take turns, with many small frames.
+   * Keeps the drafts of a busy room until every worker has done with its last commit. One commit
+   * then has what all workers have sent meanwhile, as one turn of a single Hub has. Otherwise the
+   * workers would take turns, with many small frames.
    */
   #hold(room: SharedRoom, drafts: readonly Draft[]): void {
     for (const draft of drafts) room.waiting.push(draft);
@@ -262,7 +280,7 @@ export class LogService {
 
   /** Appends the drafts of rooms whose workers have done. */
   #appendHeld(): void {
-    for (const room of this.#held) if (!isBusy(room)) this.#appendWaiting(room);
+    for (const room of this.#held) if (!mustHold(room)) this.#appendWaiting(room);
   }
 
   #appendWaiting(room: SharedRoom): void {
@@ -273,7 +291,7 @@ export class LogService {
       this.#cancelHold?.();
       this.#cancelHold = undefined;
     }
-    this.#engine.append(room.name, drafts);
+    this.#appendNow(room, drafts);
   }
 
   /** The log does not wait for a slow worker. */
@@ -342,8 +360,12 @@ export class LogService {
   }
 }
 
-/** Reports whether a worker has not done with the room's last commit. It will wake this thread. */
-function isBusy({ followers }: SharedRoom): boolean {
+/**
+ * Reports whether a room is busy and a worker has not done with its last commit. The worker will
+ * wake this thread.
+ */
+function mustHold({ lastDrafts, followers }: SharedRoom): boolean {
+  if (lastDrafts < BUSY_DRAFTS) return false;
   for (const { worker, lastCommit } of followers) if (worker.isBusy(lastCommit)) return true;
   return false;
 }

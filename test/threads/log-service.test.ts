@@ -20,13 +20,17 @@ async function openWorkers() {
     const commits: string[][] = [];
     const outcomes: Outcome[] = [];
     engine.open({
-      committed: ({ records }) => commits.push(records.map(({ data }) => data)),
+      committed: ({ records }) => commits.push([...new Set(records.map(({ data }) => data))]),
       decided: (decision) => outcomes.push(...decision.outcomes),
       moved: () => expect.unreachable(),
       skipped: () => expect.unreachable(),
       changed() {},
     });
-    const send = (data: string) => engine.append('x', [{ room: 'x', from: 'a', id: '', data, bytes: data.length }]);
+    /** Sends as many messages at once as a busy room has. */
+    const send = (data: string, count = 8) => {
+      const draft = { room: 'x', from: 'a', id: '', data, bytes: data.length };
+      engine.append('x', new Array(count).fill(draft));
+    };
     return { engine, commits, outcomes, send };
   });
   const [first, second] = workers as [(typeof workers)[0], (typeof workers)[0]];
@@ -61,7 +65,7 @@ test('one commit has what was sent while a worker delivered the last one', async
   await settle();
   expect(first.commits).toEqual([['one'], ['two', 'three']]);
   expect(second.commits).toEqual(first.commits);
-  expect(first.outcomes).toEqual([1, 2, 3].map((seq) => ({ kind: 'stored', seq })));
+  expect(first.outcomes).toEqual(Array.from({ length: 24 }, (_, i) => ({ kind: 'stored', seq: i + 1 })));
 });
 
 test('each message is committed at once where every worker has delivered the last one', async () => {
@@ -71,6 +75,19 @@ test('each message is committed at once where every worker has delivered the las
     await settle();
   }
   expect(first.commits).toEqual([['one'], ['two'], ['three']]);
+  expect(second.commits).toEqual(first.commits);
+});
+
+test('a room with few messages at once waits for no worker', async () => {
+  const { first, second, stop, go } = await openWorkers();
+  stop();
+  for (const data of ['one', 'two', 'three']) {
+    first.send(data, 7);
+    await settle();
+  }
+  expect(first.commits).toEqual([['one'], ['two'], ['three']]);
+  go();
+  await settle();
   expect(second.commits).toEqual(first.commits);
 });
 
