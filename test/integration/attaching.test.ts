@@ -6,22 +6,25 @@ import { memory } from '../../src/engine/memory.ts';
 import type { Engine } from '../../src/hub/engine.ts';
 
 let server: Server | undefined;
-afterEach(() => server?.stop());
+/** Attachments that wait. */
+const waiting: (() => void)[] = [];
+afterEach(async () => {
+  for (const attach of waiting) attach();
+  await server?.stop();
+});
 
 /** An engine in memory that attaches its rooms when a test says so, as a worker's takes time. */
-function lateEngine(): { readonly engine: Engine; readonly waiting: (() => void)[] } {
+function lateEngine(): Engine {
   const { attach, ...local } = memory();
-  const waiting: (() => void)[] = [];
   const attachLater = async (room: string) => {
     await new Promise<void>((resolve) => waiting.push(resolve));
     return attach(room);
   };
-  return { engine: { ...local, attach: attachLater }, waiting };
+  return { ...local, attach: attachLater };
 }
 
 test('starts to attach the room of a subscriber before it accepts the handshake', async () => {
-  const { engine, waiting } = lateEngine();
-  server = await createServer({ port: 0, drainWindow: 0, wire: 'coder', engine });
+  server = await createServer({ port: 0, drainWindow: 0, wire: 'coder', engine: lateEngine() });
   const { port, url, hub } = server;
   const before: number[] = [];
   hub.events.on('connected', () => before.push(waiting.length));
