@@ -69,6 +69,8 @@ interface SharedRoom {
   readonly origins: Origin[];
   /** Drafts that wait until the workers have done with the room's last commit. */
   waiting: Draft[];
+  /** Ends their wait. Undefined while none wait. */
+  cancelHold: (() => void) | undefined;
   /** How many drafts were appended at the last time. */
   lastDrafts: number;
 }
@@ -108,7 +110,6 @@ export class LogService {
   readonly #scheduler: Scheduler;
   /** Rooms whose drafts wait. */
   readonly #held = new Set<SharedRoom>();
-  #cancelHold: (() => void) | undefined;
   /** Holds a commit until every worker has it. */
   readonly #commit = new FrameEncoder();
   readonly #rooms = new Map<string, SharedRoom>();
@@ -173,7 +174,7 @@ export class LogService {
 
   /** Closes the engine, which commits what it has been given first. */
   async close(): Promise<void> {
-    this.#endHold();
+    for (const room of this.#held) this.#appendWaiting(room);
     await this.#engine.close();
   }
 
@@ -204,6 +205,7 @@ export class LogService {
       followers: new Set(),
       origins: [],
       waiting: [],
+      cancelHold: undefined,
       lastDrafts: 0,
     };
     this.#rooms.set(name, room);
@@ -275,7 +277,7 @@ export class LogService {
   #hold(room: SharedRoom, drafts: readonly Draft[]): void {
     for (const draft of drafts) room.waiting.push(draft);
     this.#held.add(room);
-    this.#cancelHold ??= this.#scheduler.after(SLOW_MS, () => this.#endHold());
+    room.cancelHold ??= this.#scheduler.after(SLOW_MS, () => this.#endHold(room));
   }
 
   /** Appends the drafts of rooms whose workers have done. */
@@ -287,21 +289,16 @@ export class LogService {
     const drafts = room.waiting;
     room.waiting = [];
     this.#held.delete(room);
-    if (this.#held.size === 0) {
-      this.#cancelHold?.();
-      this.#cancelHold = undefined;
-    }
+    room.cancelHold?.();
+    room.cancelHold = undefined;
     this.#appendNow(room, drafts);
   }
 
   /** The log does not wait for a slow worker. */
-  #endHold(): void {
-    this.#cancelHold = undefined;
-    for (const room of this.#held) {
-      for (const { worker, lastCommit } of room.followers)
-        if (!worker.link.progress.isDone(lastCommit)) worker.isSlow = true;
-      this.#appendWaiting(room);
-    }
+  #endHold(room: SharedRoom): void {
+    for (const { worker, lastCommit } of room.followers)
+      if (!worker.link.progress.isDone(lastCommit)) worker.isSlow = true;
+    this.#appendWaiting(room);
   }
 
   #refuse({ room, worker, number }: Attachment, count: number): void {
