@@ -3,7 +3,7 @@ import type { LogOutput } from '../observe/log.ts';
 import type { MetricObject } from '../observe/thread-metrics.ts';
 import type { ProcessClusterMethods, WorkerClusterMethods } from '../threads/cluster-methods.ts';
 import type { Rings } from '../threads/link.ts';
-import type { LogMethods, WorkerMethods } from '../threads/log-service.ts';
+import type { LogMethods, WorkerMethods } from '../threads/log-methods.ts';
 import type { SharedLimitsMemory } from '../threads/shared-limits.ts';
 
 /** What a worker is started with. */

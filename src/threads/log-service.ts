@@ -1,47 +1,12 @@
-import type { Decision, Draft, Engine, EngineState, Move, Outcome, Position } from '../hub/engine.ts';
+import type { Decision, Draft, Engine, EngineState, Move, Outcome } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import { type Scheduler, systemScheduler } from '../hub/time.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { MembersByNode } from './cluster-methods.ts';
+import { ConnectedWorker, type WorkerAttachment } from './connected-worker.ts';
 import { FrameEncoder, receiveUp, type UpFrames } from './frames.ts';
 import type { LogLink } from './link.ts';
-
-/** The reply to an attachment. */
-export interface Attached {
-  readonly position: Position;
-  readonly members: MembersByNode;
-}
-
-/**
- * Records that were read. `moves` counts the moves of the attachment that the worker has been sent:
- * with a different count the records are of another life than its own.
- */
-export interface Reading {
-  readonly records: readonly LogRecord[];
-  readonly first: number;
-  readonly moves: number;
-}
-
-/** Where a log stands, and what it shares with epochs that its position does not name. */
-export interface Standing {
-  readonly seq: number;
-  readonly moves: number;
-  readonly ends: readonly (readonly [epoch: string, seq: number])[];
-}
-
-/** What a worker calls in the log thread. It numbers its attachments. */
-export interface LogMethods {
-  attach(attachment: number, room: string): NowOrLater<Attached>;
-  release(attachment: number): void;
-  read(attachment: number, after: number, limit: number): NowOrLater<Reading>;
-  /** Resolves with the standing that everything committed before has. */
-  catchUp(attachment: number, epochs: readonly string[]): NowOrLater<Standing>;
-}
-
-/** What the log thread calls in a worker. */
-export interface WorkerMethods {
-  changed(state: EngineState): void;
-}
+import type { Attached, LogMethods, Reading, Standing, WorkerMethods } from './log-methods.ts';
 
 /** Follows which workers have attached a room. */
 export interface RoomFollower {
@@ -51,7 +16,7 @@ export interface RoomFollower {
 
 /** The oldest drafts of a room that are undecided come from the first of its origins. */
 interface Origin {
-  readonly worker: ConnectedWorker;
+  readonly worker: ConnectedWorker<Attachment>;
   readonly attachment: number;
   /** They have failed in their worker, and wait for the outcomes of the earlier ones. */
   readonly refused: boolean;
@@ -76,16 +41,9 @@ interface SharedRoom {
 }
 
 /** A worker's attachment of a room. */
-interface Attachment {
-  readonly number: number;
+interface Attachment extends WorkerAttachment {
   readonly room: SharedRoom;
-  readonly worker: ConnectedWorker;
-  /** How often the worker was told that the log has moved. */
-  moves: number;
-  /** Commits are dropped until the worker is told to read them. */
-  isBehind: boolean;
-  /** The worker's progress when it has done with the last commit. */
-  lastCommit: number;
+  readonly worker: ConnectedWorker<Attachment>;
 }
 
 // Longer commits are split, so that a slow worker's ring takes at least a part of them.
@@ -113,7 +71,7 @@ export class LogService {
   /** Holds a commit until every worker has it. */
   readonly #commit = new FrameEncoder();
   readonly #rooms = new Map<string, SharedRoom>();
-  readonly #workers: ConnectedWorker[] = [];
+  readonly #workers: ConnectedWorker<Attachment>[] = [];
   #frameBytes = FRAME_BYTES;
   #state: EngineState = 'ready';
   #messages = 0;
@@ -148,8 +106,8 @@ export class LogService {
   }
 
   /** Serves a worker. @returns its numbers, for monitoring. */
-  connect(worker: number, link: LogLink<WorkerMethods, LogMethods>): Pick<ConnectedWorker, 'dropped'> {
-    const connected = new ConnectedWorker(worker, link, this.#engine);
+  connect(worker: number, link: LogLink<WorkerMethods, LogMethods>): Pick<ConnectedWorker<Attachment>, 'dropped'> {
+    const connected = new ConnectedWorker<Attachment>(worker, link, this.#engine);
     this.#workers.push(connected);
     this.#frameBytes = Math.min(this.#frameBytes, link.maxFrame);
     link.calls.serve({
@@ -178,7 +136,7 @@ export class LogService {
     await this.#engine.close();
   }
 
-  #attach(worker: ConnectedWorker, number: number, name: string): NowOrLater<Attached> {
+  #attach(worker: ConnectedWorker<Attachment>, number: number, name: string): NowOrLater<Attached> {
     const room = this.#room(name);
     room.users++;
     const follow = (): Attached => {
@@ -220,7 +178,7 @@ export class LogService {
     return room;
   }
 
-  #release(worker: ConnectedWorker, number: number): void {
+  #release(worker: ConnectedWorker<Attachment>, number: number): void {
     const attachment = worker.attachment(number);
     const { room } = attachment;
     worker.attachments.delete(number);
@@ -365,128 +323,4 @@ function mustHold({ lastDrafts, followers }: SharedRoom): boolean {
   if (lastDrafts < BUSY_DRAFTS) return false;
   for (const { worker, lastCommit } of followers) if (worker.isBusy(lastCommit)) return true;
   return false;
-}
-
-/** A frame that waits for room in the ring. */
-type Waiting =
-  | { readonly kind: 'frame'; readonly bytes: Buffer }
-  | { readonly kind: 'behind'; readonly attachment: Attachment };
-
-/** The log thread's side of one worker. */
-class ConnectedWorker {
-  readonly number: number;
-  readonly link: LogLink<WorkerMethods, LogMethods>;
-  readonly attachments = new Map<number, Attachment>();
-  readonly #engine: Engine;
-  readonly #encoder = new FrameEncoder();
-  /** In order. Their number is bounded: commits do not wait, and a worker's drafts are bounded. */
-  #waiting: Waiting[] = [];
-  #dropped = 0;
-  /** It has taken too long over a commit, and has not done with it yet. */
-  isSlow = false;
-
-  constructor(number: number, link: LogLink<WorkerMethods, LogMethods>, engine: Engine) {
-    this.number = number;
-    this.link = link;
-    this.#engine = engine;
-  }
-
-  /** How many commits the worker had to read since its ring was full. */
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  /** @throws RangeError for a number that is not attached: the worker broke its contract. */
-  attachment(number: number): Attachment {
-    const attachment = this.attachments.get(number);
-    if (attachment === undefined) throw new RangeError(`attachment ${number} does not exist`);
-    return attachment;
-  }
-
-  writeCommit(attachment: Attachment, commit: FrameEncoder): void {
-    commit.readdress(attachment.number);
-    const isWritten = this.#waiting.length === 0 && this.link.write(commit.buffer, commit.length);
-    if (isWritten) attachment.lastCommit = this.link.progress.written;
-    else this.#leaveOut(attachment);
-  }
-
-  /** Leaves a commit out that no ring can take. */
-  drop(attachment: Attachment): void {
-    this.#leaveOut(attachment);
-    this.writeWaiting();
-  }
-
-  /** Reports whether the worker has not done with a commit, unless it is too slow to wait for. */
-  isBusy(commit: number): boolean {
-    const { progress } = this.link;
-    if (!progress.isDone(commit)) {
-      if (this.isSlow) return false;
-      progress.await();
-      // It may have done with it just before.
-      if (!progress.isDone(commit)) return true;
-    }
-    this.isSlow = false;
-    return false;
-  }
-
-  decided(attachment: number, outcomes: readonly Outcome[]): void {
-    this.#encoder.decided(attachment, outcomes);
-    this.#writeOrWait();
-  }
-
-  moved(attachment: Attachment, position: Position): void {
-    attachment.moves++;
-    this.#encoder.moved(attachment.number, position);
-    this.#writePlace(attachment);
-  }
-
-  skipped(attachment: Attachment, position: Position): void {
-    this.#encoder.skipped(attachment.number, position);
-    this.#writePlace(attachment);
-  }
-
-  /** Writes what waits for room in the ring. */
-  writeWaiting(): void {
-    let written = 0;
-    for (const waiting of this.#waiting) {
-      if (!this.#writeOne(waiting)) break;
-      written++;
-    }
-    this.#waiting.splice(0, written);
-  }
-
-  /** The worker is to read a commit, once its ring has room to tell it. */
-  #leaveOut(attachment: Attachment): void {
-    this.#dropped++;
-    if (attachment.isBehind) return;
-    attachment.isBehind = true;
-    this.#waiting.push({ kind: 'behind', attachment });
-  }
-
-  #writeOne(waiting: Waiting): boolean {
-    if (waiting.kind === 'frame') return this.link.write(waiting.bytes, waiting.bytes.length);
-    const { attachment } = waiting;
-    // Released meanwhile: the worker does not know it any more.
-    if (this.attachments.get(attachment.number) !== attachment) return true;
-    this.#encoder.behind(attachment.number, this.#engine.position(attachment.room.name).seq);
-    if (!this.#write()) return false;
-    attachment.isBehind = false;
-    return true;
-  }
-
-  /** What is committed after the place is to be read after it, too. */
-  #writePlace(attachment: Attachment): void {
-    this.#writeOrWait();
-    attachment.isBehind = false;
-  }
-
-  #writeOrWait(): void {
-    if (this.#waiting.length === 0 && this.#write()) return;
-    const { buffer, length } = this.#encoder;
-    this.#waiting.push({ kind: 'frame', bytes: Buffer.from(buffer.subarray(0, length)) });
-  }
-
-  #write(): boolean {
-    return this.link.write(this.#encoder.buffer, this.#encoder.length);
-  }
 }

@@ -5,7 +5,7 @@ import type { Clock, Scheduler } from '../hub/time.ts';
 import type { MembersByNode } from './cluster-methods.ts';
 import { type DownFrames, FrameEncoder, receiveDown } from './frames.ts';
 import type { WorkerLink } from './link.ts';
-import type { LogMethods, WorkerMethods } from './log-service.ts';
+import type { LogMethods, WorkerMethods } from './log-methods.ts';
 import { WorkerRoom, type WorkerRoomContext } from './worker-room.ts';
 
 /** The cluster of a worker, which knows the members of its attached rooms elsewhere. */

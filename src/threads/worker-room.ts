@@ -1,6 +1,6 @@
 import type { EngineListener, Outcome, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
-import type { Reading, Standing } from './log-service.ts';
+import type { Reading, Standing } from './log-methods.ts';
 
 /** Shared by the rooms of a worker. */
 export interface WorkerRoomContext {

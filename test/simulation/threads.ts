@@ -1,7 +1,8 @@
 import type { Engine } from '../../src/hub/engine.ts';
 import type { Scheduler } from '../../src/hub/time.ts';
 import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
-import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
+import type { LogMethods, WorkerMethods } from '../../src/threads/log-methods.ts';
+import { LogService } from '../../src/threads/log-service.ts';
 import type { Port } from '../../src/threads/port.ts';
 import { WorkerEngine } from '../../src/threads/worker-engine.ts';
 import { silentCluster } from '../threads/worker-pair.ts';

@@ -1,7 +1,8 @@
 import type { Engine, EngineListener } from '../../src/hub/engine.ts';
 import { type Scheduler, systemClock, systemScheduler } from '../../src/hub/time.ts';
 import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
-import { type LogMethods, LogService, type WorkerMethods } from '../../src/threads/log-service.ts';
+import type { LogMethods, WorkerMethods } from '../../src/threads/log-methods.ts';
+import { LogService } from '../../src/threads/log-service.ts';
 import { WorkerEngine, type WorkerMembers } from '../../src/threads/worker-engine.ts';
 import { fakePorts, type Later } from './ports.ts';
 
