@@ -26,7 +26,7 @@ interface UwsResponse {
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
   end(body: string | Uint8Array, closeConnection?: boolean): unknown;
-  endWithoutBody(length?: number, closeConnection?: boolean): unknown;
+  endWithoutBody(): unknown;
   getRemoteAddressAsText(): ArrayBuffer;
 }
 
@@ -179,11 +179,15 @@ function writeResponse(res: UwsResponse, head: boolean, response: HttpResponse, 
     if (name.toLowerCase() === 'connection' && value === 'close') closes = true;
     else res.writeHeader(name, value);
   }
+  if (closes) {
+    res.end(head ? '' : body, true); // only `end` can end the connection, too
+    return;
+  }
   // With its argument, endWithoutBody waits for a body, and the next request cuts the connection. A
   // 304 has no length: it would be that of the body which the client has already.
   if (head && status !== 304) res.writeHeader('content-length', `${Buffer.byteLength(body)}`);
-  if (head || status === 304) res.endWithoutBody(undefined, closes);
-  else res.end(body, closes);
+  if (head || status === 304) res.endWithoutBody();
+  else res.end(body);
 }
 
 function requestOf(res: UwsResponse, req: UwsRequest, body: HttpRequest['body']): HttpRequest {
