@@ -58,6 +58,7 @@ export const numeric = (low: number, high: number, rule: string, description: st
     v.minValue(low, rule),
     v.maxValue(high, rule),
     v.description(description),
+    v.metadata({ integer: { minimum: low, maximum: high } }), // for the API's description
   );
 
 export const problemDetails = v.object({
