@@ -172,6 +172,11 @@ export class Upgrader {
     return this.#sessions.letGo(session);
   }
 
+  /** Returns the open connection of a session, if it is here. */
+  connectionOf(session: string): Client | undefined {
+    return this.#sessions.connectionOf(session);
+  }
+
   /** Closes the connections that have not authenticated. */
   close(): void {
     for (const pending of this.#pending) pending.end(closes.goingAway);

@@ -75,8 +75,8 @@ function messageOf({ message, received }: v.BaseIssue<unknown>): string {
   return received === 'undefined' ? 'is missing' : message;
 }
 
-/** @returns `late` when the body has not arrived in time. */
-async function withDeadline(body: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined | 'late'> {
+/** Waits for a body. @returns `late` when it has not arrived in time. */
+export async function withDeadline(body: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined | 'late'> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(() => resolve('late'), BODY_MS);

@@ -7,6 +7,8 @@ export const problems = {
   'invalid-path': 'The path is invalid',
   'invalid-query': 'A query parameter is unknown or invalid',
   unauthorized: 'No valid key',
+  unauthenticated: 'No valid session or token',
+  refused: 'The client is not admitted',
   forbidden: 'The key does not allow this',
   'not-found': 'Not found',
   'method-not-allowed': 'The path has no such method',

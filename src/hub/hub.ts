@@ -1,6 +1,6 @@
 import type { Close } from '../protocol/close-codes.ts';
-import type { Place, Signalled } from '../protocol/v1.ts';
-import type { PresenceChange } from './cluster.ts';
+import type { Place } from '../protocol/v1.ts';
+import type { PassedSignal, PresenceChange } from './cluster.ts';
 import { Coalescer } from './coalescer.ts';
 import { Commits } from './commits.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -180,7 +180,7 @@ export class Hub {
   }
 
   /** A member on another node sent a signal. It is lost when the mailbox is full. */
-  signalledElsewhere(signal: Signalled): void {
+  signalledElsewhere(signal: PassedSignal): void {
     this.#post('request', { kind: 'signalled', signal });
   }
 

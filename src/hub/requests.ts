@@ -1,5 +1,4 @@
-import type { Signalled } from '../protocol/v1.ts';
-import type { Cluster, PresenceChange } from './cluster.ts';
+import type { Cluster, PassedSignal, PresenceChange } from './cluster.ts';
 import type { HistoryReader, HistoryRequest } from './history.ts';
 import type { Acknowledgement, Membership } from './membership.ts';
 import type { Presence } from './presence.ts';
@@ -11,7 +10,7 @@ export type Request =
   | ({ readonly kind: 'history' } & HistoryRequest)
   | ({ readonly kind: 'acknowledge' } & Acknowledgement)
   | { readonly kind: 'signal'; readonly signal: Signal }
-  | { readonly kind: 'signalled'; readonly signal: Signalled }
+  | { readonly kind: 'signalled'; readonly signal: PassedSignal }
   | { readonly kind: 'presence'; readonly room: string; readonly change: PresenceChange };
 
 /** Answers the posts of the mailbox `request`. */
@@ -40,7 +39,7 @@ export class Requests {
     if (request.kind === 'history') this.#read(request);
     else if (request.kind === 'acknowledge') this.#membership.acknowledge(request);
     else if (request.kind === 'signal') this.#signal(request.signal);
-    else if (request.kind === 'signalled') this.#signalHere({ ...request.signal, signal: request.signal });
+    else if (request.kind === 'signalled') this.#signalled(request.signal);
     else this.#changePresence(request.room, request.change);
   }
 
@@ -64,7 +63,13 @@ export class Requests {
 
   #pass(signal: Signal): void {
     this.#signalHere(signal);
-    this.#cluster?.signal(signal.signal);
+    const { session } = signal;
+    this.#cluster?.signal(session === undefined ? signal.signal : { ...signal.signal, session });
+  }
+
+  #signalled({ session, ...signal }: PassedSignal): void {
+    const { room, from } = signal;
+    this.#signalHere({ room, from, signal, ...(session !== undefined && { session }) });
   }
 
   /** A room that is not in memory has no members here. */

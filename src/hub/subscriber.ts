@@ -107,4 +107,6 @@ export interface Signal {
   readonly signal: ServerMessage & { readonly t: 'signal' };
   /** The sender, which does not get it. */
   readonly by?: Subscriber;
+  /** The session of a sender over HTTP. Its connection, on any node, does not get it either. */
+  readonly session?: string;
 }

@@ -10,7 +10,9 @@ import { createRoutes, type RouteOptions } from '../http/routes.ts';
 import type { Scheduler } from '../hub/time.ts';
 import type { Rate } from '../protocol/v1.ts';
 import type { Application, HttpRequest } from '../transport/transport.ts';
+import type { Wire } from '../wire/wire.ts';
 import type { Publisher } from './publisher.ts';
+import { createSessionEndpoint } from './session-endpoint.ts';
 
 // Posts of one address that may wait for their turn. Further posts are rejected with 429.
 const MAX_WAITING_POSTS = 64;
@@ -18,6 +20,8 @@ const MAX_WAITING_POSTS = 64;
 export interface ListenerOptions
   extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'ready' | 'origins' | 'api'> {
   readonly wires: WireSelector;
+  /** The wire of the native protocol. */
+  readonly native: Wire;
   readonly access: Access;
   readonly upgrader: Upgrader;
   readonly publisher: Publisher;
@@ -50,13 +54,14 @@ function routeOptions(options: ListenerOptions): RouteOptions {
     options;
   const { authenticator } = access;
   const { publishing, pinned } = wires;
+  const session = createSessionEndpoint(options);
   return {
     web,
     metrics,
     draining,
     ready,
     origins,
-    api,
+    api: (request) => session(request) ?? api(request),
     requires: authenticator.requires,
     postOnly: publishing.postOnly,
     loginByGet: pinned?.ticketed === true,

@@ -97,7 +97,7 @@ export class RunningServer {
   readonly #rates: Rates;
   readonly #sessions: Sessions;
   readonly #upgrader: Upgrader;
-  readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web' | 'postBuckets'>;
+  readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #draining = false;
   #finished: Promise<unknown> | undefined;
@@ -280,6 +280,7 @@ export class RunningServer {
       ...this.#listenerOptions,
       access: this.#accessOf(settings),
       wires,
+      native: this.#wires.v1,
       web: settings.web,
       postBuckets: (rate) => this.#limits.buckets(name, rate),
     });
