@@ -58,7 +58,7 @@ export function createSession(options: SessionOptions) {
 /** Reads the whole request before its first await: it is valid no longer. */
 async function answer(request: HttpRequest, options: SessionOptions): Promise<HttpResponse> {
   const { wire, origins, commands, rates, draining } = options;
-  if (checkOrigin(request, origins)) return problem(403, 'refused', 'This origin is not allowed.');
+  if (checkOrigin(request, origins)) return problem(403, 'forbidden', 'This origin is not allowed.', NOT_ALLOWED);
   if (request.method !== 'POST') {
     return problem(405, 'method-not-allowed', 'Only POST is allowed.', {}, { Allow: 'OPTIONS, POST' });
   }
@@ -83,23 +83,24 @@ async function identify(request: HttpRequest, options: SessionOptions): Promise<
   const { sessions, addressOf, prepareConnect } = options;
   const session = sessions.resume(request.header(SESSION_HEADER));
   if (session === undefined) {
-    return rejected(401, 'unauthenticated', 'The header Pumphouse-Session has no secret of a session here.');
+    return unauthorized('The header Pumphouse-Session has no secret of a session here.');
   }
   const address = addressOf(request);
   const credentials = credentialsOf(request, address);
   const connect = prepareConnect(request);
   const authentication = await authenticate(session, credentials.token, address, options.authenticator);
   if (authentication.kind === 'unavailable') return rejected(503, 'unavailable', 'The token cannot be checked now.');
-  if (authentication.kind !== 'authenticated') return unauthenticated();
+  if (authentication.kind !== 'authenticated') return unauthorized(TOKEN_NEEDED);
   const { principal } = authentication;
   const admission = await connect();
   if (admission.kind === 'rejected') {
     const { status, reason } = admission;
-    return rejected(status, status === 403 ? 'refused' : 'unavailable', reason);
+    if (status === 503) return rejected(503, 'unavailable', reason);
+    return { kind: 'rejected', problem: problem(403, 'forbidden', reason, NOT_ALLOWED) };
   }
   // The connect hook may name a client otherwise than its token does, as it did for the connection.
   const user = admission.user ?? principal.user;
-  if (user !== undefined && user !== session.user) return unauthenticated();
+  if (user !== undefined && user !== session.user) return unauthorized(TOKEN_NEEDED);
   return { kind: 'ok', value: { session, grants: principal.grants, address } };
 }
 
@@ -117,8 +118,15 @@ async function authenticate(
   return (await authenticator.mayResume(user)) ? { kind: 'authenticated', principal } : INVALID;
 }
 
-function unauthenticated(): Step<never> {
-  return rejected(401, 'unauthenticated', "The session needs its user's token: send Authorization: Bearer TOKEN.");
+const TOKEN_NEEDED = "The session needs its user's token: send Authorization: Bearer TOKEN.";
+
+// The titles of the Server API are about keys.
+const NOT_ALLOWED = { title: 'Not allowed' };
+const NOT_SIGNED_IN = { title: 'Not signed in' };
+
+function unauthorized(detail: string): Step<never> {
+  const headers = { 'WWW-Authenticate': 'Bearer' };
+  return { kind: 'rejected', problem: problem(401, 'unauthorized', detail, NOT_SIGNED_IN, headers) };
 }
 
 /** The limit is that of a frame. */

@@ -21,7 +21,7 @@ export interface RouteOptions extends ServerState {
   /** Rejects a plain request to the path of a wire. Returns undefined for other paths. */
   readonly rejectPlain: (request: HttpRequest) => Promise<HttpResponse> | undefined;
   readonly publish: Handler;
-  /** Answers a request to the Server API, or of a client over HTTP. Returns undefined for other paths. */
+  /** Answers a request to the Server API. Returns undefined for other paths. */
   readonly api: (request: HttpRequest) => Promise<HttpResponse> | undefined;
   /** Reject other methods than POST at `/publish`, instead of serving the page. */
   readonly postOnly: boolean;

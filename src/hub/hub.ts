@@ -333,10 +333,10 @@ export class Hub {
 
   /** The fast path: encodes a batch once a wire, and hands every member in step the same frames. */
   #flushRoom(room: Room): void {
-    const { log, flushed } = room;
+    const { log, flushed, epoch } = room;
     for (const { encoder, members } of room.groups) {
       for (let at = flushed; at < log.head && members.length > 0; ) {
-        const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES);
+        const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES, epoch);
         for (const member of members) {
           if (member.cursor === at && member.pump.writable) member.advanceTo(member.pump.advance(frame));
           if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);

@@ -158,7 +158,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     const server = await start();
     for (const secret of ['', 'x', 'a.b.c']) {
       const { status, problem } = await post(server, secret, [send('a')]);
-      expect([status, problem]).toMatchObject([401, { type: '/problems#unauthenticated' }]);
+      expect([status, problem]).toMatchObject([401, { type: '/problems#unauthorized' }]);
     }
   });
 
