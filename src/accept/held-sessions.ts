@@ -77,6 +77,12 @@ export class HeldSessions {
     return undefined;
   }
 
+  /** Returns the open connection of a session. */
+  connectionOf(session: string): Client | undefined {
+    const client = this.#clients.get(session);
+    return client?.reading ? client : undefined;
+  }
+
   /** A connection has closed. @param id of its client. */
   closed(id: string): void {
     if (this.#clients.get(id)?.state !== 'closed') return;

@@ -1,4 +1,5 @@
 import type { AuthenticationFailure, RequiredCredential } from '../auth/authenticator.ts';
+import type { Denied } from '../client/authorizer.ts';
 import type { Admission } from '../http/publish.ts';
 import { plainText, tooManyRequests, unauthorized, unavailable } from '../http/responses.ts';
 import type { HubEvents } from '../hub/events.ts';
@@ -45,6 +46,19 @@ function isUsableOrigin(origin: string): boolean {
 export function malformedRefusal(response: HttpResponse): Refusal {
   const message = 'it is not a valid WebSocket handshake: a proxy must pass on the headers Upgrade and Connection';
   return { reason: 'malformed', message, response };
+}
+
+/** The refusal of a request for a stream that is malformed in its own way, not as a handshake. */
+export function streamRefusal(response: HttpResponse): Refusal {
+  return { reason: 'malformed', message: `it is not a valid request for a stream: ${lineOf(response)}`, response };
+}
+
+/** The refusal of a stream of a room that the client may not join. */
+export function roomRefusal(room: string, { code, message = 'not allowed' }: Denied): Refusal {
+  const refusal = { reason: 'forbidden_room', message: `the room ${JSON.stringify(room)}: ${message}` } as const;
+  return code === 'forbidden'
+    ? { ...refusal, response: plainText(403, message) }
+    : { ...refusal, response: plainText(503, message, { 'Retry-After': '1' }) };
 }
 
 /** The refusal by the connect hook, or because the hook failed. */
@@ -127,6 +141,10 @@ export const DRAINING: Refusal = {
   response: plainText(503, 'draining'),
   notice: { close: closes.goingAway },
 };
+
+function lineOf({ body }: HttpResponse): string {
+  return Buffer.from(body).toString().trim();
+}
 
 /** Returns `ms` to twice that, so that clients refused together do not return together. */
 export function jitter(ms: number, random: () => number = Math.random): number {

@@ -2,6 +2,7 @@ import {
   type AuthenticationFailure,
   type Authenticator,
   bearerProtocol,
+  type Credentials,
   credentialsOf,
   INVALID,
   MISSING,
@@ -14,14 +15,14 @@ import type { Sessions } from '../auth/sessions.ts';
 import { ALLOWED, type Authorizer, type Decision as Permission } from '../client/authorizer.ts';
 import { Client, type ClientContext } from '../client/client.ts';
 import type { Identity } from '../client/identity.ts';
-import type { Origins } from '../http/origin.ts';
+import { checkOrigin, type Origins } from '../http/origin.ts';
 import type { Admission } from '../http/publish.ts';
 import { plainText } from '../http/responses.ts';
 import type { Scheduler } from '../hub/time.ts';
 import { closes } from '../protocol/close-codes.ts';
 import { andThen, type NowOrLater, orElse } from '../protocol/now-or-later.ts';
 import { type Limits, MAX_ROOMS, SUBPROTOCOL } from '../protocol/v1.ts';
-import type { HttpRequest, HttpResponse, Upgrade } from '../transport/transport.ts';
+import type { HttpRequest, HttpResponse, SocketListener, Upgrade } from '../transport/transport.ts';
 import { fields } from '../wire/v1.ts';
 import { isRoom, isUser, type Wire } from '../wire/wire.ts';
 import type { ConnectionLimiter } from './connection-limits.ts';
@@ -36,12 +37,17 @@ import {
   DRAINING,
   hookRefusal,
   malformedRefusal,
+  originRefusal,
   pathRefusal,
   queryRefusal,
   type Refusal,
+  roomRefusal,
+  streamRefusal,
   unavailableRefusal,
 } from './refusal.ts';
 import { RefusedConnections } from './refused-connections.ts';
+import { StreamClient } from './stream-client.ts';
+import { type FirstRoom, type ReadMessages, resumeHeader } from './stream-request.ts';
 
 /** How the clients of a listener authenticate, and what that gives them. */
 export interface Access {
@@ -90,6 +96,10 @@ interface HandshakeRequest {
   readonly resume: string;
   /** Why it is no valid handshake. */
   readonly defect: Refusal | undefined;
+  /** The room of a stream that has one. */
+  readonly first?: FirstRoom | undefined;
+  /** Whether the client cannot send a token later. */
+  readonly isStream?: boolean;
   /** Calls the connect hook. */
   readonly connect: () => NowOrLater<Admission>;
 }
@@ -104,10 +114,33 @@ type Admittance =
   | { readonly kind: 'accepted'; readonly create: () => Client }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
+/** A request for a stream over HTTP. */
+export interface StreamRequest {
+  readonly wire: Wire;
+  readonly access: Access;
+  /** The rejection of a malformed request, before its origin is checked. */
+  readonly defect?: HttpResponse | undefined;
+  /** The room of the stream. @default those of the client's messages */
+  readonly first?: FirstRoom | undefined;
+  /** The messages in the body. @default there are none */
+  readonly messages?: Promise<ReadMessages>;
+}
+
+/** The decision on a request for a stream. A listener has to be opened in the same turn. */
+export type StreamDecision =
+  | { readonly kind: 'opened'; readonly listener: SocketListener }
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
+
 /** A client that connects unless its credential is spent or its session cannot be claimed. */
 type Prepared =
   | { readonly kind: 'refused'; readonly refusal: Refusal }
-  | { readonly kind: 'connection'; readonly rooms: readonly string[]; readonly create: () => Client }
+  | {
+      readonly kind: 'connection';
+      readonly rooms: readonly string[];
+      readonly create: () => Client;
+      /** Decides whether it may join them. @default that is decided when it joins */
+      readonly permission?: () => NowOrLater<Permission>;
+    }
   | {
       readonly kind: 'session';
       readonly session: string;
@@ -138,14 +171,40 @@ export class Upgrader {
   /** Accepts or refuses a handshake, which it reads before it returns. */
   upgrade(request: HttpRequest, wire: Wire, access: Access): NowOrLater<Upgrade | HttpResponse> {
     const handshake = this.#read(request, wire, access);
-    const closed = this.#checkOpen();
-    if (closed) return this.#refuse(closed, handshake);
-    return andThen(this.#decide(request, handshake), (decision) => {
+    const early = this.#checkOpen() ?? this.#checkLimits(handshake);
+    if (early) return this.#refuse(early, handshake);
+    return andThen(this.#decide(credentialsOf(request, handshake.address), handshake), (decision) => {
       // A hook may take so long that the server shuts down meanwhile.
       const closed = this.#checkOpen();
       if (closed) return this.#refuse(closed, handshake);
       if (decision.kind === 'refused') return this.#refuse(decision.refusal, handshake);
       return { listener: decision.create(), protocol: handshake.protocol };
+    });
+  }
+
+  /**
+   * Accepts or refuses a request for a stream, by the checks of a handshake in their order. Reads
+   * the request before it returns.
+   */
+  openStream(request: HttpRequest, stream: StreamRequest): NowOrLater<StreamDecision> {
+    const handshake = this.#readStream(request, stream);
+    const refuse = (refusal: Refusal): StreamDecision => {
+      this.#report(refusal, handshake.wire.name, handshake.address, handshake.origin);
+      return refused(refusal);
+    };
+    const early = this.#checkOpen() ?? this.#checkLimits(handshake);
+    if (early) return refuse(early);
+    const credentials = credentialsOf(request, handshake.address);
+    return andThen(stream.messages ?? NO_MESSAGES, (messages) => {
+      if (messages.kind === 'invalid') return refuse(streamRefusal(messages.response));
+      const { token = credentials.token, lines } = messages;
+      return andThen(this.#decide({ ...credentials, token: credentials.token ?? token }, handshake), (decision) => {
+        const closed = this.#checkOpen();
+        if (closed) return refuse(closed);
+        if (decision.kind === 'refused') return refuse(decision.refusal);
+        const client = decision.create();
+        return { kind: 'opened', listener: lines.length > 0 ? new StreamClient(client as Client, lines) : client };
+      });
     });
   }
 
@@ -170,6 +229,11 @@ export class Upgrader {
   /** Another node takes a session over. Resolves when its connection here has closed. */
   letGo(session: string): NowOrLater<void> {
     return this.#sessions.letGo(session);
+  }
+
+  /** Returns the open connection of a session, if it is here. */
+  connectionOf(session: string): Client | undefined {
+    return this.#sessions.connectionOf(session);
   }
 
   /** Closes the connections that have not authenticated. */
@@ -202,6 +266,27 @@ export class Upgrader {
     };
   }
 
+  #readStream(request: HttpRequest, { access, wire, defect, first }: StreamRequest): HandshakeRequest {
+    const { hookRunner, origins, addressOf } = this.#options;
+    const origin = request.header('origin');
+    const address = addressOf(request);
+    const rejection = checkOrigin(request, origins);
+    const refusedOrigin = rejection && originRefusal(origin, rejection);
+    return {
+      access,
+      wire,
+      query: new URLSearchParams(request.query),
+      protocol: '',
+      address,
+      origin,
+      resume: hasSessions(wire) ? resumeHeader(request) : '',
+      defect: defect ? streamRefusal(defect) : refusedOrigin,
+      first,
+      isStream: true,
+      connect: hookRunner?.prepareConnect(request, address) ?? (() => ({ kind: 'admitted' })),
+    };
+  }
+
   /** Reads the secret where older clients send it: URLs end up in logs. */
   #resumeInUrl(query: URLSearchParams, remoteAddress: string): string {
     const resume = query.get('resume') ?? '';
@@ -210,13 +295,15 @@ export class Upgrader {
     return resume;
   }
 
-  #decide(request: HttpRequest, handshake: HandshakeRequest): NowOrLater<Decision> {
+  #checkLimits({ address, defect }: HandshakeRequest): Refusal | undefined {
     const { limiter, handshakes } = this.#options;
-    const { wire, address, defect } = handshake;
+    return limiter.check(address) ?? (defect ? undefined : handshakes?.take());
+  }
+
+  #decide(credentials: Credentials, handshake: HandshakeRequest): NowOrLater<Decision> {
+    const { wire, defect } = handshake;
     const { authenticator } = handshake.access;
-    const overLimit = limiter.check(address) ?? (defect ? undefined : handshakes?.take());
-    if (overLimit) return refused(overLimit);
-    return andThen(authenticator.authenticate(credentialsOf(request, address)), (authentication) => {
+    return andThen(authenticator.authenticate(credentials), (authentication) => {
       // A failed authentication takes precedence over an invalid handshake.
       const valid = defect && refused(defect);
       if (authentication.kind === 'missing' && hasSessions(wire)) return valid ?? this.#acceptLater(handshake);
@@ -248,6 +335,7 @@ export class Upgrader {
     }
     const { lateAuthentication } = authenticator;
     const browser = handshake.origin !== '';
+    if (handshake.isStream) return refused(unauthenticated(MISSING, authenticator));
     const allowed = lateAuthentication === 'all' || (lateAuthentication === 'browsers' && browser);
     if (!allowed) return refused(unauthenticated(MISSING, authenticator));
     return { kind: 'accepted', create: () => this.#createPending(handshake) };
@@ -295,14 +383,25 @@ export class Upgrader {
     return andThen(handshake.connect(), (admission) => {
       if (admission.kind === 'rejected') return refused(hookRefusal(admission));
       const user = admission.user ?? principal.user;
-      const prepared = hasSessions(handshake.wire)
-        ? this.#prepareSession(user, principal, handshake)
-        : this.#prepareConnection(user, principal, handshake);
+      const prepared = this.#prepare(user, principal, handshake);
       if (prepared.kind === 'refused') return prepared;
-      return andThen(confirm(principal), (failure): NowOrLater<Admittance> => {
-        if (failure) return refused(unauthenticated(failure, handshake.access.authenticator));
-        return prepared.kind === 'connection' ? this.#prepareRooms(prepared) : this.#claim(prepared);
+      const permission = prepared.kind === 'connection' ? prepared.permission?.() : undefined;
+      return andThen(permission ?? ALLOWED, (permission) => {
+        if (permission.kind === 'denied') return refused(roomRefusal(handshake.first?.room ?? '', permission));
+        return this.#confirm(principal, prepared, handshake);
       });
+    });
+  }
+
+  /** Spends a one-time credential, when nothing but a claim can refuse the client. */
+  #confirm(
+    principal: Principal,
+    prepared: Exclude<Prepared, { kind: 'refused' }>,
+    { access }: HandshakeRequest,
+  ): NowOrLater<Admittance> {
+    return andThen(confirm(principal), (failure): NowOrLater<Admittance> => {
+      if (failure) return refused(unauthenticated(failure, access.authenticator));
+      return prepared.kind === 'connection' ? this.#prepareRooms(prepared) : this.#claim(prepared);
     });
   }
 
@@ -328,6 +427,29 @@ export class Upgrader {
       }
       return accepted(() => create(reservation));
     });
+  }
+
+  #prepare(verifiedUser: string | undefined, principal: Principal, handshake: HandshakeRequest): Prepared {
+    const { first, wire } = handshake;
+    if (first) return this.#prepareReader(first, verifiedUser, principal, handshake);
+    return hasSessions(wire)
+      ? this.#prepareSession(verifiedUser, principal, handshake)
+      : this.#prepareConnection(verifiedUser, principal, handshake);
+  }
+
+  /** Prepares the reader of a room's stream. It is created at once: authorizers decide on clients. */
+  #prepareReader(
+    { room, ...start }: FirstRoom,
+    verifiedUser: string | undefined,
+    principal: Principal,
+    { access, wire, query, address }: HandshakeRequest,
+  ): Prepared {
+    const user = verifiedUser ?? query.get('user') ?? wire.guest?.();
+    if (user !== undefined && !isUser(user)) return refused(queryRefusal('Bad user'));
+    const rooms = [room];
+    const identity = { address, rooms, start, ...(user !== undefined && { user }), ...validity(principal, access) };
+    const client = new Client(`c${++this.#connections}`, wire, access.context, identity);
+    return { kind: 'connection', rooms, create: () => client, permission: () => client.permission(room) };
   }
 
   /** Prepares a client of a wire without sessions. Its id is the number of its connection. */
@@ -379,6 +501,8 @@ export class Upgrader {
     return { kind: 'session', session: id, isNew: !resumed, create };
   }
 }
+
+const NO_MESSAGES: ReadMessages = { kind: 'messages', lines: [] };
 
 /** Returns a principal's permissions and their expiry. A new token replaces both. */
 function validity(

@@ -10,6 +10,7 @@ export const problems = {
   forbidden: 'The key does not allow this',
   'not-found': 'Not found',
   'method-not-allowed': 'The path has no such method',
+  'not-acceptable': 'The client accepts no such response',
   timeout: 'The body did not arrive in time',
   'too-large': 'Too large',
   'unsupported-media-type': 'The body must be JSON',

@@ -1,12 +1,13 @@
 import type { Eviction, Notice } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
+import type { NowOrLater } from '../protocol/now-or-later.ts';
 import { errors } from '../protocol/v1.ts';
 import type { Socket, SocketListener } from '../transport/transport.ts';
 import type { Wire } from '../wire/wire.ts';
-import { both } from './authorizer.ts';
+import { both, type Decision } from './authorizer.ts';
 import type { Identity, Term } from './identity.ts';
 import type { Connection, Keepalive } from './keepalive.ts';
-import { type Reader, ReadPump, type ReadPumpContext } from './read-pump.ts';
+import { type Reader, ReadPump, type ReadPumpContext, type Start } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
 /** The context that all clients of one Hub share. */
@@ -35,6 +36,7 @@ export class Client implements Reader, SocketListener, Connection {
   readonly #rooms: readonly string[];
   /** Released once it is open, with everything that they refer to. */
   #welcome: Notice | undefined;
+  #start: Start | undefined;
   #onOpen: (() => Close | undefined) | undefined;
   #onEnd: (() => void) | undefined;
   #address: string;
@@ -60,6 +62,7 @@ export class Client implements Reader, SocketListener, Connection {
     this.wire = wire;
     this.#rooms = identity.rooms ?? wire.rooms;
     this.#welcome = identity.welcome;
+    this.#start = identity.start;
     this.#onOpen = identity.onOpen;
     this.#context = context;
     this.pump = new WritePump(wire, context.clock);
@@ -96,6 +99,11 @@ export class Client implements Reader, SocketListener, Connection {
     return this.#closedWith !== undefined || this.#state === 'closed';
   }
 
+  /** Decides whether it may join a room. Ask before it is open. */
+  permission(room: string): NowOrLater<Decision> {
+    return this.#readPump.permission(room);
+  }
+
   open(socket: Socket): void {
     const { hub, keepalive } = this.#context;
     this.#socket = socket;
@@ -111,7 +119,9 @@ export class Client implements Reader, SocketListener, Connection {
       this.end(refusal);
       return;
     }
-    const close = this.#readPump.open(this.#rooms);
+    const start = this.#start;
+    this.#start = undefined;
+    const close = this.#readPump.open(this.#rooms, start);
     if (close) this.end(close);
     else if (this.#rooms.length === 0) this.#state = 'ready';
   }
@@ -230,7 +240,7 @@ export class Client implements Reader, SocketListener, Connection {
 
   tend(now: number, ping: Uint8Array): void {
     if (this.closed) return;
-    if (now >= this.#pongBy) this.end(closes.pongTimeout);
+    if (now >= this.#pongBy && this.wire.pongWait > 0) this.end(closes.pongTimeout);
     else if (this.#term !== undefined && now >= this.#term.until) this.end(closes.tokenExpired);
     else if (this.pump.stalledFor(now) >= this.wire.writeWait) this.#context.hub.stalled(this);
     else if (now - this.#pingedAt >= this.wire.pingPeriod) {

@@ -1,6 +1,7 @@
 import type { Notice } from '../hub/subscriber.ts';
 import type { Close } from '../protocol/close-codes.ts';
 import type { Authorizer } from './authorizer.ts';
+import type { Start } from './read-pump.ts';
 
 /** Everything about a client that its connection alone does not tell. */
 export interface Identity {
@@ -8,6 +9,12 @@ export interface Identity {
   readonly user?: string;
   /** Rooms that it joins when it opens. @default those of its wire */
   readonly rooms?: readonly string[];
+  /**
+   * Where it starts in them. It may join them: its `permission` has been asked.
+   *
+   * @default at their heads, if it may join them
+   */
+  readonly start?: Start;
   /** The first notice that it gets. */
   readonly welcome?: Notice;
   /** Decides what this client may do, beside the authorizer of all clients. */

@@ -3,7 +3,7 @@ import type { Notice, Subscriber } from '../hub/subscriber.ts';
 import type { Clock } from '../hub/time.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { allOf, type NowOrLater } from '../protocol/now-or-later.ts';
-import { type ErrorCode, errors, MAX_ROOMS } from '../protocol/v1.ts';
+import { type ErrorCode, errors, MAX_ROOMS, type Place } from '../protocol/v1.ts';
 import type { Command, Publication, Wire } from '../wire/wire.ts';
 import { ALLOWED, type Authorizer, CommandQueue, closeFor, type Decision, type Denied } from './authorizer.ts';
 import { type RateLimit, TokenBucket } from './rate-limit.ts';
@@ -41,6 +41,13 @@ const REQUESTS_PER_MESSAGE = 5;
 
 // A client that is refused this often in a row ignores its errors: it is closed.
 const MAX_REFUSALS = 100;
+
+/** Where a client starts in its first rooms. @default at their heads */
+export interface Start {
+  readonly since?: Place;
+  /** Messages before the head. */
+  readonly history: number;
+}
 
 type Join = Extract<Command, { kind: 'join' }>;
 type Signal = Extract<Command, { kind: 'signal' }>;
@@ -81,8 +88,20 @@ export class ReadPump {
     this.#queue = authorizer && new CommandQueue((command) => this.#run(command), client);
   }
 
-  /** Joins the client's first rooms. @returns why it must be closed, or undefined. */
-  open(rooms: readonly string[]): Close | undefined {
+  /** Decides whether the client may join a room, before it is open. */
+  permission(room: string): NowOrLater<Decision> {
+    return this.#authorizer?.join?.(this.#client, room) ?? ALLOWED;
+  }
+
+  /**
+   * Joins the client's first rooms.
+   *
+   * @param start where they start. Set if the client may join them by its `permission`.
+   *
+   * @returns why it must be closed, or undefined.
+   */
+  open(rooms: readonly string[], start?: Start): Close | undefined {
+    if (start) return this.#registerAll(rooms, start);
     const decisions = allOf(rooms.map((room) => this.#authorizer?.join?.(this.#client, room) ?? ALLOWED));
     return this.#await(decisions, (decisions) => {
       for (const [i, room] of rooms.entries()) {
@@ -91,6 +110,14 @@ export class ReadPump {
       }
       return undefined;
     });
+  }
+
+  #registerAll(rooms: readonly string[], start: Start): Close | undefined {
+    for (const room of rooms) {
+      const close = this.#register({ room, ...start }, ALLOWED);
+      if (close) return close;
+    }
+    return undefined;
   }
 
   /**
@@ -262,7 +289,7 @@ export class ReadPump {
     if (++this.#refusals > MAX_REFUSALS) return code === 'rate_limited' ? closes.rateExceeded : closes.protocolError;
     const subject = { ...(field && { field }), ...(id && { id }), ...(room && { room }) };
     this.#client.reply({ t: 'error', code, ...errors[code], message, ...subject });
-    return undefined;
+    return this.#wire.endsOnError ? close : undefined;
   }
 }
 

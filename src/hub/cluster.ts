@@ -14,10 +14,16 @@ export interface RemoteMembers {
   readonly users: readonly string[] | undefined;
 }
 
+/** A signal on its way to the members on other nodes. */
+export interface PassedSignal extends Signalled {
+  /** The session of a sender whose connection is not here. It does not get the signal. */
+  readonly session?: string;
+}
+
 /** Receives what the other nodes publish. */
 export interface ClusterListener {
   /** A member on another node sent a signal. */
-  signalled(signal: Signalled): void;
+  signalled(signal: PassedSignal): void;
   /** Members on other nodes joined and left a room. `others` has them already. */
   changed(room: string, change: PresenceChange): void;
   /**
@@ -71,7 +77,7 @@ export interface Cluster {
    */
   secret(created: Uint8Array): NowOrLater<Uint8Array>;
   /** Passes a signal to the members on the other nodes. Nodes that cannot be reached miss it. */
-  signal(signal: Signalled): void;
+  signal(signal: PassedSignal): void;
   /**
    * Announces this node's members of an attached room: what changed, and all of them.
    *

@@ -53,6 +53,7 @@ export type HubEvents = {
       | 'throttled'
       | 'malformed'
       | 'bad_query'
+      | 'forbidden_room'
       | 'unknown_path'
       | 'draining'
       | 'unavailable';

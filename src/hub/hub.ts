@@ -1,6 +1,6 @@
 import type { Close } from '../protocol/close-codes.ts';
-import type { Place, Signalled } from '../protocol/v1.ts';
-import type { PresenceChange } from './cluster.ts';
+import type { Place } from '../protocol/v1.ts';
+import type { PassedSignal, PresenceChange } from './cluster.ts';
 import { Coalescer } from './coalescer.ts';
 import { Commits } from './commits.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -190,7 +190,7 @@ export class Hub {
   }
 
   /** A member on another node sent a signal. It is lost when the mailbox is full. */
-  signalledElsewhere(signal: Signalled): void {
+  signalledElsewhere(signal: PassedSignal): void {
     this.#post('request', { kind: 'signalled', signal });
   }
 
@@ -343,10 +343,10 @@ export class Hub {
 
   /** The fast path: encodes a batch once a wire, and hands every member in step the same frames. */
   #flushRoom(room: Room): void {
-    const { log, flushed } = room;
+    const { log, flushed, epoch } = room;
     for (const { encoder, members } of room.groups) {
       for (let at = flushed; at < log.head && members.length > 0; ) {
-        const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES);
+        const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES, epoch);
         for (const member of members) {
           if (member.cursor === at && member.pump.writable) member.advanceTo(member.pump.advance(frame));
           if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);

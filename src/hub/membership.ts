@@ -127,12 +127,14 @@ export class Membership {
     for (const { subscriber, drafts } of [...departures]) if (drafts <= 0) this.#completeDeparture(room, subscriber);
   }
 
-  /** The room could not be attached. A wire that cannot express the error is closed. */
+  /** The room could not be attached. A client that cannot be told so, or join again, is closed. */
   refuse({ subscriber, room }: Registration): void {
     if (subscriber.closed) return;
     const error = { ...errors.unavailable, message: 'the room cannot be reached', room };
     const notified = this.#notices.notify(subscriber, { t: 'error', code: 'unavailable', ...error });
-    if (!notified) subscriber.end(closes.unavailable);
+    if (notified && !subscriber.pump.encoder.endsOnError) return;
+    subscriber.pump.release();
+    subscriber.end(closes.unavailable);
   }
 
   /**

@@ -102,9 +102,11 @@ export class Presence {
   }
 
   /** Sends a signal to the other members. Members whose sockets accept no data miss it. */
-  signal(room: Room, { signal, by }: Signal): void {
+  signal(room: Room, { signal, by, session }: Signal): void {
     this.#toWires(room, signal, (member, line) => {
-      if (member.subscriber !== by && member.pump.writable) this.#notices.queue(member.subscriber, line);
+      const { subscriber } = member;
+      if (subscriber === by || subscriber.id === session || !member.pump.writable) return;
+      this.#notices.queue(subscriber, line);
     });
   }
 

@@ -1,5 +1,5 @@
-import type { Place, Signalled } from '../protocol/v1.ts';
-import type { Cluster, PresenceChange } from './cluster.ts';
+import type { Place } from '../protocol/v1.ts';
+import type { Cluster, PassedSignal, PresenceChange } from './cluster.ts';
 import type { HistoryReader, HistoryRequest } from './history.ts';
 import type { Acknowledgement, Membership } from './membership.ts';
 import type { Presence } from './presence.ts';
@@ -27,7 +27,7 @@ export type Request =
   | ({ readonly kind: 'head' } & HeadRequest)
   | ({ readonly kind: 'acknowledge' } & Acknowledgement)
   | { readonly kind: 'signal'; readonly signal: Signal }
-  | { readonly kind: 'signalled'; readonly signal: Signalled }
+  | { readonly kind: 'signalled'; readonly signal: PassedSignal }
   | { readonly kind: 'presence'; readonly room: string; readonly change: PresenceChange };
 
 /** Answers the posts of the mailbox `request`. */
@@ -57,7 +57,7 @@ export class Requests {
     else if (request.kind === 'head') this.#head(request);
     else if (request.kind === 'acknowledge') this.#membership.acknowledge(request);
     else if (request.kind === 'signal') this.#signal(request.signal);
-    else if (request.kind === 'signalled') this.#signalHere({ ...request.signal, signal: request.signal });
+    else if (request.kind === 'signalled') this.#signalled(request.signal);
     else this.#changePresence(request.room, request.change);
   }
 
@@ -93,7 +93,13 @@ export class Requests {
 
   #pass(signal: Signal): void {
     this.#signalHere(signal);
-    this.#cluster?.signal(signal.signal);
+    const { session } = signal;
+    this.#cluster?.signal(session === undefined ? signal.signal : { ...signal.signal, session });
+  }
+
+  #signalled({ session, ...signal }: PassedSignal): void {
+    const { room, from } = signal;
+    this.#signalHere({ room, from, signal, ...(session !== undefined && { session }) });
   }
 
   /** A room that is not in memory has no members here. */

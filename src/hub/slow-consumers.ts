@@ -249,7 +249,8 @@ class CatchUpFrames {
 
   /** Encodes the first of the records, which follow `from`. */
   encode(group: Group, from: number, records: Records): Frame {
-    const frame = group.encoder.encode(group.room.name, records, from, MAX_FRAME_BYTES);
+    const { name, epoch } = group.room;
+    const frame = group.encoder.encode(name, records, from, MAX_FRAME_BYTES, epoch);
     if (this.#size === CACHED_FRAMES) this.clear();
     const frames = this.#byGroup.get(group);
     if (frames) frames.set(from, frame);

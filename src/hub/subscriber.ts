@@ -39,8 +39,18 @@ export interface Encoder {
   readonly merges: boolean;
   /** The notices that this wire can express. */
   readonly notices: ReadonlySet<Notice['t']>;
-  /** Encodes the records after `from`: as many as fit `maxBytes`, and at least one. */
-  encode(room: string, records: Records, from: number, maxBytes: number): Frame;
+  /**
+   * Whether an error ends the connection: its client cannot repeat the request.
+   *
+   * @default false
+   */
+  readonly endsOnError?: boolean;
+  /**
+   * Encodes the records after `from`: as many as fit `maxBytes`, and at least one.
+   *
+   * @param epoch the life of the room's log, which with a `seq` makes a place.
+   */
+  encode(room: string, records: Records, from: number, maxBytes: number, epoch: string): Frame;
   /** Encodes a supported notice as one or more lines. An empty result sends nothing. */
   encodeNotice(notice: Notice): string;
 }
@@ -114,4 +124,6 @@ export interface Signal {
   readonly signal: ServerMessage & { readonly t: 'signal' };
   /** The sender, which does not get it. */
   readonly by?: Subscriber;
+  /** The session of a sender over HTTP. Its connection, on any node, does not get it either. */
+  readonly session?: string;
 }

@@ -10,14 +10,21 @@ import { createRoutes, type RouteOptions } from '../http/routes.ts';
 import type { Scheduler } from '../hub/time.ts';
 import type { Rate } from '../protocol/v1.ts';
 import type { Application, HttpRequest } from '../transport/transport.ts';
+import type { StreamWires } from '../wire/event-streams.ts';
+import type { Wire } from '../wire/wire.ts';
+import { createEventStreams } from './event-streams.ts';
 import type { Publisher } from './publisher.ts';
+import { createSessionEndpoint } from './session-endpoint.ts';
 
 // Posts of one address that may wait for their turn. Further posts are rejected with 429.
 const MAX_WAITING_POSTS = 64;
 
 export interface ListenerOptions
   extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'ready' | 'origins' | 'api'> {
+  readonly streamWires: StreamWires;
   readonly wires: WireSelector;
+  /** The wire of the native protocol. */
+  readonly native: Wire;
   readonly access: Access;
   readonly upgrader: Upgrader;
   readonly publisher: Publisher;
@@ -33,11 +40,14 @@ export interface ListenerOptions
   readonly defaultRate: Rate;
 }
 
-/** Returns what one listener serves: its page, its routes, and the handshakes of its wires. */
+/** Returns what one listener serves: its page, its routes, its streams and its wires' handshakes. */
 export function createListener(options: ListenerOptions): Application {
-  const { wires, access, upgrader } = options;
+  const { wires, access, upgrader, origins, streamWires } = options;
+  const routes = createRoutes(routeOptions(options));
+  const streams = createEventStreams({ upgrader, access, origins, wires: streamWires });
+  const session = createSessionEndpoint(options);
   return {
-    handle: createRoutes(routeOptions(options)),
+    handle: (request) => streams(request) ?? session(request) ?? routes(request),
     upgrade(request) {
       const wire = wires.select(request);
       return wire ? upgrader.upgrade(request, wire, access) : upgrader.rejectPath(request);

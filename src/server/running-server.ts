@@ -25,6 +25,7 @@ import { collectMetrics, type ServerMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
+import { createStreamWires } from '../wire/event-streams.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
@@ -99,7 +100,7 @@ export class RunningServer {
   readonly #rates: Rates;
   readonly #sessions: Sessions;
   readonly #upgrader: Upgrader;
-  readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web' | 'postBuckets'>;
+  readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #draining = false;
   #finished: Promise<unknown> | undefined;
@@ -109,7 +110,8 @@ export class RunningServer {
     this.hub = hub;
     this.#parts = parts;
     // The setting replaces the send buffers of the wires.
-    this.#wires = createWires(settings.sendBuffer === undefined ? {} : { sendBuffer: undefined });
+    const wireLimits = settings.sendBuffer === undefined ? {} : { sendBuffer: undefined };
+    this.#wires = createWires(wireLimits);
     const hookRunner = createHookRunner(parts);
     const authorizer = hookRunner.authorizer();
     const addressOf = clientAddress(settings.trustProxy);
@@ -151,6 +153,7 @@ export class RunningServer {
       mailbox: (name) => hub.waiting(name),
     });
     this.#listenerOptions = {
+      streamWires: createStreamWires(wireLimits),
       upgrader: this.#upgrader,
       publisher: new Publisher(hub, authorizer, draining),
       hookRunner,
@@ -282,6 +285,7 @@ export class RunningServer {
       ...this.#listenerOptions,
       access: this.#accessOf(settings),
       wires,
+      native: this.#wires.v1,
       web: settings.web,
       postBuckets: (rate) => this.#limits.buckets(name, rate),
     });

@@ -1,6 +1,6 @@
 import type { Announcement, MembersUpdate, NodeMembers } from '../engine/remote-members.ts';
+import type { PassedSignal } from '../hub/cluster.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
-import type { Signalled } from '../protocol/v1.ts';
 
 /** The members of a room on the other workers and nodes. */
 export type MembersByNode = readonly (readonly [node: string, members: NodeMembers])[];
@@ -8,7 +8,7 @@ export type MembersByNode = readonly (readonly [node: string, members: NodeMembe
 /** Functions of the log thread that workers call: the cluster of which the process is a node. */
 export interface ProcessClusterMethods {
   secret(created: Uint8Array): NowOrLater<Uint8Array>;
-  signal(signal: Signalled): void;
+  signal(signal: PassedSignal): void;
   /** The worker's members of a room that it follows. */
   announce(room: string, update: MembersUpdate): void;
   /** Claims a session. @param claim a number above those of the worker's earlier claims. */
@@ -25,7 +25,7 @@ export interface ProcessClusterMethods {
 
 /** Functions of a worker that the log thread calls. */
 export interface WorkerClusterMethods {
-  signalled(signal: Signalled): void;
+  signalled(signal: PassedSignal): void;
   /** The members of another worker or node. A room that the worker has released is ignored. */
   announced(room: string, node: string, announcement: Announcement): void;
   /**

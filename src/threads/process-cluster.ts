@@ -1,7 +1,6 @@
-import type { Cluster } from '../hub/cluster.ts';
+import type { Cluster, PassedSignal } from '../hub/cluster.ts';
 import { type Scheduler, systemScheduler } from '../hub/time.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
-import type { Signalled } from '../protocol/v1.ts';
 import type { Calls } from './calls.ts';
 import type { MembersByNode, ProcessClusterMethods, WorkerClusterMethods } from './cluster-methods.ts';
 import { ProcessClaims } from './process-claims.ts';
@@ -93,12 +92,12 @@ export class ProcessCluster {
     return secret;
   }
 
-  #signal(worker: number, signal: Signalled): void {
+  #signal(worker: number, signal: PassedSignal): void {
     this.#passSignal(worker, signal);
     this.#cluster.signal(signal);
   }
 
-  #passSignal(origin: number | undefined, signal: Signalled): void {
+  #passSignal(origin: number | undefined, signal: PassedSignal): void {
     for (const worker of this.#presence.followers(signal.room)) {
       if (worker !== origin) this.#callsOf(worker).tell('signalled', signal);
     }

@@ -3,12 +3,12 @@ import type {
   AttemptStore,
   Cluster,
   ClusterListener,
+  PassedSignal,
   PresenceChange,
   RemoteMembers,
   TicketStore,
 } from '../hub/cluster.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
-import type { Signalled } from '../protocol/v1.ts';
 import type { Calls } from './calls.ts';
 import type { MembersByNode, ProcessClusterMethods, WorkerClusterMethods } from './cluster-methods.ts';
 
@@ -66,7 +66,7 @@ export class WorkerCluster implements Cluster {
     return this.#calls.call('secret', created);
   }
 
-  signal(signal: Signalled): void {
+  signal(signal: PassedSignal): void {
     this.#calls.tell('signal', signal);
   }
 

@@ -1,5 +1,5 @@
 import { acceptsHtml, NOT_FOUND_PAGE } from './error-page.ts';
-import type { Application, HttpRequest, HttpResponse } from './transport.ts';
+import { type Application, type HttpAnswer, type HttpRequest, type HttpResponse, isStream } from './transport.ts';
 
 /** The response when an application throws or rejects. It does not reveal the cause. */
 export const INTERNAL_ERROR: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
@@ -17,10 +17,10 @@ export function decideHandshake(application: Application, request: HttpRequest):
  * Returns a function that shows a plain 404 as a page, if the request asks for one. It reads the
  * request before it returns.
  */
-export function presentErrors(request: HttpRequest): (response: HttpResponse) => HttpResponse {
+export function presentErrors(request: HttpRequest): (answer: HttpAnswer) => HttpAnswer {
   const { method } = request;
   const wantsPage = (method === 'GET' || method === 'HEAD') && acceptsHtml(request.header('accept'));
-  return (response) => (wantsPage && isPlain404(response) ? NOT_FOUND_PAGE : response);
+  return (answer) => (wantsPage && !isStream(answer) && isPlain404(answer) ? NOT_FOUND_PAGE : answer);
 }
 
 function isPlain404({ status, headers }: HttpResponse): boolean {

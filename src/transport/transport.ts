@@ -10,15 +10,19 @@ export const DROPPED = 2;
 export type SendStatus = typeof SENT | typeof QUEUED | typeof DROPPED;
 
 /**
- * The server's side of one WebSocket connection. No method throws; a closed socket drops frames.
+ * The server's side of one WebSocket connection, or of one response that stays open. No method
+ * throws; a closed socket drops frames.
  */
 export interface Socket {
   /**
-   * Sends one text frame. The bytes must not change afterwards: a transport may keep them until
-   * they are written.
+   * Sends one text frame; in a response, these bytes. The bytes must not change afterwards: a
+   * transport may keep them until they are written.
    */
   send(frame: Uint8Array): SendStatus;
-  /** Sends a ping with at most 125 bytes of payload, which the peer's pong returns. */
+  /**
+   * Sends a ping with at most 125 bytes of payload, which the peer's pong returns. In a response, a
+   * comment of an event stream, which has no answer.
+   */
   ping(payload: Uint8Array): void;
   /**
    * Runs `work` and sends its frames in one system call where they fit. `send` returns SENT
@@ -28,8 +32,9 @@ export interface Socket {
   cork(work: () => void): void;
   /**
    * Sends what is queued, then a close frame, then ends the connection. Code 1005 sends an empty
-   * close frame; 1006 sends none and cuts the connection at once. `SocketListener.close` may be
-   * called before this returns. A peer that does not read is cut within 16 seconds.
+   * close frame; 1006 sends none and cuts the connection at once. In a response, the close frame is
+   * an event `close`. `SocketListener.close` may be called before this returns. A peer that does
+   * not read is cut within 16 seconds.
    */
   close(close: Close): void;
   /** Bytes buffered in user space because the kernel does not accept more; 0 once closed. */
@@ -82,6 +87,24 @@ export interface HttpResponse {
   readonly body: string | Uint8Array;
 }
 
+/**
+ * A response of status 200 that stays open as a stream of server-sent events. The connection closes
+ * after it.
+ */
+export interface HttpStream {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Receives `open`, `drain` and `close`. Its `close` gets the code of its own close, or 1006. */
+  readonly listener: SocketListener;
+}
+
+/** The answer to a plain request. */
+export type HttpAnswer = HttpResponse | HttpStream;
+
+/** Tells a response that stays open from one that is complete. */
+export function isStream(answer: HttpAnswer): answer is HttpStream {
+  return 'listener' in answer;
+}
+
 /** An accepted handshake. */
 export interface Upgrade {
   /** Receives the events of the connection. */
@@ -100,8 +123,11 @@ export function isUpgrade(decision: Upgrade | HttpResponse): decision is Upgrade
  * before awaiting.
  */
 export interface Application {
-  /** Answers a plain request. A throw or a rejection is answered with 500. */
-  handle(request: HttpRequest): HttpResponse | Promise<HttpResponse>;
+  /**
+   * Answers a plain request. A throw or a rejection is answered with 500. A stream is not opened
+   * for HEAD, nor for a client that has disconnected.
+   */
+  handle(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>;
   /**
    * Accepts a WebSocket handshake, or rejects it with a response. A throw or a rejection is
    * answered with 500.
@@ -115,7 +141,7 @@ export interface ConnectionOptions {
    * the wire, so set it well above the wire's own limit.
    */
   readonly maxPayload: number;
-  /** Bytes that may be buffered for one socket before its frames are DROPPED. */
+  /** Bytes that may be buffered for one socket or response before its frames are DROPPED. */
   readonly maxBackpressure: number;
 }
 

@@ -2,7 +2,17 @@ import { decideHandshake, INTERNAL_ERROR, presentErrors } from './application.ts
 import { headersTooLarge, MAX_HEADER_BYTES } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { statusText } from './status-text.ts';
-import { type Application, type HttpRequest, type HttpResponse, isUpgrade, type Upgrade } from './transport.ts';
+import {
+  type Application,
+  type HttpAnswer,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpStream,
+  isStream,
+  isUpgrade,
+  type Upgrade,
+} from './transport.ts';
+import { type StreamOptions, type StreamResponse, UwsStream } from './uws-stream.ts';
 
 /**
  * The methods of uWebSockets.js's request that this file calls. Only uws.ts imports the library,
@@ -19,19 +29,22 @@ interface UwsRequest {
 /**
  * The methods of uWebSockets.js's response that this file calls. After an abort, every call throws.
  */
-interface UwsResponse {
+interface UwsResponse extends StreamResponse {
   onAborted(handler: () => void): unknown;
   onData(handler: (chunk: ArrayBuffer, last: boolean) => void): unknown;
-  cork(work: () => void): unknown;
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
-  end(body: string | Uint8Array, closeConnection?: boolean): unknown;
+  end(body?: string | Uint8Array, closeConnection?: boolean): unknown;
   endWithoutBody(): unknown;
-  getRemoteAddressAsText(): ArrayBuffer;
 }
 
-/** Answers a plain request with the application's response. */
-export function answerRequest(res: UwsResponse, req: UwsRequest, application: Application): void {
+/** Answers a plain request with the application's response, or opens its stream. */
+export function answerRequest(
+  res: UwsResponse,
+  req: UwsRequest,
+  application: Application,
+  streams: StreamOptions,
+): void {
   const exchange = new Exchange(res);
   if (hasBody(req)) exchange.receive();
   const request = requestOf(res, req, (maxBytes) => exchange.body(maxBytes));
@@ -41,13 +54,28 @@ export function answerRequest(res: UwsResponse, req: UwsRequest, application: Ap
     return;
   }
   const present = presentErrors(request);
-  let response: HttpResponse | Promise<HttpResponse>;
+  let answer: HttpAnswer | Promise<HttpAnswer>;
   try {
-    response = application.handle(request);
+    answer = application.handle(request);
   } catch {
-    response = INTERNAL_ERROR;
+    answer = INTERNAL_ERROR;
   }
-  exchange.whenReady(response, (ready) => writeResponse(res, head, present(ready), exchange.receiving));
+  exchange.whenReady(answer, (ready) => {
+    const presented = present(ready);
+    if (!isStream(presented)) writeResponse(res, head, presented, exchange.receiving);
+    else if (head) writeResponse(res, head, { status: 200, headers: presented.headers, body: '' });
+    else openStream(res, exchange, presented, streams);
+  });
+}
+
+function openStream(res: UwsResponse, exchange: Exchange, { headers, listener }: HttpStream, options: StreamOptions) {
+  res.writeStatus(`200 ${statusText(200)}`);
+  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  // The client closes the connection after the stream. uWebSockets.js waits for that.
+  res.writeHeader('connection', 'close');
+  const stream = new UwsStream(res, listener, options);
+  exchange.onAborted(() => stream.aborted());
+  listener.open(stream);
 }
 
 /**
@@ -122,6 +150,11 @@ class Exchange {
       if (last) this.#receiving = false;
       this.#onData(chunk, last);
     });
+  }
+
+  /** Calls `handler` when the client disconnects, in place of an earlier one. */
+  onAborted(handler: () => void): void {
+    this.#onAborted = handler;
   }
 
   body(maxBytes: number): Promise<Uint8Array | undefined> {

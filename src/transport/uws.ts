@@ -19,6 +19,7 @@ import type {
 import { DROPPED } from './transport.ts';
 import { answerHandshake, answerRequest } from './uws-http.ts';
 import { glibcVersion, selectRelease } from './uws-release.ts';
+import { StalledStreams, type StreamOptions } from './uws-stream.ts';
 
 /** The transport on uWebSockets.js, or why it is unavailable on this machine. */
 type LoadedUws =
@@ -132,6 +133,7 @@ class UwsTransport implements Transport {
   readonly #application: Application;
   readonly #options: TransportOptions;
   readonly #slowClose: SlowClose = { lastAt: Number.NEGATIVE_INFINITY };
+  readonly #streams: StreamOptions;
   /**
    * One app for each certificate. The newest accepts connections; the others keep their open ones.
    */
@@ -143,6 +145,13 @@ class UwsTransport implements Transport {
     this.#uws = uws;
     this.#application = application;
     this.#options = options;
+    this.#streams = {
+      maxBackpressure: options.maxBackpressure,
+      stalled: new StalledStreams(),
+      onSlowClose: () => {
+        this.#slowClose.lastAt = performance.now();
+      },
+    };
   }
 
   async listen(host: string, port: number, shared = false): Promise<number> {
@@ -170,7 +179,7 @@ class UwsTransport implements Transport {
     if (tls) readTls(tls);
     const app = tls ? this.#uws.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : this.#uws.App();
     app.ws<Connection>('/*', createBehavior(this.#uws, this.#application, this.#options, this.#slowClose));
-    app.any('/*', (res, req) => answerRequest(res, req, this.#application));
+    app.any('/*', (res, req) => answerRequest(res, req, this.#application, this.#streams));
     this.#apps.push(app);
     return app;
   }

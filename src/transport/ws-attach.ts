@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Application, ConnectionOptions, HttpRequest, HttpResponse, Transport } from './transport.ts';
 import { WsConnections } from './ws.ts';
 import { answerRequest, offerRequest, requestOf, writeResponse } from './ws-http.ts';
+import { HttpStreams } from './ws-stream.ts';
 
 /** Node's own HTTP server, with or without TLS. */
 export type HttpServer = Server | SecureServer;
@@ -53,6 +54,7 @@ class ServerAttachment implements Attachment {
   readonly #application: Application;
   readonly #accepts: AttachOptions['accepts'];
   readonly #connections: WsConnections;
+  readonly #streams: HttpStreams;
   #detached = false;
 
   constructor(server: HttpServer, application: Application, options: AttachOptions) {
@@ -60,14 +62,15 @@ class ServerAttachment implements Attachment {
     this.#application = application;
     this.#accepts = options.accepts;
     this.#connections = new WsConnections(application, options);
+    this.#streams = new HttpStreams(options.maxBackpressure);
     server.on('upgrade', this.#upgrade);
   }
 
   readonly handler: RequestHandler = (request, response, next) => {
     if (next && this.#detached) next();
-    else if (next) void offerRequest(request, response, this.#application, next);
+    else if (next) void offerRequest(request, response, this.#application, this.#streams, next);
     else if (this.#detached) writeResponse(request, response, STOPPED);
-    else void answerRequest(request, response, this.#application);
+    else void answerRequest(request, response, this.#application, this.#streams);
   };
 
   /** Does nothing: the certificate is the program's. */
@@ -86,6 +89,7 @@ class ServerAttachment implements Attachment {
 
   terminate(): void {
     this.#connections.terminate();
+    this.#streams.terminate();
   }
 
   /** A handshake that no other listener can answer is rejected by the application. */

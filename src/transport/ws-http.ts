@@ -4,15 +4,17 @@ import { INTERNAL_ERROR, presentErrors } from './application.ts';
 import { headersTooLarge } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { statusText } from './status-text.ts';
-import type { Application, HttpRequest, HttpResponse } from './transport.ts';
+import { type Application, type HttpAnswer, type HttpRequest, type HttpResponse, isStream } from './transport.ts';
+import type { HttpStreams } from './ws-stream.ts';
 
-/** Answers a plain request with the application's response. */
+/** Answers a plain request with the application's response, or opens its stream. */
 export async function answerRequest(
   request: IncomingMessage,
   response: ServerResponse,
   application: Application,
+  streams: HttpStreams,
 ): Promise<void> {
-  let answer = INTERNAL_ERROR;
+  let answer: HttpAnswer = INTERNAL_ERROR;
   try {
     const incoming = requestOf(request);
     const present = presentErrors(incoming);
@@ -20,7 +22,7 @@ export async function answerRequest(
     request.resume(); // an unread body would block the connection's next request
     answer = present(await pending);
   } catch {}
-  writeResponse(request, response, answer);
+  writeAnswer(request, response, answer, streams);
 }
 
 const NOT_SERVED: readonly number[] = [404, 405];
@@ -33,18 +35,35 @@ export async function offerRequest(
   request: IncomingMessage,
   response: ServerResponse,
   application: Application,
+  streams: HttpStreams,
   next: (error?: unknown) => void,
 ): Promise<void> {
-  let answer: HttpResponse;
+  let answer: HttpAnswer;
   try {
     answer = await application.handle(requestOf(request));
   } catch (error) {
     if (!response.destroyed) next(error);
     return;
   }
-  if (NOT_SERVED.includes(answer.status)) next();
-  else writeResponse(request, response, answer);
+  if (!isStream(answer) && NOT_SERVED.includes(answer.status)) next();
+  else writeAnswer(request, response, answer, streams);
 }
+
+function writeAnswer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: HttpAnswer,
+  streams: HttpStreams,
+): void {
+  if (!isStream(answer)) writeResponse(request, response, answer);
+  else if (request.method === 'HEAD') {
+    writeResponse(request, response, { status: 200, headers: answer.headers, body: '' });
+  } else if (response.socket === null && !response.destroyed) writeResponse(request, response, PIPELINED);
+  else streams.open(request, response, answer);
+}
+
+/** Behind another response, which may be a stream, this one would not be written. */
+const PIPELINED: HttpResponse = { status: 400, headers: {}, body: 'a stream needs a connection of its own\n' };
 
 /** Writes a response, unless the client has disconnected or the program has answered already. */
 export function writeResponse(

@@ -22,6 +22,7 @@ import type {
 } from './transport.ts';
 import { DROPPED, isUpgrade, QUEUED, SENT } from './transport.ts';
 import { answerRequest, rejectHandshake, rejectUnreadable, remoteAddressOf, requestOf } from './ws-http.ts';
+import { HttpStreams } from './ws-stream.ts';
 
 const TEXT = { binary: false, compress: false, fin: true };
 const NO_BYTES = Buffer.alloc(0);
@@ -193,8 +194,9 @@ class WsTransport implements Transport {
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_REQUESTS_EVERY_MS,
     };
+    const streams = new HttpStreams(options.maxBackpressure);
     const answer = (request: IncomingMessage, response: ServerResponse) => {
-      void answerRequest(request, response, application);
+      void answerRequest(request, response, application, streams);
     };
     this.#server = options.tls
       ? createSecureServer({ ...limits, ...readTls(options.tls) }, answer)

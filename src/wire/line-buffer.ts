@@ -5,13 +5,19 @@ const MAX_BYTES_PER_UNIT = 3;
 
 /** Builds frames of lines in one buffer, which every frame reuses. */
 export class LineBuffer {
+  readonly #terminator: string;
   #buffer = Buffer.allocUnsafe(INITIAL_BYTES);
   #end = 0;
+
+  /** @param terminator ends the frame. @default nothing */
+  constructor(terminator = '') {
+    this.#terminator = terminator;
+  }
 
   /** Adds a line. @returns the frame's length so far, in bytes. */
   add(line: string): number {
     const text = this.#end === 0 ? line : `\n${line}`;
-    const maxEnd = this.#end + text.length * MAX_BYTES_PER_UNIT;
+    const maxEnd = this.#end + text.length * MAX_BYTES_PER_UNIT + this.#terminator.length;
     if (maxEnd > this.#buffer.byteLength) this.#grow(maxEnd);
     this.#end += this.#buffer.write(text, this.#end);
     return this.#end;
@@ -19,8 +25,9 @@ export class LineBuffer {
 
   /** Ends the frame after `length` bytes, without the lines past them. @returns a copy of it. */
   take(length = this.#end): Uint8Array {
+    const terminated = length + this.#buffer.write(this.#terminator, length);
     this.#end = 0;
-    return Buffer.from(this.#buffer.subarray(0, length));
+    return Buffer.from(this.#buffer.subarray(0, terminated));
   }
 
   #grow(minBytes: number): void {

@@ -8,7 +8,7 @@ import { type Command, decodeText, isName, type Wire, type WireLimits } from './
 /** Longest message of a client, in bytes. */
 export const MESSAGE_BYTES = 16 * 1024;
 
-const defaults: WireLimits = { maxMessageSize: MESSAGE_BYTES, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
+export const defaults: WireLimits = { maxMessageSize: MESSAGE_BYTES, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
 
 /** Limits of fields: names in bytes, `history` in messages, `depth` in levels of JSON. */
 export const fields = { room: ROOM_BYTES, id: 128, history: 1000, depth: 100 };
@@ -45,7 +45,10 @@ export function v1(limits: Partial<WireLimits> = {}): Wire {
     merges: true,
     notices,
     decode,
-    encode: (room, records, from, maxBytes) => encodeRecords(buffer, room, records, from, maxBytes),
+    encode(room, records, from, maxBytes) {
+      const prefix = messagePrefix(room);
+      return encodeLines(buffer, records, from, maxBytes, (record) => prefix + encodeRecord(record));
+    },
     encodeNotice,
     closeFrame: (close) => close,
   };
@@ -53,7 +56,7 @@ export function v1(limits: Partial<WireLimits> = {}): Wire {
 
 // ── Decoding ────────────────────────────────────────────────────────────────────────────────────
 
-function decode(data: Uint8Array, binary: boolean): readonly Command[] {
+export function decode(data: Uint8Array, binary: boolean): readonly Command[] {
   if (binary) return [{ kind: 'violation', close: closes.unsupported }];
   const text = decodeText(data);
   return text.includes('\n') ? text.split('\n').map(decodeLine) : [decodeLine(text)];
@@ -191,11 +194,11 @@ function isCount(value: unknown, max: number): value is number {
   return isSeq(value) && value <= max;
 }
 
-function isPlace(value: unknown): value is Place {
+export function isPlace(value: unknown): value is Place {
   return isObject(value) && isName(value['epoch'], EPOCH_BYTES) && isSeq(value['seq']);
 }
 
-const notices: Wire['notices'] = new Set([
+export const notices: Wire['notices'] = new Set([
   'welcome',
   'joined',
   'left',
@@ -212,12 +215,23 @@ const notices: Wire['notices'] = new Set([
 
 // ── Encoding ────────────────────────────────────────────────────────────────────────────────────
 
-function encodeRecords(buffer: LineBuffer, room: string, records: Records, from: number, maxBytes: number): Frame {
-  const prefix = `{"t":"message","room":${JSON.stringify(room)},`;
+/** Returns what precedes a record's own fields in a `message` of the room. */
+export function messagePrefix(room: string): string {
+  return `{"t":"message","room":${JSON.stringify(room)},`;
+}
+
+/** Encodes the records after `from` as lines: as many as fit `maxBytes`, and at least one. */
+export function encodeLines(
+  buffer: LineBuffer,
+  records: Records,
+  from: number,
+  maxBytes: number,
+  encodeLine: (record: LogRecord) => string,
+): Frame {
   let to = from + 1;
-  let bytes = buffer.add(prefix + encodeRecord(records.at(to)));
+  let bytes = buffer.add(encodeLine(records.at(to)));
   while (to < records.head) {
-    const bytesWithNext = buffer.add(prefix + encodeRecord(records.at(to + 1)));
+    const bytesWithNext = buffer.add(encodeLine(records.at(to + 1)));
     if (bytesWithNext > maxBytes) break;
     bytes = bytesWithNext;
     to++;
@@ -238,7 +252,7 @@ function quote(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
-function encodeNotice(notice: Notice): string {
+export function encodeNotice(notice: Notice): string {
   // Every message is acknowledged, so this one is written by hand.
   if (notice.t === 'sent') {
     const duplicate = notice.duplicate ? ',"duplicate":true' : '';

@@ -21,9 +21,9 @@ export type WireName = (typeof wireNames)[number];
 export interface WireLimits {
   /** Longest message a client may send, in bytes. */
   readonly maxMessageSize: number;
-  /** How often the server pings. Must be less than `pongWait`. */
+  /** How often the server pings. Must be less than `pongWait`, unless that is 0. */
   readonly pingPeriod: number;
-  /** How long the server waits for a pong before it closes the client. */
+  /** How long the server waits for a pong before it closes the client. 0 if no pongs come. */
   readonly pongWait: number;
   /** How long a socket may accept no data while frames wait for it. */
   readonly writeWait: number;

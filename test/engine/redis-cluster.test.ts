@@ -123,7 +123,7 @@ describe('signals', () => {
     const { room, nodes } = await inRoom(3);
     const [a, b, c] = nodes as [ClusterNode, ClusterNode, ClusterNode];
     const outside = await ClusterNode.start();
-    const signal = { t: 'signal', room, from: 'ada "👋"', data: { x: [1, null, '\n'] } } as const;
+    const signal = { t: 'signal', room, from: 'ada "👋"', data: { x: [1, null, '\n'] }, session: 's1' } as const;
     a.cluster.signal(signal);
     b.cluster.signal({ ...signal, data: 2 });
     await waitUntil('they arrive', () => a.signals.length === 1 && b.signals.length === 1 && c.signals.length === 2);

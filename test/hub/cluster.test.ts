@@ -275,6 +275,20 @@ describe('a signal beside other nodes', () => {
     expect([cluster.signals, hub.rooms]).toEqual([[], 1]);
   });
 
+  test('of a session over HTTP do not reach its connection, here or on another node', async () => {
+    const { hub, settle, enter, cluster } = await openCluster();
+    const members = [enter(), enter()];
+    await settle();
+    const signalled = { t: 'signal', room: 'lobby', from: 'ann', data: 'typing' } as const;
+    const [{ id: session } = { id: '' }] = members;
+    hub.signal({ room: 'lobby', from: 'ann', signal: signalled, session });
+    await settle();
+    expect(cluster.signals).toEqual([{ ...signalled, session }]);
+    hub.signalledElsewhere({ ...signalled, session });
+    await settle();
+    expect(members.map((member) => noticesOf(member, 'signal'))).toEqual([[], [signalled, signalled]]);
+  });
+
   test('goes to the other nodes from a room without members here', async () => {
     const { hub, settle, cluster } = await openCluster();
     const signalled = { t: 'signal', room: 'lobby', from: 'app', data: 1 } as const;

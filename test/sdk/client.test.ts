@@ -102,7 +102,7 @@ describe('a connection', () => {
   });
 
   test('names the package to install where there is no WebSocket', async () => {
-    await expect(loadWebSocket('no-such-package')).rejects.toThrow(
+    await expect(loadWebSocket(() => {}, 'no-such-package')).rejects.toThrow(
       'this platform has no WebSocket: install no-such-package (npm install no-such-package), or pass a class to ' +
         'connect(url, { WebSocket })',
     );

@@ -163,7 +163,7 @@ describe.each(Object.keys(kinds))('%s', (kind) => {
   test('pass signals to the others that have the room', async () => {
     const { room, peers } = await inRoom();
     const [a, b, c] = peers;
-    const signal = { t: 'signal', room, from: 'ada "👋"', data: { x: [1, null, '\n'] } } as const;
+    const signal = { t: 'signal', room, from: 'ada "👋"', data: { x: [1, null, '\n'] }, session: 's1' } as const;
     a.cluster.signal(signal);
     b.cluster.signal({ ...signal, data: 2 });
     b.cluster.signal({ ...signal, room: newRoom() });

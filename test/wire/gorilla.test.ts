@@ -82,7 +82,7 @@ describe('encode', () => {
         const start = from % sent.length;
         const received: string[] = [];
         for (let at = start; at < log.head; ) {
-          const frame = wire.encode('lobby', log, at, MAX_FRAME_BYTES);
+          const frame = wire.encode('lobby', log, at, MAX_FRAME_BYTES, 'e');
           expect(frame.from).toBe(at);
           expect(frame.to).toBeGreaterThan(at);
           received.push(...Buffer.from(frame.bytes).toString().split('\n'));
@@ -96,7 +96,7 @@ describe('encode', () => {
 
   test('fills a frame up to the limit with whole messages', () => {
     const log = logOf(Array.from({ length: 2000 }, (_, i) => `${i}`.padEnd(100, '.')));
-    const frame = wire.encode('lobby', log, 0, MAX_FRAME_BYTES);
+    const frame = wire.encode('lobby', log, 0, MAX_FRAME_BYTES, 'e');
     expect(frame.bytes.byteLength).toBeLessThanOrEqual(MAX_FRAME_BYTES);
     expect(frame.bytes.byteLength + 101).toBeGreaterThan(MAX_FRAME_BYTES);
     expect(Buffer.from(frame.bytes).toString().split('\n')).toHaveLength(frame.to);
@@ -104,8 +104,8 @@ describe('encode', () => {
 
   test('writes a message longer than a frame alone', () => {
     const log = logOf(['short', 'x'.repeat(MAX_FRAME_BYTES + 1), 'short']);
-    expect(wire.encode('lobby', log, 0, MAX_FRAME_BYTES).to).toBe(1);
-    expect(wire.encode('lobby', log, 1, MAX_FRAME_BYTES)).toMatchObject({ from: 1, to: 2 });
+    expect(wire.encode('lobby', log, 0, MAX_FRAME_BYTES, 'e').to).toBe(1);
+    expect(wire.encode('lobby', log, 1, MAX_FRAME_BYTES, 'e')).toMatchObject({ from: 1, to: 2 });
   });
 });
 

@@ -45,10 +45,10 @@ test.each([
     json: false,
     bytes: 1,
   });
-  const { more = [], to } = wire.encode('lobby', { head: 3, at: record }, 0, 1000);
+  const { more = [], to } = wire.encode('lobby', { head: 3, at: record }, 0, 1000, 'e');
   expect([to, more.length]).toEqual([3, merges ? 0 : 2]);
   // A frame holds at least one message, even one longer than the limit.
-  expect(wire.encode('lobby', { head: 3, at: record }, 0, 1).to).toBe(1);
+  expect(wire.encode('lobby', { head: 3, at: record }, 0, 1, 'e').to).toBe(1);
   expect(wire.merges).toBe(merges);
 });
 

@@ -31,7 +31,7 @@ test('encodes every message as in the golden file', () => {
       }) as string;
     }
     if (message.t !== 'message') return wire.encodeNotice(message as Notice) as string;
-    const frame = wire.encode('lobby', records([record(1), fromOtherWire]), 0, MAX_FRAME_BYTES);
+    const frame = wire.encode('lobby', records([record(1), fromOtherWire]), 0, MAX_FRAME_BYTES, 'e');
     return lines(frame.bytes)[message.seq - 1] as string;
   });
   expect(written).toEqual(golden);
@@ -69,7 +69,7 @@ describe('encode', () => {
         const start = from % all.length;
         const received: { room: string; seq: number; data: unknown }[] = [];
         for (let at = start; at < log.head; ) {
-          const frame = wire.encode(room, log, at, MAX_FRAME_BYTES);
+          const frame = wire.encode(room, log, at, MAX_FRAME_BYTES, 'e');
           expect([frame.from, frame.to > at]).toEqual([at, true]);
           if (frame.to > at + 1) expect(frame.bytes.byteLength).toBeLessThanOrEqual(MAX_FRAME_BYTES);
           received.push(...lines(frame.bytes).map((line) => JSON.parse(line)));

@@ -7,7 +7,6 @@ import { Outbox } from './outbox.ts';
 import { RoomClient } from './room.ts';
 import { type Item, openSlot, type Slot } from './slot.ts';
 import type { Hub, HubError, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
-import { loadWebSocket } from './web-socket.ts';
 
 /**
  * Owns a connection's rooms, session and outbox, and dispatches the messages of the server to them.
@@ -21,7 +20,7 @@ export class HubClient implements Hub {
   #resume: string | undefined;
 
   constructor(url: string | URL | undefined, options: Options) {
-    const { user, token } = options;
+    const { user } = options;
     const endpoint = endpointOf(url);
     if (user !== undefined && !isUserName(user)) throw new TypeError(`the user name must be 1 to ${USER_BYTES} bytes`);
     this.#outbox = new Outbox({
@@ -31,8 +30,9 @@ export class HubClient implements Hub {
       onFailure: (item, error) => this.#onSendFailure(item, error),
     });
     if (user !== undefined) endpoint.searchParams.set('user', user);
-    this.#link = new Link(endpoint.href, token, {
+    this.#link = new Link(endpoint.href, options, {
       resume: () => this.#resume,
+      joins: () => [...this.#rooms.values()].flatMap((room) => room.request ?? []),
       state: (state) => this.#onState(state),
       welcome: (welcome) => this.#onWelcome(welcome),
       message: (message) => this.#onMessage(message),
@@ -73,8 +73,9 @@ export class HubClient implements Hub {
   }
 
   /** Rejects, which the platform reports as uncaught, if there is no WebSocket to connect with. */
-  async #start(slotName: string, { storage, WebSocket }: Options): Promise<void> {
-    const socketClass = WebSocket ?? globalThis.WebSocket ?? (await this.#loadWebSocket());
+  async #start(slotName: string, { storage, WebSocket, transport }: Options): Promise<void> {
+    const socketClass =
+      transport === 'http' ? undefined : (WebSocket ?? globalThis.WebSocket ?? (await this.#loadWebSocket()));
     const slot = await openSlot(slotName, storage);
     if (this.state.name === 'closed') return slot.release();
     this.#slot = slot;
@@ -85,12 +86,8 @@ export class HubClient implements Hub {
   }
 
   async #loadWebSocket(): Promise<WebSocketClass> {
-    try {
-      return await loadWebSocket();
-    } catch (error) {
-      this.#end((error as Error).message);
-      throw error;
-    }
+    const { loadWebSocket } = await import('./web-socket.ts');
+    return loadWebSocket((why) => this.#end(why));
   }
 
   #end(why: string): void {
@@ -107,8 +104,8 @@ export class HubClient implements Hub {
 
   #onState(state: State): void {
     for (const room of this.#rooms.values()) {
+      room.disconnect();
       if (state.name === 'live') room.join();
-      else room.disconnect();
     }
     this.#events.emit('state', state);
   }

@@ -6,7 +6,8 @@ import {
   SUBPROTOCOL,
   type Welcome,
 } from '../../src/protocol/v1.ts';
-import type { Options, State, WebSocketClass, WebSocketLike } from './types.ts';
+import type { Connection, ConnectionClass, RoomSource } from './connection.ts';
+import type { Options, State } from './types.ts';
 
 // Milliseconds. Before each attempt the client waits a random part of the delay, which doubles from
 // the first to the maximum.
@@ -20,6 +21,9 @@ const STABLE_AFTER = 5_000;
 // Milliseconds that the server may take to send its welcome, and to answer a ping.
 const WELCOME_TIMEOUT = 10_000;
 const PONG_TIMEOUT = 10_000;
+
+// Milliseconds after which the client falls back to HTTP if no WebSocket has opened.
+const FALLBACK_AFTER = 3_000;
 
 // A token is renewed at 80 % of its lifetime: milliseconds of delay for each second of lifetime.
 const RENEWAL_MS_PER_SECOND = 800;
@@ -35,7 +39,7 @@ const ORIGIN_REFUSED = 4502;
 export type RoomMessage = Exclude<ServerMessage, { t: 'welcome' | 'authenticated' | 'drain' | 'pong' }>;
 
 /** Receives the events of a link. */
-interface LinkListener {
+interface LinkListener extends RoomSource {
   /** Returns the secret of the session to resume. Called for each attempt. */
   resume(): string | undefined;
   state(state: State): void;
@@ -45,26 +49,30 @@ interface LinkListener {
 }
 
 /**
- * A WebSocket that reconnects: after a random part of a doubling delay, after the delay that a
+ * A connection that reconnects: after a random part of a doubling delay, after the delay that a
  * draining server named, or at once when the network returns or the page becomes visible. If the
  * server rejected the connection until a later time, nothing makes the next attempt start earlier.
- * A silent server is pinged, and the connection is given up if no answer arrives.
+ * A silent server is pinged, and the connection is given up if no answer arrives. It is a WebSocket
+ * until none opens, and a `FallbackConnection` from then on.
  */
 export class Link {
   readonly #url: string;
-  #WebSocket: WebSocketClass | undefined;
+  #Connection: ConnectionClass | undefined;
   readonly #listener: LinkListener;
-  readonly #token: Options['token'];
+  readonly #options: Options;
   #state: State = { name: 'connecting' };
-  #socket: WebSocketLike | undefined;
+  #socket: Connection | undefined;
   #attempts = 0;
+  #mayFallBack = false;
+  /** Set while no WebSocket opens. */
+  #fallbackTimer: ReturnType<typeof setTimeout> | undefined;
+  #hasOpened = false;
   /** Milliseconds to wait before reconnecting, as a draining server asked. */
   #drainDelay: number | undefined;
   /** The error before the welcome that named the delay before the next attempt. */
   #rejection: ErrorMessage | undefined;
   /** When the next attempt may start, as in `performance.now()`. */
   #notBefore = 0;
-  #originWarned = false;
   #receivedAt = 0;
   #liveSince = Number.POSITIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -73,10 +81,10 @@ export class Link {
   #heartbeat = 25_000;
   readonly #unwatchPage: () => void;
 
-  constructor(url: string, token: Options['token'], listener: LinkListener) {
+  constructor(url: string, options: Options, listener: LinkListener) {
     this.#url = url;
     this.#listener = listener;
-    this.#token = token;
+    this.#options = options;
     this.#unwatchPage = watchPage(
       () => this.#wake(),
       () => this.#goOffline(),
@@ -87,10 +95,16 @@ export class Link {
     return this.#state;
   }
 
-  /** Connects for the first time. Until then the link does nothing. */
-  start(WebSocket: WebSocketClass): void {
-    this.#WebSocket = WebSocket;
-    this.open();
+  /**
+   * Connects for the first time. Until then the link does nothing.
+   *
+   * @param WebSocket undefined to connect over HTTP alone.
+   */
+  start(WebSocket: ConnectionClass | undefined): void {
+    this.#Connection = WebSocket;
+    this.#mayFallBack = this.#options.transport !== 'websocket';
+    if (WebSocket) this.open();
+    else this.#fallBackAfter(0);
   }
 
   /**
@@ -98,18 +112,19 @@ export class Link {
    * or closed, or was not started.
    */
   open(): void {
-    if (!this.#WebSocket || this.#socket || this.#state.name === 'closed') return;
+    if (!this.#Connection || this.#socket || this.#state.name === 'closed') return;
     const wait = this.#notBefore - performance.now();
     if (wait > 0) {
       this.#openAfter(wait);
       return;
     }
     this.#rejection = undefined;
-    const socket = new this.#WebSocket(this.#url, protocolsOf(this.#listener.resume()));
+    if (this.#mayFallBack && !this.#fallbackTimer) this.#fallBackAfter(FALLBACK_AFTER);
+    const socket: Connection = new this.#Connection(this.#url, protocolsOf(this.#listener.resume()));
     this.#socket = socket;
     socket.onmessage = ({ data }: { data: unknown }) => this.#onFrame(socket, String(data));
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#onClose(socket, code, reason);
-    if (this.#token !== undefined) socket.onopen = () => this.#authenticate(socket);
+    socket.onopen = () => this.#onOpen(socket);
     socket.onerror = () => {}; // a close event follows
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#retryLater('the server did not answer'), WELCOME_TIMEOUT);
@@ -124,11 +139,41 @@ export class Link {
 
   close(): void {
     this.#unwatchPage();
+    this.#stopFallback();
     this.#drop();
     this.#setState({ name: 'closed' });
   }
 
-  #onFrame(socket: WebSocketLike, frame: string): void {
+  #fallBackAfter(ms: number): void {
+    this.#fallbackTimer = setTimeout(() => this.#fallBack(), ms);
+  }
+
+  /** From now on an attempt may go over HTTP. */
+  async #fallBack(): Promise<void> {
+    try {
+      const { fallbackOf } = await import('./fallback.ts');
+      if (!this.#fallbackTimer) return; // a WebSocket has opened meanwhile
+      this.#mayFallBack = false;
+      this.#Connection = fallbackOf(this.#Connection, this.#options, this.#listener, !this.#hasOpened);
+      this.#drop();
+      this.open();
+    } catch {
+      this.#fallBackAfter(FALLBACK_AFTER); // the file could not be loaded
+    }
+  }
+
+  #stopFallback(): void {
+    clearTimeout(this.#fallbackTimer);
+    this.#fallbackTimer = undefined;
+    this.#hasOpened = true;
+  }
+
+  #onOpen(socket: Connection): void {
+    this.#stopFallback();
+    if (this.#options.token !== undefined) void this.#authenticate(socket);
+  }
+
+  #onFrame(socket: Connection, frame: string): void {
     this.#receivedAt = performance.now();
     for (const line of frame.split('\n')) {
       if (socket !== this.#socket) return; // the line before, or a listener, ended this connection
@@ -148,15 +193,17 @@ export class Link {
     this.#scheduleRenewal(expiresIn);
     this.#heartbeat = heartbeat * 1000;
     this.#rejection = undefined;
+    this.#stopFallback();
     this.#liveSince = this.#receivedAt;
     this.#pingAfter(this.#heartbeat);
     this.#listener.welcome(welcome);
-    this.#setState({ name: 'live', user, session, limits });
+    this.#setState({ name: 'live', user, session, limits, transport: this.#socket?.transport ?? 'websocket' });
   }
 
-  async #authenticate(socket: WebSocketLike): Promise<void> {
+  async #authenticate(socket: Connection): Promise<void> {
     try {
-      const token = typeof this.#token === 'function' ? await this.#token() : this.#token;
+      const { token: source } = this.#options;
+      const token = typeof source === 'function' ? await source() : source;
       if (socket === this.#socket) socket.send(JSON.stringify({ t: 'auth', token }));
     } catch {
       if (socket === this.#socket) this.#retryLater('the token function failed');
@@ -167,7 +214,7 @@ export class Link {
   #scheduleRenewal(expiresIn: number | undefined): void {
     const socket = this.#socket;
     clearTimeout(this.#renewalTimer);
-    if (expiresIn === undefined || !socket || typeof this.#token !== 'function') return;
+    if (expiresIn === undefined || !socket || typeof this.#options.token !== 'function') return;
     const ms = Math.min(Math.max(expiresIn * RENEWAL_MS_PER_SECOND, MIN_RENEWAL_DELAY), MAX_TIMER_DELAY);
     this.#renewalTimer = setTimeout(() => this.#authenticate(socket), ms);
   }
@@ -205,12 +252,12 @@ export class Link {
     this.#setState({ ...cause, name: 'offline' });
   }
 
-  #onClose(socket: WebSocketLike, code: number, reason: string): void {
+  #onClose(socket: Connection, code: number, reason: string): void {
     if (socket !== this.#socket) return;
     if (comesBack(code)) {
       this.#retryLater(reason || this.#rejection?.message || 'the connection was lost', code);
     } else {
-      if (code === ORIGIN_REFUSED) this.#warnOfOrigin();
+      if (code === ORIGIN_REFUSED) void this.#warnOfOrigin();
       this.#drop();
       this.#setState({ name: 'refused', code, why: reason || `the server closed the connection with code ${code}` });
     }
@@ -247,13 +294,8 @@ export class Link {
     socket?.close();
   }
 
-  /** Tells the developer of a page, once, how to allow its origin. Programs have no origin. */
-  #warnOfOrigin(): void {
-    const { origin } = globalThis;
-    if (!origin || this.#originWarned) return;
-    this.#originWarned = true;
-    const remedy = origin.startsWith('http') ? `start it with --origin ${origin}` : 'serve the page over http(s)';
-    console.warn(`${new URL(this.#url).host} does not allow pages of the origin ${origin}: ${remedy}`);
+  async #warnOfOrigin(): Promise<void> {
+    (await import('./origin-warning.ts')).warnOfOrigin(this.#url);
   }
 
   #setState(state: State): void {

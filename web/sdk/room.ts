@@ -3,6 +3,7 @@ import type {
   Gap as GapMessage,
   History,
   HistoryRequest,
+  Join,
   Joined,
   Place,
   Presence,
@@ -98,12 +99,19 @@ export class RoomClient<T, S> implements Room<T, S> {
   }
 
   /**
-   * Requests membership on a live connection. A reconnection resumes at the place reached before.
+   * The request for membership: a reconnection resumes at the place reached before. Undefined if the
+   * server has rejected it on this connection.
    */
-  join(): void {
+  get request(): Join | undefined {
     const { history, since } = this.#options;
     const resumeFrom = this.place ?? since;
-    this.#link.send({ t: 'join', room: this.name, ...(resumeFrom ? { since: resumeFrom } : history && { history }) });
+    if (this.#ended) return undefined;
+    return { t: 'join', room: this.name, ...(resumeFrom ? { since: resumeFrom } : history && { history }) };
+  }
+
+  /** Requests membership on a live connection. */
+  join(): void {
+    if (this.request) this.#link.send(this.request);
   }
 
   /**

@@ -30,7 +30,23 @@ export interface Options {
    * @default `globalThis.WebSocket`; without it, as in Node 20, that of the package `ws`
    */
   readonly WebSocket?: WebSocketClass;
+  /**
+   * How to reach the server. `auto` connects by WebSocket, falls back to HTTP where no WebSocket
+   * opens, and returns to WebSocket when one does. Everything works over both; HTTP is slower.
+   *
+   * @default 'auto'
+   */
+  readonly transport?: 'auto' | Transport;
+  /**
+   * The function that requests are made with over HTTP.
+   *
+   * @default `globalThis.fetch`
+   */
+  readonly fetch?: typeof fetch;
 }
+
+/** What a connection runs over. */
+export type Transport = 'websocket' | 'http';
 
 /**
  * Stores strings by key, as `localStorage` does. Its methods may throw; messages are then still
@@ -58,7 +74,8 @@ export type WebSocketClass = new (url: string, protocols: string[]) => WebSocket
  * The state of a connection.
  *
  * - `connecting`: the connection is being opened.
- * - `live`: the connection is open and the server has sent its welcome.
+ * - `live`: the connection is open and the server has sent its welcome. The state is entered again
+ *   when the connection moves from HTTP to a WebSocket.
  * - `reconnecting`: the connection was lost. The next attempt starts `in` milliseconds after this
  *   state was entered.
  * - `offline`: the connection was lost and the platform reports no network. The next attempt starts
@@ -75,7 +92,13 @@ export type WebSocketClass = new (url: string, protocols: string[]) => WebSocket
  */
 export type State =
   | { readonly name: 'connecting' }
-  | { readonly name: 'live'; readonly user: string; readonly session: string; readonly limits: Limits }
+  | {
+      readonly name: 'live';
+      readonly user: string;
+      readonly session: string;
+      readonly limits: Limits;
+      readonly transport: Transport;
+    }
   | { readonly name: 'reconnecting'; readonly in: number; readonly why: string; readonly code?: number }
   | { readonly name: 'offline'; readonly why: string; readonly code?: number }
   | { readonly name: 'waiting'; readonly in: number; readonly why: string; readonly code?: number }

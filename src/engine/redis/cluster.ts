@@ -2,11 +2,11 @@ import type {
   AttemptStore,
   Cluster,
   ClusterListener,
+  PassedSignal,
   PresenceChange,
   RemoteMembers,
   TicketStore,
 } from '../../hub/cluster.ts';
-import type { Signalled } from '../../protocol/v1.ts';
 import { Claims, nodeChannel } from './claims.ts';
 import { redisAttempts, redisTickets, sharedSecret } from './cluster-store.ts';
 import type { Link } from './link.ts';
@@ -89,7 +89,7 @@ export class RedisCluster implements Cluster {
     return sharedSecret(this.#engine.home, created);
   }
 
-  signal(signal: Signalled): void {
+  signal(signal: PassedSignal): void {
     this.#engine.publish(signal.room, SIGNAL, `${this.#engine.run}${JSON.stringify(signal)}`);
   }
 
@@ -143,9 +143,9 @@ export class RedisCluster implements Cluster {
 
   #signalled(room: string, text: string): void {
     try {
-      const { from, data } = JSON.parse(text) as Signalled;
+      const { from, data, session } = JSON.parse(text) as PassedSignal;
       if (typeof from !== 'string' || data === undefined) throw new Error('it lacks a sender or data');
-      this.#listener?.signalled({ t: 'signal', room, from, data });
+      this.#listener?.signalled({ t: 'signal', room, from, data, ...(typeof session === 'string' && { session }) });
     } catch (cause) {
       this.#engine.failed(new Error(`room ${JSON.stringify(room)}: a signal is malformed`, { cause }));
     }

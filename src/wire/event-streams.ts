@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto';
+import type { Notice } from '../hub/subscriber.ts';
+import { closes } from '../protocol/close-codes.ts';
+import { LineBuffer } from './line-buffer.ts';
+import { decode, defaults, encodeLines, encodeNotice, encodeRecord, messagePrefix, notices } from './v1.ts';
+import type { Wire, WireLimits } from './wire.ts';
+
+/** The wires of the streams over HTTP. No listener can be pinned to one. */
+export interface StreamWires {
+  /** Of `GET /api/v1/rooms/{room}/events`. */
+  readonly room: Wire;
+  /** Of `POST /api/v1/session/events`. */
+  readonly session: Wire;
+}
+
+/** Creates one instance of each. @param limits override those of both. */
+export function createStreamWires(limits: Partial<WireLimits> = {}): StreamWires {
+  return { room: roomEvents(limits), session: sessionEvents(limits) };
+}
+
+// Browsers come back after this time, at random up to twice as long.
+const RETRY_MS = 1_000;
+
+const ROOM_NOTICES: Wire['notices'] = new Set(['joined', 'gap', 'presence', 'signal', 'drain', 'error'] as const);
+
+/**
+ * The wire of `EventSource`: the events of one room. A record is a default event, whose data is the
+ * `message` of `pumphouse.v1` and whose id is its place, `EPOCH:SEQ`. Notices are named events. The
+ * client sends nothing, so an error ends the stream.
+ */
+export function roomEvents(limits: Partial<WireLimits> = {}): Wire {
+  const buffer = new LineBuffer('\n');
+  return {
+    ...defaults,
+    ...limits,
+    pongWait: 0,
+    name: 'sse',
+    path: '/api/v1/rooms/{room}/events',
+    library: 'coder',
+    rooms: [],
+    merges: true,
+    endsOnError: true,
+    guest: () => `guest-${randomBytes(3).toString('base64url')}`,
+    notices: ROOM_NOTICES,
+    decode: () => [{ kind: 'violation', close: closes.unexpectedData }],
+    encode(room, records, from, maxBytes, epoch) {
+      const [id, data] = [`id: ${epoch}:`, `\ndata: ${messagePrefix(room)}`];
+      const encodeLine = (record: Parameters<typeof encodeRecord>[0]) =>
+        `${id}${record.seq}${data}${onOneLine(encodeRecord(record))}\n`;
+      return encodeLines(buffer, records, from, maxBytes, encodeLine);
+    },
+    encodeNotice: encodeNamedEvent,
+    closeFrame: (close) => close,
+  };
+}
+
+/**
+ * The wire of a session without a WebSocket: each event holds the lines of one frame of
+ * `pumphouse.v1`. The client's messages come with its request.
+ */
+export function sessionEvents(limits: Partial<WireLimits> = {}): Wire {
+  const buffer = new LineBuffer('\n\n');
+  return {
+    ...defaults,
+    ...limits,
+    pongWait: 0,
+    name: 'v1-sse',
+    path: '/api/v1/session/events',
+    library: 'coder',
+    rooms: [],
+    merges: true,
+    notices,
+    decode,
+    encode(room, records, from, maxBytes) {
+      const prefix = `data: ${messagePrefix(room)}`;
+      return encodeLines(buffer, records, from, maxBytes, (record) => prefix + onOneLine(encodeRecord(record)));
+    },
+    encodeNotice: (notice) => `data: ${onOneLine(encodeNotice(notice))}\n\n`,
+    closeFrame: (close) => close,
+  };
+}
+
+/**
+ * A place is an id as well: without one, a client that lost its connection before the first message
+ * would come back at the head.
+ */
+function encodeNamedEvent(notice: Notice): string {
+  const event = `event: ${notice.t}\ndata: ${encodeNotice(notice)}\n\n`;
+  if (notice.t === 'joined') {
+    const retry = Math.round(RETRY_MS * (1 + Math.random()));
+    return `retry: ${retry}\nid: ${notice.epoch}:${notice.seq}\n${event}`;
+  }
+  return notice.t === 'drain' ? `retry: ${notice.reconnectIn}\n${event}` : event;
+}
+
+const LINE_BREAKS = /[\r\n]/g;
+
+/** Only white space between the tokens of JSON can be a line break, which would end the field. */
+function onOneLine(json: string): string {
+  return json.includes('\r') || json.includes('\n') ? json.replace(LINE_BREAKS, ' ') : json;
+}
