@@ -137,6 +137,7 @@ export class RunningServer {
       signalled: (signal) => hub.signalledElsewhere(signal),
       changed: (room, change) => hub.presenceChangedElsewhere(room, change),
       claimed: (session) => this.#upgrader.letGo(session),
+      asked: () => null,
     });
     this.metrics = collectMetrics(hub.events, {
       connections: () => this.#keepalive.clients.size,

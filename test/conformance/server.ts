@@ -131,6 +131,7 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     signalled: (signal) => hub.signalledElsewhere(signal),
     changed: (room, change) => hub.presenceChangedElsewhere(room, change),
     claimed: (session) => upgrader.letGo(session),
+    asked: () => null,
   });
   const wires = new WireSelector(createWires(limits), 'auto');
   const application: Application = {
