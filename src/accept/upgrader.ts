@@ -10,7 +10,8 @@ import {
   UNAVAILABLE,
 } from '../auth/authenticator.ts';
 import { allows } from '../auth/grants.ts';
-import type { Sessions } from '../auth/sessions.ts';
+import type { Revocations } from '../auth/revocations.ts';
+import type { Session, Sessions } from '../auth/sessions.ts';
 import { ALLOWED, type Authorizer, type Decision as Permission } from '../client/authorizer.ts';
 import { Client, type ClientContext } from '../client/client.ts';
 import type { Identity } from '../client/identity.ts';
@@ -18,7 +19,7 @@ import type { Origins } from '../http/origin.ts';
 import type { Admission } from '../http/publish.ts';
 import { plainText } from '../http/responses.ts';
 import type { Scheduler } from '../hub/time.ts';
-import { closes } from '../protocol/close-codes.ts';
+import { type Close, closes, revokedClose } from '../protocol/close-codes.ts';
 import { andThen, type NowOrLater, orElse } from '../protocol/now-or-later.ts';
 import { type Limits, MAX_ROOMS, SUBPROTOCOL } from '../protocol/v1.ts';
 import type { HttpRequest, HttpResponse, Upgrade } from '../transport/transport.ts';
@@ -67,6 +68,8 @@ export interface UpgraderOptions {
   readonly ready?: () => boolean;
   /** Decides which node holds a session. @default there are no other nodes */
   readonly claims?: SessionClaims;
+  /** @default no credential is revoked */
+  readonly revocations?: Revocations;
   /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
   /** Calls the connect hook. @default every handshake is admitted */
@@ -243,14 +246,22 @@ export class Upgrader {
   async #acceptLater(handshake: HandshakeRequest): Promise<Decision> {
     const { authenticator, sessions } = handshake.access;
     const resumed = sessions.resume(handshake.resume);
-    if (resumed && (await authenticator.mayResume(resumed.user))) {
-      return this.#accept({ user: resumed.user }, handshake);
+    const revoked = resumed && (await this.#isRevoked(resumed));
+    if (revoked === 'unknown') return refused(unauthenticated(UNAVAILABLE, authenticator));
+    if (resumed && !revoked && (await authenticator.mayResume(resumed.user))) {
+      const { user, issued } = resumed;
+      return this.#accept({ user, issued }, handshake);
     }
     const { lateAuthentication } = authenticator;
     const browser = handshake.origin !== '';
     const allowed = lateAuthentication === 'all' || (lateAuthentication === 'browsers' && browser);
     if (!allowed) return refused(unauthenticated(MISSING, authenticator));
     return { kind: 'accepted', create: () => this.#createPending(handshake) };
+  }
+
+  /** Reports whether a session's secret is revoked; `unknown` when the store cannot be reached. */
+  #isRevoked({ user, issued }: Pick<Session, 'user' | 'issued'>): NowOrLater<boolean | 'unknown'> {
+    return orElse(this.#options.revocations?.covers(user, issued) ?? false, () => 'unknown' as const);
   }
 
   #createPending(handshake: HandshakeRequest): PendingClient {
@@ -295,15 +306,33 @@ export class Upgrader {
     return andThen(handshake.connect(), (admission) => {
       if (admission.kind === 'rejected') return refused(hookRefusal(admission));
       const user = admission.user ?? principal.user;
-      const prepared = hasSessions(handshake.wire)
-        ? this.#prepareSession(user, principal, handshake)
-        : this.#prepareConnection(user, principal, handshake);
-      if (prepared.kind === 'refused') return prepared;
-      return andThen(confirm(principal), (failure): NowOrLater<Admittance> => {
-        if (failure) return refused(unauthenticated(failure, handshake.access.authenticator));
-        return prepared.kind === 'connection' ? this.#prepareRooms(prepared) : this.#claim(prepared);
+      const { authenticator, sessions } = handshake.access;
+      const resumed = hasSessions(handshake.wire) ? sessions.resume(handshake.resume) : undefined;
+      return andThen(resumed ? this.#isRevoked(resumed) : false, (revoked): NowOrLater<Admittance> => {
+        if (revoked === 'unknown') return refused(unauthenticated(UNAVAILABLE, authenticator));
+        const prepared = hasSessions(handshake.wire)
+          ? this.#prepareSession(user, principal, handshake, revoked)
+          : this.#prepareConnection(user, principal, handshake);
+        return prepared.kind === 'refused' ? prepared : this.#admit(prepared, principal, authenticator);
       });
     });
+  }
+
+  #admit(
+    prepared: Exclude<Prepared, { kind: 'refused' }>,
+    principal: Principal,
+    authenticator: Authenticator,
+  ): NowOrLater<Admittance> {
+    return andThen(confirm(principal), (failure): NowOrLater<Admittance> => {
+      if (failure) return refused(unauthenticated(failure, authenticator));
+      return prepared.kind === 'connection' ? this.#prepareRooms(prepared) : this.#claim(prepared);
+    });
+  }
+
+  /** Returns why a client whose credential was revoked during its handshake must be closed. */
+  #revoked(user: string, issued: number, { expires }: Principal): Close | undefined {
+    if (!this.#options.revocations?.coversNow(user, issued)) return undefined;
+    return revokedClose(expires !== undefined);
   }
 
   /**
@@ -343,9 +372,22 @@ export class Upgrader {
     const requestedUser = parameters?.get('user_id') ?? undefined;
     if (requestedUser !== undefined && !isUser(requestedUser)) return refused(queryRefusal('Bad user'));
     const user = verifiedUser ?? requestedUser ?? wire.guest?.();
-    const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
-    const create = () =>
-      new Client(`c${++this.#connections}`, wire, context, { ...identity, ...validity(principal, access) });
+    const issued = principal.issued ?? context.clock.date();
+    const identity = {
+      address,
+      issued,
+      ...(user !== undefined && { user }),
+      ...(room !== undefined && { rooms: [room] }),
+    };
+    const create = () => {
+      const onOpen = () => this.#revoked(client.user, issued, principal);
+      const client: Client = new Client(`c${++this.#connections}`, wire, context, {
+        ...identity,
+        onOpen,
+        ...validity(principal, access),
+      });
+      return client;
+    };
     return { kind: 'connection', rooms: identity.rooms ?? wire.rooms, create };
   }
 
@@ -354,9 +396,10 @@ export class Upgrader {
     verifiedUser: string | undefined,
     principal: Principal,
     { access, wire, query, resume: secret, address }: HandshakeRequest,
+    revoked: boolean,
   ): Prepared {
     const { sessions, context } = access;
-    const parsed = readSessionQuery(query, secret, sessions, verifiedUser);
+    const parsed = readSessionQuery(query, secret, sessions, verifiedUser, revoked);
     if (parsed.kind === 'invalid') return refused(parsed.refusal);
     const { session, resumed, rooms } = parsed;
     const { id, user, resume } = session;
@@ -371,9 +414,12 @@ export class Upgrader {
       ...(expires !== undefined && { expiresIn: Math.floor(timeUntil(expires, context) / 1000) }),
     } as const;
     const valid = validity(principal, access);
+    // Without another credential, a connection rests on the secret of the session that it resumes.
+    const issued = principal.issued ?? (verifiedUser === undefined ? session.issued : context.clock.date());
+    const identity = { user, address, rooms, welcome, issued, ...valid };
     const create = (reservation: Reservation) => {
-      const onOpen = () => this.#sessions.open(reservation, client);
-      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...valid });
+      const onOpen = () => this.#revoked(user, issued, principal) ?? this.#sessions.open(reservation, client);
+      const client: Client = new Client(id, wire, context, { ...identity, onOpen });
       return client;
     };
     return { kind: 'session', session: id, isNew: !resumed, create };
@@ -394,7 +440,7 @@ function validity(
     const { principal: renewed } = authentication;
     if (renewed.user !== user || renewed.expires === undefined) return undefined;
     current = renewed.grants;
-    return until(renewed.expires);
+    return { issued: renewed.issued ?? context.clock.date(), until: until(renewed.expires) };
   };
   return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
 }

@@ -23,6 +23,12 @@ export interface Principal {
   /** End of validity, in milliseconds since 1970. @default undefined: it does not expire */
   readonly expires?: number;
   /**
+   * When the credential was issued, in milliseconds since 1970; 0 for a token that does not say.
+   *
+   * @default undefined: with this request
+   */
+  readonly issued?: number;
+  /**
    * Spends a one-time credential. Call it last. Rejects when the store of credentials cannot be
    * reached.
    *
@@ -38,6 +44,8 @@ export interface Principal {
  */
 export interface AuthenticationFailure {
   readonly kind: 'missing' | 'invalid' | 'throttled' | 'unavailable';
+  /** For the log. @default that of the kind */
+  readonly message?: string;
 }
 
 /** The result of an authentication. */

@@ -203,6 +203,7 @@ const notices: Wire['notices'] = new Set([
   'history',
   'pong',
   'authenticated',
+  'refresh',
   'drain',
   'error',
 ] as const);
