@@ -27,6 +27,8 @@ export type SessionQuery =
  * @param verifiedUser replaces the name that the query asks for.
  *
  * @param revoked whether the secret was revoked. A verified user then gets a new one.
+ *
+ * @param issued when the credential was issued that a new secret rests on. @default now
  */
 export function readSessionQuery(
   query: URLSearchParams,
@@ -34,6 +36,7 @@ export function readSessionQuery(
   sessions: Sessions,
   verifiedUser?: string,
   revoked = false,
+  issued?: number,
 ): SessionQuery {
   const rooms = [...new Set(query.getAll('room'))];
   if (rooms.length > MAX_ROOMS || !rooms.every(isRoom)) return invalid('Bad room');
@@ -41,8 +44,8 @@ export function readSessionQuery(
   if (user !== undefined && !isUser(user)) return invalid('Bad user');
   const session = sessions.resume(secret);
   const resumed = session !== undefined && (verifiedUser === undefined ? !revoked : session.user === verifiedUser);
-  if (!resumed) return { kind: 'valid', session: sessions.create(user), resumed, rooms };
-  return { kind: 'valid', session: revoked ? sessions.renew(session) : session, resumed, rooms };
+  if (!resumed) return { kind: 'valid', session: sessions.create(user, issued), resumed, rooms };
+  return { kind: 'valid', session: revoked ? sessions.renew(session, issued) : session, resumed, rooms };
 }
 
 function invalid(reason: string): SessionQuery {

@@ -399,7 +399,7 @@ export class Upgrader {
     revoked: boolean,
   ): Prepared {
     const { sessions, context } = access;
-    const parsed = readSessionQuery(query, secret, sessions, verifiedUser, revoked);
+    const parsed = readSessionQuery(query, secret, sessions, verifiedUser, revoked, principal.issued);
     if (parsed.kind === 'invalid') return refused(parsed.refusal);
     const { session, resumed, rooms } = parsed;
     const { id, user, resume } = session;

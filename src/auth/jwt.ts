@@ -98,7 +98,7 @@ type Verified = Principal & Required<Pick<Principal, 'user' | 'issued'>>;
 /** @throws ValiError for claims of the wrong shape. */
 function principalOf(payload: unknown): Verified {
   const { sub: user, exp, iat = 0, rooms } = v.parse(claims, payload);
-  const principal = { user, expires: exp * 1000, issued: iat * 1000 };
+  const principal = { user, expires: exp * 1000, issued: Math.floor(iat * 1000) };
   if (rooms === undefined) return principal;
   return { ...principal, grants: rooms.map(({ name, join = true, send = true }) => ({ name, join, send })) };
 }

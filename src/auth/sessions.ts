@@ -7,7 +7,10 @@ export interface Session {
   readonly user: string;
   /** The secret with which a later connection resumes this session. */
   readonly resume: string;
-  /** When the secret was issued, in milliseconds since 1970; 0 for those of earlier versions. */
+  /**
+   * When the secret was issued, or the token that it rests on, in milliseconds since 1970; 0 if
+   * that is unknown, as in those of earlier versions.
+   */
   readonly issued: number;
 }
 
@@ -34,10 +37,16 @@ export class Sessions {
     return new Sessions(createHmac('sha256', this.#secret).update(authentication).digest(), this.#date);
   }
 
-  /** Creates a session. @param user a name of 1 to 64 bytes. @default a guest's name */
-  create(user?: string): Session {
+  /**
+   * Creates a session.
+   *
+   * @param user a name of 1 to 64 bytes. @default a guest's name
+   *
+   * @param issued when the credential was issued that the secret rests on. @default now
+   */
+  create(user?: string, issued = this.#date()): Session {
     const id = randomBytes(12).toString('base64url');
-    return this.#session(id, user ?? `guest-${id.slice(0, 4)}`, this.#date());
+    return this.#session(id, user ?? `guest-${id.slice(0, 4)}`, issued);
   }
 
   /** Returns the session of a token, or undefined unless this secret signed it. */
@@ -51,9 +60,13 @@ export class Sessions {
     return ours.length === theirs.length && timingSafeEqual(ours, theirs) ? session : undefined;
   }
 
-  /** Returns a session with a new token: its user has presented another credential. */
-  renew({ id, user }: Session): Session {
-    return this.#session(id, user, this.#date());
+  /**
+   * Returns a session with a new token: its user has presented another credential.
+   *
+   * @param issued when that was issued. @default now
+   */
+  renew({ id, user }: Session, issued = this.#date()): Session {
+    return this.#session(id, user, issued);
   }
 
   #session(id: string, user: string, issued: number): Session {

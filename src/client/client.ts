@@ -229,7 +229,7 @@ export class Client implements Reader, SocketListener, Connection {
     const now = this.#context.clock.now();
     const until = Math.min(term.until, now + within * 1000);
     this.#term = { ...term, until };
-    this.reply({ t: 'refresh', within: Math.max(0, Math.floor((until - now) / 1000)) });
+    this.reply({ t: 'refresh', within: Math.max(0, Math.round((until - now) / 1000)) });
     return 'asked';
   }
 

@@ -14,10 +14,10 @@ export function newFolder(): string {
   return folder;
 }
 
-/** Signs a token. @param issued seconds since 1970; undefined for a token without `iat`. */
-export function tokenOf(user: string, issued: number | undefined = now(), claims: object = {}): Promise<string> {
+/** Signs a token. @param issued seconds since 1970; null for a token without `iat`. */
+export function tokenOf(user: string, issued: number | null = now(), claims: object = {}): Promise<string> {
   const token = new SignJWT({ ...claims }).setProtectedHeader({ alg: 'HS256' }).setSubject(user);
-  if (issued !== undefined) token.setIssuedAt(issued);
+  if (issued !== null) token.setIssuedAt(issued);
   return token.setExpirationTime(now() + 600).sign(Buffer.from(JWT_SECRET));
 }
 

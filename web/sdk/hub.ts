@@ -55,9 +55,9 @@ export class HubClient implements Hub {
   join<T, S>(name: string, options: JoinOptions = {}): Room<T, S> {
     const existing = this.#rooms.get(name);
     if (existing) return existing as unknown as Room<T, S>;
-    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, (left) => {
+    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, (error) => {
       this.#rooms.delete(name);
-      this.#outbox.drop(name, left);
+      this.#outbox.drop(name, error);
     });
     this.#rooms.set(name, room as unknown as RoomClient<unknown, unknown>);
     if (this.state.name === 'live') room.join();
@@ -124,7 +124,7 @@ export class HubClient implements Hub {
    * error for a room whose join was rejected: that rejection was emitted.
    */
   #onSendFailure({ room: name, id, json }: Item, error: HubError): void {
-    const room = error.code === 'left' ? undefined : this.#rooms.get(name);
+    const room = error.code === 'left' || error.code === 'removed' ? undefined : this.#rooms.get(name);
     room?.emitFailed(id, JSON.parse(json), error);
     if (room?.joined) this.#events.emit('error', error);
   }
@@ -135,6 +135,8 @@ export class HubClient implements Hub {
       room?.emitSent(message.id, message.seq);
       this.#outbox.acknowledge(message.id, message.seq);
     } else if (message.t !== 'error') room?.receive(message);
+    // The answer to what was sent before the server removed this client from the room.
+    else if (message.code === 'not_member' && !room?.joined) this.#outbox.handleError(message);
     else if (!this.#outbox.handleError(message) && !room?.handleError(message)) {
       this.#events.emit('error', hubError(message));
     }
