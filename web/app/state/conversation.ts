@@ -245,7 +245,13 @@ export class Conversation {
 
   #onGap({ from, to, why }: Gap): void {
     const epoch = this.#room?.place?.epoch ?? '';
-    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, lost: why === 'trimmed' });
+    const key = `${epoch}:${from}-${to}`;
+    this.#flush();
+    this.timeline.addMissing(
+      { kind: 'missing', key, epoch, from, to, lost: why === 'trimmed' },
+      !this.readState.atLatest,
+    );
+    this.#scheduleFlush();
   }
 
   #onPresence({ joined, left }: { joined: readonly string[]; left: readonly string[] }): void {
@@ -282,7 +288,7 @@ export class Conversation {
   }
 
   /** Adds an entry after all messages that have arrived. */
-  #add(entry: Missing | Note): void {
+  #add(entry: Note): void {
     this.#flush();
     this.timeline.add([entry], !this.readState.atLatest);
     this.#scheduleFlush();

@@ -48,7 +48,10 @@ export class ReadState {
       place?.epoch === previous ? { epoch: head.epoch, seq: Math.min(place.seq, next - 1) } : place;
     this.unreadAfter.value = move(this.unreadAfter.value);
     this.#seen = move(this.#seen);
-    if (this.#seen?.epoch !== head.epoch) this.#seen = head;
+    if (this.#seen?.epoch !== head.epoch) {
+      this.#seen = head;
+      this.#scheduleSave();
+    }
     this.setHead(head);
   }
 

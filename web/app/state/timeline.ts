@@ -115,6 +115,18 @@ export class Timeline {
     this.#tail = all.slice(-MAX_ENTRIES);
   }
 
+  /** Appends a missing range. A range that continues the last entry is merged with it. */
+  addMissing(missing: Missing, scrolledBack: boolean): void {
+    const last = this.#tail.at(-1);
+    const merges = last?.kind === 'missing' && !last.lostCount && last.lost === missing.lost;
+    // The end of a view must stay where the tail continues it.
+    if (!merges || this.#view || last.epoch !== missing.epoch || last.to + 1 !== missing.from) {
+      this.add([missing], scrolledBack);
+      return;
+    }
+    this.#tail = [...this.#tail.slice(0, -1), ...partOf(missing, last.from, missing.to, missing.lost)];
+  }
+
   /**
    * Moves the entries of an epoch to the one in which the log continues. Lost messages stay, marked
    * as lost, and an entry after them reports their number.
@@ -216,6 +228,7 @@ export class Timeline {
   fill(missing: Missing, page: Page, fromEnd = false, scrolledBack = true): void {
     const replacement = fromEnd ? filledFromEnd(missing, page) : filledFromStart(missing, page);
     const at = this.entries.indexOf(missing);
+    if (at < 0 && !this.#tail.includes(missing)) return;
     const replace = (entries: readonly Entry[]) =>
       entries.flatMap((entry) => (entry === missing ? replacement : [entry]));
     const entries = replace(this.entries);

@@ -56,12 +56,16 @@ function NoRoom({ chat }: { chat: Chat }) {
   const error = chat.linkError.value;
   return (
     <>
+      {narrow.value && (
+        <header class="room-header">
+          <RoomsButton unread={chat.unread.value} />
+        </header>
+      )}
       <ConnectionStatus chat={chat} />
       <div class="empty" role={error ? 'alert' : undefined}>
         <h1>{error ? 'This link does not lead to a room' : 'You have not joined any rooms'}</h1>
         <p>{error || 'Join a room by name.'}</p>
         <p class="buttons">
-          <RoomsButton unread={chat.unread.value} />
           <button type="button" class="primary" onClick={() => chat.open(DEFAULT_ROOM)}>
             Go to {DEFAULT_ROOM}
           </button>

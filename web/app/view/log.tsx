@@ -1,6 +1,7 @@
 import { Component, createRef } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
+import type { Missing } from '../state/timeline.ts';
 import { JumpToLatest } from './jump-to-latest.tsx';
 import { LogStart } from './log-start.tsx';
 import { LogRow } from './row.tsx';
@@ -188,15 +189,19 @@ export class Log extends Component<Props> {
     if (scrollHeight - clientHeight - scrollTop < LOAD_AHEAD) void room.loadNewer();
   }
 
-  /** Loads the end of a missing range that is close to the screen, or its start if it is below. */
+  /**
+   * Loads a part of the missing range that is closest to the middle of the screen, if one is close:
+   * its end, or its start if it is below the middle.
+   */
   #fillGap(log: HTMLElement): void {
+    const screen = log.getBoundingClientRect();
+    let [closest, distance]: [Missing | undefined, number] = [undefined, screen.height / 2 + LOAD_AHEAD];
     for (const [index, row] of this.#rows.entries()) {
       if (row.kind !== 'missing' || row.lost) continue;
-      const { top = 0, bottom = 0 } = this.#list.current?.children[index]?.getBoundingClientRect() ?? {};
-      const screen = log.getBoundingClientRect();
-      if (bottom < screen.top - LOAD_AHEAD || top > screen.bottom + LOAD_AHEAD) continue;
-      void this.props.room.fill(row, top + bottom < screen.top + screen.bottom);
-      return;
+      const { top = 0 } = this.#list.current?.children[index]?.getBoundingClientRect() ?? {};
+      const below = top - (screen.top + screen.bottom) / 2;
+      if (Math.abs(below) < Math.abs(distance)) [closest, distance] = [row, below];
     }
+    if (closest) void this.props.room.fill(closest, distance < 0);
   }
 }

@@ -23,7 +23,9 @@ export function RoomHeader({ chat, room }: { chat: Chat; room: Conversation }) {
         onClick={() => togglePane('people')}
       >
         <PeopleIcon />
-        {people} <span class="wide-only">{people === 1 ? 'person' : 'people'}</span> online
+        <span>
+          {people} <span class="wide-only">{people === 1 ? 'person' : 'people'}</span> online
+        </span>
       </button>
       <RoomMenu key={room.name} chat={chat} room={room} />
     </header>
