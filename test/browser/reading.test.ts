@@ -259,7 +259,10 @@ describe('messages that the connection skipped', () => {
     await waitForMessage(ada, 'after 39');
     expect(await distanceFromEnd(ada)).toBeLessThan(4);
     await scrollTo(ada, 'after 0');
+    const before = await topOf(ada, 'after 0');
     await ada.locator('.text').getByText('skipped 599', { exact: true }).waitFor({ state: 'attached' });
+    await waitForPaint(ada);
+    expect(Math.abs((await topOf(ada, 'after 0')) - before)).toBeLessThan(1.5);
     const seen = new Set<string>();
     await expect
       .poll(
