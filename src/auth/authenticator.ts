@@ -1,6 +1,12 @@
+import { ATTEMPT_RATES } from '../hub/cluster.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpRequest } from '../transport/transport.ts';
 import type { Grant } from './grants.ts';
+
+/** Seconds after which an address and a user have another attempt to sign in. */
+export const ATTEMPT_RETRY_AFTER = Math.ceil(
+  1 / Math.min(ATTEMPT_RATES.address.perSecond, ATTEMPT_RATES.user.perSecond),
+);
 
 /** The credentials of a request. */
 export interface Credentials {

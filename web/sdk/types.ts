@@ -25,6 +25,14 @@ export interface Options {
    */
   readonly storage?: Store | false;
   /**
+   * Starts the id of each message that this client sends: 1 to 64 ASCII letters, digits, `.`, `_`
+   * and `-`. Every member sees it in `Message.id`, so it is not a secret. A program that keeps it
+   * recognizes the messages of its earlier runs.
+   *
+   * @default no prefix
+   */
+  readonly idPrefix?: string;
+  /**
    * The WebSocket class to connect with.
    *
    * @default `globalThis.WebSocket`; without it, as in Node 20, that of the package `ws`
