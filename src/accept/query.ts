@@ -25,20 +25,27 @@ export type SessionQuery =
  * @param secret of the session to resume; empty for none.
  *
  * @param verifiedUser replaces the name that the query asks for.
+ *
+ * @param revoked whether the secret was revoked. A verified user then gets a new one.
+ *
+ * @param issued when the credential was issued that a new secret rests on. @default now
  */
 export function readSessionQuery(
   query: URLSearchParams,
   secret: string,
   sessions: Sessions,
   verifiedUser?: string,
+  revoked = false,
+  issued?: number,
 ): SessionQuery {
   const rooms = [...new Set(query.getAll('room'))];
   if (rooms.length > MAX_ROOMS || !rooms.every(isRoom)) return invalid('Bad room');
   const user = verifiedUser ?? query.get('user') ?? undefined;
   if (user !== undefined && !isUser(user)) return invalid('Bad user');
   const session = sessions.resume(secret);
-  const resumed = session !== undefined && (verifiedUser === undefined || session.user === verifiedUser);
-  return { kind: 'valid', session: resumed ? session : sessions.create(user), resumed, rooms };
+  const resumed = session !== undefined && (verifiedUser === undefined ? !revoked : session.user === verifiedUser);
+  if (!resumed) return { kind: 'valid', session: sessions.create(user, issued), resumed, rooms };
+  return { kind: 'valid', session: revoked ? sessions.renew(session, issued) : session, resumed, rooms };
 }
 
 function invalid(reason: string): SessionQuery {

@@ -94,8 +94,11 @@ export function limitRefusal(
 }
 
 /** @param requires the credential that the server requires. */
-export function authenticationRefusal({ kind }: AuthenticationFailure, requires: RequiredCredential): Refusal {
-  if (kind === 'unavailable') return unavailableRefusal('the store of tickets and attempts cannot be reached');
+export function authenticationRefusal(
+  { kind, message: why = 'the store of tickets, attempts and revocations cannot be reached' }: AuthenticationFailure,
+  requires: RequiredCredential,
+): Refusal {
+  if (kind === 'unavailable') return unavailableRefusal(why);
   if (kind === 'throttled') {
     const error = errorOf('unavailable', 'too many attempts to sign in', errors.unavailable.retryAfter);
     const message = 'too many attempts to sign in from its address or as its user';

@@ -11,7 +11,8 @@ import {
   UNAVAILABLE,
 } from '../auth/authenticator.ts';
 import { allows } from '../auth/grants.ts';
-import type { Sessions } from '../auth/sessions.ts';
+import type { Revocations } from '../auth/revocations.ts';
+import type { Session, Sessions } from '../auth/sessions.ts';
 import { ALLOWED, type Authorizer, type Decision as Permission } from '../client/authorizer.ts';
 import { Client, type ClientContext } from '../client/client.ts';
 import type { Identity } from '../client/identity.ts';
@@ -19,7 +20,7 @@ import { checkOrigin, type Origins } from '../http/origin.ts';
 import type { Admission } from '../http/publish.ts';
 import { plainText } from '../http/responses.ts';
 import type { Scheduler } from '../hub/time.ts';
-import { closes } from '../protocol/close-codes.ts';
+import { type Close, closes, revokedClose } from '../protocol/close-codes.ts';
 import { andThen, type NowOrLater, orElse } from '../protocol/now-or-later.ts';
 import { type Limits, MAX_ROOMS, SUBPROTOCOL } from '../protocol/v1.ts';
 import type { HttpRequest, HttpResponse, SocketListener, Upgrade } from '../transport/transport.ts';
@@ -73,6 +74,8 @@ export interface UpgraderOptions {
   readonly ready?: () => boolean;
   /** Decides which node holds a session. @default there are no other nodes */
   readonly claims?: SessionClaims;
+  /** @default no credential is revoked */
+  readonly revocations?: Revocations;
   /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
   /** Calls the connect hook. @default every handshake is admitted */
@@ -330,8 +333,11 @@ export class Upgrader {
   async #acceptLater(handshake: HandshakeRequest): Promise<Decision> {
     const { authenticator, sessions } = handshake.access;
     const resumed = sessions.resume(handshake.resume);
-    if (resumed && (await authenticator.mayResume(resumed.user))) {
-      return this.#accept({ user: resumed.user }, handshake);
+    const revoked = resumed && (await this.isRevoked(resumed));
+    if (revoked === 'unknown') return refused(unauthenticated(UNAVAILABLE, authenticator));
+    if (resumed && !revoked && (await authenticator.mayResume(resumed.user))) {
+      const { user, issued } = resumed;
+      return this.#accept({ user, issued }, handshake);
     }
     const { lateAuthentication } = authenticator;
     const browser = handshake.origin !== '';
@@ -339,6 +345,11 @@ export class Upgrader {
     const allowed = lateAuthentication === 'all' || (lateAuthentication === 'browsers' && browser);
     if (!allowed) return refused(unauthenticated(MISSING, authenticator));
     return { kind: 'accepted', create: () => this.#createPending(handshake) };
+  }
+
+  /** Reports whether a session's secret is revoked; `unknown` when the store cannot be reached. */
+  isRevoked({ user, issued }: Pick<Session, 'user' | 'issued'>): NowOrLater<boolean | 'unknown'> {
+    return orElse(this.#options.revocations?.covers(user, issued) ?? false, () => 'unknown' as const);
   }
 
   #createPending(handshake: HandshakeRequest): PendingClient {
@@ -383,12 +394,17 @@ export class Upgrader {
     return andThen(handshake.connect(), (admission) => {
       if (admission.kind === 'rejected') return refused(hookRefusal(admission));
       const user = admission.user ?? principal.user;
-      const prepared = this.#prepare(user, principal, handshake);
-      if (prepared.kind === 'refused') return prepared;
-      const permission = prepared.kind === 'connection' ? prepared.permission?.() : undefined;
-      return andThen(permission ?? ALLOWED, (permission) => {
-        if (permission.kind === 'denied') return refused(roomRefusal(handshake.first?.room ?? '', permission));
-        return this.#confirm(principal, prepared, handshake);
+      const { authenticator, sessions } = handshake.access;
+      const resumed = hasSessions(handshake.wire) ? sessions.resume(handshake.resume) : undefined;
+      return andThen(resumed ? this.isRevoked(resumed) : false, (revoked): NowOrLater<Admittance> => {
+        if (revoked === 'unknown') return refused(unauthenticated(UNAVAILABLE, authenticator));
+        const prepared = this.#prepare(user, principal, handshake, revoked);
+        if (prepared.kind === 'refused') return prepared;
+        const permission = prepared.kind === 'connection' ? prepared.permission?.() : undefined;
+        return andThen(permission ?? ALLOWED, (permission) => {
+          if (permission.kind === 'denied') return refused(roomRefusal(handshake.first?.room ?? '', permission));
+          return this.#confirm(principal, prepared, handshake);
+        });
       });
     });
   }
@@ -403,6 +419,12 @@ export class Upgrader {
       if (failure) return refused(unauthenticated(failure, access.authenticator));
       return prepared.kind === 'connection' ? this.#prepareRooms(prepared) : this.#claim(prepared);
     });
+  }
+
+  /** Returns why a client whose credential was revoked during its handshake must be closed. */
+  #revoked(user: string, issued: number, { expires }: Principal): Close | undefined {
+    if (!this.#options.revocations?.coversNow(user, issued)) return undefined;
+    return revokedClose(expires !== undefined);
   }
 
   /**
@@ -429,11 +451,17 @@ export class Upgrader {
     });
   }
 
-  #prepare(verifiedUser: string | undefined, principal: Principal, handshake: HandshakeRequest): Prepared {
+  /** @param revoked the session that the client resumes is revoked: it gets another one. */
+  #prepare(
+    verifiedUser: string | undefined,
+    principal: Principal,
+    handshake: HandshakeRequest,
+    revoked: boolean,
+  ): Prepared {
     const { first, wire } = handshake;
     if (first) return this.#prepareReader(first, verifiedUser, principal, handshake);
     return hasSessions(wire)
-      ? this.#prepareSession(verifiedUser, principal, handshake)
+      ? this.#prepareSession(verifiedUser, principal, handshake, revoked)
       : this.#prepareConnection(verifiedUser, principal, handshake);
   }
 
@@ -447,8 +475,11 @@ export class Upgrader {
     const user = verifiedUser ?? query.get('user') ?? wire.guest?.();
     if (user !== undefined && !isUser(user)) return refused(queryRefusal('Bad user'));
     const rooms = [room];
-    const identity = { address, rooms, start, ...(user !== undefined && { user }), ...validity(principal, access) };
-    const client = new Client(`c${++this.#connections}`, wire, access.context, identity);
+    const issued = principal.issued ?? access.context.clock.date();
+    const onOpen = () => this.#revoked(client.user, issued, principal);
+    const valid = validity(principal, access);
+    const identity = { address, rooms, start, issued, onOpen, ...(user !== undefined && { user }), ...valid };
+    const client: Client = new Client(`c${++this.#connections}`, wire, access.context, identity);
     return { kind: 'connection', rooms, create: () => client, permission: () => client.permission(room) };
   }
 
@@ -465,9 +496,22 @@ export class Upgrader {
     const requestedUser = parameters?.get('user_id') ?? undefined;
     if (requestedUser !== undefined && !isUser(requestedUser)) return refused(queryRefusal('Bad user'));
     const user = verifiedUser ?? requestedUser ?? wire.guest?.();
-    const identity = { address, ...(user !== undefined && { user }), ...(room !== undefined && { rooms: [room] }) };
-    const create = () =>
-      new Client(`c${++this.#connections}`, wire, context, { ...identity, ...validity(principal, access) });
+    const issued = principal.issued ?? context.clock.date();
+    const identity = {
+      address,
+      issued,
+      ...(user !== undefined && { user }),
+      ...(room !== undefined && { rooms: [room] }),
+    };
+    const create = () => {
+      const onOpen = () => this.#revoked(client.user, issued, principal);
+      const client: Client = new Client(`c${++this.#connections}`, wire, context, {
+        ...identity,
+        onOpen,
+        ...validity(principal, access),
+      });
+      return client;
+    };
     return { kind: 'connection', rooms: identity.rooms ?? wire.rooms, create };
   }
 
@@ -476,9 +520,10 @@ export class Upgrader {
     verifiedUser: string | undefined,
     principal: Principal,
     { access, wire, query, resume: secret, address }: HandshakeRequest,
+    revoked: boolean,
   ): Prepared {
     const { sessions, context } = access;
-    const parsed = readSessionQuery(query, secret, sessions, verifiedUser);
+    const parsed = readSessionQuery(query, secret, sessions, verifiedUser, revoked, principal.issued);
     if (parsed.kind === 'invalid') return refused(parsed.refusal);
     const { session, resumed, rooms } = parsed;
     const { id, user, resume } = session;
@@ -493,9 +538,12 @@ export class Upgrader {
       ...(expires !== undefined && { expiresIn: Math.floor(timeUntil(expires, context) / 1000) }),
     } as const;
     const valid = validity(principal, access);
+    // Without another credential, a connection rests on the secret of the session that it resumes.
+    const issued = principal.issued ?? (verifiedUser === undefined ? session.issued : context.clock.date());
+    const identity = { user, address, rooms, welcome, issued, ...valid };
     const create = (reservation: Reservation) => {
-      const onOpen = () => this.#sessions.open(reservation, client);
-      const client: Client = new Client(id, wire, context, { user, address, rooms, welcome, onOpen, ...valid });
+      const onOpen = () => this.#revoked(user, issued, principal) ?? this.#sessions.open(reservation, client);
+      const client: Client = new Client(id, wire, context, { ...identity, onOpen });
       return client;
     };
     return { kind: 'session', session: id, isNew: !resumed, create };
@@ -518,7 +566,7 @@ function validity(
     const { principal: renewed } = authentication;
     if (renewed.user !== user || renewed.expires === undefined) return undefined;
     current = renewed.grants;
-    return until(renewed.expires);
+    return { issued: renewed.issued ?? context.clock.date(), until: until(renewed.expires) };
   };
   return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
 }

@@ -1,14 +1,16 @@
 import type { Hub } from '../hub/hub.ts';
+import { type MembersApi, memberRoutes } from './members.ts';
 import { publishRoutes } from './publish.ts';
 import { roomRoutes } from './rooms.ts';
 import type { AnyRoute } from './route.ts';
+import { type UsersApi, userRoutes } from './users.ts';
 
 /** What the routes of the API act on. */
-export interface ServerApi {
+export interface ServerApi extends MembersApi, UsersApi {
   readonly hub: Hub;
 }
 
 /** Returns the routes of the Server API. */
 export function apiRoutes(api: ServerApi): readonly AnyRoute[] {
-  return [...publishRoutes(api), ...roomRoutes(api)];
+  return [...publishRoutes(api), ...roomRoutes(api), ...memberRoutes(api), ...userRoutes(api)];
 }

@@ -30,6 +30,8 @@ export interface SessionOptions {
   readonly origins: Origins;
   readonly authenticator: Authenticator;
   readonly sessions: Sessions;
+  /** Reports whether a session is revoked; `unknown` where the store cannot be reached. */
+  readonly isRevoked: (session: Session) => NowOrLater<boolean | 'unknown'>;
   readonly addressOf: (request: HttpRequest) => string;
   /** Reads a request for the connect hook. @returns a function that calls the hook. */
   readonly prepareConnect: (request: HttpRequest) => () => NowOrLater<Admission>;
@@ -89,6 +91,9 @@ async function identify(request: HttpRequest, options: SessionOptions): Promise<
   const address = addressOf(request);
   const credentials = credentialsOf(request, address);
   const connect = prepareConnect(request);
+  const revoked = await options.isRevoked(session);
+  if (revoked === 'unknown') return rejected(503, 'unavailable', 'The session cannot be checked now.');
+  if (revoked) return unauthorized('The session is revoked.');
   const authentication = await authenticate(session, credentials.token, address, options.authenticator);
   if (authentication.kind === 'unavailable') return rejected(503, 'unavailable', 'The token cannot be checked now.');
   if (authentication.kind !== 'authenticated') return unauthorized(TOKEN_NEEDED);

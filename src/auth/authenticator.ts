@@ -1,6 +1,12 @@
+import { ATTEMPT_RATES } from '../hub/cluster.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpRequest } from '../transport/transport.ts';
 import type { Grant } from './grants.ts';
+
+/** Seconds after which an address and a user have another attempt to sign in. */
+export const ATTEMPT_RETRY_AFTER = Math.ceil(
+  1 / Math.min(ATTEMPT_RATES.address.perSecond, ATTEMPT_RATES.user.perSecond),
+);
 
 /** The credentials of a request. */
 export interface Credentials {
@@ -23,6 +29,12 @@ export interface Principal {
   /** End of validity, in milliseconds since 1970. @default undefined: it does not expire */
   readonly expires?: number;
   /**
+   * When the credential was issued, in milliseconds since 1970; 0 for a token that does not say.
+   *
+   * @default undefined: with this request
+   */
+  readonly issued?: number;
+  /**
    * Spends a one-time credential. Call it last. Rejects when the store of credentials cannot be
    * reached.
    *
@@ -38,6 +50,8 @@ export interface Principal {
  */
 export interface AuthenticationFailure {
   readonly kind: 'missing' | 'invalid' | 'throttled' | 'unavailable';
+  /** For the log. @default that of the kind */
+  readonly message?: string;
 }
 
 /** The result of an authentication. */

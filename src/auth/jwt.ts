@@ -1,14 +1,17 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import * as v from 'valibot';
+import type { RevocationStore } from '../hub/cluster.ts';
 import { USER_BYTES } from '../protocol/v1.ts';
 import {
   type Authentication,
+  type AuthenticationFailure,
   type Authenticator,
   authenticated,
   INVALID,
   MISSING,
   type Principal,
+  UNAVAILABLE,
 } from './authenticator.ts';
 
 /** A key that verifies tokens, and the algorithms that it may be used with. */
@@ -28,6 +31,7 @@ export interface RequiredClaims {
 const claims = v.object({
   sub: v.pipe(v.string(), v.minBytes(1), v.maxBytes(USER_BYTES)),
   exp: v.number(),
+  iat: v.optional(v.number()),
   rooms: v.optional(
     v.pipe(
       v.array(v.object({ name: v.string(), join: v.optional(v.boolean()), send: v.optional(v.boolean()) })),
@@ -39,21 +43,42 @@ const claims = v.object({
 // Longest token in characters, so that a flood of huge ones costs no verification.
 const MAX_TOKEN_LENGTH = 8192;
 
+// For so long a token may have been issued just after a revocation in the same second: a later one
+// is from before.
+const FRESH_MS = 60_000;
+
+const AMBIGUOUS: AuthenticationFailure = {
+  kind: 'unavailable',
+  message: 'its token was issued in the second in which older ones were revoked: a newer one is needed',
+};
+
 /**
  * Authenticates by tokens that are signed, in force, and have a user (`sub`) and an expiry (`exp`).
+ *
+ * @param revocations refuse the tokens of a user that were issued (`iat`) before a time.
+ * @default no token is revoked
  */
 export function jwtAuthenticator(
   { key, algorithms }: JwtKey,
   { issuer, audience }: RequiredClaims = {},
+  revocations?: Pick<RevocationStore, 'find'>,
 ): Authenticator {
   const options = { algorithms: [...algorithms], ...(issuer && { issuer }), ...(audience && { audience }) };
   const verify = async (token: string): Promise<Authentication> => {
+    let principal: Verified;
     try {
       // The two calls are different overloads.
       const verified = typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options);
-      return authenticated(principalOf((await verified).payload));
+      principal = principalOf((await verified).payload);
     } catch {
       return INVALID;
+    }
+    if (revocations === undefined) return authenticated(principal);
+    try {
+      const [before = 0] = await revocations.find([principal.user]);
+      return revocationOf(principal, before) ?? authenticated(principal);
+    } catch {
+      return UNAVAILABLE;
     }
   };
   return {
@@ -68,12 +93,25 @@ export function jwtAuthenticator(
   };
 }
 
+type Verified = Principal & Required<Pick<Principal, 'user' | 'issued'>>;
+
 /** @throws ValiError for claims of the wrong shape. */
-function principalOf(payload: unknown): Principal {
-  const { sub: user, exp, rooms } = v.parse(claims, payload);
-  const principal = { user, expires: exp * 1000 };
+function principalOf(payload: unknown): Verified {
+  const { sub: user, exp, iat = 0, rooms } = v.parse(claims, payload);
+  const principal = { user, expires: exp * 1000, issued: Math.floor(iat * 1000) };
   if (rooms === undefined) return principal;
   return { ...principal, grants: rooms.map(({ name, join = true, send = true }) => ({ name, join, send })) };
+}
+
+/**
+ * Returns why a token is refused. Times in tokens are whole seconds: whether one of the second of
+ * the revocation is older cannot be told. It is refused, but its client may come back with a newer
+ * one at once, as it should after it was closed.
+ */
+function revocationOf({ issued }: Verified, before: number): AuthenticationFailure | undefined {
+  if (issued >= before) return undefined;
+  const isSameSecond = issued > 0 && before < issued + 1000;
+  return isSameSecond && Date.now() < issued + FRESH_MS ? AMBIGUOUS : INVALID;
 }
 
 const MIN_SECRET_BYTES = 32;

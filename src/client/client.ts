@@ -51,6 +51,7 @@ export class Client implements Reader, SocketListener, Connection {
   #pongBy: number;
   #lag = 0;
   #term: Term | undefined;
+  #issued: number;
 
   /**
    * @param id of the connection, or of the session that outlives it. It is the scope of its
@@ -68,6 +69,7 @@ export class Client implements Reader, SocketListener, Connection {
     this.pump = new WritePump(wire, context.clock);
     this.#address = identity.address ?? '';
     this.#term = identity.term;
+    this.#issued = identity.issued ?? 0;
     const { authorizer } = identity;
     this.#readPump = new ReadPump(this, wire, context, authorizer && both(authorizer, context.authorizer));
     this.#pingedAt = Math.floor(context.clock.now());
@@ -93,6 +95,16 @@ export class Client implements Reader, SocketListener, Connection {
    */
   get lag(): number {
     return this.#lag;
+  }
+
+  /** When its credential was issued, in milliseconds since 1970; 0 if that is unknown. */
+  get issued(): number {
+    return this.#issued;
+  }
+
+  /** Whether it was authenticated by a token. */
+  get hasToken(): boolean {
+    return this.#term !== undefined;
   }
 
   get closed(): boolean {
@@ -197,16 +209,50 @@ export class Client implements Reader, SocketListener, Connection {
 
   refresh(token: string): void {
     const term = this.#term;
-    void (term?.refresh(token) ?? Promise.resolve(undefined)).then((until) => {
+    void (term?.refresh(token) ?? Promise.resolve(undefined)).then((renewal) => {
       if (this.closed) return;
-      if (term === undefined || until === undefined) {
+      if (term === undefined || renewal === undefined) {
         this.reply({ t: 'error', code: 'bad_token', ...errors.bad_token });
         return;
       }
+      const { until, issued } = renewal;
       this.#term = { ...term, until };
+      this.#issued = issued;
       const expiresIn = Math.floor((until - this.#context.clock.now()) / 1000);
       this.reply({ t: 'authenticated', user: this.user, expiresIn });
     });
+  }
+
+  /**
+   * Asks for a new token. A client whose wire cannot express that is closed, so that it comes back
+   * with one. A client without a token has none to renew.
+   *
+   * @param within seconds after which it is closed, unless it has sent a token.
+   */
+  demandToken(within: number): 'asked' | 'closed' | 'unaffected' {
+    const term = this.#term;
+    if (term === undefined) return 'unaffected';
+    if (!this.wire.notices.has('refresh')) {
+      this.end(closes.tokenExpired);
+      return 'closed';
+    }
+    const now = this.#context.clock.now();
+    const until = Math.min(term.until, now + within * 1000);
+    this.#term = { ...term, until };
+    this.reply({ t: 'refresh', within: Math.max(0, Math.round((until - now) / 1000)) });
+    return 'asked';
+  }
+
+  /**
+   * Ends its membership of a room. A client whose wire cannot express that is closed.
+   *
+   * @returns `absent` for a room that it is not in.
+   */
+  removeFrom(room: string): 'left' | 'closed' | 'absent' {
+    const removed = this.#readPump.removeFrom(room);
+    if (removed !== 'silently') return removed;
+    this.end(closes.disconnected);
+    return 'closed';
   }
 
   notify(line: string): void {

@@ -21,6 +21,12 @@ export interface Identity {
   readonly authorizer?: Authorizer;
   readonly term?: Term;
   /**
+   * When the credential of this connection was issued, in milliseconds since 1970.
+   *
+   * @default 0: its age is unknown
+   */
+  readonly issued?: number;
+  /**
    * Called when its connection is open: an accepted handshake may be gone before that.
    *
    * @returns why it must be closed at once, or undefined.
@@ -34,6 +40,12 @@ export interface Identity {
 export interface Term {
   /** By the Hub's clock, in milliseconds. */
   readonly until: number;
-  /** Verifies a new token. @returns the new end of the term, or undefined for an invalid token. */
-  readonly refresh: (token: string) => Promise<number | undefined>;
+  /** Verifies a new token. @returns undefined for an invalid token. */
+  readonly refresh: (token: string) => Promise<Renewal | undefined>;
+}
+
+/** A new token: when it was issued, in milliseconds since 1970, and the new end of the term. */
+export interface Renewal {
+  readonly issued: number;
+  readonly until: number;
 }

@@ -14,11 +14,11 @@ export interface Connection {
  * One timer for all clients, instead of one each. A ping carries the time of its tick, so clients
  * that are pinged in one tick share its bytes.
  */
-export class Keepalive {
+export class Keepalive<Client extends Connection = Connection> {
   readonly #clock: Clock;
   readonly #scheduler: Scheduler;
   readonly #tickMs: number;
-  readonly #clients = new Set<Connection>();
+  readonly #clients = new Set<Client>();
   #cancelTimer: (() => void) | undefined;
 
   /** @param tickMs milliseconds between two ticks: how late a ping or a deadline may be. */
@@ -29,16 +29,16 @@ export class Keepalive {
   }
 
   /** The connected clients. */
-  get clients(): ReadonlySet<Connection> {
+  get clients(): ReadonlySet<Client> {
     return this.#clients;
   }
 
-  add(client: Connection): void {
+  add(client: Client): void {
     this.#clients.add(client);
     this.#cancelTimer ??= this.#scheduleTick();
   }
 
-  remove(client: Connection): void {
+  remove(client: Client): void {
     this.#clients.delete(client);
   }
 

@@ -134,6 +134,21 @@ export class ReadPump {
     return undefined;
   }
 
+  /**
+   * Ends the client's membership of a room.
+   *
+   * @returns `silently` where its wire cannot notify it: it must be closed.
+   */
+  removeFrom(room: string): 'left' | 'silently' | 'absent' {
+    const { hub } = this.#context;
+    if (this.#rooms === undefined) {
+      return hub.memberships(this.#client).some((member) => member.room.name === room) ? 'silently' : 'absent';
+    }
+    if (!this.#rooms.delete(room)) return 'absent';
+    hub.remove(this.#client, room);
+    return 'left';
+  }
+
   #enqueue(queue: CommandQueue, command: Command): Close | undefined {
     return queue.full ? this.#refuse('busy', closes.busy, subjectOf(command)) : queue.add(command);
   }

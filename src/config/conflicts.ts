@@ -172,6 +172,14 @@ export const rules = {
         : undefined,
     ],
   },
+  'a file of revocations beside redis': {
+    kind: 'warning',
+    check: ({ settings: { engine }, given, nameOf, write }) => [
+      engine === 'redis' && given('revocations')
+        ? `${nameOf('revocations')} has no effect with ${write('engine', 'redis')}, which keeps them on its servers`
+        : undefined,
+    ],
+  },
   'a Redis password without encryption': {
     kind: 'warning',
     check: ({ settings: { redis }, nameOf }) =>

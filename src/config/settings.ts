@@ -126,6 +126,13 @@ export interface Settings {
    * @default 'pumphouse-keys.json'
    */
   readonly keys: string;
+  /**
+   * The file of the times before which the credentials of users are refused. The engine `redis`
+   * shares them itself.
+   *
+   * @default 'pumphouse-revoked.json'
+   */
+  readonly revocations: string;
   /** Origins of pages that may connect, besides the server's own. @default [] */
   readonly origin: readonly string[];
   /** Addresses and networks of proxies whose X-Forwarded-For is trusted. @default [] */
@@ -271,6 +278,13 @@ export const table: readonly Setting[] = [
     fallback: 'pumphouse-keys.json',
     schema: text('a file'),
     help: 'file of the keys of programs, for the Server API at /api/v1; see pumphouse key',
+  },
+  {
+    name: 'revocations',
+    value: 'FILE',
+    fallback: 'pumphouse-revoked.json',
+    schema: text('a file'),
+    help: 'file of the users whose tokens from before a time are refused; with redis they are kept there',
   },
   {
     name: 'origin',

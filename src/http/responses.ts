@@ -1,4 +1,4 @@
-import type { AuthenticationFailure } from '../auth/authenticator.ts';
+import { ATTEMPT_RETRY_AFTER, type AuthenticationFailure } from '../auth/authenticator.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 
 /**
@@ -7,7 +7,7 @@ import type { HttpResponse } from '../transport/transport.ts';
  */
 export function authenticationFailed({ kind }: AuthenticationFailure): HttpResponse {
   if (kind === 'unavailable') return unavailable(1);
-  return kind === 'throttled' ? tooManyRequests() : unauthorized();
+  return kind === 'throttled' ? tooManyRequests(ATTEMPT_RETRY_AFTER) : unauthorized();
 }
 
 /** @param retryAfter seconds. */
@@ -19,8 +19,9 @@ export function unauthorized(): HttpResponse {
   return { status: 401, headers: {}, body: '' };
 }
 
-export function tooManyRequests(): HttpResponse {
-  return plainText(429, 'Too Many Requests', { 'Retry-After': '1' });
+/** @param retryAfter seconds. @default 1 */
+export function tooManyRequests(retryAfter = 1): HttpResponse {
+  return plainText(429, 'Too Many Requests', { 'Retry-After': `${retryAfter}` });
 }
 
 /** The response to a body over the limit. Ends the connection instead of reading the rest. */

@@ -1,5 +1,5 @@
 import type { NowOrLater } from '../protocol/now-or-later.ts';
-import type { Signalled } from '../protocol/v1.ts';
+import type { Json, Signalled } from '../protocol/v1.ts';
 
 /** Changes in a room's members. A name occurs once for each of its members. */
 export interface PresenceChange {
@@ -32,7 +32,34 @@ export interface ClusterListener {
    * sends nothing.
    */
   claimed(session: string): NowOrLater<void>;
+  /**
+   * Answers a question of another node or worker. If it throws or rejects, the one that asked counts
+   * this node as missing. A node of several workers returns `WorkerAnswers`.
+   */
+  asked(question: Json): NowOrLater<Json | WorkerAnswers>;
 }
+
+/** What the other nodes and workers answered to a question. */
+export interface Answers {
+  /** In no order. A node of several workers has an answer for each. */
+  readonly answers: readonly Json[];
+  /** How many nodes and workers did not answer in time, or could not. */
+  readonly missing: number;
+}
+
+/** The answers of one node's workers to a question of another node. */
+export class WorkerAnswers implements Answers {
+  readonly answers: readonly Json[];
+  readonly missing: number;
+
+  constructor({ answers, missing }: Answers) {
+    this.answers = answers;
+    this.missing = missing;
+  }
+}
+
+/** How long the answer to a question is awaited, in milliseconds. */
+export const ANSWER_MS = 2_000;
 
 /** One-time tickets by their secret text. */
 export interface TicketStore {
@@ -43,6 +70,24 @@ export interface TicketStore {
   /** Spends a ticket. @returns whether it could be spent: once. */
   spend(ticket: string): NowOrLater<boolean>;
 }
+
+/**
+ * The times before which the credentials of users are refused, in milliseconds since 1970. All nodes
+ * share them.
+ */
+export interface RevocationStore {
+  /** Returns the time of each user; 0 for one whose credentials were never revoked. */
+  find(users: readonly string[]): NowOrLater<readonly number[]>;
+  /**
+   * Refuses what was issued to a user before a time. An earlier time does not replace a later one.
+   *
+   * @returns false when the store is full. Rejects when it cannot be written.
+   */
+  revoke(user: string, before: number): NowOrLater<boolean>;
+}
+
+/** Bounds of every store of revocations: the users in it, and the age at which it drops them. */
+export const REVOCATIONS = { users: 100_000, ms: 400 * 24 * 60 * 60_000 };
 
 /**
  * Rates of failed attempts to sign in, of an address and of a user: enough for mistyped passwords,
@@ -68,6 +113,7 @@ export interface AttemptStore {
 export interface Cluster {
   readonly tickets: TicketStore;
   readonly attempts: AttemptStore;
+  readonly revocations: RevocationStore;
   /** Starts to receive. Called once, after the engine's `open`. */
   open(listener: ClusterListener): void;
   /**
@@ -95,5 +141,10 @@ export interface Cluster {
   claim(session: string): NowOrLater<void>;
   /** This node has no connection and no handshake of a session, claimed or not. */
   disclaim(session: string): void;
+  /**
+   * Asks every other node and worker a question. Never rejects: the nodes that cannot be reached, or
+   * do not answer in `ANSWER_MS`, are counted.
+   */
+  ask(question: Json): Promise<Answers>;
   close(): void | Promise<void>;
 }

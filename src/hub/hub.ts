@@ -127,6 +127,11 @@ export class Hub {
     return this.#postAnyway({ kind: 'leave-all', subscriber });
   }
 
+  /** Ends a subscriber's membership of a room, and notifies it that it did not ask for that. */
+  remove(subscriber: Subscriber, room: string): void {
+    this.#postAnyway({ kind: 'leave', subscriber, room, removed: true });
+  }
+
   /** Closes a subscriber once it has been handed every message that was accepted before. */
   closeInOrder(subscriber: Subscriber, close: Close): void {
     this.#postAnyway({ kind: 'close', subscriber, close });
@@ -234,6 +239,18 @@ export class Hub {
     return this.#rooms.membershipsOf(subscriber);
   }
 
+  /** Returns the rooms that have members on this node, with their number. */
+  *occupiedRooms(): Iterable<{ readonly name: string; readonly members: number }> {
+    for (const room of this.#rooms.all()) if (room.members > 0) yield room;
+  }
+
+  /** Returns the users of a room's members on this node: a name occurs once for each connection. */
+  *usersIn(name: string): Iterable<string> {
+    for (const { members } of this.#rooms.find(name)?.groups ?? []) {
+      for (const { subscriber } of members) yield subscriber.user;
+    }
+  }
+
   /** How many posts wait in a mailbox. */
   waiting(mailbox: keyof MailboxCapacities): number {
     return this.#mailboxes.boxes[mailbox].size;
@@ -266,7 +283,7 @@ export class Hub {
     return posted;
   }
 
-  /** For departures that each subscriber makes once or twice in its life. */
+  /** For departures whose number is bounded otherwise, such as those that each subscriber makes once. */
   #postAnyway(departure: Departure): true {
     this.#mailboxes.postAnyway('unregister', departure);
     this.#wake();

@@ -22,7 +22,7 @@ export interface Registration {
 
 /** A request to leave a room or all rooms, or to leave all rooms and then be closed. */
 export type Departure =
-  | { readonly kind: 'leave'; readonly subscriber: Subscriber; readonly room: string }
+  | { readonly kind: 'leave'; readonly subscriber: Subscriber; readonly room: string; readonly removed?: true }
   | { readonly kind: 'leave-all'; readonly subscriber: Subscriber }
   | { readonly kind: 'close'; readonly subscriber: Subscriber; readonly close: Close };
 
@@ -45,6 +45,7 @@ interface Start {
 /** A leave that waits until the room's oldest `drafts` undecided drafts are decided. */
 interface PendingDeparture {
   readonly subscriber: Subscriber;
+  readonly removed: boolean;
   drafts: number;
 }
 
@@ -100,7 +101,9 @@ export class Membership {
     const { kind, subscriber } = departure;
     if (kind === 'close' && !subscriber.closed) this.#closing.set(subscriber, departure.close);
     for (const member of this.#rooms.membershipsOf(subscriber)) {
-      if (kind !== 'leave' || member.room.name === departure.room) this.#leave(member);
+      if (kind !== 'leave' || member.room.name === departure.room) {
+        this.#leave(member, kind === 'leave' && departure.removed === true);
+      }
     }
     if (subscriber.closed) this.#forget(subscriber);
     else this.#closeIfGone(subscriber);
@@ -197,18 +200,19 @@ export class Membership {
     this.#notices.queue(subscriber, line);
   }
 
-  #leave(member: Member): void {
+  /** @param removed whether the server ends the membership, and not the client. */
+  #leave(member: Member, removed: boolean): void {
     const { room, subscriber } = member;
     if (!subscriber.closed && room.undecided.waiting > 0) this.#commits.commit();
     const drafts = room.undecided.inFlight;
-    if (subscriber.closed || drafts === 0) this.#depart(member);
-    else this.#departLater(room, subscriber, drafts);
+    if (subscriber.closed || drafts === 0) this.#depart(member, removed);
+    else this.#departLater(room, { subscriber, removed, drafts });
   }
 
-  #departLater(room: Room, subscriber: Subscriber, drafts: number): void {
+  #departLater(room: Room, departure: PendingDeparture): void {
     const departures = this.#departures.get(room) ?? [];
-    if (departures.some((departure) => departure.subscriber === subscriber)) return;
-    departures.push({ subscriber, drafts });
+    if (departures.some(({ subscriber }) => subscriber === departure.subscriber)) return;
+    departures.push(departure);
     this.#departures.set(room, departures);
   }
 
@@ -217,29 +221,29 @@ export class Membership {
     const departures = this.#departures.get(room);
     const at = departures?.findIndex((departure) => departure.subscriber === subscriber) ?? -1;
     if (departures === undefined || at < 0) return;
-    departures.splice(at, 1);
+    const [departure] = departures.splice(at, 1);
     if (departures.length === 0) this.#departures.delete(room);
     const member = this.#rooms.membership(subscriber, room);
-    if (member) this.#depart(member);
+    if (member) this.#depart(member, departure?.removed === true);
   }
 
-  #depart(member: Member): void {
+  #depart(member: Member, removed: boolean): void {
     const { subscriber, room } = member;
-    if (!subscriber.closed) this.#deliverRest(member);
+    if (!subscriber.closed) this.#deliverRest(member, removed);
     this.#rooms.leave(member);
     this.#presence.left(room, subscriber);
     this.#events.emit('unregistered', { client: subscriber.id, room: room.name, members: room.members });
     this.#closeIfGone(subscriber);
   }
 
-  #deliverRest(member: Member): void {
+  #deliverRest(member: Member, removed: boolean): void {
     const { subscriber, room } = member;
     this.#slowConsumers.handRest(member);
     if (this.#closing.has(subscriber)) return;
     const { cursor, behind } = member;
     const gap = { from: cursor + 1, to: cursor + behind, why: 'slow' } as const;
     if (behind > 0) this.#notices.notify(subscriber, { t: 'gap', room: room.name, ...gap });
-    this.#notices.notify(subscriber, { t: 'left', room: room.name });
+    this.#notices.notify(subscriber, { t: 'left', room: room.name, ...(removed && { removed }) });
   }
 
   /** Closes a subscriber that has left all rooms, if it is to be closed. */

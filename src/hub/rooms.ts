@@ -91,6 +91,11 @@ export class Rooms {
     return false;
   }
 
+  /** Returns the rooms in memory. */
+  all(): Iterable<Room> {
+    return this.#rooms.values();
+  }
+
   /** Returns a room that is in memory. */
   find(name: string): Room | undefined {
     return this.#rooms.get(name);

@@ -33,10 +33,12 @@ export const closes = {
   tooManyConnections: { code: 4005, reason: 'too many connections' },
   unavailable: { code: 4006, reason: 'try again later' },
   lostTail: { code: 4007, reason: 'messages were lost: join again' },
+  reconnect: { code: 4008, reason: 'reconnect' },
   replaced: { code: 4500, reason: 'another connection goes on with this session' },
   unauthenticated: { code: 4501, reason: 'not signed in' },
   originRefused: { code: 4502, reason: 'this origin is not allowed' },
   refused: { code: 4503, reason: 'Forbidden' },
+  disconnected: { code: 4504, reason: 'disconnected' },
 } as const satisfies Record<string, Close>;
 
 /** A key of `closes`. */
@@ -58,4 +60,14 @@ const comesBackRanges: readonly (readonly [number, number])[] = [
  */
 export function comesBack(code: number): boolean {
   return comesBackRanges.some(([from, to]) => code >= from && code <= to);
+}
+
+/**
+ * Returns how a client whose credential was revoked is closed: a new token lets it come back; without
+ * tokens its user has to sign in again.
+ *
+ * @param hasToken whether the credential was a token.
+ */
+export function revokedClose(hasToken: boolean): Close {
+  return hasToken ? closes.tokenExpired : closes.unauthenticated;
 }

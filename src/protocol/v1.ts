@@ -138,6 +138,13 @@ export interface Authenticated {
   readonly expiresIn: number;
 }
 
+/** Asks for a new token, which the client presents by `auth`. */
+export interface Refresh {
+  readonly t: 'refresh';
+  /** Seconds after which the server closes the connection as if its token had expired. */
+  readonly within: number;
+}
+
 /**
  * Confirms a membership. The messages after `seq` follow. `recovered` is false if some messages
  * after the client's `since` are missing.
@@ -161,10 +168,12 @@ export interface Joined {
   readonly members?: readonly string[];
 }
 
-/** Confirms the end of a membership. */
+/** Reports the end of a membership, that the client asked for unless `removed` is set. */
 export interface Left {
   readonly t: 'left';
   readonly room: string;
+  /** Set if the server has removed the client from the room. */
+  readonly removed?: true;
 }
 
 /** A message of a room. */
@@ -276,6 +285,7 @@ export type ServerMessage =
   | History
   | Pong
   | Authenticated
+  | Refresh
   | Drain
   | ErrorMessage;
 

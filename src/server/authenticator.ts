@@ -14,7 +14,7 @@ import type { AttemptStore, Cluster } from '../hub/cluster.ts';
 import type { Clock } from '../hub/time.ts';
 
 /** The stores that the authenticators of all nodes share. */
-type Stores = Pick<Cluster, 'tickets' | 'attempts'>;
+type Stores = Pick<Cluster, 'tickets' | 'attempts' | 'revocations'>;
 
 /** Authenticators by the settings that name them. */
 export class Authenticators {
@@ -67,7 +67,10 @@ function createAuthenticator(settings: AuthSettings, stores: Stores, clock: Cloc
   const scope = sessionScope(settings);
   const tickets = new Tickets(stores.tickets, scope, () => clock.now());
   if (auth === 'open') return openAuthenticator(tickets);
-  if (auth === 'jwt') return jwtAuthenticator(readKey(settings), { issuer: jwtIssuer, audience: jwtAudience });
+  if (auth === 'jwt') {
+    const required = { issuer: jwtIssuer, audience: jwtAudience };
+    return jwtAuthenticator(readKey(settings), required, stores.revocations);
+  }
   return otpAuthenticator(openUsers(users), tickets, attemptsOf(scope, stores.attempts));
 }
 

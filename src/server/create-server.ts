@@ -14,7 +14,7 @@ import { Authenticators, openKeys } from './authenticator.ts';
 import { hubOverrides } from './hub-overrides.ts';
 import { localCluster } from './local-cluster.ts';
 import { type Extensions, type Parts, RunningServer } from './running-server.ts';
-import { openStorage, storageOf } from './storage.ts';
+import { openRevocations, openStorage, storageOf } from './storage.ts';
 
 /** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
 export interface ServerOptions
@@ -189,7 +189,7 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
   if (transport.note) log.info(transport.note);
   const { engine } = extensions;
   const storage = engine ? storageOf(engine) : await openStorage(settings, log);
-  const cluster = storage.engine.cluster ?? localCluster(systemClock);
+  const cluster = storage.engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations));
   const hub = new Hub({ engine: storage.engine, settings: hubOverrides(settings) });
   let opened = false;
   try {

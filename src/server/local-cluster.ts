@@ -1,14 +1,25 @@
 import { KeyedBuckets } from '../client/rate-limit.ts';
-import { ATTEMPT_RATES, type AttemptStore, type Cluster, type TicketStore } from '../hub/cluster.ts';
+import {
+  ATTEMPT_RATES,
+  type AttemptStore,
+  type Cluster,
+  type RevocationStore,
+  type TicketStore,
+} from '../hub/cluster.ts';
 import type { Clock } from '../hub/time.ts';
 
 const NO_MEMBERS = { count: 0, users: [] };
 
-/** Returns the cluster of a process that shares its rooms with no other one. */
-export function localCluster(clock: Clock): Cluster {
+/**
+ * Returns the cluster of a process that shares its rooms with no other one.
+ *
+ * @param revocations @default kept in memory
+ */
+export function localCluster(clock: Clock, revocations: RevocationStore = new LocalRevocations()): Cluster {
   return {
     tickets: new LocalTickets(clock),
     attempts: localAttempts(clock),
+    revocations,
     open() {},
     secret: (created) => created,
     signal() {},
@@ -16,6 +27,7 @@ export function localCluster(clock: Clock): Cluster {
     others: () => NO_MEMBERS,
     claim() {},
     disclaim() {},
+    ask: async () => ({ answers: [], missing: 0 }),
     close() {},
   };
 }
@@ -46,6 +58,20 @@ export class LocalTickets implements TicketStore {
 
   spend(ticket: string): boolean {
     return this.#tickets.delete(ticket);
+  }
+}
+
+/** Revocations in memory. */
+class LocalRevocations implements RevocationStore {
+  readonly #times = new Map<string, number>();
+
+  find(users: readonly string[]): readonly number[] {
+    return users.map((user) => this.#times.get(user) ?? 0);
+  }
+
+  revoke(user: string, before: number): boolean {
+    this.#times.set(user, Math.max(before, this.#times.get(user) ?? 0));
+    return true;
   }
 }
 

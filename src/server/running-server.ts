@@ -9,9 +9,12 @@ import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { type Access, Upgrader } from '../accept/upgrader.ts';
 import { createApi } from '../api/api.ts';
+import { LocalNode } from '../api/local-node.ts';
+import { Nodes } from '../api/nodes.ts';
 import type { Keys } from '../auth/keys.ts';
+import { Revocations } from '../auth/revocations.ts';
 import { Sessions } from '../auth/sessions.ts';
-import type { ClientContext } from '../client/client.ts';
+import type { Client, ClientContext } from '../client/client.ts';
 import { Keepalive } from '../client/keepalive.ts';
 import { type AuthSettings, type Listener, listenersOf } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
@@ -92,13 +95,14 @@ export class RunningServer {
   /** The metrics of this thread. */
   readonly metrics: ServerMetrics;
   readonly #parts: Parts;
-  readonly #keepalive = new Keepalive(systemClock, systemScheduler);
+  readonly #keepalive = new Keepalive<Client>(systemClock, systemScheduler);
   readonly #wires: Wires;
   readonly #intake: Intake;
   readonly #context: Omit<ClientContext, 'publishRate'>;
   readonly #limits: Limits;
   readonly #rates: Rates;
   readonly #sessions: Sessions;
+  readonly #local: LocalNode;
   readonly #upgrader: Upgrader;
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
@@ -127,6 +131,8 @@ export class RunningServer {
     this.#rates = new Rates(settings, this.#limits);
     this.#sessions = new Sessions(parts.secret);
     const { maxConnections: all, connectionsPerAddress: perAddress } = settings;
+    const revocations = new Revocations(cluster.revocations, () => clock.now());
+    this.#local = new LocalNode({ hub, clients: this.#keepalive.clients, revocations });
     this.#upgrader = new Upgrader({
       hub,
       scheduler,
@@ -136,6 +142,7 @@ export class RunningServer {
       draining,
       ready,
       claims: cluster,
+      revocations,
       addressOf,
       hookRunner,
     });
@@ -143,7 +150,9 @@ export class RunningServer {
       signalled: (signal) => hub.signalledElsewhere(signal),
       changed: (room, change) => hub.presenceChangedElsewhere(room, change),
       claimed: (session) => this.#upgrader.letGo(session),
+      asked: (question) => this.#local.asked(question),
     });
+    hub.events.on('engine', ({ state }) => state === 'ready' && this.#closeRevoked());
     this.metrics = collectMetrics(hub.events, {
       connections: () => this.#keepalive.clients.size,
       rooms: () => hub.rooms,
@@ -170,16 +179,26 @@ export class RunningServer {
   }
 
   #createApi(addressOf: (request: HttpRequest) => string): ReturnType<typeof createApi> {
-    const { keys, log } = this.#parts;
+    const { keys, cluster, log } = this.#parts;
     const failures = this.#limits.buckets('rejected keys of an address', ATTEMPT_RATES.address);
+    const failed = (err: unknown) => log.error({ err }, 'a request to the API failed');
     return createApi({
       hub: this.hub,
+      nodes: new Nodes({ local: this.#local, cluster, failed }),
+      revocations: cluster.revocations,
+      date: () => systemClock.date(),
       keys,
       addressOf,
       takeFailure: (address) => failures.take(addressKey(address)),
       draining: () => this.#draining,
-      failed: (err) => log.error({ err }, 'a request to the API failed'),
+      failed,
     });
+  }
+
+  /** While this node could not reach its store, others may have revoked credentials. */
+  #closeRevoked(): void {
+    const { log } = this.#parts;
+    this.#local.closeRevoked().catch((err) => log.error({ err }, 'revoked credentials could not be looked up'));
   }
 
   /** Starts every listener, or none. @returns their URLs. */

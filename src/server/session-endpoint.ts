@@ -33,6 +33,7 @@ export function createSessionEndpoint(
     origins,
     authenticator: access.authenticator,
     sessions: access.sessions,
+    isRevoked: (session) => upgrader.isRevoked(session),
     addressOf,
     prepareConnect: (request) => hookRunner.prepareConnect(request, addressOf(request)),
     draining,

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { RevocationsFile } from '../auth/revocations-file.ts';
+import { ConfigError } from '../config/error.ts';
 import type { Settings } from '../config/settings.ts';
 import { DataDir } from '../engine/data-dir.ts';
 import { deduping } from '../engine/deduping.ts';
 import { lmdb } from '../engine/lmdb.ts';
 import { memory } from '../engine/memory.ts';
 import { redis } from '../engine/redis/redis.ts';
+import type { RevocationStore } from '../hub/cluster.ts';
 import type { Engine, LocalEngine } from '../hub/engine.ts';
 import type { Logger } from '../observe/log.ts';
 
@@ -44,6 +47,21 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
   await folder.open();
   const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
   return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
+}
+
+/**
+ * Opens the file of revocations, for an engine that does not keep them itself.
+ *
+ * @throws ConfigError for a file that cannot be read.
+ */
+export function openRevocations(path: string): RevocationStore {
+  const file = new RevocationsFile(path);
+  try {
+    file.check();
+  } catch (error) {
+    throw new ConfigError(`${(error as Error).message}; without it, revoked credentials would be valid again`);
+  }
+  return file;
 }
 
 /**

@@ -19,7 +19,7 @@ import { type HeldPort, holdPort } from '../transport/free-port.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
 import { urlOf } from './running-server.ts';
-import { openStorage, type Storage, sharedEngine } from './storage.ts';
+import { openRevocations, openStorage, type Storage, sharedEngine } from './storage.ts';
 import type { MessageCount } from './v8-flags.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
@@ -58,7 +58,7 @@ async function findPorts(listeners: readonly Listener[]): Promise<readonly numbe
 async function openLog(settings: Settings, log: Logger): Promise<Log> {
   const storage = await openStorage(settings, log);
   const engine = sharedEngine(storage);
-  const nodes = engine.cluster ?? localCluster(systemClock);
+  const nodes = engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations));
   const cluster = new ProcessCluster(nodes);
   const service = new LogService(engine, cluster);
   let opened = false;

@@ -1,6 +1,7 @@
 import type { Announcement, MembersUpdate, NodeMembers } from '../engine/remote-members.ts';
-import type { PassedSignal } from '../hub/cluster.ts';
+import type { Answers, PassedSignal } from '../hub/cluster.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
+import type { Json } from '../protocol/v1.ts';
 
 /** The members of a room on the other workers and nodes. */
 export type MembersByNode = readonly (readonly [node: string, members: NodeMembers])[];
@@ -19,6 +20,10 @@ export interface ProcessClusterMethods {
   spendTicket(ticket: string): NowOrLater<boolean>;
   takeAttempt(address: string, user: string): NowOrLater<boolean>;
   giveBackAttempt(address: string, user: string): NowOrLater<void>;
+  findRevoked(users: readonly string[]): NowOrLater<readonly number[]>;
+  revoke(user: string, before: number): NowOrLater<boolean>;
+  /** Asks the other workers and nodes. */
+  ask(question: Json): Promise<Answers>;
   /** The worker closes: it has no members and no sessions. */
   leave(): void;
 }
@@ -34,4 +39,6 @@ export interface WorkerClusterMethods {
    * keeps it.
    */
   letGo(session: string, claim: number): NowOrLater<boolean>;
+  /** Answers a question of another worker or node. */
+  asked(question: Json): NowOrLater<Json>;
 }

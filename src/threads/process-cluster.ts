@@ -1,10 +1,18 @@
-import type { Cluster, PassedSignal } from '../hub/cluster.ts';
+import { ANSWER_MS, type Answers, type Cluster, type PassedSignal, WorkerAnswers } from '../hub/cluster.ts';
 import { type Scheduler, systemScheduler } from '../hub/time.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
+import type { Json } from '../protocol/v1.ts';
 import type { Calls } from './calls.ts';
 import type { MembersByNode, ProcessClusterMethods, WorkerClusterMethods } from './cluster-methods.ts';
+import { inTime } from './in-time.ts';
 import { ProcessClaims } from './process-claims.ts';
 import { type PassAnnouncement, ProcessPresence } from './process-presence.ts';
+
+// Less than another node waits: it gets the answers of the workers that have answered.
+const WORKER_ANSWER_MS = ANSWER_MS - 500;
+
+// Questions that the workers may have to answer at once. They miss further ones.
+const MAX_QUESTIONS = 64;
 
 type WorkerCalls = Calls<WorkerClusterMethods, ProcessClusterMethods>;
 
@@ -17,11 +25,16 @@ export class ProcessCluster {
   readonly #workers = new Map<number, WorkerCalls>();
   readonly #presence: ProcessPresence;
   readonly #claims: ProcessClaims;
+  readonly #scheduler: Scheduler;
+  /** Workers that have closed. */
+  readonly #closed = new Set<number>();
+  #questions = 0;
   #secret: NowOrLater<Uint8Array> | undefined;
 
   /** @param cluster the engine's own, or a local one. */
   constructor(cluster: Cluster, scheduler: Scheduler = systemScheduler) {
     this.#cluster = cluster;
+    this.#scheduler = scheduler;
     const pass: PassAnnouncement = (worker, ...announced) => this.#callsOf(worker).tell('announced', ...announced);
     this.#presence = new ProcessPresence(cluster, pass, scheduler);
     this.#claims = new ProcessClaims(cluster, (worker, ...claim) => this.#callsOf(worker).call('letGo', ...claim));
@@ -29,7 +42,7 @@ export class ProcessCluster {
 
   /** Adds a worker. @param calls reach it, and are served. */
   connect(worker: number, calls: WorkerCalls): void {
-    const { tickets, attempts } = this.#cluster;
+    const { tickets, attempts, revocations } = this.#cluster;
     this.#workers.set(worker, calls);
     calls.serve({
       secret: (created) => this.#sharedSecret(created),
@@ -42,6 +55,9 @@ export class ProcessCluster {
       spendTicket: (ticket) => tickets.spend(ticket),
       takeAttempt: (address, user) => attempts.take(address, user),
       giveBackAttempt: (address, user) => attempts.giveBack(address, user),
+      findRevoked: (users) => revocations.find(users),
+      revoke: (user, before) => revocations.revoke(user, before),
+      ask: (question) => this.#ask(worker, question),
       leave: () => this.#leave(worker),
     });
   }
@@ -52,6 +68,7 @@ export class ProcessCluster {
       signalled: (signal) => this.#passSignal(undefined, signal),
       changed: (room) => this.#presence.changed(room),
       claimed: (session) => this.#claims.claimed(session),
+      asked: async (question) => new WorkerAnswers(await this.#askWorkers(undefined, question)),
     });
   }
 
@@ -103,7 +120,27 @@ export class ProcessCluster {
     }
   }
 
+  /** Asks the other workers, and the other nodes at the same time. */
+  async #ask(worker: number, question: Json): Promise<Answers> {
+    const [workers, nodes] = await Promise.all([this.#askWorkers(worker, question), this.#cluster.ask(question)]);
+    return { answers: [...workers.answers, ...nodes.answers], missing: workers.missing + nodes.missing };
+  }
+
+  async #askWorkers(origin: number | undefined, question: Json): Promise<Answers> {
+    const others = [...this.#workers].filter(([worker]) => worker !== origin && !this.#closed.has(worker));
+    if (this.#questions >= MAX_QUESTIONS) return { answers: [], missing: others.length };
+    this.#questions++;
+    const pending = others.map(([, calls]) => {
+      const answer = calls.call('asked', question).then((value) => [value]);
+      return inTime<Json[]>(answer, WORKER_ANSWER_MS, [], this.#scheduler);
+    });
+    const answers = (await Promise.all(pending)).flat();
+    this.#questions--;
+    return { answers, missing: others.length - answers.length };
+  }
+
   #leave(worker: number): void {
+    this.#closed.add(worker);
     this.#presence.left(worker);
     this.#claims.left(worker);
   }

@@ -1,18 +1,27 @@
 import { type Announcement, RoomMembers, updateOf } from '../engine/remote-members.ts';
-import type {
-  AttemptStore,
-  Cluster,
-  ClusterListener,
-  PassedSignal,
-  PresenceChange,
-  RemoteMembers,
-  TicketStore,
+import {
+  ANSWER_MS,
+  type Answers,
+  type AttemptStore,
+  type Cluster,
+  type ClusterListener,
+  type PassedSignal,
+  type PresenceChange,
+  type RemoteMembers,
+  type RevocationStore,
+  type TicketStore,
 } from '../hub/cluster.ts';
+import { type Scheduler, systemScheduler } from '../hub/time.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
+import type { Json } from '../protocol/v1.ts';
 import type { Calls } from './calls.ts';
 import type { MembersByNode, ProcessClusterMethods, WorkerClusterMethods } from './cluster-methods.ts';
+import { inTime } from './in-time.ts';
 
 const NOBODY: RemoteMembers = { count: 0, users: [] };
+
+// The log thread itself waits for the others, and this thread for the log thread's turn.
+const ASK_MS = ANSWER_MS + 500;
 
 /** A room that the worker has attached. */
 interface FollowedRoom {
@@ -28,6 +37,8 @@ interface FollowedRoom {
 export class WorkerCluster implements Cluster {
   readonly tickets: TicketStore;
   readonly attempts: AttemptStore;
+  readonly revocations: RevocationStore;
+  readonly #scheduler: Scheduler;
   readonly #calls: Calls<ProcessClusterMethods, WorkerClusterMethods>;
   readonly #rooms = new Map<string, FollowedRoom>();
   /** The number of the last claim of each session that the worker has. */
@@ -35,14 +46,17 @@ export class WorkerCluster implements Cluster {
   #lastClaim = 0;
   #listener: ClusterListener | undefined;
 
-  constructor(calls: Calls<ProcessClusterMethods, WorkerClusterMethods>) {
+  constructor(calls: Calls<ProcessClusterMethods, WorkerClusterMethods>, scheduler: Scheduler = systemScheduler) {
     this.#calls = calls;
+    this.#scheduler = scheduler;
     this.tickets = ticketsOver(calls);
     this.attempts = attemptsOver(calls);
+    this.revocations = revocationsOver(calls);
     calls.serve({
       signalled: (signal) => this.#listener?.signalled(signal),
       announced: (room, node, announcement) => this.#announced(room, node, announcement),
       letGo: (session, claim) => this.#letGo(session, claim),
+      asked: (question) => this.#asked(question),
     });
   }
 
@@ -92,6 +106,11 @@ export class WorkerCluster implements Cluster {
     if (this.#claims.delete(session)) this.#calls.tell('disclaim', session);
   }
 
+  ask(question: Json): Promise<Answers> {
+    const missing: Answers = { answers: [], missing: 1 };
+    return inTime(this.#calls.call('ask', question), ASK_MS, missing, this.#scheduler);
+  }
+
   /** Leaves the other workers and nodes. */
   async close(): Promise<void> {
     this.#rooms.clear();
@@ -105,6 +124,11 @@ export class WorkerCluster implements Cluster {
     const change = room.others.announced(node, announcement);
     if (!change) throw new Error(`an announcement of ${node} in room ${JSON.stringify(name)} is missing`);
     this.#listener?.changed(name, change);
+  }
+
+  #asked(question: Json): NowOrLater<Json> {
+    if (!this.#listener) throw new Error('the worker is starting');
+    return this.#listener.asked(question) as NowOrLater<Json>; // a worker has no workers
   }
 
   #letGo(session: string, claim: number): NowOrLater<boolean> {
@@ -131,5 +155,12 @@ function attemptsOver(calls: ProcessCalls): AttemptStore {
   return {
     take: (address, user) => calls.call('takeAttempt', address, user),
     giveBack: (address, user) => calls.call('giveBackAttempt', address, user),
+  };
+}
+
+function revocationsOver(calls: ProcessCalls): RevocationStore {
+  return {
+    find: (users) => calls.call('findRevoked', users),
+    revoke: (user, before) => calls.call('revoke', user, before),
   };
 }

@@ -8,7 +8,12 @@ import { type Command, decodeText, isName, type Wire, type WireLimits } from './
 /** Longest message of a client, in bytes. */
 export const MESSAGE_BYTES = 16 * 1024;
 
-export const defaults: WireLimits = { maxMessageSize: MESSAGE_BYTES, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
+export const defaults: WireLimits = {
+  maxMessageSize: MESSAGE_BYTES,
+  pingPeriod: 25_000,
+  pongWait: 35_000,
+  writeWait: 10_000,
+};
 
 /** Limits of fields: names in bytes, `history` in messages, `depth` in levels of JSON. */
 export const fields = { room: ROOM_BYTES, id: 128, history: 1000, depth: 100 };
@@ -209,6 +214,7 @@ export const notices: Wire['notices'] = new Set([
   'history',
   'pong',
   'authenticated',
+  'refresh',
   'drain',
   'error',
 ] as const);

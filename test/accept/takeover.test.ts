@@ -25,6 +25,8 @@ const SECRET = Buffer.from('the secret of all nodes');
 class ScriptedCluster implements Cluster {
   readonly tickets = localCluster(systemClock).tickets;
   readonly attempts = localCluster(systemClock).attempts;
+  readonly revocations = localCluster(systemClock).revocations;
+  readonly ask = localCluster(systemClock).ask;
   readonly calls: string[] = [];
   claims: () => NowOrLater<void> = () => {};
   listener!: ClusterListener;

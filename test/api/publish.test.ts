@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createApi } from '../../src/api/api.ts';
+import type { Nodes } from '../../src/api/nodes.ts';
 import { type KeyCheck, type Keys, scopes } from '../../src/auth/keys.ts';
 import { memory } from '../../src/engine/memory.ts';
+import type { RevocationStore } from '../../src/hub/cluster.ts';
 import type { Draft, Engine, EngineListener } from '../../src/hub/engine.ts';
 import type { Hub } from '../../src/hub/hub.ts';
 import { Peer } from '../conformance/server.ts';
@@ -222,6 +224,9 @@ describe('a request that the server cannot take', () => {
     const api = createApi({
       hub: full as unknown as Hub,
       keys: { check: () => key } as unknown as Keys,
+      nodes: {} as Nodes,
+      revocations: {} as RevocationStore,
+      date: () => 0,
       addressOf: () => '::1',
       takeFailure: () => true,
       draining: () => draining,

@@ -293,6 +293,7 @@ describe('a POST to /api/v1/session', () => {
       sessions,
       addressOf: () => '',
       prepareConnect: () => () => ({ kind: 'admitted' }),
+      isRevoked: () => false,
       draining: () => draining,
     });
     const headers: Record<string, string> = { 'pumphouse-session': sessions.create('ada').resume };

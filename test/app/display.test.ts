@@ -80,7 +80,7 @@ describe('the rows of the log', () => {
     text: '',
   });
   const layout = (entries: readonly Entry[], seen?: { epoch: string; seq: number }) =>
-    rowsOf(entries, 'me', seen).map((row) =>
+    rowsOf(entries, ({ from }) => ({ name: from, number: 1, own: from === 'me' }), seen).map((row) =>
       row.kind === 'message' ? (row.first ? row.message.from : '·') : row.kind,
     );
 

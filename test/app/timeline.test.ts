@@ -62,6 +62,7 @@ describe('the timeline', () => {
       fc.record({ kind: fc.constant('gap' as const), count: fc.integer({ min: 1, max: 500 }) }),
       fc.constantFrom({ kind: 'older' } as const, { kind: 'newer' } as const, { kind: 'latest' } as const),
       fc.constantFrom({ kind: 'scroll back' } as const, { kind: 'presence' } as const, { kind: 'fill' } as const),
+      fc.constantFrom({ kind: 'fill from end' } as const, { kind: 'open' } as const),
     );
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 900 }), fc.array(step, { maxLength: 60 }), (start, steps) => {
@@ -71,9 +72,13 @@ describe('the timeline', () => {
         for (const { kind, ...rest } of steps) {
           const count = 'count' in rest ? rest.count : 0;
           if (kind === 'messages') timeline.add(range(head + 1, head + count), scrolledBack);
-          if (kind === 'gap') timeline.add([missing(head + 1, head + count)], scrolledBack);
+          if (kind === 'gap') timeline.addMissing(missing(head + 1, head + count), scrolledBack);
           head += count;
           if (kind === 'messages') last = head;
+          if (kind === 'open' && !timeline.detached && !timeline.reaches({ epoch: 'e', seq: 10 })) {
+            timeline.showPage(pageAfter(0, 1, last));
+            scrolledBack = true;
+          }
           if (kind === 'older' && timeline.before) timeline.addOlder(pageBefore(timeline.before.seq, 1));
           if (kind === 'newer' && timeline.detached) {
             const place = timeline.showNewer();
@@ -84,6 +89,7 @@ describe('the timeline', () => {
           if (kind === 'presence') timeline.addPresence(['bob'], [], scrolledBack);
           const gap = timeline.entries.find((entry) => entry.kind === 'missing');
           if (kind === 'fill' && gap) timeline.fill(gap, pageAfter(gap.from - 1, 1, last));
+          if (kind === 'fill from end' && gap) timeline.fill(gap, pageBefore(gap.to + 1, 1), true, scrolledBack);
 
           const visible = seqs(timeline.entries);
           expect(timeline.entries.length).toBeLessThanOrEqual(MAX_ENTRIES);
@@ -197,6 +203,40 @@ describe('the timeline', () => {
     timeline.fill(gaps[1] as Missing, { messages: [], more: false });
     expect(seqs(timeline.entries)).toEqual(range(1, 50).map(({ seq }) => seq));
     expect(timeline.entries.filter((entry) => entry.kind === 'missing' && !entry.lost)).toEqual([]);
+  });
+
+  test('fills a gap from its end, and marks what the server has lost', () => {
+    const timeline = new Timeline();
+    const gap = missing(11, 150);
+    timeline.add([...range(1, 10), gap, ...range(151, 160)], false);
+    timeline.fill(gap, pageBefore(151, 21), true);
+    const [rest] = timeline.entries.filter((entry) => entry.kind === 'missing');
+    expect(rest).toMatchObject({ from: 11, to: 50, lost: false });
+    timeline.fill(rest as Missing, pageBefore(51, 21), true);
+    expect(timeline.entries.filter((entry) => entry.kind === 'missing')).toMatchObject([
+      { from: 11, to: 20, lost: true },
+    ]);
+    expect(seqs(timeline.entries)).toEqual(range(1, 160).map(({ seq }) => seq));
+  });
+
+  test('fills a gap at the end without leaving the newest message', () => {
+    const timeline = new Timeline();
+    const gap = missing(1, 500);
+    timeline.add([gap, ...range(501, 750)], false);
+    timeline.fill(gap, pageBefore(501, 1), true, false);
+    expect(timeline.detached).toBe(false);
+    expect(seqs(timeline.entries)).toEqual(range(451, 750).map(({ seq }) => seq));
+  });
+
+  test('merges gaps that follow each other', () => {
+    const timeline = new Timeline();
+    timeline.addMissing(missing(1, 5), false);
+    timeline.addMissing(missing(6, 9), false);
+    timeline.addMissing({ ...missing(10, 12), lost: true }, false);
+    expect(timeline.entries).toMatchObject([
+      { from: 1, to: 9, lost: false },
+      { from: 10, to: 12, lost: true },
+    ]);
   });
 
   test('merges presence changes between two messages, and drops a user who joined and left', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
-import { sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
+import { leaveRoom, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -35,9 +35,7 @@ test('respects prefers-reduced-motion', async () => {
 
 test('leaves the last room on a phone, and joins another', async () => {
   const page = await chat.openAs('eve', { room: 'last', ...phone });
-  await page.getByRole('button', { name: /online$/ }).click();
-  await page.getByRole('button', { name: 'Leave' }).click();
-  await page.getByRole('button', { name: 'Close' }).waitFor({ state: 'detached' });
+  await leaveRoom(page);
   await page.getByText('You have not joined any rooms').waitFor();
   await page.getByRole('button', { name: 'Rooms' }).click();
   await page.getByLabel('Join a room').fill('another');
@@ -130,9 +128,7 @@ describe.each([
     await page.getByRole('button', { name: 'Send' }).click();
     await page.locator('.unsent').getByText('Waiting to send').waitFor();
     expect(await violations(page)).toEqual([]);
-    const peopleButton = page.getByRole('button', { name: /online$/ });
-    if (!(await page.getByRole('button', { name: 'Leave' }).isVisible())) await peopleButton.click();
-    await page.getByRole('button', { name: 'Leave' }).click();
+    await leaveRoom(page);
     await page.getByRole('dialog', { name: 'Leave' }).waitFor();
     expect(await violations(page)).toEqual([]);
     await page.getByRole('button', { name: 'Cancel' }).click();

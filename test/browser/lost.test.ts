@@ -4,6 +4,9 @@ import { messageTexts, send, useChat, waitForMessage, waitForStatus } from './pa
 
 const chat = useChat(['--publish-rate', 'off']);
 
+/** The id of ada's browser, which starts the ids of her messages. */
+const BROWSER = 'adasbrowse';
+
 /**
  * Opens the chat of ada on a server that the test plays: it delivers messages to the page, and
  * stores none that the page sends.
@@ -12,7 +15,7 @@ async function openOnFakeServer(): Promise<{ page: Page; deliver: (...messages: 
   const page = await chat.newPage();
   let socket: WebSocketRoute | undefined;
   const deliver = (...messages: object[]) => socket?.send(messages.map((line) => JSON.stringify(line)).join('\n'));
-  await page.addInitScript(`localStorage['pumphouse.chat'] ??= JSON.stringify({ name: 'ada' })`);
+  await page.addInitScript(`localStorage['pumphouse.chat'] ??= JSON.stringify({ name: 'ada', browser: '${BROWSER}' })`);
   await page.routeWebSocket(/\/ws/, (route) => {
     socket = route;
     const limits = { message: 16_384, roomName: 128, rooms: 128, history: 1000 };
@@ -31,7 +34,15 @@ async function openOnFakeServer(): Promise<{ page: Page; deliver: (...messages: 
 const joined = (epoch: string, seq: number, overrides: object = {}) =>
   ({ t: 'joined', room: 'lobby', epoch, seq, recovered: true, count: 1, members: ['ada'], ...overrides }) as const;
 const message = (seq: number, from: string, text: string) =>
-  ({ t: 'message', room: 'lobby', seq, id: `${seq}`, from, at: Date.now(), data: { text } }) as const;
+  ({
+    t: 'message',
+    room: 'lobby',
+    seq,
+    id: from === 'ada' ? `${BROWSER}.${seq}` : `${seq}`,
+    from,
+    at: Date.now(),
+    data: { text },
+  }) as const;
 
 test('shows lost messages as not stored, before those with the same numbers', async () => {
   const { page, deliver } = await openOnFakeServer();

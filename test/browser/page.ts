@@ -91,9 +91,19 @@ export async function signInAs(page: Page, name: string): Promise<void> {
   await waitForStatus(page, 'Live');
 }
 
-/** Waits until the connection status contains a text. */
+/**
+ * Waits until the connection status contains a text. The status `Live` is not visible, and the
+ * others are.
+ */
 export async function waitForStatus(page: Page, status: string | RegExp): Promise<void> {
-  await page.locator('.connection p > :first-child').getByText(status).waitFor();
+  if (status !== 'Live') await page.locator('.connection p').getByText(status).waitFor();
+  else await page.locator('.connection-anchor [role=status]').getByText(/^Live/).waitFor();
+}
+
+/** Leaves the room on the screen. */
+export async function leaveRoom(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Room menu' }).click();
+  await page.getByRole('button', { name: 'Leave room' }).click();
 }
 
 export async function send(page: Page, text: string): Promise<void> {

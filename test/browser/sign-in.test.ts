@@ -80,14 +80,14 @@ test('signs in with a token, and asks for another when it expires', async () => 
   await page.goto(server.url);
   await page.getByLabel('Access token').fill('nonsense');
   await page.keyboard.press('Enter');
-  await page.getByText('Please sign in again.').waitFor();
+  await page.getByText('This token is not valid. Check that it is complete and has not expired.').waitFor();
   await page.getByLabel('Access token').fill(await token(4));
   await page.keyboard.press('Enter');
   await waitForStatus(page, 'Live');
   await send(page, 'before it expires');
   await waitForMessage(page, 'before it expires');
   expect(await page.locator('.profile-name bdi').textContent()).toBe('ada');
-  await page.getByText('Please sign in again.').waitFor();
+  await page.getByText('Your session has expired. Please sign in again.').waitFor();
   await page.getByLabel('Access token').fill(await token(60));
   await page.keyboard.press('Enter');
   await waitForStatus(page, 'Live');

@@ -189,6 +189,11 @@ const CASES: readonly Case[] = [
     line: '--data has no effect with --engine redis, which stores rooms on its servers',
   },
   {
+    rule: 'a file of revocations beside redis',
+    flags: { ...redis, revocations: 'revoked.json' },
+    line: '--revocations has no effect with --engine redis, which keeps them on its servers',
+  },
+  {
     rule: 'a Redis password without encryption',
     flags: { engine: 'redis', redis: 'redis://h,redis://u:p@10.0.0.5' },
     line: '--redis: 10.0.0.5:6379 receives its password and all messages without encryption; use rediss:// on a network that you do not control',

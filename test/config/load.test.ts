@@ -51,6 +51,8 @@ test('uses the default of every setting without sources', () => {
     jwtKey: undefined,
     jwtIssuer: undefined,
     jwtAudience: undefined,
+    keys: 'pumphouse-keys.json',
+    revocations: 'pumphouse-revoked.json',
     origin: [],
     trustProxy: [],
     maxConnections: 100_000,

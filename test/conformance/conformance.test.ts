@@ -5,8 +5,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { jwtAuthenticator, secretKey } from '../../src/auth/jwt.ts';
 import { memory } from '../../src/engine/memory.ts';
+import { systemClock } from '../../src/hub/time.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
 import { type ClientMessage, errors, type ServerMessage } from '../../src/protocol/v1.ts';
+import { localCluster } from '../../src/server/local-cluster.ts';
 import { until } from '../integration/server.ts';
 import type { ObservedHub } from '../workers/in-thread.ts';
 import { variants } from '../workers/variants.ts';
@@ -317,6 +319,67 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
     expect(ada.socket.readyState).toBe(WebSocket.OPEN);
   });
 
+  rule('T6', 'asks for a new token, and closes a client that does not send one in time', async () => {
+    const { connect, ask } = await start({ authenticator });
+    const connectAs = async (sub: string) => {
+      const peer = await connect(`?token=${await token({ sub })}`);
+      await peer.next('welcome');
+      return peer;
+    };
+    const [ada, other, bob] = [await connectAs('ada'), await connectAs('ada'), await connectAs('bob')];
+    ask({ kind: 'refresh', user: 'ada', within: 1 });
+    for (const peer of [ada, other]) expect(await peer.next('refresh')).toEqual({ t: 'refresh', within: 1 });
+    ada.send({ t: 'auth', token: await token({ sub: 'ada' }) });
+    await ada.next('authenticated');
+    other.send({ t: 'auth', token: 'x' });
+    expect((await other.next('error')).code).toBe('bad_token');
+    expect(await other.closed).toEqual(closes.tokenExpired);
+    expect([ada.socket.readyState, bob.socket.readyState]).toEqual([WebSocket.OPEN, WebSocket.OPEN]);
+    expect(await bob.all('refresh')).toEqual([]);
+  });
+
+  rule('T7', 'closes connections whose tokens are revoked, and refuses those tokens', async () => {
+    const { revocations } = localCluster(systemClock);
+    const checked = jwtAuthenticator(secretKey(SECRET), {}, revocations);
+    const { connect, ask } = await start({ authenticator: checked, revocations });
+    const [now, before] = [Math.floor(Date.now() / 1000), Date.now() - 10_000];
+    const [older, newer, timeless] = await Promise.all(
+      [now - 60, now - 5, undefined].map((iat) => token({ sub: 'ada', ...(iat && { iat }) })),
+    );
+    const ada = await connect(`?token=${older}`);
+    const { resume, session } = await ada.next('welcome');
+    const other = await connect(`?token=${newer}`);
+    await other.next('welcome');
+    await revocations.revoke('ada', before);
+    ask({ kind: 'revoke', user: 'ada', before });
+    expect(await ada.closed).toEqual(closes.tokenExpired);
+    for (const revoked of [older, timeless]) {
+      expect((await refusal(await connect(`?token=${revoked}`))).close.code).toBe(4501);
+    }
+    expect(other.socket.readyState).toBe(WebSocket.OPEN);
+    const again = await connect(`?token=${newer}`, [`resume.${resume}`]);
+    const welcome = await again.next('welcome');
+    expect(welcome.session).toBe(session);
+    expect(welcome.resume).not.toBe(resume);
+    const sameSecond = (now - 4) * 1000 + 500;
+    await revocations.revoke('ada', sameSecond);
+    ask({ kind: 'revoke', user: 'ada', before: sameSecond });
+    const late = await refusal(await connect(`?token=${await token({ sub: 'ada', iat: now - 4 })}`));
+    expect([late.close, late.got[0]]).toEqual([closes.unavailable, expect.objectContaining({ retry: true })]);
+  });
+
+  rule('T7', 'refuses the revoked secrets of sessions where there are no tokens', async () => {
+    const { revocations } = localCluster(systemClock);
+    const { connect, ask } = await start({ revocations });
+    const ada = await connect('?user=ada');
+    const { resume, session } = await ada.next('welcome');
+    const before = Date.now() + 1;
+    await revocations.revoke('ada', before);
+    ask({ kind: 'revoke', user: 'ada', before });
+    expect(await ada.closed).toEqual(closes.unauthenticated);
+    expect((await (await connect('?user=ada', [`resume.${resume}`])).next('welcome')).session).not.toBe(session);
+  });
+
   rule('T4', 'answers auth with bad_token if the server uses no tokens', async () => {
     const ada = await (await start()).connect();
     ada.send({ t: 'auth', token: 'any' });
@@ -490,6 +553,21 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
       ['not_member', 'r', 'x'],
       ...Array.from({ length: 4 }, () => ['not_member', 'r', undefined]),
     ]);
+  });
+
+  rule('R7', 'ends a membership for the server’s owner, and says so', async () => {
+    const { ada, bob, ask } = await pair();
+    const { seq } = await ada.say('r', 'before');
+    const results = ask({ kind: 'leave', user: 'ada', room: 'r' }) as { left: number; closed: number }[];
+    expect(results.reduce((sum, { left, closed }) => sum + left + closed, 0)).toBe(1);
+    expect(await ada.next('left')).toEqual({ t: 'left', room: 'r', removed: true });
+    await bob.say('r', 'after');
+    ada.send({ t: 'send', room: 'r', id: 'late', data: 1 });
+    expect(await ada.next('error')).toMatchObject({ code: 'not_member', room: 'r', id: 'late' });
+    expect((await ada.all('message')).map((message) => message.seq)).toEqual([seq]);
+    expect((await ada.join('r')).seq).toBe(seq + 1);
+    ada.send({ t: 'leave', room: 'r' });
+    expect(await ada.next('left')).toEqual({ t: 'left', room: 'r' });
   });
 
   rule('M2', 'delivers any JSON value unchanged, and messages of other wires as text', async () => {

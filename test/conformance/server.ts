@@ -6,21 +6,25 @@ import { HookRunner, type Hooks } from '../../src/accept/hooks.ts';
 import { Intake } from '../../src/accept/intake.ts';
 import { createWires, WireSelector } from '../../src/accept/select-wire.ts';
 import { Upgrader } from '../../src/accept/upgrader.ts';
+import { LocalNode } from '../../src/api/local-node.ts';
+import type { Question } from '../../src/api/questions.ts';
 import type { Authenticator } from '../../src/auth/authenticator.ts';
 import { openAuthenticator } from '../../src/auth/open.ts';
+import { Revocations } from '../../src/auth/revocations.ts';
 import { Sessions } from '../../src/auth/sessions.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
-import { type Connection, Keepalive } from '../../src/client/keepalive.ts';
+import type { Client } from '../../src/client/client.ts';
+import { Keepalive } from '../../src/client/keepalive.ts';
 import type { RateLimit } from '../../src/client/rate-limit.ts';
 import { memory } from '../../src/engine/memory.ts';
-import type { Cluster } from '../../src/hub/cluster.ts';
+import type { Cluster, RevocationStore } from '../../src/hub/cluster.ts';
 import type { Engine } from '../../src/hub/engine.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { HubSettings } from '../../src/hub/settings.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
-import { LocalTickets } from '../../src/server/local-cluster.ts';
+import { LocalTickets, localCluster } from '../../src/server/local-cluster.ts';
 import { createSharedLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
 import { findFreePort } from '../../src/transport/free-port.ts';
@@ -43,6 +47,8 @@ export interface Options {
   /** Refused connections that may be open at once. @default 100 */
   readonly maxRefused?: number;
   readonly draining?: () => boolean;
+  /** @default those that the test makes by `ask` alone */
+  readonly revocations?: RevocationStore;
 }
 
 const tickets = new Tickets(new LocalTickets(systemClock), 'open', () => systemClock.now());
@@ -68,11 +74,12 @@ export async function serve({ transport, workers }: Variant, options: Options = 
   if (workers === 1) {
     const hub = new Hub({ engine: engine ?? memory(), settings });
     await hub.open();
-    const { keepalive, listen, close } = createWorker(transport, options, { hub, workers });
+    const { keepalive, local, listen, close } = createWorker(transport, options, { hub, workers });
     const port = await listen(0);
     return served(
       hub,
       () => keepalive.clients,
+      [local],
       [port],
       port,
       async () => {
@@ -89,7 +96,9 @@ export async function serve({ transport, workers }: Variant, options: Options = 
   for (const { listen } of servers) await listen(port);
   const ports = await Promise.all(servers.map(({ listen }) => listen(0)));
   const clients = () => new Set(servers.flatMap(({ keepalive }) => [...keepalive.clients]));
-  return served(observeAll(group.workers.map(({ hub }) => hub)), clients, ports, port, async () => {
+  const hubs = observeAll(group.workers.map(({ hub }) => hub));
+  const locals = servers.map(({ local }) => local);
+  return served(hubs, clients, locals, ports, port, async () => {
     await Promise.all(servers.map(({ close }) => close()));
     await group.close();
   });
@@ -97,19 +106,25 @@ export async function serve({ transport, workers }: Variant, options: Options = 
 
 function served(
   hub: ObservedHub,
-  clients: () => ReadonlySet<Connection>,
+  clients: () => ReadonlySet<Client>,
+  locals: readonly LocalNode[],
   ports: readonly number[],
   port: number,
   close: () => Promise<void>,
 ) {
   let connects = 0;
   const connect = (...args: ConnectArguments) => Peer.connect(ports[connects++ % ports.length] as number, ...args);
-  return { hub, clients, port, close, connect };
+  /** Does what the server's owner asks for, on every worker. */
+  const ask = (question: Question) => locals.map((local) => local.answer(question));
+  return { hub, clients, port, close, connect, ask };
 }
 
 function createWorker(transport: Variant['transport'], options: Options, { hub, cluster, counts, workers }: Shared) {
   const { limits, publishRate = 'off', authenticator = openAuthenticator(tickets), ...more } = options;
-  const keepalive = new Keepalive(systemClock, systemScheduler, 20);
+  const keepalive = new Keepalive<Client>(systemClock, systemScheduler, 20);
+  const store = more.revocations ?? localCluster(systemClock).revocations;
+  const revocations = new Revocations(store, () => systemClock.now());
+  const local = new LocalNode({ hub, clients: keepalive.clients, revocations });
   const context = { hub, clock: systemClock, keepalive, publishRate };
   const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...more.connections }, counts);
   const { maxHandshakes } = more;
@@ -122,6 +137,7 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     limiter,
     handshakes: intake && new HandshakeLimiter(intake, systemClock),
     addressOf: ({ remoteAddress }: HttpRequest) => remoteAddress,
+    revocations,
     ...(cluster && { claims: cluster }),
     ...(more.hooks && { hookRunner: new HookRunner(more.hooks, 100, systemScheduler, () => {}) }),
     ...(more.maxRefused !== undefined && { maxRefused: more.maxRefused }),
@@ -131,6 +147,7 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     signalled: (signal) => hub.signalledElsewhere(signal),
     changed: (room, change) => hub.presenceChangedElsewhere(room, change),
     claimed: (session) => upgrader.letGo(session),
+    asked: () => null,
   });
   const wires = new WireSelector(createWires(limits), 'auto');
   const application: Application = {
@@ -152,7 +169,7 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     await cluster?.close();
     await hub.close();
   };
-  return { keepalive, listen, close };
+  return { keepalive, local, listen, close };
 }
 
 /** A minimal client of the protocol, which records all messages and frames that it receives. */

@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { keysOf } from '../../src/engine/redis/keys.ts';
-import type { Signalled } from '../../src/protocol/v1.ts';
+import { REVOCATIONS } from '../../src/hub/cluster.ts';
+import type { NowOrLater } from '../../src/protocol/now-or-later.ts';
+import type { Json, Signalled } from '../../src/protocol/v1.ts';
 import { findRedis } from '../redis/install.ts';
 import { RedisProxy } from '../redis/proxy.ts';
 import { RedisProcess } from '../redis/redis-process.ts';
@@ -36,6 +38,8 @@ class ClusterNode {
   readonly changes: { room: string; joined: readonly string[]; left: readonly string[] }[] = [];
   /** Sessions that the node was asked to let go of. */
   readonly claimed: string[] = [];
+  readonly asked: Json[] = [];
+  answer: (question: Json) => NowOrLater<Json> = () => this.run;
   /** What the node waits for before it has let go. */
   leaving: Promise<void> = Promise.resolve();
 
@@ -47,6 +51,10 @@ class ClusterNode {
       claimed: (session) => {
         this.claimed.push(session);
         return this.leaving;
+      },
+      asked: (question) => {
+        this.asked.push(question);
+        return this.answer(question);
       },
     });
   }
@@ -629,6 +637,118 @@ describe('sign-in', () => {
   });
 });
 
+describe('questions', () => {
+  // Nodes that have died in earlier tests are in the list until their leases end.
+  beforeEach(() => server.command('DEL', 'ph:nodes'));
+
+  test('reach every other node, and miss one that has stopped until its lease ends', async () => {
+    const { node: stopped, proxy } = await startProxied();
+    const [a, b] = [await ClusterNode.start(), await ClusterNode.start()];
+    const { answers, missing } = await a.cluster.ask({ kind: 'test', text: 'ada "👋"\n' });
+    expect([[...answers].sort(), missing]).toEqual([[stopped.run, b.run].sort(), 0]);
+    expect(b.asked).toEqual([{ kind: 'test', text: 'ada "👋"\n' }]);
+    proxy.hold();
+    const start = performance.now();
+    const both = await Promise.all([a.cluster.ask(1), a.cluster.ask(2)]);
+    expect(both).toEqual([
+      { answers: [b.run], missing: 1 },
+      { answers: [b.run], missing: 1 },
+    ]);
+    expect(performance.now() - start).toBeGreaterThan(1_400);
+    await waitUntil('its lease has ended', async () => (await a.cluster.ask(3)).missing === 0);
+    proxy.release();
+    await waitUntil('it answers again', async () => (await a.cluster.ask(4)).answers.length === 2);
+    expect(a.node.errors).toEqual([]);
+  });
+
+  test('miss a node that is not connected at once, and one that has left not at all', async () => {
+    const [a, b, c] = [await ClusterNode.start(), await ClusterNode.start(), await ClusterNode.start()];
+    await c.cluster.close();
+    expect(await a.cluster.ask(1)).toEqual({ answers: [b.run], missing: 0 });
+    b.die();
+    await waitUntil('Redis has noticed', async () =>
+      String(await server.command('PUBSUB', 'NUMSUB', b.lease)).endsWith(',0'),
+    );
+    const start = performance.now();
+    expect(await a.cluster.ask(1)).toEqual({ answers: [], missing: 1 });
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
+
+  test('report that nodes may be missing while Redis is away and just after it has lost its data', async () => {
+    const { node: a, proxy } = await startProxied();
+    const { node: b, proxy: far } = await startProxied();
+    expect(await a.cluster.ask(1)).toEqual({ answers: [b.run], missing: 0 });
+    far.refuse();
+    proxy.refuse();
+    await waitUntil('it is away', () => a.node.states.at(-1) === 'away');
+    expect(await a.cluster.ask(1)).toEqual({ answers: [], missing: 1 });
+    await server.command('DEL', 'ph:nodes');
+    proxy.accept();
+    await waitUntil('it is back', () => a.node.states.at(-1) === 'ready');
+    expect(await a.cluster.ask(1)).toEqual({ answers: [], missing: 1 });
+    far.accept();
+    await waitUntil('the other is back', async () => (await a.cluster.ask(1)).answers.length === 1);
+    expect(await a.cluster.ask(1)).toEqual({ answers: [b.run], missing: 0 });
+  });
+
+  test('ignore malformed questions and answers, and answers that are too long', async () => {
+    const [a, b] = [await ClusterNode.start(), await ClusterNode.start()];
+    for (const text of ['', 'x', `${b.run} 1`, `${b.run} 1 {`, `${b.run} x 1`, 'no run 1 1']) {
+      await server.command('PUBLISH', a.lease, `q${text}`);
+    }
+    for (const text of ['', 'x', `${b.run} 1 {`, `${b.run} 1 null`, `${b.run} 1 {"answers":1,"missing":0}`]) {
+      await server.command('PUBLISH', a.lease, `r${text}`);
+    }
+    await server.command('PUBLISH', a.lease, 'zzz');
+    await waitUntil('they are reported', () => a.node.errors.length === 11);
+    expect(new Set(a.node.errors)).toEqual(
+      new Set(['a question of another node is malformed', 'an answer of another node is malformed']),
+    );
+    expect(a.asked).toEqual([]);
+    await server.command('PUBLISH', a.lease, `r${b.run} 99 {"answers":[1],"missing":0}`); // nobody asked
+    b.answer = () => 'x'.repeat(5_000_000);
+    expect(await a.cluster.ask(1)).toEqual({ answers: [], missing: 1 });
+    b.answer = () => Promise.reject(new Error('no'));
+    expect(await a.cluster.ask(1)).toEqual({ answers: [], missing: 1 });
+    expect(b.node.errors).toEqual(Array(2).fill('a question of another node could not be answered'));
+    b.answer = () => 'x'.repeat(3_000_000);
+    expect((await a.cluster.ask(1)).answers).toHaveLength(1);
+  });
+
+  test('are bounded: a node that asks too many at once misses answers', async () => {
+    const [a, b] = [await ClusterNode.start(), await ClusterNode.start()];
+    b.answer = () => new Promise(() => {});
+    const all = await Promise.all(Array.from({ length: 70 }, (_, i) => a.cluster.ask(i)));
+    expect(all.every(({ missing }) => missing === 1)).toBe(true);
+    await waitUntil('those that were asked arrived', () => b.asked.length === 64);
+  });
+});
+
+describe('revocations', () => {
+  test('are shared by all nodes, keep the later time, and hold at most so many users', async () => {
+    const [a, b] = [await ClusterNode.start(), await ClusterNode.start()];
+    expect(await a.cluster.revocations.find([])).toEqual([]);
+    expect(await a.cluster.revocations.find(['ada'])).toEqual([0]);
+    const now = Date.now();
+    expect(await a.cluster.revocations.revoke('ada "👋"', now)).toBe(true);
+    expect(await b.cluster.revocations.find(['eve', 'ada "👋"'])).toEqual([0, now]);
+    expect(await b.cluster.revocations.revoke('ada "👋"', now - 5_000)).toBe(true);
+    expect(await a.cluster.revocations.find(['ada "👋"'])).toEqual([now]);
+    await server.command('ZADD', 'ph:revoked', now - REVOCATIONS.ms - 1, 'old');
+    await a.cluster.revocations.revoke('eve', now + 60_000);
+    expect(await a.cluster.revocations.find(['old', 'eve'])).toEqual([0, now + 60_000]);
+    expect(Number(await server.command('PTTL', 'ph:revoked'))).toBeGreaterThan(REVOCATIONS.ms + 50_000);
+    await server.command('DEL', 'ph:revoked');
+    const users = Array.from({ length: REVOCATIONS.users }, (_, i) => [now, `user${i}`]).flat();
+    for (let i = 0; i < users.length; i += 10_000) {
+      await server.command('ZADD', 'ph:revoked', ...(users.slice(i, i + 10_000) as string[]));
+    }
+    expect(await a.cluster.revocations.revoke('ada', now)).toBe(false);
+    expect(await a.cluster.revocations.revoke('user7', now + 1)).toBe(true);
+    await server.command('DEL', 'ph:revoked');
+  });
+});
+
 test('a room begins at its attach although pushes were lost meanwhile', async () => {
   const { node: b, proxy } = await startProxied();
   const { room, nodes } = await inRoom(1);
@@ -668,6 +788,7 @@ describe('Redis', () => {
     await a.cluster.tickets.put('t', 'ada', 1_000);
     await a.cluster.attempts.take('10.0.0.9', 'leo');
     await a.cluster.secret(Buffer.from('x'));
+    await a.cluster.revocations.revoke('ada', Date.now());
     await waitUntil('all is written', () => b.names(room).join() === 'eve');
     expect((await server.command('KEYS', 'ph:*')) as string[]).toEqual(
       expect.arrayContaining([
@@ -676,6 +797,8 @@ describe('Redis', () => {
         a.lease,
         'ph:s:s',
         'ph:t:t',
+        'ph:nodes',
+        'ph:revoked',
       ]),
     );
     expect(await eternal()).toEqual(['ph:secret']);

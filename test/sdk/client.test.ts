@@ -823,6 +823,19 @@ describe('a message', () => {
     expect([hub.pending, events]).toEqual([0, [{ id, seq: 7 }]]);
   });
 
+  test('has an id that starts with the prefix of its client, and is unique', async () => {
+    const { room } = await joinRoom({ idPrefix: 'browser-1.' });
+    for (const data of [1, 2, 3]) void room.send(data);
+    const ids = lastSocket()
+      .take('send')
+      .map(({ id }) => id);
+    expect(ids.every((id) => id.startsWith('browser-1.'))).toBe(true);
+    expect(new Set(ids).size).toBe(3);
+    for (const idPrefix of ['', 'a"b', 'x'.repeat(65)]) {
+      expect(() => connect('http://hub.test', { WebSocket: FakeSocket, idPrefix })).toThrow(/idPrefix must be/);
+    }
+  });
+
   test('waits for the join, and is sent again in order if its acknowledgement was lost', async () => {
     const { hub } = await connectHub();
     const room = hub.join<number>('r');
@@ -994,5 +1007,75 @@ describe('a message', () => {
     await vi.advanceTimersByTimeAsync(0);
     lastSocket().deliver({ t: 'sent', room: 'r', id: lastSocket().take('send')[0]?.id as string, seq: 1 });
     expect(await seq).toBe(1);
+  });
+});
+
+describe('the server’s owner', () => {
+  test('asks for a new token: the function is called, and a fixed token is not sent again', async () => {
+    let tokens = 0;
+    const { names } = await connectHub({ token: async () => `token ${++tokens}` });
+    const socket = lastSocket();
+    socket.onopen?.({} as never);
+    await vi.advanceTimersByTimeAsync(0);
+    socket.welcome({ expiresIn: 10 });
+    socket.take('auth');
+    socket.deliver({ t: 'refresh', within: 30 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(socket.take('auth')).toEqual([{ t: 'auth', token: 'token 2' }]);
+    socket.deliver({ t: 'authenticated', user: 'ada', expiresIn: 10 });
+    expect(names().at(-1)).toBe('live');
+    await vi.advanceTimersByTimeAsync(7_900);
+    expect(socket.take('auth')).toEqual([]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(socket.take('auth')).toEqual([{ t: 'auth', token: 'token 3' }]);
+    await connectHub({ token: 'fixed' });
+    lastSocket().welcome({ expiresIn: 10 });
+    lastSocket().deliver({ t: 'refresh', within: 30 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(lastSocket().take('auth')).toEqual([]);
+  });
+
+  test('removes the client from a room: its requests reject, and it does not join again by itself', async () => {
+    const { hub, room } = await joinRoom();
+    const other = hub.join<Json, Json>('s');
+    lastSocket().deliver(joined('s', 0));
+    const errors: unknown[] = [];
+    const removed: unknown[] = [];
+    hub.on('error', ({ code }) => errors.push(code));
+    room.on('removed', ({ code, room, message }) => removed.push([code, room, message]));
+    const [sending, reading] = [room.send(1), room.history()];
+    const [sent] = lastSocket().take('send');
+    lastSocket().deliver({ t: 'left', room: 'r', removed: true });
+    lastSocket().deliver(rejection(sent?.id as string, 'not_member', false), message(1));
+    for (const promise of [sending, reading, room.send(2)]) {
+      await expect(promise).rejects.toMatchObject({ code: 'removed', room: 'r' });
+    }
+    expect(removed).toEqual([['removed', 'r', 'removed from the room r']]);
+    expect(errors).toEqual([]);
+    lastSocket().take('join');
+    await reconnect();
+    expect(lastSocket().take('join')).toMatchObject([{ room: 's' }]);
+    const again = hub.join<Json, Json>('r');
+    expect(again).not.toBe(room);
+    expect(lastSocket().take('join')).toEqual([{ t: 'join', room: 'r' }]);
+    lastSocket().deliver({ t: 'left', room: 'r' }, joined('s', 0), joined('r', 0));
+    expect(await Promise.race([again.send(3), Promise.resolve('pending')])).toBe('pending');
+    expect([hub.pending, other.count]).toEqual([1, 1]);
+  });
+
+  test('removes the client while it leaves and joins again: the new membership stays', async () => {
+    const { hub, room } = await joinRoom();
+    room.leave();
+    const again = hub.join<Json, Json>('r');
+    const errors: unknown[] = [];
+    hub.on('error', ({ code }) => errors.push(code));
+    lastSocket().deliver({ t: 'left', room: 'r', removed: true });
+    lastSocket().deliver({ t: 'error', code: 'not_member', message: 'not a member', retry: false, room: 'r' });
+    lastSocket().deliver(joined('r', 4));
+    const sending = again.send(1);
+    const [sent] = lastSocket().take('send');
+    lastSocket().deliver({ t: 'sent', room: 'r', id: sent?.id as string, seq: 5 });
+    expect(await sending).toBe(5);
+    expect(errors).toEqual([]);
   });
 });

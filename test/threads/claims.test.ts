@@ -141,7 +141,12 @@ class Worker {
     this.cluster = new WorkerCluster(calls);
     this.#later = later;
     this.#held = new HeldSessions(this.cluster, { soon: later, after: () => () => {} });
-    this.cluster.open({ signalled() {}, changed() {}, claimed: (session) => this.#held.letGo(session) });
+    this.cluster.open({
+      signalled() {},
+      changed() {},
+      claimed: (session) => this.#held.letGo(session),
+      asked: () => null,
+    });
   }
 
   open(session: string): Connection[] {
@@ -256,7 +261,7 @@ function startManual(count: number) {
       asked.push(session);
       return worker.leaving;
     };
-    worker.cluster.open({ signalled() {}, changed() {}, claimed });
+    worker.cluster.open({ signalled() {}, changed() {}, claimed, asked: () => null });
     return worker;
   });
   return {

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Cluster } from '../../src/hub/cluster.ts';
 import { systemClock } from '../../src/hub/time.ts';
-import type { Signalled } from '../../src/protocol/v1.ts';
+import type { NowOrLater } from '../../src/protocol/now-or-later.ts';
+import type { Json, Signalled } from '../../src/protocol/v1.ts';
 import { localCluster } from '../../src/server/local-cluster.ts';
 import { Calls } from '../../src/threads/calls.ts';
 import { ProcessCluster } from '../../src/threads/process-cluster.ts';
@@ -29,6 +30,8 @@ class Peer {
   readonly release: (room: string) => void;
   readonly signals: Signalled[] = [];
   readonly claimed: string[] = [];
+  readonly asked: Json[] = [];
+  answer: (question: Json) => NowOrLater<Json> = () => null;
   readonly #changes: { readonly room: string; readonly text: string }[] = [];
   /** Awaited before a session is let go of. */
   leaving: Promise<void> = Promise.resolve();
@@ -46,6 +49,10 @@ class Peer {
       claimed: (session) => {
         this.claimed.push(session);
         return this.leaving;
+      },
+      asked: (question) => {
+        this.asked.push(question);
+        return this.answer(question);
       },
     });
   }
@@ -148,6 +155,10 @@ async function stateOf(promise: unknown, ms: number): Promise<string> {
 }
 
 type Three = [Peer, Peer, Peer];
+
+test('a process alone asks nobody, and misses nobody', async () => {
+  expect(await localCluster(systemClock).ask({ kind: 'test' })).toEqual({ answers: [], missing: 0 });
+});
 
 describe.each(Object.keys(kinds))('%s', (kind) => {
   beforeEach((context) => context.skip(kind.endsWith('Redis') && !installed.path, installed.reason));
@@ -303,6 +314,45 @@ describe.each(Object.keys(kinds))('%s', (kind) => {
     expect(taken.filter(Boolean)).toHaveLength(10);
     await a.cluster.attempts.giveBack(address, user);
     expect(await c.cluster.attempts.take(address, user)).toBe(true);
+  });
+
+  test('answer a question of each other, and count those that do not', async () => {
+    const [a, b, c] = await start();
+    for (const [i, peer] of [a, b, c].entries()) peer.answer = () => ({ from: i, text: 'ada "👋"\n' });
+    const question = { kind: 'test', list: [1, null, { x: '👋' }] };
+    const answersTo = async (peer: Peer) => {
+      const { answers, missing } = await peer.cluster.ask(question);
+      return { from: answers.map((answer) => (answer as { from: number }).from).sort(), missing };
+    };
+    expect(await answersTo(a)).toEqual({ from: [1, 2], missing: 0 });
+    expect([a.asked, b.asked, c.asked]).toEqual([[], [question], [question]]);
+    expect(await Promise.all([answersTo(b), answersTo(c), answersTo(b)])).toEqual([
+      { from: [0, 2], missing: 0 },
+      { from: [0, 1], missing: 0 },
+      { from: [0, 2], missing: 0 },
+    ]);
+    b.answer = () => Promise.reject(new Error('it fails'));
+    expect(await answersTo(a)).toEqual({ from: [2], missing: 1 });
+    b.answer = () => {
+      throw new Error('it throws');
+    };
+    expect(await answersTo(c)).toEqual({ from: [0], missing: 1 });
+    b.answer = () => new Promise(() => {});
+    const started = performance.now();
+    expect(await answersTo(c)).toEqual({ from: [0], missing: 1 });
+    expect(performance.now() - started).toBeLessThan(2_600);
+    await b.cluster.close();
+    expect(await answersTo(a)).toEqual({ from: [2], missing: 0 });
+  });
+
+  test('share revocations, of which the later time counts', async () => {
+    const [[a, b, c], user] = [await start(), newSession()];
+    const now = Date.now();
+    expect(await a.cluster.revocations.find([user, 'nobody'])).toEqual([0, 0]);
+    expect(await a.cluster.revocations.revoke(user, now)).toBe(true);
+    expect(await b.cluster.revocations.find(['nobody', user])).toEqual([0, now]);
+    await c.cluster.revocations.revoke(user, now - 1);
+    expect(await a.cluster.revocations.find([user])).toEqual([now]);
   });
 
   test('share one secret', async () => {

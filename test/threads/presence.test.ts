@@ -102,6 +102,7 @@ class Worker {
     this.cluster.open({
       signalled() {},
       claimed() {},
+      asked: () => null,
       changed: (name, change) => {
         const room = this.rooms.get(name);
         if (room === undefined || room === 'attaching') throw new Error('a change of a room that is not attached');

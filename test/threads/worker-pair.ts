@@ -10,6 +10,7 @@ import { fakePorts, type Later } from './ports.ts';
 export const silentCluster: WorkerMembers = {
   tickets: { put() {}, find: () => undefined, spend: () => false },
   attempts: { take: () => true, giveBack() {} },
+  revocations: { find: (users) => users.map(() => 0), revoke: () => true },
   open() {},
   secret: (created) => created,
   signal() {},
@@ -17,6 +18,7 @@ export const silentCluster: WorkerMembers = {
   others: () => ({ count: 0, users: [] }),
   claim() {},
   disclaim() {},
+  ask: async () => ({ answers: [], missing: 0 }),
   close() {},
   attached() {},
   released() {},

@@ -8,6 +8,8 @@ import { RoomClient } from './room.ts';
 import { type Item, openSlot, type Slot } from './slot.ts';
 import type { Hub, HubError, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
 
+const ID_PREFIX_RULE = 'idPrefix must be 1 to 64 letters, digits, ".", "_" or "-"';
+
 /**
  * Owns a connection's rooms, session and outbox, and dispatches the messages of the server to them.
  */
@@ -20,15 +22,19 @@ export class HubClient implements Hub {
   #resume: string | undefined;
 
   constructor(url: string | URL | undefined, options: Options) {
-    const { user } = options;
+    const { user, idPrefix } = options;
     const endpoint = endpointOf(url);
     if (user !== undefined && !isUserName(user)) throw new TypeError(`the user name must be 1 to ${USER_BYTES} bytes`);
-    this.#outbox = new Outbox({
-      isJoined: (room) => this.#rooms.get(room)?.joined === true,
-      transmit: (text) => this.#link.send(text),
-      save: () => this.#save(),
-      onFailure: (item, error) => this.#onSendFailure(item, error),
-    });
+    if (idPrefix !== undefined && !/^[\w.-]{1,64}$/.test(idPrefix)) throw new TypeError(ID_PREFIX_RULE);
+    this.#outbox = new Outbox(
+      {
+        isJoined: (room) => this.#rooms.get(room)?.joined === true,
+        transmit: (text) => this.#link.send(text),
+        save: () => this.#save(),
+        onFailure: (item, error) => this.#onSendFailure(item, error),
+      },
+      idPrefix,
+    );
     if (user !== undefined) endpoint.searchParams.set('user', user);
     this.#link = new Link(endpoint.href, options, {
       resume: () => this.#resume,
@@ -55,9 +61,9 @@ export class HubClient implements Hub {
   join<T, S>(name: string, options: JoinOptions = {}): Room<T, S> {
     const existing = this.#rooms.get(name);
     if (existing) return existing as unknown as Room<T, S>;
-    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, (left) => {
+    const room = new RoomClient<T, S>(name, this.#link, this.#outbox, options, (error) => {
       this.#rooms.delete(name);
-      this.#outbox.drop(name, left);
+      this.#outbox.drop(name, error);
     });
     this.#rooms.set(name, room as unknown as RoomClient<unknown, unknown>);
     if (this.state.name === 'live') room.join();
@@ -121,7 +127,7 @@ export class HubClient implements Hub {
    * error for a room whose join was rejected: that rejection was emitted.
    */
   #onSendFailure({ room: name, id, json }: Item, error: HubError): void {
-    const room = error.code === 'left' ? undefined : this.#rooms.get(name);
+    const room = error.code === 'left' || error.code === 'removed' ? undefined : this.#rooms.get(name);
     room?.emitFailed(id, JSON.parse(json), error);
     if (room?.joined) this.#events.emit('error', error);
   }
@@ -132,6 +138,8 @@ export class HubClient implements Hub {
       room?.emitSent(message.id, message.seq);
       this.#outbox.acknowledge(message.id, message.seq);
     } else if (message.t !== 'error') room?.receive(message);
+    // The answer to what was sent before the server removed this client from the room.
+    else if (message.code === 'not_member' && !room?.joined) this.#outbox.handleError(message);
     else if (!this.#outbox.handleError(message) && !room?.handleError(message)) {
       this.#events.emit('error', hubError(message));
     }

@@ -36,7 +36,7 @@ const MAX_TIMER_DELAY = 2 ** 31 - 1;
 const ORIGIN_REFUSED = 4502;
 
 /** The messages about rooms. A link handles those about the connection itself. */
-export type RoomMessage = Exclude<ServerMessage, { t: 'welcome' | 'authenticated' | 'drain' | 'pong' }>;
+export type RoomMessage = Exclude<ServerMessage, { t: 'welcome' | 'authenticated' | 'refresh' | 'drain' | 'pong' }>;
 
 /** Receives the events of a link. */
 interface LinkListener extends RoomSource {
@@ -181,6 +181,7 @@ export class Link {
       if (!message) this.#retryLater('the server sent a line that is not JSON');
       else if (message.t === 'welcome') this.#onWelcome(message);
       else if (message.t === 'authenticated') this.#scheduleRenewal(message.expiresIn);
+      else if (message.t === 'refresh') this.#renew(socket);
       else if (message.t === 'drain') this.#drainDelay = message.reconnectIn;
       else if (message.t === 'error' && message.retryAfter && this.#state.name === 'connecting')
         this.#rejection = message;
@@ -208,6 +209,12 @@ export class Link {
     } catch {
       if (socket === this.#socket) this.#retryLater('the token function failed');
     }
+  }
+
+  /** The server asks for a new token, so a fixed one would not help. */
+  #renew(socket: WebSocketLike): void {
+    clearTimeout(this.#renewalTimer);
+    if (typeof this.#token === 'function') void this.#authenticate(socket);
   }
 
   /** @param expiresIn seconds until the current token expires. */

@@ -41,7 +41,7 @@ export class Outbox {
   readonly #items: Item[] = [];
   readonly #deferred = new Map<string, Deferred>();
   readonly #inFlight = new Set<string>();
-  readonly #idPrefix = randomPrefix();
+  readonly #idPrefix: string;
   #lastId = 0;
   #limits: Limits | undefined;
   #tokens = 0;
@@ -52,8 +52,9 @@ export class Outbox {
   #saveScheduled = false;
   #stoppedWith: HubError | undefined;
 
-  constructor(host: OutboxHost) {
+  constructor(host: OutboxHost, idPrefix = '') {
     this.#host = host;
+    this.#idPrefix = idPrefix + randomPrefix();
   }
 
   get items(): readonly Item[] {

@@ -5,6 +5,7 @@ import type {
   HistoryRequest,
   Join,
   Joined,
+  Left,
   Place,
   Presence,
   Message as RoomRecord,
@@ -47,7 +48,7 @@ export class RoomClient<T, S> implements Room<T, S> {
   #ended: HubError | undefined;
   #joinTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param onLeave called at the end of `leave()`, with the error of the unanswered requests. */
+  /** @param onLeave called when the room was left, with the error of the unanswered requests. */
   constructor(name: string, link: Link, outbox: Outbox, options: JoinOptions, onLeave: (error: HubError) => void) {
     this.name = name;
     this.#link = link;
@@ -138,6 +139,7 @@ export class RoomClient<T, S> implements Room<T, S> {
     else if (message.t === 'joined') this.#onJoined(message);
     else if (message.t === 'gap') this.#onGap(message);
     else if (message.t === 'presence') this.#onPresence(message);
+    else if (message.t === 'left') this.#onLeft(message);
     else if (message.t === 'history') this.#onHistory(message);
     else if (message.t === 'signal') {
       this.#events.emit('signal', { from: message.from, data: message.data as S });
@@ -224,6 +226,15 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.count = count;
     this.members = members ?? (joined && this.members && updateMembers(this.members, joined, left));
     this.#events.emit('presence', { joined: joined ?? [], left });
+  }
+
+  /** Ignores the answer to a `leave()` before the room was joined again. */
+  #onLeft({ removed }: Left): void {
+    if (!removed || !this.joined) return;
+    const error = hubError({ code: 'removed', message: `removed from the room ${this.name}`, room: this.name });
+    this.end(error);
+    this.#onLeave(error);
+    this.#events.emit('removed', error);
   }
 
   #onHistory({ id = '', messages, more }: History): void {

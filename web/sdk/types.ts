@@ -12,7 +12,7 @@ export interface Options {
   readonly user?: string;
   /**
    * Authenticates to a server that requires tokens. A function is called for each connection, and
-   * again before its last token expires. If it throws or rejects, the connection is retried.
+   * again before its last token expires or when the server asks for a new one. If it throws or rejects, the connection is retried.
    *
    * @default no token
    */
@@ -24,6 +24,14 @@ export interface Options {
    * @default in browsers `localStorage`, with one slot for each tab; elsewhere `false`
    */
   readonly storage?: Store | false;
+  /**
+   * Starts the id of each message that this client sends: 1 to 64 ASCII letters, digits, `.`, `_`
+   * and `-`. Every member sees it in `Message.id`, so it is not a secret. A program that keeps it
+   * recognizes the messages of its earlier runs.
+   *
+   * @default no prefix
+   */
+  readonly idPrefix?: string;
   /**
    * The WebSocket class to connect with.
    *
@@ -110,11 +118,12 @@ export type State =
  *
  * - `too_long`: the message is larger than the server's limit.
  * - `left`: `leave()` was called before the request was answered.
+ * - `removed`: the server removed this client from the room before the request was answered.
  * - `closed`: `close()` was called before the request was answered, or the platform has no
  *   WebSocket.
  */
 export interface HubError extends Error {
-  readonly code: ErrorCode | 'too_long' | 'left' | 'closed';
+  readonly code: ErrorCode | 'too_long' | 'left' | 'removed' | 'closed';
   /** The room of the request; undefined if it has none. */
   readonly room: string | undefined;
   /** The path of the invalid field, such as `since.seq`. Set only with the code `bad_field`. */
@@ -231,6 +240,11 @@ export type RoomEvents<T, S> = {
   presence: { readonly joined: readonly string[]; readonly left: readonly string[] };
   /** A member sent a signal. */
   signal: { readonly from: string; readonly data: S };
+  /**
+   * The server removed this client from the room, which is then left as by `leave()`. Joining it
+   * again gives another `Room`.
+   */
+  removed: HubError;
   /** The server stored a message of this client, possibly one sent before a reload. */
   sent: { readonly id: string; readonly seq: number };
   /** The server rejected a message of this client, possibly one sent before a reload. */
@@ -317,8 +331,8 @@ export interface Room<T, S> {
    *
    * @param data checked against JSON at compile time: `NotJson` in an error names what is wrong.
    * @returns the `seq` of the message, once the server has stored it. Rejects with a `HubError` if
-   * the server rejects the message or the membership, with the code `left` after `leave()`, and
-   * with `closed` after `close()`; with a `TypeError` if `data` cannot be encoded as JSON.
+   * the server rejects the message or the membership, with the code `left` after `leave()`,
+   * `removed` after the event of that name, and `closed` after `close()`; with a `TypeError` if `data` cannot be encoded as JSON.
    */
   send(data: JsonCompatible<T>): Promise<number>;
   /**

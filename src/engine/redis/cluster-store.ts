@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { ATTEMPT_RATES, type AttemptStore, type TicketStore } from '../../hub/cluster.ts';
+import {
+  ATTEMPT_RATES,
+  type AttemptStore,
+  REVOCATIONS,
+  type RevocationStore,
+  type TicketStore,
+} from '../../hub/cluster.ts';
 import type { Shard } from './shard.ts';
 
 /** Returns the tickets that all nodes share. */
@@ -50,6 +56,38 @@ export function redisAttempts(shard: Shard): AttemptStore {
     async giveBack(address, user) {
       await run('address', address, '1');
       await run('user', user, '1');
+    },
+  };
+}
+
+const REVOKED_KEY = 'ph:revoked';
+
+// Remembers a revocation. KEYS: the set of users by time. ARGV: user, time, age and number of users
+// to keep. Drops old ones. Returns 0 when the set is full. The set expires with its last entry.
+const revokeScript = `#!lua
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[3]))
+local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not known and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', math.max(tonumber(last[2] or now), now) + ARGV[3]))
+return 1
+`;
+
+/** Returns the revocations that all nodes share. */
+export function redisRevocations(shard: Shard): RevocationStore {
+  return {
+    async find(users) {
+      if (users.length === 0) return [];
+      const times = (await shard.command(['ZMSCORE', REVOKED_KEY, ...users])) as unknown[];
+      return times.map((time) => (time === null ? 0 : Number(time)));
+    },
+    async revoke(user, before) {
+      const { ms, users } = REVOCATIONS;
+      const args = [user, String(before), String(ms), String(users)];
+      return Number(await shard.command(['EVAL', revokeScript, '1', REVOKED_KEY, ...args])) === 1;
     },
   };
 }

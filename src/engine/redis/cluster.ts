@@ -1,16 +1,20 @@
 import type {
+  Answers,
   AttemptStore,
   Cluster,
   ClusterListener,
   PassedSignal,
   PresenceChange,
   RemoteMembers,
+  RevocationStore,
   TicketStore,
 } from '../../hub/cluster.ts';
+import type { Json } from '../../protocol/v1.ts';
 import { Claims, nodeChannel } from './claims.ts';
-import { redisAttempts, redisTickets, sharedSecret } from './cluster-store.ts';
+import { redisAttempts, redisRevocations, redisTickets, sharedSecret } from './cluster-store.ts';
 import type { Link } from './link.ts';
 import { PRESENCE, PresenceBoard } from './presence-board.ts';
+import { ANSWER, QUESTION, Questions } from './questions.ts';
 import type { Shard } from './shard.ts';
 
 /** The times of a node's lease, in milliseconds. */
@@ -38,7 +42,8 @@ export interface ClusterEngine {
 export const RUN_LENGTH = 12;
 
 const SIGNAL = 's';
-const LET_GO = 'l'.charCodeAt(0);
+const LET_GO = 'l';
+const HAS_LET_GO = 'a';
 const CLAIM_POLL_MS = 250;
 const LOOKS_PER_RENEWAL = 6;
 
@@ -46,10 +51,12 @@ const LOOKS_PER_RENEWAL = 6;
 export class RedisCluster implements Cluster {
   readonly tickets: TicketStore;
   readonly attempts: AttemptStore;
+  readonly revocations: RevocationStore;
   readonly #engine: ClusterEngine;
   readonly #times: LeaseTimes;
   readonly #presence: PresenceBoard;
   readonly #claims: Claims;
+  readonly #questions: Questions;
   #listener: ClusterListener | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ticks = 0;
@@ -63,6 +70,7 @@ export class RedisCluster implements Cluster {
     this.#times = times;
     this.tickets = redisTickets(home);
     this.attempts = redisAttempts(home);
+    this.revocations = redisRevocations(home);
     this.#presence = new PresenceBoard({
       run,
       shardOf: (room) => engine.shardOf(room),
@@ -75,6 +83,16 @@ export class RedisCluster implements Cluster {
       shard: home,
       letGo: (session) => this.#listener?.claimed(session),
       pollMs: CLAIM_POLL_MS,
+    });
+    this.#questions = new Questions({
+      run,
+      shard: home,
+      leaseMs: times.leaseMs,
+      asked: (question) => {
+        if (!this.#listener) throw new Error('the node is starting');
+        return this.#listener.asked(question);
+      },
+      failed: (error) => engine.failed(error),
     });
     home.listen({ connected: (link) => this.#connected(link), lost: (error) => this.#claims.lost(error) });
   }
@@ -109,11 +127,16 @@ export class RedisCluster implements Cluster {
     this.#claims.disclaim(session);
   }
 
+  ask(question: Json): Promise<Answers> {
+    return this.#questions.ask(question);
+  }
+
   /** Leaves the other nodes. Call it before the engine's close. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#claims.close();
     await this.#presence.close();
+    await this.#questions.close();
     const { home, run } = this.#engine;
     await home.command(['DEL', nodeChannel(run)]).catch(() => {}); // the lease ends by itself
   }
@@ -154,15 +177,30 @@ export class RedisCluster implements Cluster {
   async #connected(link: Link): Promise<void> {
     await link.subscribe(nodeChannel(this.#engine.run), this.#onMessage);
     // Leases that ended while Redis was away are renewed within that time.
-    if (this.#hasLease) this.#judgesFrom = performance.now() + this.#times.leaseMs;
+    if (this.#hasLease) {
+      this.#judgesFrom = performance.now() + this.#times.leaseMs;
+      this.#questions.reconnected();
+    }
     await this.#renew();
     await this.#claims.check(link);
   }
 
   readonly #onMessage = (message: Buffer): void => {
     const text = message.toString('utf8', 1);
-    if (message[0] !== LET_GO) this.#claims.answered(text);
-    else this.#claims.asked(text).catch((error: Error) => this.#engine.failed(error));
+    const failed = (error: Error) => this.#engine.failed(error);
+    switch (String.fromCharCode(message[0] ?? 0)) {
+      case LET_GO:
+        this.#claims.asked(text).catch(failed);
+        break;
+      case HAS_LET_GO:
+        this.#claims.answered(text);
+        break;
+      case QUESTION:
+        this.#questions.asked(text).catch(failed);
+        break;
+      case ANSWER:
+        this.#questions.answered(text);
+    }
   };
 
   async #tick(): Promise<void> {
@@ -181,6 +219,7 @@ export class RedisCluster implements Cluster {
     const before = await home.command(lease);
     if (before === null && this.#hasLease) this.#presence.announceAgain();
     this.#hasLease = true;
+    await this.#questions.renew();
   }
 
   async #dropDeadNodes(): Promise<void> {

@@ -3,15 +3,25 @@ import { connect, type Hub, type HubError, type State } from '../../sdk/index.ts
 import { announce } from './announcer.ts';
 import { Conversation } from './conversation.ts';
 import { documentTitle, notify } from './notifications.ts';
-import { currentCredential, discardTicket, loadRequiredCredential, requiredCredential } from './sign-in.ts';
-import { loadStored, onStoredChange, updateStored } from './storage.ts';
+import { personLabel } from './people.ts';
+import {
+  currentCredential,
+  discardTicket,
+  loadRequiredCredential,
+  requiredCredential,
+  unauthenticatedText,
+} from './sign-in.ts';
+import { browserId, loadStored, onStoredChange, updateStored } from './storage.ts';
 import type { MessageEntry } from './timeline.ts';
 
-const DEFAULT_ROOM = 'lobby';
+/** The room that opens if the URL names none and no other is joined. */
+export const DEFAULT_ROOM = 'lobby';
 /** The close code of a slow consumer. */
 const SLOW = 4000;
 /** The close code of a client that is not authenticated. */
 const UNAUTHENTICATED = 4501;
+/** How long the page offers to return to a room, in milliseconds. */
+const UNDO_MS = 10_000;
 /** How long the page reports an eviction after it reconnects. */
 const EVICTION_NOTICE_MS = 10_000;
 
@@ -63,18 +73,29 @@ export class Chat {
     if (name !== '') this.connectAs(name);
   }
 
+  /** Why the URL is invalid, or an empty string. An invalid URL opens no other room instead. */
+  readonly linkError = signal('');
+  /** The room that the user has just left, and may return to. */
+  readonly leftRoom = signal<string | undefined>(undefined);
+  /** Whether the server has accepted the current credential. */
+  #wasLive = false;
+  #leftTimer: ReturnType<typeof setTimeout> | undefined;
+
   /** Connects under a name. Rooms that are already joined move to the new connection. */
   connectAs(name: string): void {
     updateStored(() => ({ name }));
     this.#hub?.close();
     const hub = connect(new URL('ws', location.href), {
       user: name,
+      idPrefix: `${browserId()}.`,
       ...(requiredCredential.value !== 'nothing' && { token: currentCredential }),
     });
     this.#hub = hub;
+    this.#wasLive = false;
     batch(() => {
       this.name.value = name;
       this.pendingName.value = undefined;
+      this.signInError.value = '';
       for (const room of this.rooms.value) room.bind(hub, name);
     });
     hub.on('state', (state) => this.#onState(hub, state));
@@ -101,6 +122,9 @@ export class Chat {
     updateStored(({ rooms }) => ({ rooms: rooms.filter((name) => name !== room.name) }));
     const at = this.rooms.value.indexOf(room);
     this.rooms.value = this.rooms.value.filter((other) => other !== room);
+    clearTimeout(this.#leftTimer);
+    this.leftRoom.value = room.name;
+    this.#leftTimer = setTimeout(() => (this.leftRoom.value = undefined), UNDO_MS);
     if (this.current.value !== room) return;
     const next = this.rooms.value[at] ?? this.rooms.value.at(-1);
     if (next) this.open(next.name);
@@ -110,6 +134,13 @@ export class Chat {
     }
   }
 
+  /** Joins the room again that the user has just left. */
+  undoLeave(): void {
+    const name = this.leftRoom.value;
+    this.leftRoom.value = undefined;
+    if (name !== undefined) this.open(name);
+  }
+
   reconnect(): void {
     this.#hub?.reconnect();
   }
@@ -117,6 +148,11 @@ export class Chat {
   /** Shows the room that the URL names. */
   #openFromHash(): void {
     if (!this.#hub) return;
+    this.linkError.value = linkErrorOf(location.hash);
+    if (this.linkError.value !== '') {
+      this.#setCurrent(undefined);
+      return;
+    }
     const name = roomFromHash(location.hash) ?? (this.rooms.value[0]?.name || DEFAULT_ROOM);
     if (location.hash !== hashOf(name)) history.replaceState(null, '', hashOf(name));
     this.#setCurrent(this.rooms.value.find((room) => room.name === name) ?? this.#add(name));
@@ -142,8 +178,9 @@ export class Chat {
   }
 
   #onMessages(room: Conversation, messages: readonly MessageEntry[]): void {
-    const last = messages.at(-1);
-    if (room === this.current.value && !document.hidden) announce(messages);
+    const named = messages.map((message) => ({ ...message, from: personLabel(room.authorOf(message)) }));
+    const last = named.at(-1);
+    if (room === this.current.value && !document.hidden) announce(named);
     if (last) notify(room.name, last, () => this.open(room.name));
   }
 
@@ -151,13 +188,14 @@ export class Chat {
     if (hub !== this.#hub || state.name === 'closed') return;
     if (state.name === 'refused' && state.code === UNAUTHENTICATED && requiredCredential.value !== 'nothing') {
       hub.close();
-      this.signInError.value = 'Please sign in again.';
+      this.signInError.value = unauthenticatedText(this.#wasLive);
       this.name.value = '';
       return;
     }
     this.connection.value = 'in' in state ? { ...state, until: performance.now() + state.in } : state;
     if ('code' in state && state.code === SLOW) this.evicted.value = true;
     if (state.name === 'live') {
+      this.#wasLive = true;
       discardTicket();
       setTimeout(() => (this.evicted.value = false), EVICTION_NOTICE_MS);
       this.name.value = state.user; // may be another name than the requested one
@@ -182,15 +220,33 @@ export function hashOf(room: string): string {
 /** Returns the room that a URL fragment names; undefined if it names none. */
 function roomFromHash(hash: string): string | undefined {
   try {
-    return parseRoomName(decodeURIComponent(hash.replace(/^#\/?/, '')));
+    return parseRoomName(decodeURIComponent(nameInHash(hash)));
   } catch {
     return undefined;
   }
 }
 
+/** Returns why a URL fragment names no room; an empty string if it is empty or names one. */
+function linkErrorOf(hash: string): string {
+  const name = nameInHash(hash);
+  if (name === '' || roomFromHash(hash) !== undefined) return '';
+  try {
+    const bytes = new TextEncoder().encode(decodeURIComponent(name)).byteLength;
+    return bytes > MAX_ROOM_BYTES ? `Its room name is longer than ${MAX_ROOM_BYTES} bytes.` : 'Its room name is blank.';
+  } catch {
+    return 'Its room name is not encoded correctly.';
+  }
+}
+
+function nameInHash(hash: string): string {
+  return hash.replace(/^#\/?/, '');
+}
+
+const MAX_ROOM_BYTES = 128;
+
 /** Returns the room name in the user's input, without a leading `#`; undefined if it is invalid. */
 export function parseRoomName(input: string): string | undefined {
   const name = input.trim().replace(/^#+/, '').trim();
   const bytes = new TextEncoder().encode(name).byteLength;
-  return bytes > 0 && bytes <= 128 ? name : undefined;
+  return bytes > 0 && bytes <= MAX_ROOM_BYTES ? name : undefined;
 }

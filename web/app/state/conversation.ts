@@ -2,7 +2,11 @@ import { batch, signal } from '@preact/signals';
 import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
 import { oncePerFrame } from './frames.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
+import { OwnTabs } from './own-tabs.ts';
+import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
+import { requiredCredential } from './sign-in.ts';
+import { browserId } from './storage.ts';
 import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
 
@@ -16,6 +20,15 @@ export interface ConversationListener {
   /** Handles new messages from other users. */
   onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
 }
+
+/** A row of the log and the distance of its bottom edge from the top of the log, in pixels. */
+export interface ScrollPosition {
+  readonly key: string;
+  readonly bottom: number;
+}
+
+/** How many read messages to load before the first unread one. */
+const CONTEXT_SIZE = 20;
 
 // A server restart disconnects every member. Within this time after a reconnect, the return of a
 // member is not shown as a join.
@@ -35,17 +48,25 @@ export class Conversation {
   readonly loaded = signal(false);
   /** Whether a history request is in flight. */
   readonly loading = signal(false);
-  /** The names of the members; undefined in a room that is too large. */
-  readonly members = signal<readonly string[] | undefined>(undefined);
-  readonly memberCount = signal(0);
+  /** The people in the room; undefined in a room that is too large. */
+  readonly people = signal<readonly Person[] | undefined>(undefined);
+  readonly peopleCount = signal(0);
+  /** Where the log was scrolled to when the reader switched rooms; undefined at its end. */
+  scrollPosition: ScrollPosition | undefined;
   /** The error to show below the composer, or an empty string. */
   readonly error = signal('');
   #room: Room<TextData, TypingSignal> | undefined;
   #user = '';
+  readonly #authors = new Authors(browserId(), areNamesVerified);
+  readonly #ownTabs = new OwnTabs();
   #incoming: MessageEntry[] = [];
+  /** The names of the members, one for each connection; undefined in a room that is too large. */
+  #members: readonly string[] | undefined;
   /** The members before the connection was lost. */
   #previousMembers: ReadonlySet<string> = new Set();
   #joinedAt = 0;
+  /** The number of history requests in flight. */
+  #requests = 0;
   /** The place of the last `joined`. */
   #joinedPlace: Place | undefined;
   readonly #listener: ConversationListener;
@@ -67,7 +88,7 @@ export class Conversation {
   /** Joins the room on a hub. A room that was joined on another hub resumes from its place. */
   bind(hub: Hub, user: string): void {
     const since = this.#room?.place;
-    this.#user = user;
+    this.setUser(user);
     const room = hub.join<TextData, TypingSignal>(this.name, since && { since });
     this.#room = room;
     this.outgoing.bind(room);
@@ -80,9 +101,14 @@ export class Conversation {
 
   /** Sets the name that the server assigned. */
   setUser(user: string): void {
+    this.#authors.setUser(user);
+    if (user !== this.#user) this.#ownTabs.enter(this.name, user);
     this.#user = user;
     this.#scheduleFlush();
   }
+
+  /** Returns the author of a message. */
+  authorOf = (message: MessageEntry): Person => this.#authors.authorOf(message);
 
   /** Handles a rejected join. */
   reject(reason: string): void {
@@ -90,6 +116,7 @@ export class Conversation {
   }
 
   leave(): void {
+    this.#ownTabs.leave();
     this.#room?.leave();
   }
 
@@ -106,6 +133,7 @@ export class Conversation {
     if (this.readState.active === active) return;
     this.readState.setActive(active);
     this.revision.value++;
+    if (active) void this.#loadUnread();
   }
 
   /** Sets whether the log is scrolled to the end of the entries shown. */
@@ -115,6 +143,7 @@ export class Conversation {
 
   showLatest(): void {
     this.timeline.showLatest();
+    this.readState.opensAtUnread = false;
     this.setAtEnd(true);
     this.revision.value++;
   }
@@ -134,17 +163,32 @@ export class Conversation {
     if (after) await this.#load({ after: after.seq }, after.epoch, (page) => this.timeline.addNewer(page));
   }
 
-  /** Loads a page of a missing range. */
-  async fill(missing: Missing): Promise<void> {
-    await this.#load({ after: missing.from - 1 }, missing.epoch, (page) => this.timeline.fill(missing, page));
+  /** Loads a page of a missing range. @param fromEnd whether to load the end of the range first. */
+  async fill(missing: Missing, fromEnd: boolean): Promise<void> {
+    if (this.loading.value) return;
+    const range = fromEnd ? { before: missing.to + 1 } : { after: missing.from - 1 };
+    await this.#load(range, missing.epoch, (page) => {
+      this.timeline.fill(missing, page, fromEnd, !this.readState.atLatest);
+    });
+  }
+
+  /** Loads the first unread messages if the room opens at them and they are not loaded. */
+  async #loadUnread(): Promise<void> {
+    const seen = this.readState.unreadAfter.value;
+    if (!seen || !this.loaded.value || !this.readState.opensAtUnread || this.timeline.reaches(seen)) return;
+    const after = Math.max(0, seen.seq - CONTEXT_SIZE);
+    await this.#load({ after }, seen.epoch, (page) => this.timeline.showPage(page));
   }
 
   async #load(range: { before?: number; after?: number }, epoch: string, addPage: (page: Page) => void): Promise<void> {
     if (!this.#room) return;
+    const { generation } = this.timeline;
+    this.#requests++;
     this.loading.value = true;
     try {
       const { messages, more } = await this.#room.history({ ...range, limit: PAGE_SIZE });
-      if (this.#room.place?.epoch !== epoch) return; // the log was reset meanwhile
+      // The log was reset meanwhile, or the view moved to another part of it.
+      if (this.#room.place?.epoch !== epoch || this.timeline.generation !== generation) return;
       addPage({ messages: messages.map((message) => toEntry(message, epoch)), more });
       this.error.value = '';
       this.revision.value++;
@@ -152,7 +196,7 @@ export class Conversation {
       if ((error as HubError).code === 'closed') return; // another hub takes over
       this.error.value = `Could not load messages: ${(error as Error).message}.`;
     } finally {
-      this.loading.value = false;
+      this.loading.value = --this.#requests > 0;
     }
   }
 
@@ -164,7 +208,7 @@ export class Conversation {
     const continued = recovered || lost !== undefined;
     this.#addIncoming();
     this.#joinedPlace = place;
-    this.#previousMembers = new Set(this.members.value);
+    this.#previousMembers = new Set(this.#members);
     this.#joinedAt = performance.now();
     batch(() => {
       this.membership.value = { name: 'joined' };
@@ -189,6 +233,7 @@ export class Conversation {
     this.loaded.value = true;
     this.readState.historyLoaded();
     this.revision.value++;
+    await this.#loadUnread();
   }
 
   #onMessage(message: Message<TextData>): void {
@@ -198,16 +243,22 @@ export class Conversation {
     this.#scheduleFlush();
   }
 
-  #onGap({ from, to }: Gap): void {
+  #onGap({ from, to, why }: Gap): void {
     const epoch = this.#room?.place?.epoch ?? '';
-    this.#add({ kind: 'missing', key: `${epoch}:${from}-${to}`, epoch, from, to, lost: false });
+    const key = `${epoch}:${from}-${to}`;
+    this.#flush();
+    this.timeline.addMissing(
+      { kind: 'missing', key, epoch, from, to, lost: why === 'trimmed' },
+      !this.readState.atLatest,
+    );
+    this.#scheduleFlush();
   }
 
   #onPresence({ joined, left }: { joined: readonly string[]; left: readonly string[] }): void {
-    const before = new Set(this.members.value);
+    const before = new Set(this.#members);
     const rejoining = performance.now() - this.#joinedAt < REJOIN_WINDOW_MS ? this.#previousMembers : new Set<string>();
     this.#updateMembers();
-    const after = new Set(this.members.value);
+    const after = new Set(this.#members);
     const isNews = (name: string) =>
       name !== this.#user && !rejoining.has(name) && before.has(name) !== after.has(name);
     const newlyJoined = [...new Set(joined)].filter((name) => after.has(name) && isNews(name));
@@ -220,12 +271,24 @@ export class Conversation {
   }
 
   #updateMembers(): void {
-    this.members.value = this.#room?.members;
-    this.memberCount.value = this.#room?.count ?? 0;
+    this.#members = this.#room?.members;
+    // Only the tabs of this browser are known to belong to one person.
+    const tabs = this.#members?.filter((name) => name === this.#user).length ?? 0;
+    if (tabs < 2) this.#updatePeople(1);
+    else void this.#ownTabs.count().then((ownTabs) => this.#updatePeople(ownTabs));
+  }
+
+  #updatePeople(ownTabs: number): void {
+    const members = this.#members;
+    const people = members && peopleOf({ members, user: this.#user, ownTabs, verified: areNamesVerified() });
+    batch(() => {
+      this.people.value = people;
+      this.peopleCount.value = people?.length ?? this.#room?.count ?? 0;
+    });
   }
 
   /** Adds an entry after all messages that have arrived. */
-  #add(entry: Missing | Note): void {
+  #add(entry: Note): void {
     this.#flush();
     this.timeline.add([entry], !this.readState.atLatest);
     this.#scheduleFlush();
@@ -245,13 +308,17 @@ export class Conversation {
     const messages = this.#incoming;
     if (messages.length === 0) return;
     this.#incoming = [];
-    const fromOthers = messages.filter(({ from }) => from !== this.#user);
+    const fromOthers = messages.filter((message) => !this.authorOf(message).own);
     this.timeline.add(messages, !readState.atLatest);
-    if (!readState.atLatest) readState.newBelow.value += fromOthers.length;
     if (fromOthers.length < messages.length && readState.active) readState.unreadAfter.value = undefined;
     if (fromOthers.length > 0) this.#listener.onMessages(this, fromOthers);
     this.outgoing.refresh();
   }
+}
+
+/** Whether the server verifies names. */
+function areNamesVerified(): boolean {
+  return requiredCredential.value !== 'nothing';
 }
 
 function toEntry({ seq, id, from, at, data }: Message<TextData>, epoch: string): MessageEntry {

@@ -3,16 +3,22 @@ import type { Place } from '../../sdk/index.ts';
 import { oncePerFrame } from './frames.ts';
 import { loadStored, updateStored } from './storage.ts';
 
+/**
+ * The minimum time between two reports to the server while the reader scrolls, in milliseconds. The
+ * server limits the rate of requests.
+ */
+const REPORT_INTERVAL_MS = 250;
+
 /** Tracks which messages of a room have been read, across all tabs. */
 export class ReadState {
   /** The number of unread messages. */
   readonly unread = signal(0);
   /** The last message read before the room was opened; undefined if nothing was unread. */
   readonly unreadAfter = signal<Place | undefined>(undefined);
-  /** The number of messages that arrived while the log was scrolled up. */
-  readonly newBelow = signal(0);
   /** Whether the log is scrolled to the newest message. */
   atLatest = true;
+  /** Whether the log has yet to scroll to the first unread message. Until then nothing is seen. */
+  opensAtUnread = false;
   /** Whether the room is on the screen. */
   active = false;
   readonly #room: string;
@@ -23,6 +29,7 @@ export class ReadState {
   #head: Place | undefined;
   /** Whether the last messages of the history are loaded. Until then nothing counts as seen. */
   #loaded = false;
+  #reportTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param reportSeen reports the last message seen to the server. */
   constructor(room: string, reportSeen: (seq: number) => void) {
@@ -41,14 +48,17 @@ export class ReadState {
       place?.epoch === previous ? { epoch: head.epoch, seq: Math.min(place.seq, next - 1) } : place;
     this.unreadAfter.value = move(this.unreadAfter.value);
     this.#seen = move(this.#seen);
-    if (this.#seen?.epoch !== head.epoch) this.#seen = head;
+    if (this.#seen?.epoch !== head.epoch) {
+      this.#seen = head;
+      this.#scheduleSave();
+    }
     this.setHead(head);
   }
 
   /** Handles the end of loading the last messages. */
   historyLoaded(): void {
     this.#loaded = true;
-    if (this.active && this.unread.value > 0) this.unreadAfter.value = this.#seen;
+    if (this.active && this.unread.value > 0) this.#markUnread();
     this.#update();
   }
 
@@ -60,13 +70,26 @@ export class ReadState {
   /** Sets whether the room is on the screen. Opening it marks where the unread messages begin. */
   setActive(active: boolean): void {
     this.active = active;
-    if (active) this.unreadAfter.value = this.unread.value > 0 ? this.#seen : undefined;
+    if (active) this.#markUnread();
     this.#update();
   }
 
   setAtLatest(atLatest: boolean): void {
     this.atLatest = atLatest;
     this.#update();
+  }
+
+  /** Handles that the messages up to a place have been on the screen. */
+  setVisible(place: Place): void {
+    if (!this.active || !this.#loaded || this.opensAtUnread) return;
+    if (place.epoch !== this.#head?.epoch || this.#hasSeen(place)) return;
+    this.#seen = place;
+    this.#scheduleSave();
+    this.#countUnread();
+    this.#reportTimer ??= setTimeout(() => {
+      this.#reportTimer = undefined;
+      if (this.#seen?.epoch === this.#head?.epoch) this.#reportSeen(this.#seen?.seq ?? 0);
+    }, REPORT_INTERVAL_MS);
   }
 
   /** Applies the place that another tab has read up to. */
@@ -76,14 +99,20 @@ export class ReadState {
     this.#countUnread();
   }
 
+  /** Marks where the unread messages begin, unless the reader has scrolled back. */
+  #markUnread(): void {
+    this.unreadAfter.value = this.unread.value > 0 ? this.#seen : undefined;
+    if (this.unread.value === 0 || !this.atLatest) return;
+    this.opensAtUnread = true;
+    this.atLatest = false;
+  }
+
   #update(): void {
-    if (this.active && this.atLatest) {
-      this.newBelow.value = 0;
-      if (this.#head && this.#loaded && !this.#hasSeen(this.#head)) {
-        this.#seen = this.#head;
-        this.#reportSeen(this.#head.seq);
-        this.#scheduleSave();
-      }
+    const allSeen = this.active && this.atLatest && this.#loaded;
+    if (allSeen && this.#head && !this.#hasSeen(this.#head)) {
+      this.#seen = this.#head;
+      this.#reportSeen(this.#head.seq);
+      this.#scheduleSave();
     }
     this.#countUnread();
   }

@@ -1,4 +1,5 @@
 import type { Place } from '../../sdk/index.ts';
+import type { Person } from './people.ts';
 import type { Entry, MessageEntry, Missing, Note, PresenceChange } from './timeline.ts';
 
 /** One row of the log on the screen. */
@@ -9,8 +10,9 @@ export type Row =
       readonly kind: 'message';
       readonly key: string;
       readonly message: MessageEntry;
+      /** Whether the message is the first of its group and shows its author. */
       readonly first: boolean;
-      readonly own: boolean;
+      readonly author: Person;
     }
   | Missing
   | PresenceChange
@@ -23,35 +25,45 @@ const GROUP_MS = 5 * 60_000;
  * Lays out the log: separates days, groups the messages of one author, and marks where the unread
  * messages begin.
  *
- * @param user the author of the reader's own messages.
+ * @param authorOf returns the author of a message.
+ *
  * @param seen the last message read; undefined if there is nothing unread.
  */
-export function rowsOf(entries: readonly Entry[], user: string, seen: Place | undefined): Row[] {
+export function rowsOf(
+  entries: readonly Entry[],
+  authorOf: (message: MessageEntry) => Person,
+  seen: Place | undefined,
+): Row[] {
   const rows: Row[] = [];
   let previous: MessageEntry | undefined;
-  let groupAuthor = '';
+  let groupAuthor: Person | undefined;
   let marked = seen === undefined;
   for (const entry of entries) {
     if (entry.kind !== 'message') {
       rows.push(entry);
-      groupAuthor = '';
+      groupAuthor = undefined;
       continue;
     }
+    const author = authorOf(entry);
     if (previous === undefined || dayOf(previous.at) !== dayOf(entry.at)) {
       rows.push({ kind: 'day', key: `day ${entry.key}`, at: entry.at });
-      groupAuthor = '';
+      groupAuthor = undefined;
     }
-    if (!marked && seen && !entry.lost && entry.from !== user && isAfter(entry, seen)) {
+    if (!marked && seen && !entry.lost && !author.own && isAfter(entry, seen)) {
       rows.push({ kind: 'unread', key: 'unread' });
       marked = true;
-      groupAuthor = '';
+      groupAuthor = undefined;
     }
-    const first = groupAuthor !== entry.from || entry.at - (previous?.at ?? 0) >= GROUP_MS;
-    rows.push({ kind: 'message', key: entry.key, message: entry, first, own: entry.from === user });
+    const first = !groupAuthor || !isSame(groupAuthor, author) || entry.at - (previous?.at ?? 0) >= GROUP_MS;
+    rows.push({ kind: 'message', key: entry.key, message: entry, first, author });
     previous = entry;
-    groupAuthor = entry.from;
+    groupAuthor = author;
   }
   return rows;
+}
+
+export function isSame(one: Person, other: Person): boolean {
+  return one.name === other.name && one.number === other.number && one.own === other.own;
 }
 
 function isAfter(message: MessageEntry, { epoch, seq }: Place): boolean {

@@ -38,14 +38,34 @@ export async function signIn(name: string, secret: string): Promise<string> {
     credential = secret.trim();
     return 'you'; // a placeholder until the server reports the token's user
   }
-  const response = await fetch('login', { method: 'POST', body: JSON.stringify({ username: name, password: secret }) });
-  if (!response.ok) {
-    throw new Error(
-      response.status === 401 ? 'Incorrect username or password.' : 'Sign-in is unavailable. Try again later.',
-    );
-  }
+  const body = JSON.stringify({ username: name, password: secret });
+  const response = await fetch('login', { method: 'POST', body }).catch(() => {
+    throw new Error('The server cannot be reached. Check your connection and try again.');
+  });
+  if (!response.ok) throw new Error(rejectionText(response.status, response.headers.get('Retry-After')));
   credential = (await response.json()).otp;
   return name;
+}
+
+/** @param retryAfter the header of the response: a number of seconds. */
+function rejectionText(status: number, retryAfter: string | null): string {
+  if (status === 401) return 'Incorrect username or password.';
+  const reason = status === 429 ? 'Too many attempts to sign in.' : 'Sign-in is unavailable.';
+  const seconds = Number(retryAfter ?? Number.NaN);
+  return `${reason} Try again in ${seconds > 0 ? `${seconds} ${seconds === 1 ? 'second' : 'seconds'}` : 'a minute'}.`;
+}
+
+/**
+ * Returns the text for a connection that the server rejected as not authenticated.
+ *
+ * @param wasLive whether the server had accepted the connection before.
+ */
+export function unauthenticatedText(wasLive: boolean): string {
+  if (wasLive) return 'Your session has expired. Please sign in again.';
+  if (credential === '') return 'Your session has ended. Please sign in again.';
+  return requiredCredential.value === 'token'
+    ? 'This token is not valid. Check that it is complete and has not expired.'
+    : 'This sign-in has expired. Please sign in again.';
 }
 
 /** Removes the user's data from this browser and reloads the page. */

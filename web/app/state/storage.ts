@@ -8,20 +8,37 @@ export interface Stored {
   readonly seen: Readonly<Record<string, Place>>;
   /** Whether notifications are on. */
   readonly notify: boolean;
+  /** Identifies this browser: a random string. Empty until a message can be sent. */
+  readonly browser: string;
 }
 
 const KEY = 'pumphouse.chat';
-const EMPTY: Stored = { name: '', rooms: [], seen: {}, notify: false };
+const EMPTY: Stored = { name: '', rooms: [], seen: {}, notify: false, browser: '' };
 
 /** Reads the stored state. Invalid fields get their defaults. */
 export function loadStored(): Stored {
-  const { name, rooms, seen, notify } = read(getLocalStorage, KEY) as Partial<Record<keyof Stored, unknown>>;
+  const { name, rooms, seen, notify, browser } = read(getLocalStorage, KEY) as Partial<Record<keyof Stored, unknown>>;
   return {
     name: typeof name === 'string' ? name : '',
     rooms: Array.isArray(rooms) ? rooms.filter((room) => typeof room === 'string') : [],
     seen: Object.fromEntries(Object.entries(isObject(seen) ? seen : {}).filter(([, place]) => isPlace(place))),
     notify: notify === true,
+    browser: typeof browser === 'string' && BROWSER_ID.test(browser) ? browser : '',
   };
+}
+
+const BROWSER_ID = /^[a-z\d]{10}$/;
+// Used if the browser does not store anything.
+let temporaryId = '';
+
+/** Returns the id of this browser, which is random. Creates it on the first call. */
+export function browserId(): string {
+  const stored = loadStored().browser || temporaryId;
+  if (stored !== '') return stored;
+  const letters = [...crypto.getRandomValues(new Uint8Array(10))].map((byte) => (byte % 36).toString(36));
+  temporaryId = letters.join('');
+  updateStored(() => ({ browser: temporaryId }));
+  return temporaryId;
 }
 
 /** Updates the stored state. `change` receives the current state of all tabs. */

@@ -77,10 +77,16 @@ export class Timeline {
   /** The first message that the server is known to have, in one epoch of the log. */
   #floor: Place = { epoch: '', seq: 1 };
   #keys = 0;
+  #generation = 0;
 
   /** The entries to show, oldest first. */
   get entries(): readonly Entry[] {
     return this.#view ?? this.#tail;
+  }
+
+  /** Incremented when the view is replaced. A page requested before that does not fit any more. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /** Whether the view is separate from the tail. */
@@ -107,6 +113,18 @@ export class Timeline {
     const all = [...this.#tail, ...entries];
     if (scrolledBack && all.length > MAX_ENTRIES) this.#view ??= all.slice(0, MAX_ENTRIES);
     this.#tail = all.slice(-MAX_ENTRIES);
+  }
+
+  /** Appends a missing range. A range that continues the last entry is merged with it. */
+  addMissing(missing: Missing, scrolledBack: boolean): void {
+    const last = this.#tail.at(-1);
+    const merges = last?.kind === 'missing' && !last.lostCount && last.lost === missing.lost;
+    // The end of a view must stay where the tail continues it.
+    if (!merges || this.#view || last.epoch !== missing.epoch || last.to + 1 !== missing.from) {
+      this.add([missing], scrolledBack);
+      return;
+    }
+    this.#tail = [...this.#tail.slice(0, -1), ...partOf(missing, last.from, missing.to, missing.lost)];
   }
 
   /**
@@ -182,30 +200,42 @@ export class Timeline {
 
   /** Shows the tail again. */
   showLatest(): void {
+    if (this.#view) this.#generation++;
     this.#view = undefined;
   }
 
+  /** Whether the view holds the first message after a place, or the server has none before it. */
+  reaches({ epoch, seq }: Place): boolean {
+    const first = this.entries.find(isNumbered);
+    return !first || first.epoch !== epoch || firstOf(first) <= seq + 1 || !this.before;
+  }
+
+  /** Shows a page of the log in place of the tail. */
+  showPage({ messages }: Page): void {
+    if (messages.length === 0) return;
+    this.#view = messages;
+    this.#generation++;
+  }
+
   /**
-   * Replaces a missing range with the page requested after its start. Messages before the page are
-   * lost; messages after it remain missing.
+   * Replaces a missing range with a page of it. The server has lost messages that the page skips;
+   * those beyond the page remain missing.
+   *
+   * @param fromEnd whether the page was requested before the end of the range, not after its start.
+   *
+   * @param scrolledBack whether to keep the entries on the screen.
    */
-  fill(missing: Missing, { messages }: Page): void {
-    const loaded = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
-    const part = (from: number, to: number, lost: boolean): Missing[] =>
-      from > to ? [] : [{ ...missing, key: `${missing.epoch}:${from}-${to}`, from, to, lost }];
-    const until = loaded.at(-1)?.seq ?? missing.to;
-    const replacement = [
-      ...part(missing.from, (loaded[0]?.seq ?? missing.to + 1) - 1, true),
-      ...loaded,
-      ...part(until + 1, missing.to, false),
-    ];
+  fill(missing: Missing, page: Page, fromEnd = false, scrolledBack = true): void {
+    const replacement = fromEnd ? filledFromEnd(missing, page) : filledFromStart(missing, page);
     const at = this.entries.indexOf(missing);
+    if (at < 0 && !this.#tail.includes(missing)) return;
     const replace = (entries: readonly Entry[]) =>
       entries.flatMap((entry) => (entry === missing ? replacement : [entry]));
     const entries = replace(this.entries);
     this.#tail = replace(this.#tail).slice(-MAX_ENTRIES);
-    if (!this.#view && entries.length <= MAX_ENTRIES) return;
-    const start = Math.max(0, Math.min(at - PAGE_SIZE, entries.length - MAX_ENTRIES));
+    if (!this.#view && (entries.length <= MAX_ENTRIES || !scrolledBack)) return;
+    const around = fromEnd ? at + replacement.length - MAX_ENTRIES / 2 : at - PAGE_SIZE;
+    const start = Math.max(0, Math.min(around, entries.length - MAX_ENTRIES));
     this.#view = entries.slice(start, start + MAX_ENTRIES);
   }
 
@@ -217,6 +247,31 @@ export class Timeline {
     if (atEnd) this.#tail = view;
     this.#view = atEnd ? undefined : view;
   }
+}
+
+function filledFromStart(missing: Missing, { messages }: Page): Entry[] {
+  const loaded = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
+  const until = loaded.at(-1)?.seq ?? missing.to;
+  return [
+    ...partOf(missing, missing.from, (loaded[0]?.seq ?? missing.to + 1) - 1, true),
+    ...loaded,
+    ...partOf(missing, until + 1, missing.to, false),
+  ];
+}
+
+function filledFromEnd(missing: Missing, { messages, more }: Page): Entry[] {
+  const loaded = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
+  const since = loaded[0]?.seq ?? missing.to + 1;
+  return [
+    ...partOf(missing, missing.from, since - 1, !more || loaded.length === 0),
+    ...loaded,
+    ...partOf(missing, (loaded.at(-1)?.seq ?? missing.to) + 1, missing.to, true),
+  ];
+}
+
+/** Returns a part of a missing range, or nothing if the part is empty. */
+function partOf(missing: Missing, from: number, to: number, lost: boolean): Missing[] {
+  return from > to ? [] : [{ ...missing, key: `${missing.epoch}:${from}-${to}`, from, to, lost }];
 }
 
 /** An entry that has a place in the log. */

@@ -1,7 +1,8 @@
 import { announcements } from '../state/announcer.ts';
-import type { Chat } from '../state/chat.ts';
+import { type Chat, DEFAULT_ROOM } from '../state/chat.ts';
 import { Composer } from './composer.tsx';
 import { ConnectionStatus } from './connection.tsx';
+import { LeftRoom } from './left-room.tsx';
 import { Log } from './log.tsx';
 import { People } from './people.tsx';
 import { Profile } from './profile.tsx';
@@ -25,8 +26,9 @@ export function App({ chat }: { chat: Chat }) {
       </div>
       <main inert={covered}>
         <Conversation chat={chat} />
+        <LeftRoom chat={chat} />
       </main>
-      <People chat={chat} room={chat.current.value} />
+      <People room={chat.current.value} />
       <div class="visually-hidden" role="status">
         {announcements.value.map(({ id, line }) => (
           <p key={id}>{line}</p>
@@ -38,24 +40,37 @@ export function App({ chat }: { chat: Chat }) {
 
 function Conversation({ chat }: { chat: Chat }) {
   const room = chat.current.value;
-  if (!room) {
-    return (
-      <>
-        <ConnectionStatus chat={chat} />
-        <div class="empty">
-          <h1>You have not joined any rooms</h1>
-          <p>Join a room by name.</p>
-          <RoomsButton unread={0} />
-        </div>
-      </>
-    );
-  }
+  if (!room) return <NoRoom chat={chat} />;
   return (
     <>
       <RoomHeader chat={chat} room={room} />
       <ConnectionStatus chat={chat} />
       <Log key={room.name} room={room} live={chat.connection.value.name === 'live'} />
       <Composer key={`to ${room.name}`} chat={chat} room={room} />
+    </>
+  );
+}
+
+/** The page while no room is open: the user has joined none, or the link is invalid. */
+function NoRoom({ chat }: { chat: Chat }) {
+  const error = chat.linkError.value;
+  return (
+    <>
+      {narrow.value && (
+        <header class="room-header">
+          <RoomsButton unread={chat.unread.value} />
+        </header>
+      )}
+      <ConnectionStatus chat={chat} />
+      <div class="empty" role={error ? 'alert' : undefined}>
+        <h1>{error ? 'This link does not lead to a room' : 'You have not joined any rooms'}</h1>
+        <p>{error || 'Join a room by name.'}</p>
+        <p class="buttons">
+          <button type="button" class="primary" onClick={() => chat.open(DEFAULT_ROOM)}>
+            Go to {DEFAULT_ROOM}
+          </button>
+        </p>
+      </div>
     </>
   );
 }

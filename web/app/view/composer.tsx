@@ -17,6 +17,7 @@ const NEAR_LIMIT = 1_000;
 export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   const input = useRef<HTMLTextAreaElement>(null);
   const pasted = useSignal<string | undefined>(undefined);
+  const notice = useSignal('');
   const { outgoing, typing } = room;
   const draft = outgoing.draft.value;
   const membership = room.membership.value;
@@ -30,8 +31,16 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
     if (!touch && !narrow.value) input.current?.focus();
   }, []);
   useEffect(() => fitHeight(input.current), [draft]);
+  useEffect(
+    () =>
+      rejectFiles(() => {
+        notice.value = 'Files are not supported. Only text can be sent.';
+      }),
+    [],
+  );
 
   const setDraft = (text: string) => {
+    notice.value = '';
     outgoing.setDraft(text);
     typing.draftChanged(text.trim() !== '');
   };
@@ -93,7 +102,7 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
         Send
       </button>
       <p id="hint" class="hint" role="status">
-        {room.error.value || hintOf(over)}
+        {notice.value || room.error.value || hintOf(over)}
       </p>
       {pasted.value !== undefined && (
         <PasteDialog
@@ -112,6 +121,31 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
 function hintOf(over: number): string {
   if (over > 0) return `${count(over, 'byte')} over the limit`;
   return over > -NEAR_LIMIT ? `${count(-over, 'byte')} left` : '';
+}
+
+/**
+ * Rejects files that are pasted, or dropped anywhere on the page: the browser would open a dropped
+ * file in place of the chat. A paste with text is not rejected: spreadsheets add a picture to it.
+ *
+ * @returns a function that stops it.
+ */
+function rejectFiles(onReject: () => void): () => void {
+  const hasFiles = (data: DataTransfer | null) => data?.types.includes('Files') === true;
+  const onPaste = ({ clipboardData: data }: ClipboardEvent) => {
+    if (hasFiles(data) && data?.getData('text/plain') === '') onReject();
+  };
+  const onDrag = (event: DragEvent) => {
+    if (!hasFiles(event.dataTransfer)) return;
+    event.preventDefault();
+    if (event.type === 'drop') onReject();
+    else if (event.dataTransfer) event.dataTransfer.dropEffect = 'none';
+  };
+  document.addEventListener('paste', onPaste);
+  for (const type of ['dragover', 'drop'] as const) document.addEventListener(type, onDrag);
+  return () => {
+    document.removeEventListener('paste', onPaste);
+    for (const type of ['dragover', 'drop'] as const) document.removeEventListener(type, onDrag);
+  };
 }
 
 /** Fits the height to the text, in browsers without `field-sizing`. */

@@ -3,7 +3,10 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import { connectionText, REMAINING } from './format.ts';
 
-/** The state of the connection, with a button to retry. */
+/**
+ * The state of the connection, with a button to retry. Nothing is visible while the connection is
+ * live.
+ */
 export function ConnectionStatus({ chat }: { chat: Chat }) {
   const ticks = useSignal(0);
   const connectedBefore = useRef(false);
@@ -26,18 +29,22 @@ export function ConnectionStatus({ chat }: { chat: Chat }) {
   const action = { reconnecting: 'Try now', offline: 'Try now', refused: 'Try again' }[connection.name as string];
   // A screen reader would announce each second of the countdown.
   const spoken = text.replace(REMAINING, '');
+  const visible = connection.name !== 'live' || chat.evicted.value;
+  // Covers the beginning of the log, which does not move.
   return (
-    <div class="connection" data-state={connection.name}>
-      <p>
-        <span aria-hidden="true">{text}</span>
-        <span class="visually-hidden" role="status">
-          {spoken}
-        </span>
-      </p>
-      {action && (
-        <button type="button" onClick={() => chat.reconnect()}>
-          {action}
-        </button>
+    <div class="connection-anchor">
+      <span class="visually-hidden" role="status">
+        {spoken}
+      </span>
+      {visible && (
+        <div class="connection" data-state={connection.name}>
+          <p aria-hidden="true">{text}</p>
+          {action && (
+            <button type="button" onClick={() => chat.reconnect()}>
+              {action}
+            </button>
+          )}
+        </div>
       )}
     </div>
   );

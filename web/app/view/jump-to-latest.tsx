@@ -1,14 +1,19 @@
 import type { Conversation } from '../state/conversation.ts';
 import { count } from './format.ts';
+import { ArrowDown } from './icons.tsx';
 
-/** The button that returns to the newest message. Shown while the log is scrolled back. */
+/**
+ * The button that returns to the newest message, with the number of unread messages. Shown while
+ * the log is scrolled back.
+ */
 export function JumpToLatest({ room, onJump }: { room: Conversation; onJump: () => void }) {
   void room.revision.value;
-  const newBelow = room.readState.newBelow.value;
-  if (newBelow === 0 && !room.timeline.detached) return null;
+  const unread = room.readState.unread.value;
+  if ((unread === 0 || room.readState.atLatest) && !room.timeline.detached) return null;
   return (
-    <button type="button" class="jump" onClick={onJump}>
-      {newBelow > 0 ? count(newBelow, 'new message') : 'Jump to latest'}
+    <button type="button" class="jump primary" onClick={onJump}>
+      {unread > 0 ? count(unread, 'new message') : 'Jump to latest'}
+      <ArrowDown />
     </button>
   );
 }

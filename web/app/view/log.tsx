@@ -1,9 +1,11 @@
 import { Component, createRef } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
-import { rowsOf } from '../state/rows.ts';
+import { type Row, rowsOf } from '../state/rows.ts';
+import type { Missing } from '../state/timeline.ts';
 import { JumpToLatest } from './jump-to-latest.tsx';
 import { LogStart } from './log-start.tsx';
 import { LogRow } from './row.tsx';
+import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
 
 interface Props {
@@ -24,20 +26,28 @@ interface Anchor {
 const AT_END = 8;
 // Pixels from either end within which more is loaded.
 const LOAD_AHEAD = 600;
+// Share of the log's height above the line that marks the first unread message.
+const UNREAD_LINE_AT = 0.25;
+// The rows that stay in place while others are inserted. A day separator is replaced when an
+// earlier message of that day is loaded, and a missing range when a part of it is.
+const ANCHORS = '.message';
 
 /**
- * The messages of a room. Stays at the end, or keeps the first visible message in place while the
- * rows around it change.
+ * The messages of a room. Opens at the first unread message, or where the reader left it. Stays at
+ * the end, or keeps the first visible message in place while the rows around it change.
  */
 export class Log extends Component<Props> {
   readonly #log = createRef<HTMLDivElement>();
+  readonly #list = createRef<HTMLOListElement>();
   #resizeObserver: ResizeObserver | undefined;
-  #scrolledToUnread = false;
+  /** The rows rendered last: those of the list, in order. */
+  #rows: readonly Row[] = [];
 
   override render({ room, live }: Props) {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
     void [room.revision.value, room.loading.value];
-    const rows = rowsOf(room.timeline.entries, room.user, room.readState.unreadAfter.value);
+    const rows = rowsOf(room.timeline.entries, room.authorOf, room.readState.unreadAfter.value);
+    this.#rows = rows;
     const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
     return (
       <div class="conversation">
@@ -52,7 +62,7 @@ export class Log extends Component<Props> {
           onScroll={this.#onScroll}
         >
           {room.loaded.value && <LogStart room={room} empty={empty} />}
-          <ol class="rows">
+          <ol class="rows" ref={this.#list}>
             {rows.map((row) => (
               <LogRow key={row.key} row={row} room={room} />
             ))}
@@ -66,7 +76,7 @@ export class Log extends Component<Props> {
 
   override componentDidMount(): void {
     const { room } = this.props;
-    this.#scrollToEnd();
+    if (room.readState.atLatest || !this.#restorePosition()) this.#scrollToEnd();
     this.#scrollToUnread();
     this.#resizeObserver = new ResizeObserver(() => room.readState.atLatest && this.#scrollToEnd());
     if (this.#log.current) this.#resizeObserver.observe(this.#log.current);
@@ -74,20 +84,11 @@ export class Log extends Component<Props> {
 
   override componentWillUnmount(): void {
     this.#resizeObserver?.disconnect();
-    this.props.room.showLatest();
+    this.#savePosition();
   }
 
   override getSnapshotBeforeUpdate(): Anchor | undefined {
-    const log = this.#log.current;
-    if (!log || this.props.room.readState.atLatest) return undefined;
-    const edge = log.getBoundingClientRect().top;
-    // A day separator is replaced when an earlier message of that day is loaded.
-    const rows = log.querySelectorAll('.rows > :not(.day)');
-    for (const row of rows) {
-      const { bottom } = row.getBoundingClientRect();
-      if (bottom > edge) return { row, bottom };
-    }
-    return undefined;
+    return this.props.room.readState.atLatest ? undefined : this.#firstVisible();
   }
 
   override componentDidUpdate(_: Props, __: unknown, anchor: Anchor | undefined): void {
@@ -96,17 +97,49 @@ export class Log extends Component<Props> {
     if (this.props.room.readState.atLatest) this.#scrollToEnd();
     else if (anchor?.row.isConnected) log.scrollTop += anchor.row.getBoundingClientRect().bottom - anchor.bottom;
     this.#scrollToUnread();
+    this.#reportVisible(log);
     if (this.props.room.error.value === '') this.#loadMore(log);
   }
 
-  /** Scrolls to the first unread message, once, when the history is loaded. */
+  #firstVisible(): Anchor | undefined {
+    const edge = this.#log.current?.getBoundingClientRect().top ?? 0;
+    for (const row of this.#list.current?.querySelectorAll(`:scope > ${ANCHORS}`) ?? []) {
+      const { bottom } = row.getBoundingClientRect();
+      if (bottom > edge) return { row, bottom };
+    }
+    return undefined;
+  }
+
+  /** Keeps the scroll position for the time until the room is opened again. */
+  #savePosition(): void {
+    const { room } = this.props;
+    room.scrollPosition = undefined;
+    const [list, log, anchor] = [this.#list.current, this.#log.current, this.#firstVisible()];
+    if (!list || !log || !anchor || room.readState.atLatest || room.readState.opensAtUnread) return;
+    const { key } = this.#rows[[...list.children].indexOf(anchor.row)] ?? {};
+    if (key !== undefined) room.scrollPosition = { key, bottom: anchor.bottom - log.getBoundingClientRect().top };
+  }
+
+  /** Scrolls to the saved position. Returns false without one. */
+  #restorePosition(): boolean {
+    const { room } = this.props;
+    const [list, log, position] = [this.#list.current, this.#log.current, room.scrollPosition];
+    const index = this.#rows.findIndex(({ key }) => key === position?.key);
+    const row = list?.children[index];
+    if (!log || !position || !row) return false;
+    log.scrollTop += row.getBoundingClientRect().bottom - log.getBoundingClientRect().top - position.bottom;
+    return true;
+  }
+
+  /** Scrolls to the first unread message when it is loaded, if the room opens there. */
   #scrollToUnread(): void {
     const { room } = this.props;
-    if (this.#scrolledToUnread || !room.loaded.value) return;
-    this.#scrolledToUnread = true;
-    const line = this.#log.current?.querySelector('.unread-line');
-    if (!line) return;
-    line.scrollIntoView({ block: 'start' });
+    const log = this.#log.current;
+    if (!log || !room.readState.opensAtUnread || !room.loaded.value || room.loading.value) return;
+    room.readState.opensAtUnread = false;
+    const line = this.#list.current?.querySelector('.unread-line');
+    const offset = line ? line.getBoundingClientRect().top - log.getBoundingClientRect().top : log.scrollHeight;
+    log.scrollTop += offset - log.clientHeight * UNREAD_LINE_AT;
     this.#onScroll();
   }
 
@@ -118,21 +151,57 @@ export class Log extends Component<Props> {
   #jumpToLatest = (): void => {
     this.props.room.showLatest();
     this.#scrollToEnd();
-    document.getElementById('input')?.focus();
+    if (!touch) document.getElementById('input')?.focus();
   };
 
   #onScroll = (): void => {
     const log = this.#log.current;
-    if (!log) return;
     const { room } = this.props;
+    if (!log || room.readState.opensAtUnread) return;
     const fromEnd = log.scrollHeight - log.clientHeight - log.scrollTop;
     room.setAtEnd(fromEnd < AT_END);
+    this.#reportVisible(log);
     this.#loadMore(log);
   };
 
-  #loadMore({ scrollTop, scrollHeight, clientHeight }: HTMLElement): void {
+  /** Reports the last message whose end is on the screen. */
+  #reportVisible(log: HTMLElement): void {
+    const { readState } = this.props.room;
+    const rows = this.#list.current?.children;
+    if (!rows || readState.atLatest || readState.unread.value === 0) return;
+    const edge = log.getBoundingClientRect().bottom;
+    let [start, end] = [0, rows.length];
+    while (start < end) {
+      const middle = (start + end) >> 1;
+      if ((rows[middle]?.getBoundingClientRect().bottom ?? 0) <= edge) start = middle + 1;
+      else end = middle;
+    }
+    const last = this.#rows.slice(0, start).findLast((row) => row.kind === 'message' && !row.message.lost);
+    if (last?.kind === 'message') readState.setVisible(last.message);
+  }
+
+  #loadMore(log: HTMLElement): void {
     const { room } = this.props;
+    const { scrollTop, scrollHeight, clientHeight } = log;
+    if (room.readState.opensAtUnread) return;
+    this.#fillGap(log);
     if (scrollTop < LOAD_AHEAD) void room.loadOlder();
     if (scrollHeight - clientHeight - scrollTop < LOAD_AHEAD) void room.loadNewer();
+  }
+
+  /**
+   * Loads a part of the missing range that is closest to the middle of the screen, if one is close:
+   * its end, or its start if it is below the middle.
+   */
+  #fillGap(log: HTMLElement): void {
+    const screen = log.getBoundingClientRect();
+    let [closest, distance]: [Missing | undefined, number] = [undefined, screen.height / 2 + LOAD_AHEAD];
+    for (const [index, row] of this.#rows.entries()) {
+      if (row.kind !== 'missing' || row.lost) continue;
+      const { top = 0 } = this.#list.current?.children[index]?.getBoundingClientRect() ?? {};
+      const below = top - (screen.top + screen.bottom) / 2;
+      if (Math.abs(below) < Math.abs(distance)) [closest, distance] = [row, below];
+    }
+    if (closest) void this.props.room.fill(closest, distance < 0);
   }
 }

@@ -23,11 +23,11 @@ export function NameField({ label, input, value = '', focus = false }: Props) {
         id="name"
         ref={input}
         type="text"
-        name="name"
+        name="username"
         defaultValue={value}
         required
         dir="auto"
-        autocomplete="nickname"
+        autocomplete="username"
         autocapitalize="off"
         spellcheck={false}
         onInput={() => input.current?.setCustomValidity('')}

@@ -4,8 +4,9 @@ import type { Chat } from '../state/chat.ts';
 import { notificationsEnabled, setNotificationsEnabled } from '../state/notifications.ts';
 import { requiredCredential, signOut } from '../state/sign-in.ts';
 import { visibleName } from './format.ts';
-import { Avatar } from './message.tsx';
+
 import { NameField, validName } from './name-field.tsx';
+import { Avatar } from './person.tsx';
 
 /** The user's name, with rename or sign-out, and the notification setting. */
 export function Profile({ chat }: { chat: Chat }) {
@@ -39,11 +40,12 @@ export function Profile({ chat }: { chat: Chat }) {
         </form>
       ) : (
         <div class="profile-name">
-          <Avatar name={visibleName(chat.name.value)} />
+          <Avatar name={chat.name.value} />
           <bdi>{visibleName(chat.name.value)}</bdi>
           {requiredCredential.value === 'nothing' ? (
             <button
               type="button"
+              class="quiet"
               onClick={() => {
                 editing.value = true;
               }}
@@ -51,7 +53,7 @@ export function Profile({ chat }: { chat: Chat }) {
               Rename
             </button>
           ) : (
-            <button type="button" onClick={signOut}>
+            <button type="button" class="quiet" onClick={signOut}>
               Sign out
             </button>
           )}

@@ -1,4 +1,5 @@
 import { Badge } from './badge.tsx';
+import { MenuIcon } from './icons.tsx';
 import { narrow, pane, togglePane } from './screen.ts';
 
 /**
@@ -11,11 +12,13 @@ export function RoomsButton({ unread }: { unread: number }) {
   return (
     <button
       type="button"
+      class="quiet"
       aria-controls="rooms"
       aria-expanded={pane.value === 'rooms'}
       onClick={() => togglePane('rooms')}
     >
-      Rooms
+      <MenuIcon />
+      <span class="visually-hidden">Rooms</span>
       <Badge count={unread} />
     </button>
   );

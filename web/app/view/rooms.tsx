@@ -1,12 +1,21 @@
 import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { type Chat, hashOf, parseRoomName } from '../state/chat.ts';
 import { Badge } from './badge.tsx';
 import { visibleName } from './format.ts';
 import { pane } from './screen.ts';
 
-/** The joined rooms with their unread counts, and the form to join another. */
+/**
+ * The joined rooms with their unread counts, and the form to join another. The list scrolls, and
+ * the form stays on the screen.
+ */
 export function RoomList({ chat }: { chat: Chat }) {
   const error = useSignal('');
+  const list = useRef<HTMLUListElement>(null);
+  const current = chat.current.value;
+  useEffect(() => {
+    list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
+  }, [current, pane.value]);
   const join = (event: SubmitEvent) => {
     event.preventDefault();
     const input = (event.currentTarget as HTMLFormElement).elements.namedItem('room') as HTMLInputElement;
@@ -20,12 +29,12 @@ export function RoomList({ chat }: { chat: Chat }) {
   return (
     <nav id="rooms" aria-label="Rooms">
       <h2>Rooms</h2>
-      <ul>
+      <ul ref={list}>
         {chat.rooms.value.map((room) => (
           <li key={room.name}>
             <a
               href={hashOf(room.name)}
-              aria-current={room === chat.current.value ? 'page' : undefined}
+              aria-current={room === current ? 'page' : undefined}
               data-unread={room.readState.unread.value > 0 || undefined}
               onClick={() => {
                 pane.value = undefined;

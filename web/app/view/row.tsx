@@ -1,8 +1,8 @@
 import { Component } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
-import type { Row } from '../state/rows.ts';
+import { isSame, type Row } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
-import { formatDay, missingText, presenceText } from './format.ts';
+import { count, formatDay, missingText, presenceText } from './format.ts';
 import { Message } from './message.tsx';
 
 interface Props {
@@ -15,7 +15,7 @@ export class LogRow extends Component<Props> {
   override shouldComponentUpdate({ row: next }: Props): boolean {
     const { row } = this.props;
     if (row.kind === 'message' && next.kind === 'message') {
-      return row.message !== next.message || row.first !== next.first || row.own !== next.own;
+      return row.message !== next.message || row.first !== next.first || !isSame(row.author, next.author);
     }
     return row.kind !== next.kind || (row.kind !== 'day' && row !== next);
   }
@@ -23,7 +23,7 @@ export class LogRow extends Component<Props> {
   override render({ row, room }: Props) {
     switch (row.kind) {
       case 'message':
-        return <Message {...row.message} first={row.first} own={row.own} />;
+        return <Message message={row.message} author={row.author} first={row.first} />;
       case 'day':
         return (
           <li class="day">
@@ -46,13 +46,17 @@ export class LogRow extends Component<Props> {
   }
 }
 
+/** Messages that are not loaded. They load by themselves when they are close to the screen. */
 function MissingRow({ missing, room }: { missing: Missing; room: Conversation }) {
+  if (!missing.lost && room.error.value === '') {
+    return <li class="muted">Loading {count(missing.to - missing.from + 1, 'message')}…</li>;
+  }
   return (
     <li class="missing">
       <span role={missing.lostCount ? 'alert' : undefined}>{missingText(missing)}</span>
       {!missing.lost && (
-        <button type="button" onClick={() => room.fill(missing)}>
-          Load
+        <button type="button" onClick={() => room.fill(missing, true)}>
+          Try again
         </button>
       )}
     </li>

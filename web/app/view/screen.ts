@@ -32,7 +32,7 @@ export function togglePane(name: 'rooms' | 'people'): void {
   }
   pane.value = name;
   if (!narrow.value) return;
-  const first = `#${name} :is(a, button, input)`;
+  const first = `#${name} :is([aria-current], a, button, input)`;
   requestAnimationFrame(() => document.querySelector<HTMLElement>(first)?.focus());
 }
 

@@ -6,10 +6,11 @@ import { Text } from './text.tsx';
 export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
   const { pending, failed } = room.outgoing;
   if (pending.value.length + failed.value.length === 0) return null;
+  const author = { name: room.user, number: 1, own: true };
   return (
     <ol class="rows unsent" aria-label="Unsent messages">
       {failed.value.map((message, index) => (
-        <Bubble key={`failed ${index} ${message.text}`} from={room.user} first own>
+        <Bubble key={`failed ${index} ${message.text}`} author={author} first>
           <Text text={message.text} />
           <p class="failed" role="alert">
             Not sent: {message.why}
@@ -25,7 +26,7 @@ export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
         </Bubble>
       ))}
       {pending.value.map(({ id, data }, index) => (
-        <Bubble key={id} from={room.user} first={index === 0} own>
+        <Bubble key={id} author={author} first={index === 0}>
           <Text text={data.text} />
           <span class={live ? 'send-status delayed' : 'send-status'}>{live ? 'Sending…' : 'Waiting to send'}</span>
         </Bubble>

@@ -33,7 +33,14 @@ export function Welcome({ chat }: { chat: Chat }) {
         {required !== 'nothing' && (
           <>
             <label for="secret">{required === 'token' ? 'Access token' : 'Password'}</label>
-            <input id="secret" ref={secretInput} type="password" autocomplete="current-password" required />
+            <input
+              id="secret"
+              ref={secretInput}
+              type="password"
+              name="password"
+              autocomplete="current-password"
+              required
+            />
           </>
         )}
         <p class="error" role="status">

@@ -1,0 +1,108 @@
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import type { Chat } from '../state/chat.ts';
+import type { Conversation } from '../state/conversation.ts';
+import { ConfirmDialog } from './confirm-dialog.tsx';
+import { count, visibleName } from './format.ts';
+import { MoreIcon } from './icons.tsx';
+import { pane } from './screen.ts';
+
+/** The time for which the result of copying is visible, in milliseconds. */
+const RESULT_MS = 2_000;
+
+/** The menu of a room: copies its link, and leaves it. */
+export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
+  const open = useSignal(false);
+  const confirming = useSignal(false);
+  const copyResult = useSignal('');
+  const menu = useRef<HTMLDivElement>(null);
+  const pending = room.outgoing.pending.value.length;
+  useEffect(() => {
+    if (!open.value) return;
+    menu.current?.querySelector<HTMLElement>('.menu button')?.focus();
+    return closeOn(menu.current, (byKey) => {
+      open.value = false;
+      if (byKey) menu.current?.querySelector('button')?.focus();
+    });
+  }, [open.value]);
+
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      copyResult.value = 'Copied';
+    } catch {
+      copyResult.value = 'Copy failed'; // no permission, or no clipboard API over plain HTTP
+    }
+    setTimeout(() => {
+      copyResult.value = '';
+    }, RESULT_MS);
+  };
+  const leave = () => {
+    pane.value = undefined;
+    chat.leave(room);
+  };
+  const confirmAndLeave = () => {
+    open.value = false;
+    if (pending > 0) confirming.value = true;
+    else leave();
+  };
+  return (
+    <div class="menu-anchor" ref={menu}>
+      <button
+        type="button"
+        class="quiet"
+        aria-label="Room menu"
+        aria-controls="room-menu"
+        aria-expanded={open.value}
+        onClick={() => {
+          open.value = !open.value;
+        }}
+      >
+        <MoreIcon />
+      </button>
+      {open.value && (
+        <div id="room-menu" class="menu">
+          <button type="button" class="quiet" onClick={copy}>
+            <span role="status">{copyResult.value || 'Copy link'}</span>
+          </button>
+          <button type="button" class="quiet danger" onClick={confirmAndLeave}>
+            Leave room
+          </button>
+        </div>
+      )}
+      {confirming.value && (
+        <ConfirmDialog
+          title={`Leave ${visibleName(room.name)}?`}
+          action="Leave"
+          onConfirm={leave}
+          onClose={() => {
+            confirming.value = false;
+          }}
+        >
+          {count(pending, 'unsent message')} will be discarded.
+        </ConfirmDialog>
+      )}
+    </div>
+  );
+}
+
+/**
+ * Calls `close` on Escape, and when the pointer or the focus leaves an element.
+ *
+ * @returns a function that stops watching.
+ */
+function closeOn(element: Element | null, close: (byKey: boolean) => void): () => void {
+  const watch = new AbortController();
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key !== 'Escape') return;
+    event.stopPropagation(); // Escape closes one thing at a time: a pane stays open
+    close(true);
+  };
+  const onMove = ({ target }: Event) => {
+    if (!element?.contains(target as Node)) close(false);
+  };
+  document.addEventListener('keydown', onKey, watch);
+  document.addEventListener('pointerdown', onMove, watch);
+  document.addEventListener('focusin', onMove, watch);
+  return () => watch.abort();
+}
