@@ -1,10 +1,12 @@
 import * as v from 'valibot';
-import type { Coalesce, SlowPolicy } from '../hub/settings.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { type WireName, wireNames } from '../wire/wire.ts';
+import type { RoomSettings } from './room-settings.ts';
 import {
   authModes,
   integer,
+  keepDays,
+  keepMegabytes,
   limit,
   listeners,
   oneOf,
@@ -17,17 +19,6 @@ import {
   text,
   workers,
 } from './schemas.ts';
-
-/** The settings of one room, by the config file. */
-export interface RoomSettings {
-  /**
-   * Batching. In a config file `maxBytes` defaults to 65536.
-   * @default undefined: each turn's messages are sent at once
-   */
-  readonly coalesce?: Coalesce;
-  /** Policy for members that fall behind by more than `sendBuffer`. @default 'evict' */
-  readonly slow?: SlowPolicy;
-}
 
 /** `auto` selects the wire from the request. */
 export type WireChoice = 'auto' | WireName;
@@ -336,7 +327,7 @@ export const table: readonly Setting[] = [
     value: 'DAYS',
     unit: 'days',
     fallback: 7,
-    schema: integer('a number of days', 1, 36_500),
+    schema: keepDays,
     help: 'age at which stored messages are deleted',
   },
   {
@@ -344,7 +335,7 @@ export const table: readonly Setting[] = [
     value: 'N',
     unit: 'MiB',
     fallback: 64,
-    schema: integer('a number of MiB', 1, 1_000_000),
+    schema: keepMegabytes,
     help: 'size of a stored room above which its oldest messages are deleted',
   },
   {
