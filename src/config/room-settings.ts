@@ -15,7 +15,10 @@ export interface RoomSettings {
   readonly slow?: SlowPolicy;
   /** Age at which stored messages are deleted, in days. @default the server's */
   readonly keepDays?: number;
-  /** Size of a room above which its oldest stored messages are deleted, in MiB. @default the server's */
+  /**
+   * Size of a room above which its oldest stored messages are deleted, in MiB.
+   * @default the server's
+   */
   readonly keepMegabytes?: number;
   /**
    * Messages that each client may send to the rooms of this entry together, besides the limit of
@@ -28,12 +31,6 @@ export interface RoomSettings {
   readonly webhooks?: readonly string[];
 }
 
-/** The value of a setting of a room, and the pattern of the entry that has it. */
-export interface FromEntry<T> {
-  readonly pattern: string;
-  readonly value: T;
-}
-
 /**
  * Returns a table of one setting. Only entries that have the setting count, so each setting of a
  * room comes from the longest entry that has it.
@@ -41,9 +38,9 @@ export interface FromEntry<T> {
 export function tableOf<K extends keyof RoomSettings>(
   rooms: Readonly<Record<string, RoomSettings>>,
   setting: K,
-): RoomTable<FromEntry<NonNullable<RoomSettings[K]>>> {
+): RoomTable<NonNullable<RoomSettings[K]>> {
   const entries = Object.entries(rooms).flatMap(([pattern, { [setting]: value }]) =>
-    value === undefined ? [] : [[pattern, { pattern, value }] as const],
+    value === undefined ? [] : [[pattern, value] as const],
   );
   return new RoomTable(Object.fromEntries(entries));
 }

@@ -6,6 +6,7 @@ import { roomPatternProblem } from '../protocol/room-pattern.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { wireNames } from '../wire/wire.ts';
 import { parseRedisUrl, type RedisUrl, redisUrlProblem } from './redis-url.ts';
+import type { RoomSettings } from './room-settings.ts';
 
 export const integer = (what: string, low: number, high: number) =>
   v.pipe(
@@ -72,23 +73,37 @@ function patternProblem(pattern: string): string | undefined {
   return UNUSABLE_KEYS.has(pattern) ? 'cannot have an entry; match it by a prefix' : roomPatternProblem(pattern);
 }
 
-const roomSettings = v.strictObject({
-  coalesce: v.optional(
-    v.strictObject({
-      maxDelayMs: integer('a number of milliseconds', 0, 1000),
-      maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
-    }),
-  ),
-  slow: v.optional(oneOf(['evict', 'skip', 'latest'])),
-  keepDays: v.optional(keepDays),
-  keepMegabytes: v.optional(keepMegabytes),
-  publishRate: v.optional(publishRate),
-  webhooks: v.optional(v.array(text('a name'), 'is not a list of names of webhooks')),
-});
+const ROOM_SETTINGS: readonly (keyof RoomSettings)[] = [
+  'coalesce',
+  'slow',
+  'keepDays',
+  'keepMegabytes',
+  'publishRate',
+  'webhooks',
+];
 
+const roomSettings = v.strictObject(
+  {
+    coalesce: v.optional(
+      v.strictObject({
+        maxDelayMs: integer('a number of milliseconds', 0, 1000),
+        maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
+      }),
+    ),
+    slow: v.optional(oneOf(['evict', 'skip', 'latest'])),
+    keepDays: v.optional(keepDays),
+    keepMegabytes: v.optional(keepMegabytes),
+    publishRate: v.optional(publishRate),
+    webhooks: v.optional(v.array(text('a name'), 'is not a list of names of webhooks')),
+  },
+  ({ expected }) =>
+    expected === 'never' ? `is not a setting of rooms (${ROOM_SETTINGS.join(', ')})` : 'is not an object of settings',
+);
+
+const ROOMS = 'is not an object with names or prefixes of rooms as keys';
 export const rooms = v.pipe(
   v.unknown(),
-  v.check((value) => !Array.isArray(value), 'is not an object with room names as keys'),
+  v.check((value) => !Array.isArray(value), ROOMS),
   v.rawCheck(({ dataset, addIssue }) => {
     const { value } = dataset;
     if (typeof value !== 'object' || value === null) return;
@@ -97,7 +112,7 @@ export const rooms = v.pipe(
       if (problem !== undefined) addIssue({ message: `the name ${JSON.stringify(pattern)} ${problem}` });
     }
   }),
-  v.record(v.string(), roomSettings),
+  v.record(v.string(), roomSettings, ROOMS),
 );
 
 /** A list of strings, also as one string separated by commas. */

@@ -20,6 +20,9 @@ import {
   workers,
 } from './schemas.ts';
 
+/** The limit of a client without the setting `publishRate`. */
+export const DEFAULT_PUBLISH_RATE: Rate = { perSecond: 20, burst: 40 };
+
 /** `auto` selects the wire from the request. */
 export type WireChoice = 'auto' | WireName;
 
@@ -95,7 +98,7 @@ export interface Settings {
   readonly drainWindow: number;
   /** @default 'info' */
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
-  /** By room name. @default {} */
+  /** By room name, or by a prefix followed by `*`. @default {} */
   readonly rooms: Readonly<Record<string, RoomSettings>>;
   /** How clients authenticate: not at all, with a password, with a token. @default 'open' */
   readonly auth: 'open' | 'otp' | 'jwt';
@@ -406,7 +409,7 @@ export const table: readonly Setting[] = [
     value: undefined,
     fallback: {},
     schema: rooms,
-    help: 'batching and slow-consumer policy of rooms, by name',
+    help: 'settings of rooms, by name or prefix: batching, slow consumers, retention, rate limit, webhooks',
   },
   {
     name: 'listeners',

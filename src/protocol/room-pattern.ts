@@ -1,7 +1,7 @@
 /**
  * Returns what is wrong with a room pattern, as the end of a line; undefined for a valid one. A
- * pattern is a room's name, or a prefix followed by `*`, such as `orders:*`. `*` alone matches every
- * room.
+ * pattern is a room's name, or a prefix followed by `*`, such as `orders:*`. `*` alone matches
+ * every room. The name of a room may contain `*`, but then only prefixes match it.
  */
 export function roomPatternProblem(pattern: string): string | undefined {
   if (pattern === '') return 'is empty; name a room, or a prefix such as orders:*';
