@@ -15,8 +15,10 @@ import type {
   Transport,
   TransportFactory,
   TransportOptions,
+  Upgrade,
 } from './transport.ts';
 import { DROPPED } from './transport.ts';
+import { SpareCork } from './uws-cork.ts';
 import { answerHandshake, answerRequest } from './uws-http.ts';
 import { glibcVersion, selectRelease } from './uws-release.ts';
 
@@ -132,6 +134,7 @@ class UwsTransport implements Transport {
   readonly #application: Application;
   readonly #options: TransportOptions;
   readonly #slowClose: SlowClose = { lastAt: Number.NEGATIVE_INFINITY };
+  readonly #spareCork: SpareCork<UWS.us_listen_socket>;
   /**
    * One app for each certificate. The newest accepts connections; the others keep their open ones.
    */
@@ -143,9 +146,11 @@ class UwsTransport implements Transport {
     this.#uws = uws;
     this.#application = application;
     this.#options = options;
+    this.#spareCork = new SpareCork(uws);
   }
 
   async listen(host: string, port: number, shared = false): Promise<number> {
+    await this.#spareCork.open();
     const app = this.#createApp();
     const free = shared ? port : await findFreePort(host, port);
     this.#listenSocket = await this.#listenWith(app, host, free);
@@ -169,7 +174,8 @@ class UwsTransport implements Transport {
     const { tls } = this.#options;
     if (tls) readTls(tls);
     const app = tls ? this.#uws.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : this.#uws.App();
-    app.ws<Connection>('/*', createBehavior(this.#uws, this.#application, this.#options, this.#slowClose));
+    const behavior = createBehavior(this.#uws, this.#application, this.#options, this.#slowClose, this.#spareCork);
+    app.ws<Connection>('/*', behavior);
     app.any('/*', (res, req) => answerRequest(res, req, this.#application));
     this.#apps.push(app);
     return app;
@@ -202,6 +208,7 @@ class UwsTransport implements Transport {
   terminate(): void {
     this.#listenSocket = undefined;
     for (const app of this.#apps) app.close();
+    this.#spareCork.close();
   }
 }
 
@@ -222,6 +229,7 @@ function createBehavior(
   application: Application,
   options: TransportOptions,
   slowClose: SlowClose,
+  spareCork: SpareCork<UWS.us_listen_socket>,
 ): UWS.WebSocketBehavior<Connection> {
   return {
     maxPayloadLength: options.maxPayload,
@@ -235,9 +243,10 @@ function createBehavior(
     maxLifetime: 0,
     upgrade(res, req, context) {
       const key = req.getHeader('sec-websocket-key');
-      answerHandshake(res, req, application, ({ listener, protocol }) => {
+      const accept = ({ listener, protocol }: Upgrade) => {
         res.upgrade<Connection>({ listener, socket: undefined }, key, protocol, '', context);
-      });
+      };
+      answerHandshake(res, req, application, accept, spareCork);
     },
     open(ws) {
       const connection = ws.getUserData();

@@ -70,7 +70,9 @@ describe.each(able)('pumphouse serve --workers 2 on %s', (transport) => {
       peers.map(async (peer) => {
         await peer.join('news:a');
         for (let i = 0; i < 6; i++) peer.send({ t: 'send', room: 'news:a', id: `${i}`, data: i });
-        return (await peer.all('sent')).length;
+        const decided = () => peer.got.filter(({ t }) => t === 'sent' || t === 'error');
+        await until('every message is decided', () => decided().length === 6);
+        return decided().filter(({ t }) => t === 'sent').length;
       }),
     );
     const total = stored.reduce((a, b) => a + b);
@@ -79,6 +81,18 @@ describe.each(able)('pumphouse serve --workers 2 on %s', (transport) => {
     expect(total).toBeGreaterThanOrEqual(8);
     expect(total).toBeLessThanOrEqual(8 + 2 * seconds);
     expect((await running.end()).code).toBe(0);
+  });
+
+  test('resumes sessions, and writes nothing to standard error', async () => {
+    const { running, port } = await start();
+    for (let i = 0; i < 4; i++) {
+      const first = await Peer.connect(port);
+      const { resume, session } = await first.next('welcome');
+      const second = await Peer.connect(port, '', [`resume.${resume}`]);
+      expect(await second.next('welcome')).toMatchObject({ session });
+      expect(await second.join('r')).toMatchObject({ room: 'r' });
+    }
+    expect(await running.end()).toMatchObject({ code: 0, stderr: '' });
   });
 
   test('clients of both workers share rooms, and SIGTERM closes all of them', async () => {
