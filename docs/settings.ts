@@ -46,10 +46,18 @@ ${markdownTable(
   "port": 9000,
   "rooms": {
     "lobby": { "coalesce": { "maxDelayMs": 5, "maxBytes": 65536 } },
-    "prices": { "slow": "latest" }
+    "prices": { "slow": "latest" },
+    "orders:*": { "keepDays": 30, "publishRate": { "perSecond": 5, "burst": 10 } },
+    "orders:internal:*": { "publishRate": "off" }
   }
 }
 \`\`\`
+
+A key of \`rooms\` is the name of a room, or a prefix followed by \`*\`. \`*\` alone matches every
+room. Each setting is looked up for itself: the entry of the exact name that has it wins, then that
+of the longest prefix. So a message in the room \`orders:internal:7\` is kept for 30 days and has no
+limit of the room. A room may have \`*\` in its name, but no entry of its own: only prefixes match it.
+All nodes need the same \`rooms\`.
 
 - \`coalesce\` batches the messages of a busy room into larger frames. A message waits at most
   \`maxDelayMs\` (0 to 1000 milliseconds), and a batch of \`maxBytes\` (1 to 65536 bytes, default 65536)
@@ -57,6 +65,14 @@ ${markdownTable(
 - \`slow\` is the policy for members that fall behind by more than the send buffer. \`evict\` (default)
   closes them, \`skip\` moves them to the newest message and announces the gap, \`latest\` sends them
   only the newest message and announces the gap.
+- \`keepDays\` and \`keepMegabytes\` replace the settings of the server for the room, with the engines
+  \`lmdb\` and \`redis\`. The engine \`memory\` keeps its window: 8,192 messages or 8 MiB.
+- \`publishRate\` limits the messages and signals that a client sends to the rooms of the entry
+  together, besides the limit of the client. \`"5:10"\` is a shorter form. The connections of one
+  authenticated user have twice that rate, those of one address twenty times. More are rejected
+  with \`rate_limited\` and \`retryAfter\`, and posts of one address to \`/publish\` with 429. \`off\`
+  lifts the limit of a shorter prefix; the limit of the client stays. Each node counts for itself.
+- \`webhooks\` names the webhooks that get the events of the room.
 
 \`\`\`json
 {

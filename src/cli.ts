@@ -23,6 +23,9 @@ import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './serv
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
 
+/** Flags that need no command. */
+const GLOBAL_FLAGS: ReadonlySet<string> = new Set(['-h', '--help', '-V', '--version']);
+
 /** Ends the process at once. */
 let exit: (code?: number) => void = (code) => process.exit(code);
 
@@ -41,7 +44,12 @@ const program = new Command('pumphouse')
   .version(version)
   .configureOutput({ writeErr: () => {} })
   .exitOverride()
-  .addHelpText('after', '\nStart with: pumphouse serve --help');
+  .addHelpText(
+    'after',
+    `
+Without a command, pumphouse serves: pumphouse is pumphouse serve, and pumphouse --port 9000 is
+pumphouse serve --port 9000. Its flags: pumphouse serve --help`,
+  );
 
 withSettings(program.command('serve'))
   .description('Serve the chat at / and the WebSocket endpoint at /ws.')
@@ -65,10 +73,16 @@ addGenCertCommand(program);
 
 exitOnBrokenPipe();
 try {
-  if (process.argv.length <= 2) program.outputHelp();
-  else await program.parseAsync();
+  await program.parseAsync(withCommand(process.argv.slice(2)), { from: 'user' });
 } catch (error) {
   report(error);
+}
+
+/** Adds the command `serve` to arguments that name none. */
+function withCommand(args: readonly string[]): readonly string[] {
+  const [first] = args;
+  const isServe = first === undefined || (first.startsWith('-') && !GLOBAL_FLAGS.has(first));
+  return isServe ? ['serve', ...args] : args;
 }
 
 /** Prints the line of an invalid command or setting. Rethrows other errors. */
@@ -102,7 +116,7 @@ Example of one with several listeners, each with its own wire, page (web), TLS a
                    { "port": 8081, "auth": "open", "wire": "gorilla", "web": "public" } ] }
 
 Examples:
-  pumphouse serve                                    the chat at http://localhost:8080
+  pumphouse                                          the chat at http://localhost:8080
   pumphouse serve --host 0.0.0.0 --port 80           listen on every network
   pumphouse serve --publish-rate off                 no rate limit
   pumphouse serve --web ./public                     your own page at /

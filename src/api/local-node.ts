@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { covers } from '../auth/grants.ts';
 import type { Revocations } from '../auth/revocations.ts';
 import type { Hub } from '../hub/hub.ts';
 import { type Close, closes, revokedClose } from '../protocol/close-codes.ts';
+import { matchesRoom } from '../protocol/room-pattern.ts';
 import type { Json } from '../protocol/v1.ts';
 import { type AnswerTo, type Question, question } from './questions.ts';
 
@@ -88,7 +88,7 @@ export class LocalNode {
     const first = new FirstNames(limit + 1);
     for (const { name, members } of this.#hub.occupiedRooms()) {
       const isWanted = name > after && name.startsWith(prefix);
-      if (isWanted && (patterns?.some((pattern) => covers(pattern, name)) ?? true)) first.add(name, members);
+      if (isWanted && (patterns?.some((pattern) => matchesRoom(pattern, name)) ?? true)) first.add(name, members);
     }
     const rooms = first.take();
     return { rooms: rooms.slice(0, limit), more: rooms.length > limit };

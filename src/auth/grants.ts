@@ -1,3 +1,5 @@
+import { matchesRoom } from '../protocol/room-pattern.ts';
+
 /** A permission for some rooms. */
 export interface Grant {
   /** A room's name, or a prefix followed by `*`. */
@@ -10,10 +12,5 @@ export interface Grant {
 
 /** Reports whether a grant allows the action. Without a matching grant it is forbidden. */
 export function allows(grants: readonly Grant[], action: 'join' | 'send', room: string): boolean {
-  return grants.some((grant) => grant[action] !== false && covers(grant.name, room));
-}
-
-/** Reports whether a room's name, or a prefix followed by `*`, covers a room. */
-export function covers(name: string, room: string): boolean {
-  return name.endsWith('*') ? room.startsWith(name.slice(0, -1)) : room === name;
+  return grants.some((grant) => grant[action] !== false && matchesRoom(grant.name, room));
 }

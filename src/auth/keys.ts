@@ -1,8 +1,8 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import * as v from 'valibot';
+import { matchesRoom } from '../protocol/room-pattern.ts';
 import { ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
-import { covers } from './grants.ts';
 
 /** What a key allows: to publish, to read rooms and members, to manage members and users. */
 export const scopes = ['publish', 'read', 'admin'] as const;
@@ -19,7 +19,7 @@ export interface ApiKey {
 
 /** Reports whether a key allows requests on a room. */
 export function allowsRoom({ rooms }: ApiKey, room: string): boolean {
-  return rooms === undefined || rooms.some((pattern) => covers(pattern, room));
+  return rooms === undefined || rooms.some((pattern) => matchesRoom(pattern, room));
 }
 
 /** A key as the file has it. */

@@ -75,8 +75,14 @@ export interface LimitBuckets {
   readonly user: Buckets | undefined;
 }
 
+/** Limits that several connections share. */
+export interface SharedTake {
+  /** Takes a token of the client's. @returns false when it has none. */
+  take(client: { readonly user: string; readonly address: string }): boolean;
+}
+
 /** Limits that the connections of one address, and those of one user, share. */
-export class SharedLimits {
+export class SharedLimits implements SharedTake {
   readonly #byAddress: Buckets;
   readonly #byUser: Buckets | undefined;
   readonly #isExempt: (address: string) => boolean;
@@ -105,7 +111,7 @@ export class SharedLimits {
   }
 
   /** Returns these limits for clients whose names are not verified: only the address counts. */
-  withoutUsers(): Pick<SharedLimits, 'take'> {
+  withoutUsers(): SharedTake {
     return { take: ({ address }) => this.#takeOfAddress(address) };
   }
 

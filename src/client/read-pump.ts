@@ -6,7 +6,8 @@ import { allOf, type NowOrLater } from '../protocol/now-or-later.ts';
 import { type ErrorCode, errors, MAX_ROOMS, type Place } from '../protocol/v1.ts';
 import type { Command, Publication, Wire } from '../wire/wire.ts';
 import { ALLOWED, type Authorizer, CommandQueue, closeFor, type Decision, type Denied } from './authorizer.ts';
-import { type RateLimit, TokenBucket } from './rate-limit.ts';
+import { type RateLimit, type SharedTake, TokenBucket } from './rate-limit.ts';
+import { RoomLimits, type RoomRates } from './room-limits.ts';
 
 /** The context that all read pumps share. */
 export interface ReadPumpContext {
@@ -15,7 +16,9 @@ export interface ReadPumpContext {
   /** Messages that each client may send. */
   readonly publishRate: RateLimit;
   /** Limits that the connections of one address or one user share. @default no such limits */
-  readonly sharedLimits?: { take(client: Pick<Reader, 'user' | 'address'>): boolean };
+  readonly sharedLimits?: SharedTake;
+  /** Messages that each client may send to some rooms, besides. @default no such limits */
+  readonly roomRates?: RoomRates;
   /** Decides what clients may do. @default everything is allowed */
   readonly authorizer?: Authorizer;
 }
@@ -66,6 +69,8 @@ export class ReadPump {
   /** Made when they are first needed: most clients of a large room never send. */
   #messages: TokenBucket | undefined;
   #requests: TokenBucket | undefined;
+  /** Undefined where no room has a limit. */
+  readonly #roomLimits: RoomLimits | undefined;
   /**
    * The rooms that the client has asked to join and not left; undefined where the wire decides on
    * them.
@@ -84,6 +89,7 @@ export class ReadPump {
     this.#wire = wire;
     this.#context = context;
     this.#rooms = wire.notices.has('joined') ? new Set() : undefined;
+    this.#roomLimits = context.roomRates && new RoomLimits(context.roomRates, context.clock);
     this.#authorizer = authorizer;
     this.#queue = authorizer && new CommandQueue((command) => this.#run(command), client);
   }
@@ -184,6 +190,11 @@ export class ReadPump {
     return this.#messages.take() && sharedLimits?.take(this.#client) !== false;
   }
 
+  /** Takes a token for a message to a room: one of the client's, and one of the room's. */
+  #takeFor(room: string): boolean {
+    return this.#takeMessage() && this.#roomLimits?.take(room, this.#client) !== false;
+  }
+
   #takeRequest(): boolean {
     const { publishRate: rate, clock } = this.#context;
     if (rate === 'off' || this.#rooms === undefined) return true;
@@ -197,7 +208,7 @@ export class ReadPump {
     if (this.#rooms?.has(publication.room) === false) {
       return this.#refuse('not_member', closes.protocolError, publication);
     }
-    if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, publication);
+    if (!this.#takeFor(publication.room)) return this.#refuse('rate_limited', closes.rateExceeded, publication);
     if (authorizer?.send === undefined) return this.#broadcast(publication);
     return this.#await(authorizer.send(this.#client, publication), (decision) =>
       decision.kind === 'allowed' ? this.#broadcast(publication) : this.#deny(decision, publication),
@@ -228,7 +239,7 @@ export class ReadPump {
     switch (command.kind) {
       case 'leave': {
         const posted = hub.unregister(client, room);
-        if (posted) this.#rooms?.delete(room);
+        if (posted) this.#left(room);
         return this.#posted(posted, { room });
       }
       case 'signal':
@@ -243,7 +254,7 @@ export class ReadPump {
   }
 
   #signal(room: string, data: Signal['data']): Close | undefined {
-    if (!this.#takeMessage()) return this.#refuse('rate_limited', closes.rateExceeded, { room });
+    if (!this.#takeFor(room)) return this.#refuse('rate_limited', closes.rateExceeded, { room });
     return this.#await(this.#authorizer?.signal?.(this.#client, room) ?? ALLOWED, (decision) => {
       if (decision.kind === 'denied') return this.#deny(decision, { room });
       const { user: from } = this.#client;
@@ -267,6 +278,7 @@ export class ReadPump {
     return this.#await(this.#authorizer?.join?.(this.#client, room) ?? ALLOWED, (decision) => {
       const allowed = decision.kind === 'allowed';
       if (allowed && !hub.unregister(this.#client, this.#room)) return this.#refuse('busy', closes.busy, {});
+      if (allowed) this.#left(this.#room);
       return this.#register({ room, history: 0 }, decision);
     });
   }
@@ -274,9 +286,19 @@ export class ReadPump {
   #register({ room, since, history }: Omit<Join, 'kind'>, decision: Decision): Close | undefined {
     if (decision.kind === 'denied') return this.#deny(decision, { room });
     const posted = this.#context.hub.register(this.#client, room, since, history);
-    if (posted) this.#rooms?.add(room);
+    if (posted) this.#entered(room);
     this.#room = room;
     return this.#posted(posted, { room });
+  }
+
+  #entered(room: string): void {
+    this.#rooms?.add(room);
+    this.#roomLimits?.join(room);
+  }
+
+  #left(room: string): void {
+    this.#rooms?.delete(room);
+    this.#roomLimits?.leave(room);
   }
 
   #posted(posted: boolean, subject: Subject): Close | undefined {

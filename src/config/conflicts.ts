@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import { parseOriginPattern } from '../protocol/origin-pattern.ts';
 import { type Listener, listenersOf } from './listeners.ts';
 import { connectAlike, parseRedisUrl } from './redis-url.ts';
-import type { Settings } from './settings.ts';
+import { DEFAULT_PUBLISH_RATE, type Settings } from './settings.ts';
 import { type Runtime, sharedPortProblem } from './shared-ports.ts';
 
 type Name = keyof Settings;
@@ -54,6 +54,7 @@ export function checkConflicts(naming: Naming, fail: (line: string) => never): r
 
 const JWT_SETTINGS = ['jwtSecret', 'jwtKey', 'jwtIssuer', 'jwtAudience'] as const;
 const TLS_SETTINGS = ['tlsCert', 'tlsKey'] as const;
+const KEEP_SETTINGS = ['keepDays', 'keepMegabytes'] as const;
 
 /** Every rule by its name, so that tests can cover all of them. */
 export const rules = {
@@ -159,9 +160,12 @@ export const rules = {
     check: ({ settings, program, given, nameOf, write }) => {
       if (settings.engine !== 'memory') return [];
       const engine = program?.ownEngine ? 'an engine of the program' : write('engine', 'memory');
-      const unused = (['data', 'keepDays', 'keepMegabytes'] as const).filter(given);
+      const unused = (['data', ...KEEP_SETTINGS] as const).filter(given);
       const advice = program?.ownEngine ? '' : `; set ${write('engine', 'lmdb')} to store rooms on disk`;
-      return unused.map((name) => `${nameOf(name)} has no effect with ${engine}${advice}`);
+      const ofRooms = Object.entries(settings.rooms).flatMap(([pattern, room]) =>
+        KEEP_SETTINGS.filter((name) => room[name] !== undefined).map((name) => `${nameOf('rooms')}.${pattern}.${name}`),
+      );
+      return [...unused.map(nameOf), ...ofRooms].map((name) => `${name} has no effect with ${engine}${advice}`);
     },
   },
   'a data folder beside redis': {
@@ -197,6 +201,17 @@ export const rules = {
         ? `${nameOf('connectionsPerAddress')} has no effect, since it is above ${nameOf('maxConnections')}`
         : undefined,
     ],
+  },
+  // A client has both limits.
+  "a room's rate above that of its clients": {
+    kind: 'warning',
+    check: ({ settings: { rooms, publishRate = DEFAULT_PUBLISH_RATE }, nameOf }) =>
+      Object.entries(rooms).map(([pattern, { publishRate: rate }]) => {
+        if (rate === undefined || rate === 'off' || publishRate === 'off') return undefined;
+        if (rate.perSecond < publishRate.perSecond || rate.burst < publishRate.burst) return undefined;
+        const name = `${nameOf('rooms')}.${pattern}.publishRate`;
+        return `${name} has no effect, since it is not below ${nameOf('publishRate')}`;
+      }),
   },
   'a proxy that cannot connect': {
     kind: 'warning',

@@ -2,9 +2,11 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import * as v from 'valibot';
 import { parseOriginPattern } from '../protocol/origin-pattern.ts';
+import { roomPatternProblem } from '../protocol/room-pattern.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { wireNames } from '../wire/wire.ts';
 import { parseRedisUrl, type RedisUrl, redisUrlProblem } from './redis-url.ts';
+import type { RoomSettings } from './room-settings.ts';
 
 export const integer = (what: string, low: number, high: number) =>
   v.pipe(
@@ -19,6 +21,8 @@ export const integer = (what: string, low: number, high: number) =>
 
 export const oneOf = <const T extends readonly string[]>(options: T) =>
   v.picklist(options, `is not one of ${options.join(', ')}`);
+
+export const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
 
 /** A number, or `off` for no limit. */
 export const limit = (what: string, low: number, high: number) =>
@@ -35,6 +39,10 @@ export const workers = v.pipe(
   v.check((count) => /^\d{1,2}$/.test(String(count)) && Number(count) >= 1 && Number(count) <= MAX_WORKERS, WORKERS),
   v.transform(Number),
 );
+
+export const keepDays = integer('a number of days', 1, 36_500);
+
+export const keepMegabytes = integer('a number of MiB', 1, 1_000_000);
 
 const RATE = 'is not "off", a number of messages per second, or RATE:BURST such as 20:40';
 export const publishRate = v.pipe(
@@ -58,21 +66,53 @@ export const publishRate = v.pipe(
   }),
 );
 
+// A record of valibot drops these keys without an issue.
+const UNUSABLE_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+function patternProblem(pattern: string): string | undefined {
+  return UNUSABLE_KEYS.has(pattern) ? 'cannot have an entry; match it by a prefix' : roomPatternProblem(pattern);
+}
+
+const ROOM_SETTINGS: readonly (keyof RoomSettings)[] = [
+  'coalesce',
+  'slow',
+  'keepDays',
+  'keepMegabytes',
+  'publishRate',
+  'webhooks',
+];
+
+const roomSettings = v.strictObject(
+  {
+    coalesce: v.optional(
+      v.strictObject({
+        maxDelayMs: integer('a number of milliseconds', 0, 1000),
+        maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
+      }),
+    ),
+    slow: v.optional(oneOf(['evict', 'skip', 'latest'])),
+    keepDays: v.optional(keepDays),
+    keepMegabytes: v.optional(keepMegabytes),
+    publishRate: v.optional(publishRate),
+    webhooks: v.optional(v.array(text('a name'), 'is not a list of names of webhooks')),
+  },
+  ({ expected }) =>
+    expected === 'never' ? `is not a setting of rooms (${ROOM_SETTINGS.join(', ')})` : 'is not an object of settings',
+);
+
+const ROOMS = 'is not an object with names or prefixes of rooms as keys';
 export const rooms = v.pipe(
   v.unknown(),
-  v.check((value) => !Array.isArray(value), 'is not an object with room names as keys'),
-  v.record(
-    v.string(),
-    v.strictObject({
-      coalesce: v.optional(
-        v.strictObject({
-          maxDelayMs: integer('a number of milliseconds', 0, 1000),
-          maxBytes: v.optional(integer('a number of bytes', 1, 65_536), 65_536),
-        }),
-      ),
-      slow: v.optional(oneOf(['evict', 'skip', 'latest'])),
-    }),
-  ),
+  v.check((value) => !Array.isArray(value), ROOMS),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const { value } = dataset;
+    if (typeof value !== 'object' || value === null) return;
+    for (const pattern of Object.keys(value)) {
+      const problem = patternProblem(pattern);
+      if (problem !== undefined) addIssue({ message: `the name ${JSON.stringify(pattern)} ${problem}` });
+    }
+  }),
+  v.record(v.string(), roomSettings, ROOMS),
 );
 
 /** A list of strings, also as one string separated by commas. */
@@ -142,8 +182,6 @@ function redisProblem(urls: readonly string[]): string | undefined {
 function databaseOf({ address, database }: RedisUrl): string {
   return database === 0 ? address : `${address}/${database}`;
 }
-
-export const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
 
 export const secret = v.pipe(text('a secret'), v.minBytes(32, 'is not a secret of 32 bytes or more'));
 

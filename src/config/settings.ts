@@ -1,10 +1,12 @@
 import * as v from 'valibot';
-import type { Coalesce, SlowPolicy } from '../hub/settings.ts';
 import type { Rate } from '../protocol/v1.ts';
 import { type WireName, wireNames } from '../wire/wire.ts';
+import type { RoomSettings } from './room-settings.ts';
 import {
   authModes,
   integer,
+  keepDays,
+  keepMegabytes,
   limit,
   listeners,
   oneOf,
@@ -18,16 +20,8 @@ import {
   workers,
 } from './schemas.ts';
 
-/** The settings of one room, by the config file. */
-export interface RoomSettings {
-  /**
-   * Batching. In a config file `maxBytes` defaults to 65536.
-   * @default undefined: each turn's messages are sent at once
-   */
-  readonly coalesce?: Coalesce;
-  /** Policy for members that fall behind by more than `sendBuffer`. @default 'evict' */
-  readonly slow?: SlowPolicy;
-}
+/** The limit of a client without the setting `publishRate`. */
+export const DEFAULT_PUBLISH_RATE: Rate = { perSecond: 20, burst: 40 };
 
 /** `auto` selects the wire from the request. */
 export type WireChoice = 'auto' | WireName;
@@ -104,7 +98,7 @@ export interface Settings {
   readonly drainWindow: number;
   /** @default 'info' */
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
-  /** By room name. @default {} */
+  /** By room name, or by a prefix followed by `*`. @default {} */
   readonly rooms: Readonly<Record<string, RoomSettings>>;
   /** How clients authenticate: not at all, with a password, with a token. @default 'open' */
   readonly auth: 'open' | 'otp' | 'jwt';
@@ -362,7 +356,7 @@ export const table: readonly Setting[] = [
     value: 'DAYS',
     unit: 'days',
     fallback: 7,
-    schema: integer('a number of days', 1, 36_500),
+    schema: keepDays,
     help: 'age at which stored messages are deleted',
   },
   {
@@ -370,7 +364,7 @@ export const table: readonly Setting[] = [
     value: 'N',
     unit: 'MiB',
     fallback: 64,
-    schema: integer('a number of MiB', 1, 1_000_000),
+    schema: keepMegabytes,
     help: 'size of a stored room above which its oldest messages are deleted',
   },
   {
@@ -441,7 +435,7 @@ export const table: readonly Setting[] = [
     value: undefined,
     fallback: {},
     schema: rooms,
-    help: 'batching and slow-consumer policy of rooms, by name',
+    help: 'settings of rooms, by name or prefix: batching, slow consumers, retention, rate limit, webhooks',
   },
   {
     name: 'listeners',

@@ -1,18 +1,12 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { LogRecord } from '../hub/log.ts';
-
-/** Bounds of each room's stored records. Both apply, but the newest record always stays. */
-export interface Retention {
-  /** Maximum age, in milliseconds. */
-  readonly ms: number;
-  /** Maximum size of the records' data, in bytes. */
-  readonly bytes: number;
-}
+import type { Retention, RetentionOf } from './retention.ts';
 
 /** The stored records of a room, `first`…`stored`. None are stored when `first > stored`. */
 export interface Extent {
   readonly id: number;
   readonly epoch: string;
+  readonly retention: Retention;
   /** Whether the store has written the room's name. */
   named: boolean;
   first: number;
@@ -87,15 +81,16 @@ export class LmdbStore {
   readonly #root: RootDatabase;
   readonly #names: Database<StoredRoom, string>;
   readonly #log: Database<string, Key | Range>;
-  readonly #retention: Retention;
+  readonly #retention: RetentionOf;
   readonly #date: () => number;
   #nextId = 1;
 
   /**
    * @param path the data directory.
+   * @param retention returns the bounds of a room.
    * @param date returns milliseconds since 1970.
    */
-  constructor(path: string, retention: Retention, date: () => number) {
+  constructor(path: string, retention: RetentionOf, date: () => number) {
     // `put` makes its own batches: errors of the batches that lmdb forms by itself cannot be
     // caught.
     this.#root = open({ path: `${path}/data.mdb`, noSubdir: true, maxDbs: 2, eventTurnBatching: false });
@@ -113,12 +108,12 @@ export class LmdbStore {
   /** Returns a room's extent; undefined for a room that is not stored. */
   find(name: string): Extent | undefined {
     const stored = this.#names.get(name);
-    return stored && this.#load(stored);
+    return stored && this.#load(name, stored);
   }
 
   /** Returns an empty extent with a new id, for a room that is not stored. `put` writes it. */
-  create(epoch: string): Extent {
-    return { ...EMPTY_EXTENT, id: this.#nextId++, epoch, named: false };
+  create(name: string, epoch: string): Extent {
+    return { ...EMPTY_EXTENT, id: this.#nextId++, epoch, retention: this.#retention(name), named: false };
   }
 
   /** Returns the records `from`…`to`, which must be stored. */
@@ -162,7 +157,7 @@ export class LmdbStore {
     extent.named = true;
     extent.stored += records.length;
     for (const { record } of records) extent.end += record.bytes;
-    if (extent.end - extent.start > this.#retention.bytes * (1 + SLACK)) this.#trim(extent);
+    if (extent.end - extent.start > extent.retention.bytes * (1 + SLACK)) this.#trim(extent);
   }
 
   /** Resolves when all transactions so far are flushed to the disk. */
@@ -176,11 +171,10 @@ export class LmdbStore {
    * @param inUse returns the extent of a room in use, to be updated.
    */
   trimOld(inUse: (name: string) => Extent | undefined): void {
-    const before = this.#date() - this.#retention.ms;
     for (const { key, value } of this.#names.getRange()) {
-      const extent = inUse(key) ?? this.#load(value);
+      const extent = inUse(key) ?? this.#load(key, value);
       const oldest = extent.first < extent.stored ? this.#blocks(extent.id, extent.first).next().value : undefined;
-      if (oldest && oldest[3] < before) this.#trim(extent);
+      if (oldest && this.#isOld(oldest, extent)) this.#trim(extent);
     }
   }
 
@@ -188,12 +182,18 @@ export class LmdbStore {
     await this.#root.close();
   }
 
-  #load({ id, epoch }: StoredRoom): Extent {
+  #load(name: string, { id, epoch }: StoredRoom): Extent {
     const oldest = this.#blocks(id, 0).next().value;
     const [newest] = this.#log.getKeys({ start: [id + 1, 0], end: [id, 0], reverse: true, limit: 1 }) as Iterable<Key>;
-    const extent = { id, epoch, named: true, ...(oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT) };
-    if (oldest && oldest[3] < this.#date() - this.#retention.ms) this.#trim(extent);
+    const retention = this.#retention(name);
+    const extent = { id, epoch, retention, named: true, ...(oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT) };
+    if (oldest && this.#isOld(oldest, extent)) this.#trim(extent);
     return extent;
+  }
+
+  /** Whether the newest record of a block is past its age. */
+  #isOld([, , , at]: Key, { retention }: Extent): boolean {
+    return at < this.#date() - retention.ms;
   }
 
   /** Returns the keys of a room's blocks, from that with `seq` on. */
@@ -207,7 +207,7 @@ export class LmdbStore {
       if (!extent.named) void this.#names.put(name, { id: extent.id, epoch: extent.epoch });
       let { end } = extent;
       for (let from = 0; from < records.length; ) {
-        const to = this.#endOfBlock(records, from);
+        const to = endOfBlock(records, from, extent.retention);
         const block = records.slice(from, to);
         const start = end;
         for (const { record } of block) end += record.bytes;
@@ -219,27 +219,12 @@ export class LmdbStore {
     }
   }
 
-  /** Returns the index after the block that starts at `from`. */
-  #endOfBlock(records: readonly EncodedRecord[], from: number): number {
-    const maxBytes = Math.min(BLOCK_BYTES, this.#retention.bytes * SLACK);
-    const until = (records[from] as EncodedRecord).record.at + this.#retention.ms * SLACK;
-    let to = from;
-    let bytes = 0;
-    for (; to < records.length; to++) {
-      const { record } = records[to] as EncodedRecord;
-      bytes += record.bytes;
-      if (to > from && (bytes > maxBytes || record.at > until)) break;
-    }
-    return to;
-  }
-
   /** Drops blocks past their age or the room's bytes. Of the newest, the newest record stays. */
   #trim(extent: Extent): void {
-    const before = this.#date() - this.#retention.ms;
     const blocks = this.#blocks(extent.id, extent.first);
     for (let next = blocks.next(); !next.done; next = blocks.next()) {
-      const [, last, , at, start, end] = next.value;
-      if (at >= before && extent.end - start <= this.#retention.bytes) break;
+      const [, last, , , start, end] = next.value;
+      if (!this.#isOld(next.value, extent) && extent.end - start <= extent.retention.bytes) break;
       extent.first = last === extent.stored ? last : last + 1;
       if (last === extent.stored) break;
       this.#log.remove(next.value).catch(ignore); // the next trim removes what stays
@@ -247,6 +232,20 @@ export class LmdbStore {
     }
     blocks.return?.();
   }
+}
+
+/** Returns the index after the block that starts at `from`. */
+function endOfBlock(records: readonly EncodedRecord[], from: number, retention: Retention): number {
+  const maxBytes = Math.min(BLOCK_BYTES, retention.bytes * SLACK);
+  const until = (records[from] as EncodedRecord).record.at + retention.ms * SLACK;
+  let to = from;
+  let bytes = 0;
+  for (; to < records.length; to++) {
+    const { record } = records[to] as EncodedRecord;
+    bytes += record.bytes;
+    if (to > from && (bytes > maxBytes || record.at > until)) break;
+  }
+  return to;
 }
 
 /** LMDB's error for a failed batch. Its cause is what `commitError` rejects with. */

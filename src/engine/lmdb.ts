@@ -4,25 +4,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import { Journal } from './journal.ts';
-import {
-  type EncodedRecord,
-  type Extent,
-  encodeRecord,
-  LmdbStore,
-  type Part,
-  type Retention,
-  recordOf,
-} from './lmdb-store.ts';
+import { type EncodedRecord, type Extent, encodeRecord, LmdbStore, type Part, recordOf } from './lmdb-store.ts';
+import { type Retention, type RetentionOf, retentionOf } from './retention.ts';
 
 export interface LmdbOptions {
   /** The data directory. No other process may use it: `DataDir` locks it. */
   readonly path: string;
   /**
-   * Bounds of each room's stored records.
+   * Bounds of each room's stored records, or a function that returns those of a room. It is called
+   * when the room is opened, and must return the same bounds each time.
    *
    * @default 7 days and 64 MiB
    */
-  readonly retention?: Retention;
+  readonly retention?: Retention | RetentionOf;
   /**
    * Returns the time of a commit, in milliseconds since 1970.
    *
@@ -37,9 +31,6 @@ export interface LmdbOptions {
    */
   readonly onError?: (error: Error) => void;
 }
-
-const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
-const defaultRetention: Retention = { ms: WEEK_MS, bytes: 64 * 1024 * 1024 };
 
 const SWEEP_MS = 60_000;
 
@@ -81,18 +72,13 @@ type Entry = [room: string, epoch: string, ...records: Parameters<typeof recordO
  * so a committed record survives the end of the process. Within a second, records of all rooms move
  * to LMDB in one transaction and are flushed to the disk.
  */
-export function lmdb({
-  path,
-  retention = defaultRetention,
-  date = Date.now,
-  onError = () => {},
-}: LmdbOptions): LocalEngine {
-  return new LmdbEngine(path, retention, date, onError);
+export function lmdb({ path, retention, date = Date.now, onError = () => {} }: LmdbOptions): LocalEngine {
+  return new LmdbEngine(path, retentionOf(retention), date, onError);
 }
 
 class LmdbEngine implements LocalEngine {
   readonly #path: string;
-  readonly #retention: Retention;
+  readonly #retention: RetentionOf;
   readonly #date: () => number;
   readonly #onError: (error: Error) => void;
   readonly #rooms = new Map<string, RoomLog>();
@@ -116,7 +102,7 @@ class LmdbEngine implements LocalEngine {
    */
   #everFailed = false;
 
-  constructor(path: string, retention: Retention, date: () => number, onError: (error: Error) => void) {
+  constructor(path: string, retention: RetentionOf, date: () => number, onError: (error: Error) => void) {
     this.#path = path;
     this.#journal = new Journal(path);
     this.#retention = retention;
@@ -195,7 +181,7 @@ class LmdbEngine implements LocalEngine {
   }
 
   #room(name: string): RoomLog {
-    return this.#rooms.get(name) ?? this.#use(name, this.#store.find(name) ?? this.#store.create(randomUUID()));
+    return this.#rooms.get(name) ?? this.#use(name, this.#store.find(name) ?? this.#store.create(name, randomUUID()));
   }
 
   #use(name: string, extent: Extent): RoomLog {
@@ -217,7 +203,7 @@ class LmdbEngine implements LocalEngine {
   #recover(): void {
     for (const [name, epoch, ...records] of this.#journal.read(entryOf)) {
       const exists = this.#rooms.has(name) || this.#store.has(name);
-      const log = exists ? this.#room(name) : this.#use(name, this.#store.create(epoch));
+      const log = exists ? this.#room(name) : this.#use(name, this.#store.create(name, epoch));
       for (const fields of records) {
         const record = recordOf(fields);
         if (log.extent.epoch !== epoch || record.seq !== log.head + 1) continue; // already stored, or after lost records

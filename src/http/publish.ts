@@ -22,6 +22,8 @@ export interface PublishOptions {
    * @returns false when too many posts of it wait already.
    */
   readonly waitForTurn: (address: string) => Promise<boolean>;
+  /** Takes a token for a post of an address to a room. Returns false when the room has none. */
+  readonly takePost: (room: string, address: string) => boolean;
   /** Authenticates a request, which it reads before it returns. */
   readonly authenticate: (request: HttpRequest) => NowOrLater<Authentication>;
   /** Reads a request for the connect hook. @returns a function that calls the hook. */
@@ -35,7 +37,7 @@ export interface PublishOptions {
  * with the reason why it was rejected.
  */
 export function createPublish(options: PublishOptions) {
-  const { publishing, addressOf, waitForTurn, authenticate, prepareConnect, publish } = options;
+  const { publishing, addressOf, waitForTurn, takePost, authenticate, prepareConnect, publish } = options;
   const { maxBodyBytes } = publishing;
   return async (request: HttpRequest): Promise<HttpResponse> => {
     // The request is valid only until the first await.
@@ -48,7 +50,7 @@ export function createPublish(options: PublishOptions) {
     if (!isUtf8(body)) return plainText(400, 'the message is not valid UTF-8');
     const read = publishing.read(Buffer.from(body).toString(), type);
     if (read.kind === 'invalid') return plainText(400, read.reason);
-    if (!(await waitForTurn(address))) return tooManyRequests();
+    if (!(await waitForTurn(address)) || !takePost(read.post.room, address)) return tooManyRequests();
     const admission = await connect();
     if (admission.kind === 'rejected') return plainText(admission.status, admission.reason);
     const { user } = admission;

@@ -21,8 +21,8 @@ export class Coalescer {
 
   /** Reports whether the room's unflushed records wait. Then `wake` is called when they are due. */
   holds(room: Room): boolean {
-    const { hold, coalesce: coalesceOf } = this.#settings;
-    const coalesce = coalesceOf(room.name);
+    const { hold } = this.#settings;
+    const { coalesce } = room;
     if (!coalesce || room.dirtySince === undefined) return false;
     const due = room.dirtySince + coalesce.maxDelayMs;
     const bytes = room.log.bytesAfter(room.flushed);

@@ -3,7 +3,7 @@ import type { Place } from '../protocol/v1.ts';
 import { Dedupe } from './dedupe.ts';
 import type { Engine, Position } from './engine.ts';
 import { Log, type LogRecord } from './log.ts';
-import type { HubSettings } from './settings.ts';
+import type { Coalesce, HubSettings, SlowPolicy } from './settings.ts';
 import type { Encoder, Pump, Subscriber } from './subscriber.ts';
 import type { Clock } from './time.ts';
 import { Undecided } from './undecided.ts';
@@ -142,6 +142,10 @@ export class Room {
   readonly groups: Group[] = [];
   readonly dedupe: Dedupe;
   readonly undecided = new Undecided();
+  /** Its batching; undefined to send each turn's records at once. */
+  readonly coalesce: Coalesce | undefined;
+  /** Its policy for slow consumers. */
+  readonly slow: SlowPolicy;
   readonly #engine: Engine;
   readonly #settings: HubSettings;
   #epoch: string;
@@ -159,6 +163,8 @@ export class Room {
     const now = clock.now();
     this.name = name;
     this.dedupe = new Dedupe(settings.dedupe, now);
+    this.coalesce = settings.coalesce(name);
+    this.slow = settings.slow(name);
     this.#engine = engine;
     this.#settings = settings;
     this.#epoch = epoch;

@@ -58,12 +58,17 @@ export interface HubSettings {
    */
   readonly hold: LogLimits;
   /**
-   * A room's coalescing. Undefined sends each turn's records at once.
+   * A room's coalescing. Undefined sends each turn's records at once. Called when the room comes
+   * into memory.
    *
    * @default undefined for every room
    */
   readonly coalesce: (room: string) => Coalesce | undefined;
-  /** A room's policy for slow consumers. @default 'evict' for every room */
+  /**
+   * A room's policy for slow consumers. Called when the room comes into memory.
+   *
+   * @default 'evict' for every room
+   */
   readonly slow: (room: string) => SlowPolicy;
   /**
    * How long the ids of a room's messages are remembered.

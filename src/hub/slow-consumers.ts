@@ -199,7 +199,7 @@ export class SlowConsumers {
    */
   #bringInReach(member: Member): boolean {
     const { room, cursor, behind, live } = member;
-    const policy = this.#settings.slow(room.name);
+    const policy = room.slow;
     if (live && policy === 'latest' && behind > 1) return this.#skip(member, room.log.head - 1, 'slow');
     if (live && policy === 'skip' && this.#isTooFar(member)) return this.#skip(member, room.log.head, 'slow');
     return room.reaches(cursor) || this.#skip(member, room.first - 1, 'trimmed');
@@ -220,7 +220,7 @@ export class SlowConsumers {
     const { room, cursor, live, pump } = member;
     const canSkip = pump.encoder.notices.has('gap');
     if (!canSkip && !room.reaches(cursor)) return true;
-    return live && this.#isTooFar(member) && (!canSkip || this.#settings.slow(room.name) === 'evict');
+    return live && this.#isTooFar(member) && (!canSkip || room.slow === 'evict');
   }
 
   #isTooFar({ room, cursor, behind, pump }: Member): boolean {

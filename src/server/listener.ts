@@ -36,6 +36,8 @@ export interface ListenerOptions
   readonly postBuckets: (rate: Rate) => Buckets;
   /** Rate limit of each address's posts; undefined for that of the wire. */
   readonly publishRate: RateLimit | undefined;
+  /** Takes a token for a post of an address to a room. Returns false when the room has none. */
+  readonly takePost: (room: string, address: string) => boolean;
   /** The rate of wires without one. */
   readonly defaultRate: Rate;
 }
@@ -80,6 +82,7 @@ function routeOptions(options: ListenerOptions): RouteOptions {
       publishing,
       addressOf,
       waitForTurn: createTurns(options.publishRate ?? publishing.rate ?? options.defaultRate, options),
+      takePost: options.takePost,
       authenticate: (request) => authenticator.authenticate(credentialsOf(request, addressOf(request))),
       prepareConnect: (request) => hookRunner.prepareConnect(request, addressOf(request)),
       publish: (post, principal) => publisher.publish(post, principal),

@@ -17,7 +17,7 @@ import { Sessions } from '../auth/sessions.ts';
 import type { Client, ClientContext } from '../client/client.ts';
 import { Keepalive } from '../client/keepalive.ts';
 import { type AuthSettings, type Listener, listenersOf } from '../config/listeners.ts';
-import type { Settings } from '../config/settings.ts';
+import { DEFAULT_PUBLISH_RATE, type Settings } from '../config/settings.ts';
 import { CHAT } from '../http/routes.ts';
 import { type WebListener, webWarnings, wireOfPage } from '../http/web-page.ts';
 import { ATTEMPT_RATES, type Cluster } from '../hub/cluster.ts';
@@ -35,7 +35,7 @@ import { allClosed, closeClients } from './drain.ts';
 import { type Limits, localLimits } from './limits.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { Publisher } from './publisher.ts';
-import { DEFAULT_PUBLISH_RATE, Rates } from './rates.ts';
+import { Rates } from './rates.ts';
 import type { Storage } from './storage.ts';
 
 /** Additions to the settings, from an embedding program. */
@@ -169,6 +169,7 @@ export class RunningServer {
       addressOf,
       scheduler,
       publishRate: settings.publishRate,
+      takePost: (room, address) => this.#rates.takePost(room, address),
       defaultRate: DEFAULT_PUBLISH_RATE,
       metrics: share ? { contentType: this.metrics.contentType, text: () => share.metricsText() } : this.metrics,
       draining,

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { RevocationsFile } from '../auth/revocations-file.ts';
 import { ConfigError } from '../config/error.ts';
+import { tableOf } from '../config/room-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import { DataDir } from '../engine/data-dir.ts';
 import { deduping } from '../engine/deduping.ts';
 import { lmdb } from '../engine/lmdb.ts';
 import { memory } from '../engine/memory.ts';
 import { redis } from '../engine/redis/redis.ts';
+import type { RetentionOf } from '../engine/retention.ts';
 import type { RevocationStore } from '../hub/cluster.ts';
 import type { Engine, LocalEngine } from '../hub/engine.ts';
 import type { Logger } from '../observe/log.ts';
@@ -35,9 +37,9 @@ export function storageOf(engine: Engine): Storage {
  * @throws Error with one line if the data directory cannot be used.
  */
 export async function openStorage(settings: Settings, log: Logger): Promise<Storage> {
-  const { engine, data, keepDays, keepMegabytes, redis: url, redisSentinel } = settings;
+  const { engine, data, redis: url, redisSentinel } = settings;
   if (engine === 'memory') return storageOf(memory());
-  const retention = { ms: keepDays * DAY_MS, bytes: keepMegabytes * MiB };
+  const retention = retentionOf(settings);
   if (engine === 'redis') {
     const sentinel = redisSentinel === undefined ? {} : { sentinel: redisSentinel };
     const onError = limited((err) => log.error({ err }, 'Redis fails'));
@@ -47,6 +49,15 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
   await folder.open();
   const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
   return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
+}
+
+/** Returns the function that finds the bounds of a room's stored records. */
+function retentionOf({ keepDays, keepMegabytes, rooms }: Settings): RetentionOf {
+  const [days, megabytes] = [tableOf(rooms, 'keepDays'), tableOf(rooms, 'keepMegabytes')];
+  return (room) => ({
+    ms: (days.find(room) ?? keepDays) * DAY_MS,
+    bytes: (megabytes.find(room) ?? keepMegabytes) * MiB,
+  });
 }
 
 /**

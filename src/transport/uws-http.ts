@@ -38,6 +38,11 @@ interface UwsResponse extends StreamResponse {
   endWithoutBody(): unknown;
 }
 
+/** Writes what `work` writes at once. */
+interface Cork {
+  cork(work: () => void): unknown;
+}
+
 /** Answers a plain request with the application's response, or opens its stream. */
 export function answerRequest(
   res: UwsResponse,
@@ -81,12 +86,15 @@ function openStream(res: UwsResponse, exchange: Exchange, { headers, listener }:
 /**
  * Answers a handshake: calls `accept` if the application accepts it, else writes the application's
  * response.
+ *
+ * @param spareCork runs a late `accept`.
  */
 export function answerHandshake(
   res: UwsResponse,
   req: UwsRequest,
   application: Application,
   accept: (upgrade: Upgrade) => void,
+  spareCork: Cork,
 ): void {
   const head = req.getMethod() === 'head';
   if (headerBytes(req) > MAX_HEADER_BYTES) {
@@ -100,7 +108,8 @@ export function answerHandshake(
   };
   // After an upgrade within `res.cork`, uWebSockets.js reads the state of the response from memory
   // that it has freed, and may cut the connection for what it finds there.
-  new Exchange(res).whenReady<Upgrade | HttpResponse>(decision, respond, (ready) => !isUpgrade(ready));
+  const corkOf = (ready: Upgrade | HttpResponse) => (isUpgrade(ready) ? spareCork : res);
+  new Exchange(res).whenReady<Upgrade | HttpResponse>(decision, respond, corkOf);
 }
 
 /** Counts as Node does: address, names and values, without what is between them. */
@@ -178,12 +187,13 @@ class Exchange {
    * Calls `respond` with the value now, or once its promise resolves; with INTERNAL_ERROR if it
    * rejects. If the client has disconnected, skips the response.
    *
-   * @param corks whether a late response is written at once. @default all are
+   * @param corkOf returns the cork that a late call of `respond` runs in. @default that of the
+   * response
    */
   whenReady<T>(
     value: T | Promise<T>,
     respond: (value: T | HttpResponse) => void,
-    corks: (value: T | HttpResponse) => boolean = () => true,
+    corkOf: (value: T | HttpResponse) => Cork = () => this.#res,
   ): void {
     if (!(value instanceof Promise)) {
       respond(value);
@@ -191,8 +201,10 @@ class Exchange {
     }
     const respondLater = (ready: T | HttpResponse) => {
       if (this.#aborted) return;
-      if (corks(ready)) this.#res.cork(() => respond(ready));
-      else respond(ready);
+      const cork = corkOf(ready);
+      cork.cork(() => {
+        if (!this.#aborted) respond(ready);
+      });
     };
     value.then(respondLater, () => respondLater(INTERNAL_ERROR));
   }

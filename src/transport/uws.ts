@@ -15,8 +15,10 @@ import type {
   Transport,
   TransportFactory,
   TransportOptions,
+  Upgrade,
 } from './transport.ts';
 import { DROPPED } from './transport.ts';
+import { SpareCork } from './uws-cork.ts';
 import { answerHandshake, answerRequest } from './uws-http.ts';
 import { glibcVersion, selectRelease } from './uws-release.ts';
 import { StalledStreams, type StreamOptions } from './uws-stream.ts';
@@ -134,6 +136,7 @@ class UwsTransport implements Transport {
   readonly #options: TransportOptions;
   readonly #slowClose: SlowClose = { lastAt: Number.NEGATIVE_INFINITY };
   readonly #streams: StreamOptions;
+  readonly #spareCork: SpareCork<UWS.us_listen_socket>;
   /**
    * One app for each certificate. The newest accepts connections; the others keep their open ones.
    */
@@ -152,9 +155,11 @@ class UwsTransport implements Transport {
         this.#slowClose.lastAt = performance.now();
       },
     };
+    this.#spareCork = new SpareCork(uws);
   }
 
   async listen(host: string, port: number, shared = false): Promise<number> {
+    await this.#spareCork.open();
     const app = this.#createApp();
     const free = shared ? port : await findFreePort(host, port);
     this.#listenSocket = await this.#listenWith(app, host, free);
@@ -178,7 +183,8 @@ class UwsTransport implements Transport {
     const { tls } = this.#options;
     if (tls) readTls(tls);
     const app = tls ? this.#uws.SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : this.#uws.App();
-    app.ws<Connection>('/*', createBehavior(this.#uws, this.#application, this.#options, this.#slowClose));
+    const behavior = createBehavior(this.#uws, this.#application, this.#options, this.#slowClose, this.#spareCork);
+    app.ws<Connection>('/*', behavior);
     app.any('/*', (res, req) => answerRequest(res, req, this.#application, this.#streams));
     this.#apps.push(app);
     return app;
@@ -211,6 +217,7 @@ class UwsTransport implements Transport {
   terminate(): void {
     this.#listenSocket = undefined;
     for (const app of this.#apps) app.close();
+    this.#spareCork.close();
   }
 }
 
@@ -231,6 +238,7 @@ function createBehavior(
   application: Application,
   options: TransportOptions,
   slowClose: SlowClose,
+  spareCork: SpareCork<UWS.us_listen_socket>,
 ): UWS.WebSocketBehavior<Connection> {
   return {
     maxPayloadLength: options.maxPayload,
@@ -244,9 +252,10 @@ function createBehavior(
     maxLifetime: 0,
     upgrade(res, req, context) {
       const key = req.getHeader('sec-websocket-key');
-      answerHandshake(res, req, application, ({ listener, protocol }) => {
+      const accept = ({ listener, protocol }: Upgrade) => {
         res.upgrade<Connection>({ listener, socket: undefined }, key, protocol, '', context);
-      });
+      };
+      answerHandshake(res, req, application, accept, spareCork);
     },
     open(ws) {
       const connection = ws.getUserData();

@@ -16,10 +16,21 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.concurrent('pumphouse', () => {
-  test('prints its commands without arguments', async () => {
-    const { code, stdout } = await run([]);
+  test('prints its commands with --help', async () => {
+    const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/serve .*check-config /s);
+    expect(stdout).toMatch(/serve .*check-config .*Without a command, pumphouse serves/s);
+  });
+
+  test.for([
+    [[], { PUMPHOUSE_PORT: '0' }],
+    [['--port', '0'], {}],
+  ] as const)('serves the chat without a command: %j', async ([args, env]) => {
+    const running = new Running(args, { PUMPHOUSE_ENGINE: 'memory', ...env });
+    const { msg } = await running.line('serves http');
+    const page = await fetch(/https?:\S+/.exec(String(msg))?.[0] as string);
+    expect(await page.text()).toContain('<title>');
+    expect((await running.end()).code).toBe(0);
   });
 
   test('documents every setting with its default and its environment variable', async () => {
@@ -52,6 +63,7 @@ describe.concurrent('pumphouse', () => {
   test.for([
     [['serv'], "unknown command 'serv' (Did you mean serve?)"],
     [['serve', '--prot', '1'], "unknown option '--prot' (Did you mean --port?)"],
+    [['--prot', '1'], "unknown option '--prot' (Did you mean --port?)"],
     [['serve', '--port'], "option '--port <PORT>' argument missing"],
     [['serve', '--port', 'http'], '--port: "http" is not a port (0 to 65535)'],
     [['serve', 'now'], "too many arguments for 'serve'. Expected 0 arguments but got 1."],
@@ -85,10 +97,14 @@ describe.concurrent('pumphouse', () => {
     const holder = createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const { port } = holder.address() as { port: number };
-    const { code, stderr } = await run(['serve', '--port', `${port}`, '--transport', transport, '--engine', 'memory']);
+    const line = `pumphouse: port ${port} on 127.0.0.1 is in use; choose another with --port\n`;
+    const served = await run(['serve', '--port', `${port}`, '--transport', transport, '--engine', 'memory']);
+    const settings = { PUMPHOUSE_PORT: `${port}`, PUMPHOUSE_TRANSPORT: transport, PUMPHOUSE_ENGINE: 'memory' };
+    expect([served, await run([], settings)]).toMatchObject([
+      { code: 2, stderr: line },
+      { code: 2, stderr: line },
+    ]);
     holder.close();
-    expect(stderr).toBe(`pumphouse: port ${port} on 127.0.0.1 is in use; choose another with --port\n`);
-    expect(code).toBe(2);
   });
 
   test.for(['uws', 'ws'])('names the listener that cannot listen, on %s', async (transport, context) => {

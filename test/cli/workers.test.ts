@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
+import { SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { sharedPortProblem } from '../../src/config/shared-ports.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
@@ -54,6 +55,45 @@ describe.each(able)('pumphouse serve --workers 2 on %s', (transport) => {
     running = server.running;
     return server;
   };
+
+  test('the settings of rooms apply in both workers, which share the limit of a user', async () => {
+    const config = join(folder, `rooms-${transport}.json`);
+    const publishRate = { perSecond: 1, burst: 4 };
+    writeFileSync(config, JSON.stringify({ publishRate: 'off', rooms: { 'news:*': { publishRate } } }));
+    const secret = 'x'.repeat(32);
+    const { running, port } = await start('--config', config, '--auth', 'jwt', '--jwt-secret', secret);
+    const jwt = new SignJWT({ sub: 'ada' }).setProtectedHeader({ alg: 'HS256' }).setExpirationTime('1h');
+    const token = await jwt.sign(Buffer.from(secret));
+    const peers = await Promise.all(Array.from({ length: 12 }, () => Peer.connect(port, `?token=${token}`)));
+    const started = performance.now();
+    const stored = await Promise.all(
+      peers.map(async (peer) => {
+        await peer.join('news:a');
+        for (let i = 0; i < 6; i++) peer.send({ t: 'send', room: 'news:a', id: `${i}`, data: i });
+        const decided = () => peer.got.filter(({ t }) => t === 'sent' || t === 'error');
+        await until('every message is decided', () => decided().length === 6);
+        return decided().filter(({ t }) => t === 'sent').length;
+      }),
+    );
+    const total = stored.reduce((a, b) => a + b);
+    const seconds = Math.ceil((performance.now() - started) / 1000);
+    expect(Math.max(...stored)).toBeLessThanOrEqual(4 + seconds);
+    expect(total).toBeGreaterThanOrEqual(8);
+    expect(total).toBeLessThanOrEqual(8 + 2 * seconds);
+    expect((await running.end()).code).toBe(0);
+  });
+
+  test('resumes sessions, and writes nothing to standard error', async () => {
+    const { running, port } = await start();
+    for (let i = 0; i < 4; i++) {
+      const first = await Peer.connect(port);
+      const { resume, session } = await first.next('welcome');
+      const second = await Peer.connect(port, '', [`resume.${resume}`]);
+      expect(await second.next('welcome')).toMatchObject({ session });
+      expect(await second.join('r')).toMatchObject({ room: 'r' });
+    }
+    expect(await running.end()).toMatchObject({ code: 0, stderr: '' });
+  });
 
   test('clients of both workers share rooms, and SIGTERM closes all of them', async () => {
     const { running, port } = await start('--publish-rate', 'off');

@@ -12,19 +12,20 @@ interface Case {
   readonly rule: keyof typeof rules;
   readonly flags?: Flags;
   readonly listeners?: readonly object[];
+  readonly rooms?: object;
   readonly runtime?: Runtime;
   readonly line: string;
 }
 
-type From = Pick<Partial<Case>, 'flags' | 'listeners' | 'runtime'>;
+type From = Pick<Partial<Case>, 'flags' | 'listeners' | 'rooms' | 'runtime'>;
 
 const LINUX: Runtime = { node: '22.12.0', platform: 'linux' };
 
-function loadFrom({ flags = {}, listeners, runtime = LINUX }: From): Loaded {
+function loadFrom({ flags = {}, listeners, rooms, runtime = LINUX }: From): Loaded {
   return load({
-    flags: listeners ? { config: 'c.json', ...flags } : flags,
+    flags: listeners || rooms ? { config: 'c.json', ...flags } : flags,
     env: {},
-    readFile: () => JSON.stringify({ listeners }),
+    readFile: () => JSON.stringify({ listeners, rooms }),
     exists: () => true,
     runtime,
   });
@@ -154,6 +155,25 @@ const CASES: readonly Case[] = [
       line: `${{ data: '--data', keepDays: '--keep-days', keepMegabytes: '--keep-megabytes' }[name]} has no effect with --engine memory; set --engine lmdb to store rooms on disk`,
     }),
   ),
+  ...['keepDays', 'keepMegabytes'].map(
+    (name): Case => ({
+      rule: 'storage settings without a disk',
+      flags: { engine: 'memory' },
+      rooms: { 'logs:*': { [name]: 7 } },
+      line: `c.json: rooms.logs:*.${name} has no effect with --engine memory; set --engine lmdb to store rooms on disk`,
+    }),
+  ),
+  {
+    rule: "a room's rate above that of its clients",
+    rooms: { 'logs:*': { publishRate: 20 }, lobby: { publishRate: '20:39' }, free: { publishRate: 'off' } },
+    line: 'c.json: rooms.logs:*.publishRate has no effect, since it is not below --publish-rate',
+  },
+  {
+    rule: "a room's rate above that of its clients",
+    flags: { publishRate: '3' },
+    rooms: { lobby: { publishRate: '3:6' } },
+    line: 'c.json: rooms.lobby.publishRate has no effect, since it is not below --publish-rate',
+  },
   {
     rule: 'the engine redis without a server',
     flags: { engine: 'redis' },

@@ -96,6 +96,17 @@ test.each([
   expect(loadFrom({ flags: { publishRate: text } }).settings.publishRate).toEqual(rate);
 });
 
+test('reads the settings of rooms by name and by prefix', () => {
+  const file = `{ "rooms": {
+    "orders:*": { "keepDays": 30, "keepMegabytes": 100, "publishRate": "5:9", "webhooks": ["billing"] },
+    "*": { "publishRate": "off" }
+  } }`;
+  expect(loadFrom({ file }).settings.rooms).toEqual({
+    'orders:*': { keepDays: 30, keepMegabytes: 100, publishRate: { perSecond: 5, burst: 9 }, webhooks: ['billing'] },
+    '*': { publishRate: 'off' },
+  });
+});
+
 test('reads rooms from the file, and batches up to 64 KiB by default', () => {
   const file = '{ "rooms": { "lobby": { "coalesce": { "maxDelayMs": 5 } } } }';
   expect(loadFrom({ file }).settings.rooms).toEqual({ lobby: { coalesce: { maxDelayMs: 5, maxBytes: 65_536 } } });
@@ -165,7 +176,22 @@ describe('reports the source, the value and what is expected in one line', () =>
       { file: '{"rooms": {"a": {"coalesce": {"maxDelayMs": 2000}}}}' },
       'c.json: rooms.a.coalesce.maxDelayMs: 2000 is not a number of milliseconds (0 to 1000)',
     ],
-    [{ file: '{"rooms": {"a": {"colour": 1}}}' }, /^c\.json: rooms\.a\.colour: /],
+    [
+      { file: '{"rooms": {"a": {"colour": 1}}}' },
+      /^c\.json: rooms\.a\.colour: "colour" is not a setting of rooms \(coalesce, slow, .*\)$/,
+    ],
+    [{ file: '{"rooms": {"a": 1}}' }, /^c\.json: rooms\.a: 1 is not an object of settings$/],
+    [{ file: '{"rooms": 1}' }, /^c\.json: rooms: 1 is not an object with names or prefixes of rooms as keys$/],
+    [{ file: '{"rooms": {"a*b": {}}}' }, /^c\.json: rooms: the name "a\*b" has a \* before its end; only a prefix/],
+    [{ file: '{"rooms": {"": {}}}' }, /^c\.json: rooms: the name "" is empty; name a room, or a prefix such as/],
+    [{ file: '{"rooms": {"constructor": {}}}' }, /^c\.json: rooms: the name "constructor" cannot have an entry/],
+    [{ file: '{"rooms": {"a:*": {"keepDays": 0}}}' }, 'c.json: rooms.a:*.keepDays: 0 is not a number of days'],
+    [{ file: '{"rooms": {"a:*": {"publishRate": 0}}}' }, 'c.json: rooms.a:*.publishRate: "0" is not "off", a number'],
+    [
+      { file: '{"rooms": {"a": {"webhooks": "x"}}}' },
+      'c.json: rooms.a.webhooks: "x" is not a list of names of webhooks',
+    ],
+    [{ file: '{"rooms": {"a": {"webhooks": [""]}}}' }, 'c.json: rooms.a.webhooks.0: "" is not a name'],
     [{ file: '{"rooms": []}' }, /^c\.json: rooms: /],
   ])('%j', (sources, line) => {
     expect(errorFrom(sources)).toMatch(line);

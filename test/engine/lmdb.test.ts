@@ -14,9 +14,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DataDir } from '../../src/engine/data-dir.ts';
 import { lmdb } from '../../src/engine/lmdb.ts';
+import type { RetentionOf } from '../../src/engine/retention.ts';
 import type { Draft } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 import { until } from '../integration/server.ts';
@@ -40,11 +41,11 @@ const drafts = (count: number, bytes = 100): Draft[] =>
 // Some drafts of this size are moved to the store at once, instead of a second later.
 const BURST_BYTES = 200_000;
 
-async function open(at = path, date?: () => number, ms = 1e9) {
+async function open(at = path, date?: () => number, ms = 1e9, retentionOf?: RetentionOf) {
   const records: LogRecord[] = [];
   const errors: Error[] = [];
   let failed = 0;
-  const retention = { ms, bytes: 1e9 };
+  const retention = retentionOf ?? { ms, bytes: 1e9 };
   const engine = lmdb({ path: at, retention, onError: (error) => errors.push(error), ...(date && { date }) });
   await engine.open({
     committed: (commit) => records.push(...commit.records),
@@ -90,6 +91,57 @@ test('drops records past their age, but keeps the newest', async () => {
   again.engine.release('x');
   expect(again.engine.position('x')).toMatchObject({ seq: 20, first: 20 });
   await again.engine.close();
+});
+
+test('drops the records of each room by the bounds of that room', async () => {
+  let now = 1_000;
+  const bounds = { old: { ms: 100, bytes: 1e9 }, large: { ms: 1e9, bytes: 20_000 }, kept: { ms: 1e9, bytes: 1e9 } };
+  const asked: string[] = [];
+  const retentionOf: RetentionOf = (room) => {
+    asked.push(room);
+    return bounds[room as keyof typeof bounds];
+  };
+  const rooms = Object.keys(bounds);
+  const firsts = ({ engine }: Pick<Awaited<ReturnType<typeof open>>, 'engine'>) =>
+    rooms.map((room) => engine.position(room).first);
+  const { engine } = await open(path, () => now, 0, retentionOf);
+  for (let i = 0; i < 10; i++) for (const room of rooms) engine.append(room, drafts(50));
+  expect(asked).toEqual(rooms);
+  await engine.close();
+  now += 200;
+  const again = await open(path, () => now, 0, retentionOf);
+  const [old, large, kept] = firsts(again);
+  expect(old).toBe(500);
+  expect(large).toBeGreaterThan(500 - (20_000 * (1 + 1 / 8)) / 100);
+  expect(large).toBeLessThan(500 - (20_000 * (1 - 1 / 8)) / 100);
+  expect(kept).toBe(1);
+  expect(again.engine.read('large', 0, 1000)[0]?.seq).toBe(large);
+  await again.engine.close();
+});
+
+test('drops old records of rooms that are not in use, by the bounds of each', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    let now = 1_000;
+    const retentionOf: RetentionOf = (room) => ({ ms: room === 'old' ? 100 : 1e9, bytes: 1e9 });
+    const { engine } = await open(path, () => now, 0, retentionOf);
+    const rooms = ['old', 'kept'];
+    for (const room of rooms) for (let i = 0; i < 2; i++, now += 50) engine.append(room, drafts(5));
+    await engine.close();
+    const again = await open(path, () => now, 0, retentionOf);
+    now += 200;
+    vi.advanceTimersByTime(60_000);
+    now -= 10_000; // nothing is old by this clock: what is gone, the sweep has dropped
+    const firstOf = (room: string) => {
+      again.engine.release(room);
+      return again.engine.position(room).first;
+    };
+    await until('the removal is committed', () => firstOf('old') === 6);
+    expect(firstOf('kept')).toBe(1);
+    await again.engine.close();
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 const journals = (at: string) => readdirSync(at).filter((name) => name.startsWith('journal-'));

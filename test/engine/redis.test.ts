@@ -266,6 +266,22 @@ describe('the stored log', () => {
     expect((await a.engine.read(room, 0, 9)).map(({ seq }) => seq)).toEqual([4, 5]);
   });
 
+  test('is trimmed by the bounds of its room, which its keys outlive', async () => {
+    const retention = (room: string) =>
+      room.startsWith('small') ? { ms: 1e9, bytes: 1000 } : { ms: 1e10, bytes: 1e6 };
+    const a = await start({ retention });
+    const [small, large] = [`small ${newRoom()}`, newRoom()];
+    for (const room of [small, large]) {
+      await a.attach(room);
+      for (let i = 0; i < 50; i++) await a.append(room, 'x'.repeat(100));
+    }
+    expect(a.engine.position(small).first).toBeGreaterThan(35);
+    expect(a.engine.position(large).first).toBe(1);
+    const ttlOf = (room: string) => server.command('PTTL', keysOf(room).log);
+    expect(await ttlOf(small)).toBeLessThan(2e9);
+    expect(await ttlOf(large)).toBeGreaterThan(9e9);
+  });
+
   test('updates the first record of the position when a read finds records gone', async () => {
     const { room, a } = await two();
     await a.append(room, '1');

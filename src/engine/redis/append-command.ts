@@ -1,14 +1,15 @@
 import type { Draft, Outcome } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
+import type { Retention } from '../retention.ts';
 import type { RoomKeys } from './keys.ts';
 import { encodeBatch, recordOf } from './record-codec.ts';
 import { appendScript } from './scripts.lua.ts';
 
-/** What all appends of a node have in common. */
-export interface AppendSettings {
-  /** Identifies this node until it ends. */
-  readonly run: string;
-  readonly retention: { readonly ms: number; readonly bytes: number };
+/** The room of a batch, with its bounds. */
+export interface AppendTarget {
+  readonly keys: RoomKeys;
+  readonly retention: Retention;
+  /** Milliseconds without an append or a renewal after which the room's keys expire. */
   readonly expiryMs: number;
 }
 
@@ -29,10 +30,14 @@ export interface AppendReply {
   readonly seqs: readonly number[] | undefined;
 }
 
-/** Returns the command that appends a batch. */
+/**
+ * Returns the command that appends a batch.
+ *
+ * @param run identifies this node until it ends.
+ */
 export function appendCommand(
-  { meta, log, ids, channel }: RoomKeys,
-  { run, retention, expiryMs }: AppendSettings,
+  { keys: { meta, log, ids, channel }, retention, expiryMs }: AppendTarget,
+  run: string,
   number: number,
   drafts: readonly Draft[],
 ): string[] {

@@ -3,21 +3,19 @@ import type { Draft, Outcome } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import {
   type AppendReply,
-  type AppendSettings,
+  type AppendTarget,
   appendCommand,
   isTorn,
   outcomesOf,
   recordsOf,
   replyOf,
 } from './append-command.ts';
-import type { RoomKeys } from './keys.ts';
 import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 
 /** The side of a room that its outbox needs. */
-export interface OutboxRoom {
+export interface OutboxRoom extends AppendTarget {
   /** Undefined while the room does not follow its log. */
   readonly link: Link | undefined;
-  readonly keys: RoomKeys;
   /**
    * Commits up to `reply.last`. @param records those of the batch, unless it was stored before.
    * @returns false, or a promise that rejects, when the link is lost before that.
@@ -30,7 +28,9 @@ export interface OutboxRoom {
 }
 
 /** The appends of all rooms: numbers the batches and bounds what waits. */
-export interface Budget extends AppendSettings {
+export interface Budget {
+  /** Identifies this node until it ends. */
+  readonly run: string;
   readonly patienceMs: number;
   /** Numbers grow, so that Redis refuses a batch that is older than another. */
   nextNumber(): number;
@@ -162,7 +162,7 @@ export class Outbox {
       this.#waiting.shift();
     }
     const number = this.#budget.nextNumber();
-    const args = appendCommand(this.#room.keys, this.#budget, number, drafts);
+    const args = appendCommand(this.#room, this.#budget.run, number, drafts);
     return { number, drafts, args, until, bytes: costOf(drafts), sent: false, stalled: false, mended: false };
   }
 

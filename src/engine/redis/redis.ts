@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, EngineListener, Position, SharedEngine } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { NowOrLater } from '../../protocol/now-or-later.ts';
+import { type Retention, type RetentionOf, retentionOf } from '../retention.ts';
 import { Auditor } from './auditor.ts';
 import { DEFAULT_LEASE, type LeaseTimes, RedisCluster, RUN_LENGTH } from './cluster.ts';
 import { inspect } from './inspect.ts';
@@ -15,11 +16,12 @@ import { Shard } from './shard.ts';
 
 export interface RedisOptions extends Servers {
   /**
-   * Bounds of each room's stored records.
+   * Bounds of each room's stored records, or a function that returns those of a room. It is called
+   * when the room is attached. All nodes need the same bounds.
    *
    * @default 7 days and 64 MiB
    */
-  readonly retention?: { readonly ms: number; readonly bytes: number };
+  readonly retention?: Retention | RetentionOf;
   /**
    * Milliseconds that an append or attach waits for Redis.
    *
@@ -41,11 +43,8 @@ export interface RedisOptions extends Servers {
   readonly onWarning?: (warning: string) => void;
 }
 
-const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 const MiB = 1024 * 1024;
 const MAX_WAITING_BYTES = 16 * MiB;
-// Keys outlive their records by the time between renewals, and a margin.
-const EXPIRY_MARGIN_MS = 3 * 60 * 60_000;
 const TICK_MS = 200;
 const TICKS_PER_RETRY = 10;
 const AUDIT_MS = 60_000;
@@ -224,14 +223,12 @@ export class RedisEngine implements SharedEngine {
   }
 
   #createContext(listener: EngineListener): RoomContext {
-    const retention = this.#options.retention ?? { ms: WEEK_MS, bytes: 64 * MiB };
     return {
       run: this.run,
       patienceMs: this.#patienceMs,
       listener,
-      retention,
+      retentionOf: retentionOf(this.#options.retention),
       databaseOf: (room) => this.#databaseOf(room),
-      expiryMs: retention.ms + EXPIRY_MARGIN_MS,
       nextNumber: () => ++this.#number,
       take: (bytes) => {
         if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) return false;

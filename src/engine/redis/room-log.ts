@@ -1,6 +1,7 @@
 import type { EngineListener, Outcome, Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { Place } from '../../protocol/v1.ts';
+import type { Retention, RetentionOf } from '../retention.ts';
 import type { AppendReply } from './append-command.ts';
 import { keysOf, type RoomKeys } from './keys.ts';
 import { isAnotherPrimaryNeeded, type Link } from './link.ts';
@@ -13,6 +14,7 @@ import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf 
 /** Shared by the rooms of an engine. */
 export interface RoomContext extends Budget {
   readonly listener: EngineListener;
+  readonly retentionOf: RetentionOf;
   /** Returns the number of the database that has a room. */
   databaseOf(room: string): number;
   /** A room is subscribed on a link. It follows its log once the promise has resolved. */
@@ -29,6 +31,9 @@ const NEWLINE = 10;
 
 const RENEWAL_MS = 60 * 60_000;
 
+// Keys outlive their records by the time between renewals, and a margin.
+const EXPIRY_MARGIN_MS = 3 * RENEWAL_MS;
+
 // Bound of what waits during a repair, and of what one repair reads.
 const REPAIR_BYTES = 4 * 1024 * 1024;
 const REPAIR_PAGE = 32;
@@ -40,6 +45,8 @@ const REPAIR_PAGE = 32;
 export class RoomLog implements OutboxRoom {
   readonly name: string;
   readonly keys: RoomKeys;
+  readonly retention: Retention;
+  readonly expiryMs: number;
   readonly outbox: Outbox;
   readonly #context: RoomContext;
   /** Log, terms and `first` as far as known; its `seq` is the head. Undefined until attached. */
@@ -64,6 +71,8 @@ export class RoomLog implements OutboxRoom {
   constructor(name: string, context: RoomContext) {
     this.name = name;
     this.keys = keysOf(name, context.databaseOf(name));
+    this.retention = context.retentionOf(name);
+    this.expiryMs = this.retention.ms + EXPIRY_MARGIN_MS;
     this.#context = context;
     this.outbox = new Outbox(this, context);
   }
@@ -284,7 +293,7 @@ export class RoomLog implements OutboxRoom {
   #renew(link: Link): void {
     this.#renewAt = performance.now() + RENEWAL_MS;
     const { meta, log, ids, presence } = this.keys;
-    const ms = String(this.#attached().seq === 0 ? EMPTY_EXPIRY_MS : this.#context.expiryMs);
+    const ms = String(this.#attached().seq === 0 ? EMPTY_EXPIRY_MS : this.expiryMs);
     for (const key of [meta, log, ...ids, presence]) link.command(['PEXPIRE', key, ms]).catch(() => {}); // lost with the link
   }
 
