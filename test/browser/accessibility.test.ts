@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
-import { leaveRoom, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
+import { leaveRoom, send, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -100,6 +100,41 @@ describe.each([
     await page.locator('.log').evaluate((log) => log.scrollTo(0, 0));
     await bob.send({ text: 'one more' });
     await page.getByRole('button', { name: '1 new message' }).waitFor();
+    expect(await violations(page)).toEqual([]);
+  });
+
+  test('has no violations at unread messages, beside a namesake, in the menu, after leaving, and at a bad link', async () => {
+    const room = `busy ${name}`;
+    const bob = chat.bot('bob', room);
+    const page = await chat.openAs('ada', { ...options, room });
+    const namesake = await chat.openAs('ada', { room });
+    await send(namesake, 'from the other ada');
+    await waitForMessage(page, 'from the other ada');
+    await page.goto(`${chat.server().url}/#/beside`);
+    await page.getByRole('heading', { name: 'beside' }).waitFor();
+    await sendLines(bob, 'new', 80);
+    await page.goto(`${chat.server().url}/#/${encodeURIComponent(room)}`);
+    await page.locator('.unread-line').waitFor();
+    await page.getByRole('button', { name: /new messages$/ }).waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole('button', { name: /new messages$/ }).click();
+    await page.locator('#input').fill('mine');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await waitForMessage(page, 'mine');
+    await page
+      .getByRole('button', { name: '3 online' })
+      .or(page.getByRole('button', { name: '3 people' }))
+      .click();
+    await page.locator('#people').getByText('(2)').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('button', { name: 'Room menu' }).click();
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Leave room' }).click();
+    await page.getByRole('button', { name: 'Undo' }).waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.goto(`${chat.server().url}/#/${'x'.repeat(200)}`);
+    await page.getByRole('button', { name: 'Go to lobby' }).waitFor();
     expect(await violations(page)).toEqual([]);
   });
 

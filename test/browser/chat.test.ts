@@ -181,6 +181,34 @@ describe('sending', () => {
     expect(await draft(page)).toBe(`before ${many.replaceAll('\r\n', '\n')}`);
     expect(await page.evaluate('document.activeElement.id')).toBe('input');
   });
+
+  test('says that files are not supported when one is pasted or dropped', async () => {
+    const page = await chat.openAs('ada', { room: newRoom() });
+    const give = (type: 'paste' | 'drop', text: string) =>
+      page.locator('#input').evaluate(
+        (input, { type, text }) => {
+          const data = new DataTransfer();
+          data.items.add(new File(['picture'], 'picture.png', { type: 'image/png' }));
+          if (text !== '') data.setData('text/plain', text);
+          const options = { cancelable: true, bubbles: true };
+          return input.dispatchEvent(
+            type === 'paste'
+              ? new ClipboardEvent('paste', { ...options, clipboardData: data })
+              : new DragEvent('drop', { ...options, dataTransfer: data }),
+          );
+        },
+        { type, text },
+      );
+    const hint = page.getByText('Files are not supported. Only text can be sent.');
+    await give('paste', '');
+    await hint.waitFor();
+    await page.locator('#input').fill('text');
+    await expect.poll(() => hint.count()).toBe(0);
+    await give('paste', 'a cell of a spreadsheet, with its picture');
+    expect(await hint.count()).toBe(0);
+    expect(await give('drop', '')).toBe(false); // the browser does not open the file
+    await hint.waitFor();
+  });
 });
 
 describe('the keyboard', () => {

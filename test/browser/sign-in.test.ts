@@ -39,6 +39,33 @@ test('signs in with a password, and stays signed in after a reload', async () =>
   expect(await page.evaluate('localStorage.length + sessionStorage.length')).toBe(0);
 });
 
+test('says how long to wait after too many attempts, and lets a password manager fill the form', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-sign-in-'));
+  await new Users(join(folder, 'users.json')).set('ada', 'secret');
+  const server = await startServer(['--auth', 'otp', '--users', join(folder, 'users.json')]);
+  chat.onTestEnd(async () => {
+    await server.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
+  });
+  const body = JSON.stringify({ username: 'ada', password: 'wrong' });
+  for (let attempt = 0; attempt < 12; attempt++) await fetch(`${server.url}/login`, { method: 'POST', body });
+  const page = await chat.newPage();
+  await page.goto(server.url);
+  expect(await page.getByLabel('Username').getAttribute('autocomplete')).toBe('username');
+  expect(await page.getByLabel('Password').getAttribute('autocomplete')).toBe('current-password');
+  await page.getByLabel('Username').fill('ada');
+  await page.getByLabel('Password').fill('secret');
+  await page.keyboard.press('Enter');
+  await page.getByText('Too many attempts to sign in. Try again in 10 seconds.').waitFor();
+  await page.route('**/login', (route) => route.fulfill({ status: 503, headers: { 'Retry-After': '1' } }));
+  await page.keyboard.press('Enter');
+  await page.getByText('Sign-in is unavailable. Try again in 1 second.').waitFor();
+  await page.context().setOffline(true);
+  await page.unroute('**/login');
+  await page.keyboard.press('Enter');
+  await page.getByText('The server cannot be reached. Check your connection and try again.').waitFor();
+});
+
 test('keeps the ticket of a sign-in while the server has too many connections', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-sign-in-'));
   await new Users(join(folder, 'users.json')).set('ada', 'secret');

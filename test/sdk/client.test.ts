@@ -824,16 +824,13 @@ describe('a message', () => {
   });
 
   test('has an id that starts with the prefix of its client, and is unique', async () => {
-    const { room } = await joinRoom({ idPrefix: 'browser-1.' });
+    const { room } = await joinRoom({ idPrefix: 'the "first" browser ' });
     for (const data of [1, 2, 3]) void room.send(data);
     const ids = lastSocket()
       .take('send')
       .map(({ id }) => id);
-    expect(ids.every((id) => id.startsWith('browser-1.'))).toBe(true);
+    expect(ids.every((id) => id.startsWith('the "first" browser '))).toBe(true);
     expect(new Set(ids).size).toBe(3);
-    for (const idPrefix of ['', 'a"b', 'x'.repeat(65)]) {
-      expect(() => connect('http://hub.test', { WebSocket: FakeSocket, idPrefix })).toThrow(/idPrefix must be/);
-    }
   });
 
   test('waits for the join, and is sent again in order if its acknowledgement was lost', async () => {

@@ -8,8 +8,6 @@ import { RoomClient } from './room.ts';
 import { type Item, openSlot, type Slot } from './slot.ts';
 import type { Hub, HubError, HubEvents, JoinOptions, Options, Room, State, WebSocketClass } from './types.ts';
 
-const ID_PREFIX_RULE = 'idPrefix must be 1 to 64 letters, digits, ".", "_" or "-"';
-
 /**
  * Owns a connection's rooms, session and outbox, and dispatches the messages of the server to them.
  */
@@ -22,19 +20,16 @@ export class HubClient implements Hub {
   #resume: string | undefined;
 
   constructor(url: string | URL | undefined, options: Options) {
-    const { user, idPrefix } = options;
+    const { user, idPrefix = '' } = options;
     const endpoint = endpointOf(url);
     if (user !== undefined && !isUserName(user)) throw new TypeError(`the user name must be 1 to ${USER_BYTES} bytes`);
-    if (idPrefix !== undefined && !/^[\w.-]{1,64}$/.test(idPrefix)) throw new TypeError(ID_PREFIX_RULE);
-    this.#outbox = new Outbox(
-      {
-        isJoined: (room) => this.#rooms.get(room)?.joined === true,
-        transmit: (text) => this.#link.send(text),
-        save: () => this.#save(),
-        onFailure: (item, error) => this.#onSendFailure(item, error),
-      },
+    this.#outbox = new Outbox({
       idPrefix,
-    );
+      isJoined: (room) => this.#rooms.get(room)?.joined === true,
+      transmit: (text) => this.#link.send(text),
+      save: () => this.#save(),
+      onFailure: (item, error) => this.#onSendFailure(item, error),
+    });
     if (user !== undefined) endpoint.searchParams.set('user', user);
     this.#link = new Link(endpoint.href, options, {
       resume: () => this.#resume,

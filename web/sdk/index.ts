@@ -12,8 +12,7 @@ export type * from './types.ts';
  *
  * @param url the server's URL, with the scheme `ws:`, `wss:`, `http:` or `https:`. A URL without a
  * path gets the path `/ws`. Defaults in browsers to the origin of the page; required elsewhere.
- * @throws TypeError if the URL or the id prefix is invalid, or if the user name is not 1 to 64
- * bytes.
+ * @throws TypeError if the URL is invalid, or if the user name is not 1 to 64 bytes.
  * @example
  * const hub = connect('http://localhost:8080', { user: 'ada' });
  * const lobby = hub.join<{ text: string }>('lobby');

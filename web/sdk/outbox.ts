@@ -22,6 +22,8 @@ interface Deferred {
 
 /** Connects an outbox to the connection, the rooms and the storage. */
 interface OutboxHost {
+  /** Starts the id of each message. */
+  readonly idPrefix: string;
   /** Reports whether the server accepts messages for the room now. */
   isJoined(room: string): boolean;
   transmit(text: string): void;
@@ -52,9 +54,9 @@ export class Outbox {
   #saveScheduled = false;
   #stoppedWith: HubError | undefined;
 
-  constructor(host: OutboxHost, idPrefix = '') {
+  constructor(host: OutboxHost) {
     this.#host = host;
-    this.#idPrefix = idPrefix + randomPrefix();
+    this.#idPrefix = host.idPrefix + randomPrefix();
   }
 
   get items(): readonly Item[] {
@@ -170,7 +172,7 @@ export class Outbox {
 
   #transmit(item: Item): void {
     const { room, id, json } = item;
-    const text = `{"t":"send","room":${JSON.stringify(room)},"id":"${id}","data":${json}}`;
+    const text = `{"t":"send","room":${JSON.stringify(room)},"id":${JSON.stringify(id)},"data":${json}}`;
     const limit = this.#limits?.message ?? Number.POSITIVE_INFINITY;
     if (byteLength(text) > limit) {
       this.#fail(

@@ -25,9 +25,9 @@ export interface Options {
    */
   readonly storage?: Store | false;
   /**
-   * Starts the id of each message that this client sends: 1 to 64 ASCII letters, digits, `.`, `_`
-   * and `-`. Every member sees it in `Message.id`, so it is not a secret. A program that keeps it
-   * recognizes the messages of its earlier runs.
+   * Starts the id of each message that this client sends: up to 64 bytes of UTF-8. The server
+   * rejects messages with a longer one. Every member sees it in `Message.id`: it is no secret. A
+   * program that keeps it recognizes the messages of its earlier runs.
    *
    * @default no prefix
    */

@@ -63,8 +63,11 @@ export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
       {open.value && (
         <div id="room-menu" class="menu">
           <button type="button" class="quiet" onClick={copy}>
-            <span role="status">{copyResult.value || 'Copy link'}</span>
+            {copyResult.value || 'Copy link'}
           </button>
+          <span class="visually-hidden" role="status">
+            {copyResult.value}
+          </span>
           <button type="button" class="quiet danger" onClick={confirmAndLeave}>
             Leave room
           </button>
