@@ -1,5 +1,6 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { LogRecord } from '../hub/log.ts';
+import type { Term } from './terms.ts';
 
 /** Bounds of each room's stored records. Both apply, but the newest record always stays. */
 export interface Retention {
@@ -13,6 +14,8 @@ export interface Retention {
 export interface Extent {
   readonly id: number;
   readonly epoch: string;
+  /** The terms of a log that was restored from a backup; undefined for its first one. */
+  readonly terms?: readonly Term[] | undefined;
   /** Whether the store has written the room's name. */
   named: boolean;
   first: number;
@@ -48,11 +51,11 @@ const BLOCK_BYTES = 64 * 1024;
  * that a search for a seq finds its block. `start` and `end` count the bytes of all of the room's
  * records: those before the block, and those up to its last.
  */
-type Key = [roomId: number, last: number, first: number, at: number, start: number, end: number];
+export type Key = [roomId: number, last: number, first: number, at: number, start: number, end: number];
 
 type Range = [roomId: number, seq: number];
 
-type Fields = [
+export type Fields = [
   seq: number,
   at: number,
   from: string,
@@ -75,9 +78,11 @@ export function recordOf([seq, at, from, sender, id, data, json, bytes]: Fields)
   return { seq, at, from, sender, id, data, json, bytes };
 }
 
-interface StoredRoom {
+/** The entry of a room's name. */
+export interface StoredRoom {
   readonly id: number;
   readonly epoch: string;
+  readonly terms?: readonly Term[];
 }
 
 const EMPTY_EXTENT = { first: 1, stored: 0, end: 0, start: 0 };
@@ -171,11 +176,13 @@ export class LmdbStore {
   }
 
   /**
-   * Drops records past their age in all rooms, including those not in use.
+   * Drops records past their age in all rooms, including those not in use. Frees what a process
+   * that was killed while it read the store, such as a backup, kept from being reused.
    *
    * @param inUse returns the extent of a room in use, to be updated.
    */
   trimOld(inUse: (name: string) => Extent | undefined): void {
+    this.#root.readerCheck();
     const before = this.#date() - this.#retention.ms;
     for (const { key, value } of this.#names.getRange()) {
       const extent = inUse(key) ?? this.#load(value);
@@ -188,10 +195,10 @@ export class LmdbStore {
     await this.#root.close();
   }
 
-  #load({ id, epoch }: StoredRoom): Extent {
+  #load({ id, epoch, terms }: StoredRoom): Extent {
     const oldest = this.#blocks(id, 0).next().value;
     const [newest] = this.#log.getKeys({ start: [id + 1, 0], end: [id, 0], reverse: true, limit: 1 }) as Iterable<Key>;
-    const extent = { id, epoch, named: true, ...(oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT) };
+    const extent = { id, epoch, terms, named: true, ...(oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT) };
     if (oldest && oldest[3] < this.#date() - this.#retention.ms) this.#trim(extent);
     return extent;
   }

@@ -3,6 +3,7 @@ import { statfsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
+import type { Place } from '../protocol/v1.ts';
 import { Journal } from './journal.ts';
 import {
   type EncodedRecord,
@@ -13,6 +14,7 @@ import {
   type Retention,
   recordOf,
 } from './lmdb-store.ts';
+import { divergedEnd, earlierEpochs, firstLife, type Life } from './terms.ts';
 
 export interface LmdbOptions {
   /** The data directory. No other process may use it: `DataDir` locks it. */
@@ -65,6 +67,8 @@ const NEVER = new Promise<never>(() => {});
 /** A room in use. */
 interface RoomLog {
   readonly extent: Extent;
+  /** The epochs from before restores of backups; undefined without any. */
+  readonly earlier: readonly Place[] | undefined;
   /** Start of the room's lines in the journal. */
   readonly line: string;
   /** `seq` of the newest record; 0 before the first. */
@@ -74,7 +78,7 @@ interface RoomLog {
 }
 
 /** A line of the journal. */
-type Entry = [room: string, epoch: string, ...records: Parameters<typeof recordOf>[0][]];
+export type Entry = [room: string, epoch: string, ...records: Parameters<typeof recordOf>[0][]];
 
 /**
  * Creates an engine that keeps rooms on disk. `append` writes a line to a journal and then commits,
@@ -137,8 +141,14 @@ class LmdbEngine implements LocalEngine {
   }
 
   position(room: string): Position {
+    const { extent, head, earlier } = this.#room(room);
+    const position = { epoch: extent.epoch, seq: head, first: extent.first };
+    return earlier === undefined ? position : { ...position, earlier };
+  }
+
+  divergedEnd(room: string, epoch: string): number | undefined {
     const { extent, head } = this.#room(room);
-    return { epoch: extent.epoch, seq: head, first: extent.first };
+    return divergedEnd(lifeOf(extent, head), epoch);
   }
 
   append(room: string, drafts: readonly Draft[]): void {
@@ -200,7 +210,8 @@ class LmdbEngine implements LocalEngine {
 
   #use(name: string, extent: Extent): RoomLog {
     const line = JSON.stringify([name, extent.epoch]).slice(0, -1);
-    const log: RoomLog = { extent, line, head: extent.stored, waiting: [] };
+    const earlier = extent.terms && earlierEpochs(lifeOf(extent, extent.stored));
+    const log: RoomLog = { extent, earlier, line, head: extent.stored, waiting: [] };
     this.#rooms.set(name, log);
     return log;
   }
@@ -296,6 +307,11 @@ class LmdbEngine implements LocalEngine {
     if (waiting.length === 0) this.#waiting.delete(name);
     for (const { text } of records) this.#waitingBytes -= text.length;
   }
+}
+
+function lifeOf({ epoch, terms }: Extent, head: number): Life {
+  const life = firstLife(epoch, head);
+  return terms ? { ...life, terms } : life;
 }
 
 function lineOf(log: RoomLog, records: readonly EncodedRecord[]): string {

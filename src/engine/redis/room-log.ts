@@ -1,11 +1,12 @@
 import type { EngineListener, Outcome, Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { Place } from '../../protocol/v1.ts';
+import { divergedEnd, earlierEpochs, epochOf, sharedEnd, type Term } from '../terms.ts';
 import type { AppendReply } from './append-command.ts';
 import { keysOf, type RoomKeys } from './keys.ts';
 import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 import { type Budget, Outbox, type OutboxRoom } from './outbox.ts';
-import { divergedEnd, earlierEpochs, epochOf, type LogState, sharedEnd, type Term } from './position.ts';
+import type { LogState } from './position.ts';
 import { PushBuffer } from './push-buffer.ts';
 import { EMPTY_EXPIRY_MS, mendLog, readEntries, readState } from './read.ts';
 import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf } from './record-codec.ts';
