@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { UsersError } from './auth/users.ts';
+import { addBackupCommands } from './commands/backup.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { exitOnBrokenPipe } from './commands/broken-pipe.ts';
 import { checkConfig } from './commands/check-config.ts';
@@ -55,6 +56,7 @@ withSettings(program.command('check-config'))
     process.stdout.write('', () => process.exit());
   });
 
+addBackupCommands(program);
 addBenchCommand(program);
 addUserCommand(program);
 addTokenCommand(program);

@@ -5,6 +5,7 @@ import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine
 import type { LogRecord } from '../hub/log.ts';
 import type { Place } from '../protocol/v1.ts';
 import { Journal } from './journal.ts';
+import { entryOf } from './journal-entry.ts';
 import {
   type EncodedRecord,
   type Extent,
@@ -76,9 +77,6 @@ interface RoomLog {
   /** The records after the extent, up to `head`. */
   readonly waiting: EncodedRecord[];
 }
-
-/** A line of the journal. */
-export type Entry = [room: string, epoch: string, ...records: Parameters<typeof recordOf>[0][]];
 
 /**
  * Creates an engine that keeps rooms on disk. `append` writes a line to a journal and then commits,
@@ -318,14 +316,4 @@ function lineOf(log: RoomLog, records: readonly EncodedRecord[]): string {
   let { line } = log;
   for (const { text } of records) line += `,${text}`;
   return `${line}]`;
-}
-
-/** @returns undefined for a line that is not a whole entry. */
-function entryOf(line: string): Entry | undefined {
-  try {
-    const entry: unknown = JSON.parse(line);
-    return Array.isArray(entry) && entry.length > 2 ? (entry as Entry) : undefined;
-  } catch {
-    return undefined;
-  }
 }
