@@ -57,8 +57,8 @@ export async function restore({ from, data, force, signal }: RestoreOptions): Pr
     await new Restoration(from, data, manifest, signal).run();
     return { rooms: manifest.rooms, messages: manifest.messages, bytes: manifest.bytes, aside: target.aside };
   } catch (error) {
-    target.clear();
     const { message } = describe(error, data);
+    target.clear();
     throw new BackupError(target.aside ? `${message}; the earlier data is in ${target.aside}` : message, {
       cause: error,
     });
