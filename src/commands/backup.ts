@@ -41,7 +41,7 @@ export function addBackupCommands(program: Command): void {
     .allowExcessArguments(false)
     .option('--data <DIR>', 'data directory to create; it must be missing or empty (env PUMPHOUSE_DATA)', DATA)
     .option('--force', 'move the content of the data directory aside')
-    .addHelpText('after', '\nClients resume where they were, and are told which of their messages the backup lacks.')
+    .addHelpText('after', '\nClients resume where they were. A notice names the messages that the backup lacks.')
     .action(runRestore);
   program
     .command('verify <DIR>')

@@ -1,8 +1,8 @@
 import type { Place } from '../protocol/v1.ts';
 
 /**
- * A term of a log: with Redis the time that one primary accepts appends, with LMDB the time from one
- * restore to the next.
+ * A term of a log: with Redis the time that one primary accepts appends, with LMDB the time from
+ * one restore to the next.
  */
 export interface Term {
   /** Unique; from the primary's replication id with Redis. */

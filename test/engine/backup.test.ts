@@ -71,7 +71,7 @@ function draftsOf(room: string, count: number, bytes = 100): Draft[] {
   }));
 }
 
-/** Creates a data directory, if there is none, and opens its engine. */
+/** Opens the engine of a data directory, which is created if it is missing. */
 async function open(at = data) {
   const dir = new DataDir(at);
   await dir.open();

@@ -175,7 +175,7 @@ class Backup {
     if (isDatabase) rmSync(path);
   }
 
-  /** Copies the entries of databases that share the store's file, such as those of a later version. */
+  /** Copies the entries of other databases of the store, such as those of a later version. */
   async #copyDatabases(store: StoreReader): Promise<void> {
     if (store.others.length === 0) return;
     await this.#file(DATABASES, async (file) => {

@@ -22,7 +22,7 @@ export interface FileSum {
   readonly sha256: string;
 }
 
-/** What a backup holds. */
+/** The amount of data in a backup or a data directory. */
 export interface Counts {
   readonly rooms: number;
   readonly messages: number;

@@ -8,7 +8,7 @@ const CHUNK_BYTES = 1024 * 1024;
 const MAX_LINE_BYTES = 256 * 1024 * 1024;
 const LF = 0x0a;
 
-/** Yields a file's lines without their ends, and adds its bytes to `sum`. The last line has an end. */
+/** Yields a file's lines without their ends, and adds its bytes to `sum`. */
 export async function* linesOf(path: string, sum = new Sum()): AsyncGenerator<Buffer[]> {
   const rest: Buffer[] = [];
   let restBytes = 0;

@@ -36,7 +36,7 @@ const BATCH_BLOCKS = 10_000;
 const OWN_DATABASES = 2;
 const TOKEN_LENGTH = 8;
 
-/** What an otherwise empty directory may contain. */
+/** Entries that an empty directory may have. */
 const EMPTY: readonly string[] = ['lost+found', DATA_FILES.lock];
 
 /**
@@ -79,7 +79,11 @@ class Target {
     this.#folder = new DataDir(path);
   }
 
-  /** Creates or empties the directory. @throws BackupError if it has content and `force` is not set. */
+  /**
+   * Creates or empties the directory.
+   *
+   * @throws BackupError if it has content and `force` is not set.
+   */
   async prepare(force: boolean): Promise<void> {
     mkdirSync(this.#path, { recursive: true });
     const isEmpty = this.#content().length === 0;

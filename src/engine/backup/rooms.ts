@@ -2,12 +2,12 @@ import { BackupError } from './error.ts';
 import { type BlockKey, isBlockKey, isRoomLine, type RoomLine } from './format.ts';
 import { linesOf, type Sum } from './input-file.ts';
 
-/** What a backup's messages consist of, in their order: rooms, each followed by its blocks. */
+/** A part of a backup's messages: rooms, each followed by its blocks. */
 export type Item =
   | { readonly kind: 'room'; readonly room: RoomLine }
   | { readonly kind: 'block'; readonly key: BlockKey; readonly lines: readonly Buffer[] };
 
-/** Yields the rooms and blocks of a backup's messages. Rejects with BackupError at a damaged line. */
+/** Yields a backup's rooms and blocks. Rejects with BackupError at a damaged line. */
 export async function* itemsOf(path: string, sum?: Sum): AsyncGenerator<Item> {
   let number = 0;
   let block: { key: BlockKey; lines: Buffer[]; missing: number } | undefined;

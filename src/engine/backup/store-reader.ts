@@ -54,7 +54,11 @@ export class StoreReader {
     return existsSync(path) ? new StoreReader(path) : undefined;
   }
 
-  /** Returns the rooms that have records, all of one snapshot. @throws BackupError for a damaged one. */
+  /**
+   * Returns the rooms that have records, all of one snapshot.
+   *
+   * @throws BackupError for a damaged one.
+   */
   heads(): StoredHead[] {
     if (!this.#databases.includes('rooms') || this.#log === undefined) return [];
     const names = this.#root.openDB<StoredRoom, string>({
@@ -110,7 +114,11 @@ export class StoreReader {
     return this.#databases.filter((name) => !OWN_DATABASES.includes(name));
   }
 
-  /** Returns all entries of another database, in one snapshot. @throws BackupError if keys repeat. */
+  /**
+   * Returns all entries of another database, in one snapshot.
+   *
+   * @throws BackupError if keys repeat.
+   */
   entries(name: string): RawEntry[] {
     const database = this.#root.openDB<Buffer, Buffer>({ name, keyEncoding: 'binary', encoding: 'binary' });
     const entries = [...database.getRange()].map(({ key, value }) => ({ key, value }));

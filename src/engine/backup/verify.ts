@@ -19,7 +19,7 @@ import { JournalReader, journalKeyOf, textOf } from './journal-reader.ts';
 import { itemsOf } from './rooms.ts';
 import { type StoredHead, StoreReader } from './store-reader.ts';
 
-/** What a verification found. */
+/** The result of a verification. */
 export interface Verification extends Counts {
   readonly kind: 'backup' | 'data';
   /** Those of a backup. */
