@@ -115,5 +115,36 @@ test(
     await server.kill();
     expect(await run(['verify', restored])).toMatchObject({ code: 0, stderr: '' });
   },
-  60_000 + BACKUPS * 10_000,
+  120_000 + BACKUPS * 20_000,
 );
+
+test('backs up rooms whose oldest messages the server deletes meanwhile, without a hole', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pumphouse-backup-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const data = join(folder, 'data');
+  const flags = ['--engine', 'lmdb', '--data', data, '--publish-rate', 'off', '--keep-megabytes', '1'];
+  const server = await startServer(flags);
+  onTestFinished(() => server.kill('SIGKILL'));
+  const rooms = ['r', 's', 't'];
+  const clients = rooms.map((room) => new RecordingClient({ name: `in-${room}`, room, ports: [server.port] }));
+  onTestFinished(() => {
+    for (const client of clients) client.stop();
+  });
+  await waitUntil('every client has joined', () => clients.every(({ joined }) => joined));
+  const sending = setInterval(() => {
+    for (const client of clients) if (client.pending < 20) client.send('x'.repeat(16_000));
+  }, 2);
+  onTestFinished(() => clearInterval(sending));
+  const trimmed = () => clients.every(({ place }) => (place?.seq ?? 0) > 100);
+  await waitUntil('the server deletes messages', trimmed, 20_000);
+  for (const [name, rate] of Object.entries({ slow: '0.5', quick: 'off' })) {
+    const acknowledged = lastAcknowledged(clients.slice(0, 1));
+    const backup = join(folder, name);
+    expect(await run(['backup', '--data', data, '--to', backup, '--rate', rate])).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+    expect(await run(['verify', backup])).toMatchObject({ code: 0, stderr: '' });
+    expect(endOf(backup)).toBeGreaterThanOrEqual(acknowledged);
+  }
+}, 180_000);
