@@ -30,7 +30,7 @@ export const layers = {
     'config',
     'observe',
   ],
-  commands: ['protocol', 'transport/tls', 'auth', 'config', 'engine/redis/inspect', 'server'],
+  commands: ['protocol', 'transport/tls', 'auth', 'config', 'engine/backup', 'engine/redis/inspect', 'server'],
 };
 
 const rules = Object.entries(layers).map(([from, to]) => ({

@@ -31,7 +31,7 @@ const withWorkers = {
 /** A part of them that takes little time. */
 const someWithWorkers: typeof withWorkers = {
   parallel: ['test/conformance/conformance.test.ts', 'test/contracts/contracts.test.ts'],
-  serial: ['test/faults/kill.test.ts'],
+  serial: ['test/faults/{backup,kill}.test.ts'],
 };
 
 /** Returns the projects of tests whose servers have two workers, those of the command included. */
@@ -86,7 +86,10 @@ export default defineConfig({
         resolve: { alias },
         test: { ...timeouts, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
-      ...workersProjects(someWithWorkers, { KILLS: process.env['KILLS'] ?? '4' }),
+      ...workersProjects(someWithWorkers, {
+        KILLS: process.env['KILLS'] ?? '4',
+        BACKUPS: process.env['BACKUPS'] ?? '1',
+      }),
     ],
   },
 });

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { KeysError } from './auth/keys.ts';
 import { UsersError } from './auth/users.ts';
+import { addBackupCommands } from './commands/backup.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { exitOnBrokenPipe } from './commands/broken-pipe.ts';
 import { checkConfig } from './commands/check-config.ts';
@@ -65,6 +66,7 @@ withSettings(program.command('check-config'))
     process.stdout.write('', () => process.exit());
   });
 
+addBackupCommands(program);
 addBenchCommand(program);
 addUserCommand(program);
 addKeyCommand(program);

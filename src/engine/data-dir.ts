@@ -28,6 +28,32 @@ const MAX_SOCKET_PATH_BYTES = 100;
 // race with another server.
 const LOCK_ATTEMPTS = 3;
 
+const LOCK = 'lock.sock';
+
+/** Names of files in a data directory, besides the store's and the journal's. */
+export const DATA_FILES = { marker: MARKER, lock: LOCK, secret: SECRET } as const;
+
+/**
+ * Checks that a directory is a data directory that this version can read, without a lock.
+ *
+ * @throws Error with one line.
+ */
+export function checkDataDir(path: string): void {
+  const format = formatOf(readMarker(path));
+  if (typeof format === 'number' && format > FORMAT) {
+    throw new Error(`the data directory ${path} has the format ${format}, of a newer version of Pumphouse`);
+  }
+  if (format !== FORMAT) throw new Error(`the data directory ${path} has an unknown format`);
+  const store = join(path, 'data.mdb');
+  const fault = faultOf(store);
+  if (fault) throw new Error(`${store} ${fault}`);
+}
+
+/** Returns the content of the file that marks a directory as a data directory. */
+export function markerText(): string {
+  return `${JSON.stringify({ format: FORMAT })}\n`;
+}
+
 /** A data directory, locked by this process from `open` to `close`. */
 export class DataDir {
   readonly path: string;
@@ -49,15 +75,20 @@ export class DataDir {
       throw new Error(`the data directory ${this.path} cannot be used (${(error as NodeJS.ErrnoException).code})`);
     }
     this.#checkContents();
-    this.#lock = await this.#takeLock();
+    await this.lock();
     try {
       if (!existsSync(this.#file(MARKER))) {
-        writeFileSync(this.#file(MARKER), `${JSON.stringify({ format: FORMAT })}\n`);
+        writeFileSync(this.#file(MARKER), markerText());
       }
     } catch (error) {
       this.close();
       throw new Error(`the data directory ${this.path} cannot be written (${(error as NodeJS.ErrnoException).code})`);
     }
+  }
+
+  /** Locks the directory, which must exist, whatever it contains. Rejects when it is in use. */
+  async lock(): Promise<void> {
+    this.#lock = await this.#takeLock();
   }
 
   /**
@@ -109,9 +140,21 @@ export class DataDir {
     const real = realpathSync(this.path);
     const hash = createHash('sha256').update(real).digest('hex').slice(0, 24);
     if (process.platform === 'win32') return `\\\\.\\pipe\\pumphouse-${hash}`;
-    const path = join(real, 'lock.sock');
+    const path = join(real, LOCK);
     const fits = Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES;
     return fits ? path : join(tmpdir(), `pumphouse-${hash}.sock`);
+  }
+}
+
+function readMarker(path: string): string {
+  try {
+    return readFileSync(join(path, MARKER), 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
+    if (!isMissing) throw new Error(`the data directory ${path} cannot be read (${code})`);
+    if (existsSync(path)) throw new Error(`${path} is not a data directory: it has no ${MARKER}`);
+    throw new Error(`the data directory ${path} does not exist`);
   }
 }
 

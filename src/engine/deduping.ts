@@ -65,6 +65,10 @@ class DedupingEngine implements LocalEngine {
     return this.#engine.position(name);
   }
 
+  divergedEnd(name: string, epoch: string): number | undefined {
+    return this.#engine.divergedEnd?.(name, epoch);
+  }
+
   append(name: string, drafts: readonly Draft[]): void {
     const room = this.#room(name);
     const fresh = room.add(drafts, this.#clock.now());

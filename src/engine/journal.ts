@@ -1,7 +1,22 @@
-import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const FILE_NAME = /^journal-(\d+)$/;
+
+// A reading fails only if the file was truncated meanwhile.
+const STABLE_READ_ATTEMPTS = 10;
 
 /** A file of the journal, open for appending. */
 interface JournalFile {
@@ -141,13 +156,59 @@ export class Journal {
   }
 
   #numbers(): number[] {
-    const numbers = readdirSync(this.#folder).map((name) => Number(FILE_NAME.exec(name)?.[1] ?? 0));
-    return numbers.filter((number) => number > 0).sort((a, b) => a - b);
+    return numbersIn(this.#folder);
   }
 
   #path(number: number): string {
     return join(this.#folder, `journal-${number}`);
   }
+}
+
+/**
+ * Yields the complete lines of each file, oldest first, while another process may write, drop and
+ * rename the files. A file that is dropped meanwhile may be left out: the store has its lines.
+ *
+ * @throws the file system's error.
+ */
+export function* journalFilesBeside(folder: string): Generator<string[]> {
+  for (const number of numbersIn(folder)) {
+    const text = readStable(join(folder, `journal-${number}`));
+    yield text
+      .slice(0, text.lastIndexOf('\n') + 1)
+      .split('\n')
+      .slice(0, -1);
+  }
+}
+
+/**
+ * Reads a file until two readings agree. A renamed file begins with other lines, so only one that
+ * still has its name after it was read has no mix of old and new ones.
+ */
+function readStable(path: string): string {
+  for (let attempt = 0; attempt < STABLE_READ_ATTEMPTS; attempt++) {
+    let descriptor: number;
+    try {
+      descriptor = openSync(path, 'r');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      throw error;
+    }
+    try {
+      const bytes = readFileSync(descriptor);
+      const again = Buffer.alloc(bytes.byteLength);
+      const length = readSync(descriptor, again, 0, again.byteLength, 0);
+      if (statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(descriptor).ino) return '';
+      if (length === bytes.byteLength && again.equals(bytes)) return bytes.toString();
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  throw new Error(`${path} cannot be read while it changes`);
+}
+
+function numbersIn(folder: string): number[] {
+  const numbers = readdirSync(folder).map((name) => Number(FILE_NAME.exec(name)?.[1] ?? 0));
+  return numbers.filter((number) => number > 0).sort((a, b) => a - b);
 }
 
 function empty(descriptor: number): boolean {

@@ -36,6 +36,17 @@ export function faultOf(path: string): string | undefined {
   return roots.some((root) => root !== NO_PAGE && root >= pages) ? 'is truncated' : undefined;
 }
 
+/** Reports whether a file is an LMDB database, of any program. */
+export function isLmdbFile(path: string): boolean {
+  const file = openSync(path, 'r');
+  try {
+    const first = readAt(file, 0);
+    return first.length === META.end && isMeta(first);
+  } finally {
+    closeSync(file);
+  }
+}
+
 function readMetaPages(path: string): Buffer[] {
   const file = openSync(path, 'r');
   try {

@@ -1,12 +1,15 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { LogRecord } from '../hub/log.ts';
 import type { Retention, RetentionOf } from './retention.ts';
+import type { Term } from './terms.ts';
 
 /** The stored records of a room, `first`…`stored`. None are stored when `first > stored`. */
 export interface Extent {
   readonly id: number;
   readonly epoch: string;
   readonly retention: Retention;
+  /** The terms of a log that was restored from a backup; undefined for its first one. */
+  readonly terms?: readonly Term[] | undefined;
   /** Whether the store has written the room's name. */
   named: boolean;
   first: number;
@@ -42,11 +45,11 @@ const BLOCK_BYTES = 64 * 1024;
  * that a search for a seq finds its block. `start` and `end` count the bytes of all of the room's
  * records: those before the block, and those up to its last.
  */
-type Key = [roomId: number, last: number, first: number, at: number, start: number, end: number];
+export type Key = [roomId: number, last: number, first: number, at: number, start: number, end: number];
 
 type Range = [roomId: number, seq: number];
 
-type Fields = [
+export type Fields = [
   seq: number,
   at: number,
   from: string,
@@ -69,9 +72,11 @@ export function recordOf([seq, at, from, sender, id, data, json, bytes]: Fields)
   return { seq, at, from, sender, id, data, json, bytes };
 }
 
-interface StoredRoom {
+/** The entry of a room's name. */
+export interface StoredRoom {
   readonly id: number;
   readonly epoch: string;
+  readonly terms?: readonly Term[];
 }
 
 const EMPTY_EXTENT = { first: 1, stored: 0, end: 0, start: 0 };
@@ -166,11 +171,13 @@ export class LmdbStore {
   }
 
   /**
-   * Drops records past their age in all rooms, including those not in use.
+   * Drops records past their age in all rooms, including those not in use. Frees what a process
+   * that was killed while it read the store, such as a backup, kept from being reused.
    *
    * @param inUse returns the extent of a room in use, to be updated.
    */
   trimOld(inUse: (name: string) => Extent | undefined): void {
+    this.#root.readerCheck();
     for (const { key, value } of this.#names.getRange()) {
       const extent = inUse(key) ?? this.#load(key, value);
       const oldest = extent.first < extent.stored ? this.#blocks(extent.id, extent.first).next().value : undefined;
@@ -182,11 +189,12 @@ export class LmdbStore {
     await this.#root.close();
   }
 
-  #load(name: string, { id, epoch }: StoredRoom): Extent {
+  #load(name: string, { id, epoch, terms }: StoredRoom): Extent {
     const oldest = this.#blocks(id, 0).next().value;
     const [newest] = this.#log.getKeys({ start: [id + 1, 0], end: [id, 0], reverse: true, limit: 1 }) as Iterable<Key>;
     const retention = this.#retention(name);
-    const extent = { id, epoch, retention, named: true, ...(oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT) };
+    const range = oldest && newest ? bounds(oldest, newest) : EMPTY_EXTENT;
+    const extent = { id, epoch, terms, retention, named: true, ...range };
     if (oldest && this.#isOld(oldest, extent)) this.#trim(extent);
     return extent;
   }

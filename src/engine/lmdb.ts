@@ -3,9 +3,12 @@ import { statfsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
+import type { Place } from '../protocol/v1.ts';
 import { Journal } from './journal.ts';
+import { entryOf } from './journal-entry.ts';
 import { type EncodedRecord, type Extent, encodeRecord, LmdbStore, type Part, recordOf } from './lmdb-store.ts';
 import { type Retention, type RetentionOf, retentionOf } from './retention.ts';
+import { divergedEnd, earlierEpochs, firstLife, type Life } from './terms.ts';
 
 export interface LmdbOptions {
   /** The data directory. No other process may use it: `DataDir` locks it. */
@@ -56,6 +59,8 @@ const NEVER = new Promise<never>(() => {});
 /** A room in use. */
 interface RoomLog {
   readonly extent: Extent;
+  /** The epochs from before restores of backups; undefined without any. */
+  readonly earlier: readonly Place[] | undefined;
   /** Start of the room's lines in the journal. */
   readonly line: string;
   /** `seq` of the newest record; 0 before the first. */
@@ -63,9 +68,6 @@ interface RoomLog {
   /** The records after the extent, up to `head`. */
   readonly waiting: EncodedRecord[];
 }
-
-/** A line of the journal. */
-type Entry = [room: string, epoch: string, ...records: Parameters<typeof recordOf>[0][]];
 
 /**
  * Creates an engine that keeps rooms on disk. `append` writes a line to a journal and then commits,
@@ -123,8 +125,14 @@ class LmdbEngine implements LocalEngine {
   }
 
   position(room: string): Position {
+    const { extent, head, earlier } = this.#room(room);
+    const position = { epoch: extent.epoch, seq: head, first: extent.first };
+    return earlier === undefined ? position : { ...position, earlier };
+  }
+
+  divergedEnd(room: string, epoch: string): number | undefined {
     const { extent, head } = this.#room(room);
-    return { epoch: extent.epoch, seq: head, first: extent.first };
+    return divergedEnd(lifeOf(extent, head), epoch);
   }
 
   append(room: string, drafts: readonly Draft[]): void {
@@ -186,7 +194,8 @@ class LmdbEngine implements LocalEngine {
 
   #use(name: string, extent: Extent): RoomLog {
     const line = JSON.stringify([name, extent.epoch]).slice(0, -1);
-    const log: RoomLog = { extent, line, head: extent.stored, waiting: [] };
+    const earlier = extent.terms && earlierEpochs(lifeOf(extent, extent.stored));
+    const log: RoomLog = { extent, earlier, line, head: extent.stored, waiting: [] };
     this.#rooms.set(name, log);
     return log;
   }
@@ -284,18 +293,13 @@ class LmdbEngine implements LocalEngine {
   }
 }
 
+function lifeOf({ epoch, terms }: Extent, head: number): Life {
+  const life = firstLife(epoch, head);
+  return terms ? { ...life, terms } : life;
+}
+
 function lineOf(log: RoomLog, records: readonly EncodedRecord[]): string {
   let { line } = log;
   for (const { text } of records) line += `,${text}`;
   return `${line}]`;
-}
-
-/** @returns undefined for a line that is not a whole entry. */
-function entryOf(line: string): Entry | undefined {
-  try {
-    const entry: unknown = JSON.parse(line);
-    return Array.isArray(entry) && entry.length > 2 ? (entry as Entry) : undefined;
-  } catch {
-    return undefined;
-  }
 }

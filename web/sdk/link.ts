@@ -212,9 +212,9 @@ export class Link {
   }
 
   /** The server asks for a new token, so a fixed one would not help. */
-  #renew(socket: WebSocketLike): void {
+  #renew(socket: Connection): void {
     clearTimeout(this.#renewalTimer);
-    if (typeof this.#token === 'function') void this.#authenticate(socket);
+    if (typeof this.#options.token === 'function') void this.#authenticate(socket);
   }
 
   /** @param expiresIn seconds until the current token expires. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { divergedEnd, epochOf, type LogState, sharedEnd, type Term } from '../../src/engine/redis/position.ts';
+import { divergedEnd, epochOf, type Life, sharedEnd, type Term } from '../../src/engine/terms.ts';
 
 const LOG = 'f'.repeat(24);
 
@@ -9,7 +9,7 @@ function terms(name: string, starts: readonly number[]): Term[] {
   return starts.map((first, i) => ({ token: `${name}${i}`.padStart(10, '0'), first }));
 }
 
-const life = (all: readonly Term[], seq: number): LogState => ({ log: LOG, terms: all, seq, first: 1 });
+const life = (all: readonly Term[], seq: number): Life => ({ log: LOG, terms: all, seq });
 
 /** A common part of 1 to 4 terms, and two lives that have gone on from it with up to 5 more. */
 const lives = fc
