@@ -1,4 +1,14 @@
-import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 const FILE_NAME = /^journal-(\d+)$/;
@@ -27,6 +37,12 @@ export class Journal {
 
   constructor(folder: string) {
     this.#folder = folder;
+  }
+
+  /** Returns how many bytes its files hold. */
+  size(): number {
+    const files = this.#file === undefined ? this.#complete : [...this.#complete, this.#file];
+    return files.reduce((sum, { descriptor }) => sum + fstatSync(descriptor).size, 0);
   }
 
   /**

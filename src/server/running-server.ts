@@ -19,7 +19,7 @@ import type { Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
-import { collectMetrics, type ServerMetrics } from '../observe/metrics.ts';
+import { collectMetrics, type Readings, type ServerMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
@@ -139,12 +139,8 @@ export class RunningServer {
       claimed: (session) => this.#upgrader.letGo(session),
     });
     this.metrics = collectMetrics(hub.events, {
+      ...readingsOf(hub, parts.storage.engine),
       connections: () => this.#keepalive.clients.size,
-      rooms: () => hub.rooms,
-      ready,
-      messages: () => hub.messages,
-      batches: () => hub.batches,
-      mailbox: (name) => hub.waiting(name),
     });
     this.#listenerOptions = {
       upgrader: this.#upgrader,
@@ -304,6 +300,22 @@ export class RunningServer {
 
 function createHookRunner({ extensions: { hooks = {} }, settings: { hookTimeout }, log }: Parts): HookRunner {
   return new HookRunner(hooks, hookTimeout, systemScheduler, (hook, err) => log.error({ hook, err }, 'a hook failed'));
+}
+
+function readingsOf(hub: Hub, engine: Engine): Omit<Readings, 'connections'> {
+  const usage = engine.usage?.bind(engine);
+  return {
+    rooms: () => hub.rooms,
+    ready: () => hub.ready,
+    messages: () => hub.messages,
+    batches: () => hub.batches,
+    mailbox: (name) => hub.waiting(name),
+    capacity: (name) => hub.settings.mailboxes[name],
+    census: () => hub.census(),
+    meter: hub.meter,
+    journal: usage && (() => usage().waiting),
+    storage: usage,
+  };
 }
 
 /** Returns the URL of a listener on a port. */

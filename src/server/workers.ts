@@ -7,7 +7,7 @@ import { sharedPortProblem } from '../config/shared-ports.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type Logger, standardOutput } from '../observe/log.ts';
 import { createOutputLock } from '../observe/shared-output.ts';
-import { type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
+import { type Committed, type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
 import { createRings, LogLink } from '../threads/link.ts';
 import { LogService } from '../threads/log-service.ts';
 import { portOf } from '../threads/port.ts';
@@ -107,13 +107,15 @@ export class WorkerPool implements ServingProcess, MessageCount {
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);
-    const { service, secret } = this.#log;
+    const { secret } = this.#log;
     const limits = createSharedLimits(settings.maxConnections);
     const output = { ...standardOutput(), lock: createOutputLock() };
     const start = { settings, transport: name, ports, limits, output, secret };
     try {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
-      const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
+      const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
+        this.onceCommitted(listener),
+      );
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
@@ -173,6 +175,18 @@ export class WorkerPool implements ServingProcess, MessageCount {
     this.#onCommitted = [];
     for (const listener of listeners) listener();
   }
+}
+
+function committedOf({ service, storage: { engine } }: Log): Committed {
+  return {
+    get messages() {
+      return service.messages;
+    },
+    get batches() {
+      return service.batches;
+    },
+    storage: engine.usage?.bind(engine),
+  };
 }
 
 async function closeLog({ storage, service, cluster }: Log): Promise<void> {
