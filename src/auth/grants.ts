@@ -13,6 +13,7 @@ export function allows(grants: readonly Grant[], action: 'join' | 'send', room: 
   return grants.some((grant) => grant[action] !== false && covers(grant.name, room));
 }
 
-function covers(name: string, room: string): boolean {
+/** Reports whether a room's name, or a prefix followed by `*`, covers a room. */
+export function covers(name: string, room: string): boolean {
   return name.endsWith('*') ? room.startsWith(name.slice(0, -1)) : room === name;
 }
