@@ -82,12 +82,16 @@ export class ThreadMetrics {
     });
   }
 
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
   /** Returns the page in Prometheus's text format. */
-  async text(): Promise<string> {
+  readonly text = async (): Promise<string> => {
     const answers = await Promise.all(this.#workers.map((worker) => this.#ask(worker)));
     const own = (await this.#registry.getMetricsAsJSON().finally(this.#scraped)).map(ofLogThread);
     return AggregatorRegistry.aggregate([...answers, own]).metrics();
-  }
+  };
 
   async #ask(worker: MonitoredWorker): Promise<MetricObject[]> {
     const { number } = worker;

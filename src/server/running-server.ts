@@ -8,6 +8,7 @@ import { HookRunner, type Hooks } from '../accept/hooks.ts';
 import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { type Access, Upgrader } from '../accept/upgrader.ts';
+import { createProfiler } from '../admin/profile.ts';
 import { createApi } from '../api/api.ts';
 import type { Keys } from '../auth/keys.ts';
 import { Sessions } from '../auth/sessions.ts';
@@ -25,6 +26,7 @@ import { collectMetrics, type Readings, type ServerMetrics } from '../observe/me
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
+import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
@@ -101,6 +103,7 @@ export class RunningServer {
   readonly #upgrader: Upgrader;
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
+  #admin: AdminListener | undefined;
   #draining = false;
   #finished: Promise<unknown> | undefined;
 
@@ -154,7 +157,7 @@ export class RunningServer {
       scheduler,
       publishRate: settings.publishRate,
       defaultRate: DEFAULT_PUBLISH_RATE,
-      metrics: share ? { contentType: this.metrics.contentType, text: () => share.metricsText() } : this.metrics,
+      metrics: settings.publicMetrics === 'off' ? undefined : this.#publicMetrics,
       draining,
       ready,
       origins,
@@ -239,12 +242,14 @@ export class RunningServer {
 
   /** Starts to serve, or releases everything if that fails. */
   async #startOrRelease<T>(start: () => Promise<T>): Promise<T> {
-    const { settings, log } = this.#parts;
+    const { settings, log, share } = this.#parts;
     if (settings.web === undefined && this.#warns && !existsSync(CHAT)) {
       log.warn('the built-in chat is missing; build it with npm run build:web');
     }
     try {
-      return await start();
+      const started = await start();
+      if (!share) this.#admin = await this.#listenForAdmin();
+      return started;
     } catch (error) {
       for (const transport of this.#transports) transport.terminate();
       await this.#release();
@@ -255,9 +260,25 @@ export class RunningServer {
   /** Leaves the other nodes while the engine still reaches them. */
   async #release(): Promise<void> {
     const { cluster, storage } = this.#parts;
+    this.#admin?.close();
     await cluster.close();
     await this.hub.close();
     storage.close();
+  }
+
+  /** With several threads, the main thread listens for operators. */
+  async #listenForAdmin(): Promise<AdminListener | undefined> {
+    const { settings, keys, log } = this.#parts;
+    const ready = () => this.hub.ready;
+    const options = { metrics: this.metrics, draining: () => this.#draining, ready, profiler: createProfiler() };
+    const admin = await listenForAdmin(settings, keys, options);
+    if (admin) log.info(`pumphouse serves operators at ${admin.url}`);
+    return admin;
+  }
+
+  get #publicMetrics(): Pick<ServerMetrics, 'contentType' | 'text'> {
+    const { share } = this.#parts;
+    return share ? { contentType: this.metrics.contentType, text: () => share.metricsText() } : this.metrics;
   }
 
   get #warns(): boolean {

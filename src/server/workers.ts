@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { createProfiler } from '../admin/profile.ts';
 import { ConfigError } from '../config/error.ts';
 import { type Listener, listenersOf } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
@@ -16,6 +17,8 @@ import { ringFill } from '../threads/ring.ts';
 import { createSharedLimits } from '../threads/shared-limits.ts';
 import { chooseTransport } from '../transport/choose.ts';
 import { type HeldPort, holdPort } from '../transport/free-port.ts';
+import { type AdminListener, listenForAdmin } from './admin-listener.ts';
+import { openKeys } from './authenticator.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
 import { urlOf } from './running-server.ts';
@@ -83,6 +86,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
   readonly #threads: Thread[] = [];
   #onCommitted: (() => void)[] = [];
   #log: Log | undefined;
+  #admin: AdminListener | undefined;
+  #draining = false;
   #exits = false;
 
   /** @param onCrash is not called after `exit`. */
@@ -120,6 +125,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
+      this.#admin = await this.#listenForAdmin(settings, metrics);
+      if (this.#admin) log.info(`pumphouse serves operators at ${this.#admin.url}`);
     } catch (error) {
       await Promise.all(this.#threads.map((thread) => thread.exit()));
       await closeLog(this.#log);
@@ -148,13 +155,25 @@ export class WorkerPool implements ServingProcess, MessageCount {
     for (const { calls } of this.#threads) calls.tell('awaitCommit');
   }
 
+  #listenForAdmin(settings: Settings, { contentType, text }: ThreadMetrics): Promise<AdminListener | undefined> {
+    const workers = this.#threads.map(({ number }) => `${number}`);
+    return listenForAdmin(settings, openKeys(settings.keys), {
+      metrics: { contentType, text },
+      draining: () => this.#draining,
+      ready: () => this.#log?.service.ready === true,
+      profiler: createProfiler(workers, (worker, ms) => (this.#threads[Number(worker) - 1] as Thread).profile(ms)),
+    });
+  }
+
   async renewCertificates(): Promise<void> {
     const results = await Promise.allSettled(this.#threads.map(({ calls }) => calls.call('renewCertificates')));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
   async stop(): Promise<void> {
+    this.#draining = true;
     await Promise.all(this.#threads.map((thread) => thread.stop()));
+    this.#admin?.close();
     if (this.#log) await closeLog(this.#log);
   }
 
@@ -250,6 +269,10 @@ class Thread implements MonitoredWorker {
 
   objects(): ReturnType<MonitoredWorker['objects']> {
     return this.calls.call('metrics');
+  }
+
+  profile(ms: number): Promise<string> {
+    return this.calls.call('profile', ms);
   }
 
   utilization(): ReturnType<MonitoredWorker['utilization']> {
