@@ -131,7 +131,7 @@ Examples:
   pumphouse serve --hooks rules.mjs                  functions that decide who may connect, join and send
 
 /livez reports whether the process works, /readyz whether it can serve: it is not shutting down and
-its engine reaches its store. /metrics serves metrics for Prometheus.
+its engine reaches its store. The address of --admin-listen serves metrics for Prometheus.
 SIGINT and SIGTERM close every client with 1001 and end the process within the drain window.`;
 }
 

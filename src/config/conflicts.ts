@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { parseOriginPattern } from '../protocol/origin-pattern.ts';
 import { type Listener, listenersOf } from './listeners.ts';
+import { isLocalHost } from './local-host.ts';
 import { connectAlike, parseRedisUrl } from './redis-url.ts';
 import { DEFAULT_PUBLISH_RATE, type Settings } from './settings.ts';
 import { type Runtime, sharedPortProblem } from './shared-ports.ts';
@@ -189,7 +190,7 @@ export const rules = {
     check: ({ settings: { redis }, nameOf }) =>
       redis.map((text) => {
         const url = parseRedisUrl(text);
-        if (!url?.hasPassword || url.tls || isLocal(url.host)) return undefined;
+        if (!url?.hasPassword || url.tls || isLocalHost(url.host)) return undefined;
         const line = 'receives its password and all messages without encryption';
         return `${nameOf('redis')}: ${url.address} ${line}; use rediss:// on a network that you do not control`;
       }),
@@ -251,6 +252,14 @@ export const rules = {
           const line = `${addressOf(listener)} receives ${credentials} without encryption`;
           return `${line}; set ${tlsOf(given, listener)}, or name a proxy with TLS with ${given.nameOf('trustProxy')}`;
         }),
+  },
+  'keys of operators without encryption': {
+    kind: 'warning',
+    check: ({ settings: { adminListen }, nameOf }) => [
+      adminListen !== undefined && !isLocalHost(adminListen.host)
+        ? `${nameOf('adminListen')} receives keys without encryption; reach it through a proxy with TLS or a private network`
+        : undefined,
+    ],
   },
   'no rate limit on the network': {
     kind: 'warning',
@@ -336,11 +345,7 @@ function addressOf({ host, port }: Listener): string {
 }
 
 function isReachable({ host }: Listener): boolean {
-  return !isLocal(host);
-}
-
-function isLocal(host: string): boolean {
-  return host === 'localhost' || host.endsWith('.localhost') || host === '::1' || /^127\.[\d.]+$/.test(host);
+  return !isLocalHost(host);
 }
 
 function includesThisMachine(network: string): boolean {
@@ -348,12 +353,12 @@ function includesThisMachine(network: string): boolean {
   const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
   const list = new BlockList();
   list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
-  return isLocal(address) || list.check('127.0.0.1') || list.check('::1', 'ipv6');
+  return isLocalHost(address) || list.check('127.0.0.1') || list.check('::1', 'ipv6');
 }
 
 function originRisk(text: string): string | undefined {
   const pattern = parseOriginPattern(text);
-  if (pattern.kind === 'invalid' || isLocal(pattern.host)) return undefined;
+  if (pattern.kind === 'invalid' || isLocalHost(pattern.host)) return undefined;
   if (pattern.subdomains && pattern.labels.length === 1) return 'allows every site below a top-level domain';
   return pattern.scheme === 'http' ? 'allows pages that anyone on their network path can change; use https' : undefined;
 }

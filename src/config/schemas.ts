@@ -183,6 +183,34 @@ function databaseOf({ address, database }: RedisUrl): string {
   return database === 0 ? address : `${address}/${database}`;
 }
 
+/** Where a listener listens. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+const ADDRESS = 'is not an address such as 127.0.0.1:9090';
+
+/** A host and a port, as text or as an object. */
+export const address = v.pipe(
+  v.union(
+    [
+      v.string(),
+      v.pipe(
+        v.strictObject({ host: v.string(), port: v.number() }),
+        v.transform(({ host, port }) => `${isIP(host) === 6 ? `[${host}]` : host}:${port}`),
+      ),
+    ],
+    ADDRESS,
+  ),
+  v.regex(/^(\[[\da-f:.]+\]|[^[\]:/\s]+):\d{1,5}$/i, ADDRESS),
+  v.transform((given): Address => {
+    const colon = given.lastIndexOf(':');
+    return { host: given.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(given.slice(colon + 1)) };
+  }),
+  v.check(({ port }) => port <= 65_535, ADDRESS),
+);
+
 export const secret = v.pipe(text('a secret'), v.minBytes(32, 'is not a secret of 32 bytes or more'));
 
 export const authModes = ['open', 'otp', 'jwt'] as const;

@@ -3,6 +3,8 @@ import type { Rate } from '../protocol/v1.ts';
 import { type WireName, wireNames } from '../wire/wire.ts';
 import type { RoomSettings } from './room-settings.ts';
 import {
+  type Address,
+  address,
   authModes,
   integer,
   keepDays,
@@ -94,6 +96,16 @@ export interface Settings {
   readonly hooks: string | undefined;
   /** Longest duration of a hook, in milliseconds. @default 5000 */
   readonly hookTimeout: number;
+  /**
+   * Address of the listener for operators: metrics, probes and diagnosis, such as
+   * `127.0.0.1:9090`. On an address that is not a loopback one, requests need an API key with the
+   * scope `admin`.
+   *
+   * @default undefined: no such listener
+   */
+  readonly adminListen: Address | undefined;
+  /** Serve `/metrics` on the listeners of clients, too. @default 'off' */
+  readonly publicMetrics: 'on' | 'off';
   /** Longest duration of a graceful shutdown, in seconds. @default 10 */
   readonly drainWindow: number;
   /** @default 'info' */
@@ -414,6 +426,21 @@ export const table: readonly Setting[] = [
     fallback: 5_000,
     schema: integer('a number of milliseconds', 1, 600_000),
     help: 'longest duration of a hook; a longer one rejects',
+  },
+  {
+    name: 'adminListen',
+    value: 'HOST:PORT',
+    fallback: undefined,
+    otherwise: 'none',
+    schema: v.optional(address),
+    help: 'address for operators, with /metrics, probes and diagnosis; needs a key with the scope admin unless it is a loopback address',
+  },
+  {
+    name: 'publicMetrics',
+    value: 'WHEN',
+    fallback: 'off',
+    schema: oneOf(['on', 'off']),
+    help: 'on serves /metrics to clients, too',
   },
   {
     name: 'drainWindow',

@@ -1,5 +1,14 @@
 import { Dedupe, type DedupeLimits, defaultDedupeLimits, IN_FLIGHT } from '../hub/dedupe.ts';
-import type { Commit, Decision, Draft, EngineListener, LocalEngine, Outcome, Position } from '../hub/engine.ts';
+import type {
+  Commit,
+  Decision,
+  Draft,
+  EngineListener,
+  EngineUsage,
+  LocalEngine,
+  Outcome,
+  Position,
+} from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import { recallIds } from '../hub/recall.ts';
 import { type Clock, systemClock } from '../hub/time.ts';
@@ -34,6 +43,7 @@ class DedupingEngine implements LocalEngine {
   readonly #engine: LocalEngine;
   readonly #limits: DedupeLimits;
   readonly #clock: Clock;
+  readonly usage?: () => EngineUsage;
   /** The attached rooms. */
   readonly #rooms = new Map<string, DedupingRoom>();
   #listener!: EngineListener;
@@ -42,6 +52,7 @@ class DedupingEngine implements LocalEngine {
     this.#engine = engine;
     this.#limits = limits;
     this.#clock = clock;
+    if (engine.usage) this.usage = engine.usage.bind(engine);
   }
 
   open(listener: EngineListener): void | Promise<void> {

@@ -44,6 +44,12 @@ export class Journal {
     this.#folder = folder;
   }
 
+  /** Returns how many bytes its files hold. */
+  size(): number {
+    const files = this.#file === undefined ? this.#complete : [...this.#complete, this.#file];
+    return files.reduce((sum, { descriptor }) => sum + fstatSync(descriptor).size, 0);
+  }
+
   /**
    * Yields the entries of earlier processes, oldest first. A file ends at its first invalid line:
    * the write of that line never completed, so its messages were not committed.

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { statfsSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
+import type { Draft, EngineListener, EngineUsage, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import type { Place } from '../protocol/v1.ts';
 import { Journal } from './journal.ts';
@@ -179,6 +179,11 @@ class LmdbEngine implements LocalEngine {
     if (log && log.waiting.length === 0) this.#rooms.delete(room);
   }
 
+  usage(): EngineUsage {
+    const waiting = this.#waitingBytes / MAX_WAITING_BYTES;
+    return { journalBytes: this.#journal.size(), storeBytes: storeBytes(this.#path), waiting };
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     this.#closing = true;
@@ -302,4 +307,9 @@ function lineOf(log: RoomLog, records: readonly EncodedRecord[]): string {
   let { line } = log;
   for (const { text } of records) line += `,${text}`;
   return `${line}]`;
+}
+
+/** Returns the size of the store; 0 where the directory is missing. */
+function storeBytes(path: string): number {
+  return statSync(`${path}/data.mdb`, { throwIfNoEntry: false })?.size ?? 0;
 }

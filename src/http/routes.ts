@@ -17,7 +17,8 @@ type Handler = (request: HttpRequest) => Promise<HttpResponse>;
 export interface RouteOptions extends ServerState {
   /** The folder to serve at `/`; undefined for the built-in chat. */
   readonly web: string | undefined;
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** Served at `/metrics`. @default nothing is */
+  readonly metrics: { readonly contentType: string; text(): Promise<string> } | undefined;
   /** Rejects a plain request to the path of a wire. Returns undefined for other paths. */
   readonly rejectPlain: (request: HttpRequest) => Promise<HttpResponse> | undefined;
   readonly publish: Handler;
@@ -65,7 +66,7 @@ export function createRoutes(options: RouteOptions): Handler {
     if (path === LOGIN_PATH && (!readable || loginByGet)) return checkOrigin(request, origins) ?? login(request);
     const probed = readable ? answerProbe(path, options) : undefined;
     if (probed) return probed;
-    if (path === '/metrics' && readable) {
+    if (path === '/metrics' && readable && metrics) {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
     }
     if (path === SIGN_IN_PATH && readable && web === undefined) return json({ asks: requires });

@@ -3,6 +3,7 @@ import { IN_FLIGHT } from './dedupe.ts';
 import type { Commit, Decision, Draft, Engine, EngineListener, Move, Outcome } from './engine.ts';
 import type { Events } from './events.ts';
 import type { LogRecord } from './log.ts';
+import type { Meter } from './meter.ts';
 import type { Notices } from './notices.ts';
 import type { Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
@@ -41,6 +42,7 @@ export class Commits {
   readonly #events: Events;
   readonly #clock: Clock;
   readonly #turn: HubSettings['turn'];
+  readonly #meter: Meter;
   readonly #listener: CommitListener;
   /** Rooms with waiting drafts. */
   #waiting: Room[] = [];
@@ -63,6 +65,7 @@ export class Commits {
     events: Events,
     clock: Clock,
     turn: HubSettings['turn'],
+    meter: Meter,
     listener: CommitListener,
   ) {
     this.#engine = engine;
@@ -71,6 +74,7 @@ export class Commits {
     this.#events = events;
     this.#clock = clock;
     this.#turn = turn;
+    this.#meter = meter;
     this.#listener = listener;
   }
 
@@ -145,7 +149,9 @@ export class Commits {
   }
 
   /** Tells the sender of a draft that it could not be stored. */
-  reject({ by, room, id }: Draft): void {
+  reject(draft: Draft): void {
+    const { by, room, id } = draft;
+    this.#meter.dropped(draft);
     if (!by || by.closed) return;
     this.#notices.notify(by, { t: 'error', code: 'unavailable', ...errors.unavailable, id, room });
   }
@@ -162,6 +168,7 @@ export class Commits {
     if (seq === undefined) room.dedupe.remember(sender, id, IN_FLIGHT, this.#clock.now());
     else if (seq === IN_FLIGHT) this.#addRetry(draft);
     else this.#acknowledge(draft, seq, true);
+    if (seq !== undefined) this.#meter.dropped(draft);
     return seq !== undefined;
   }
 
@@ -219,7 +226,7 @@ export class Commits {
     for (const [i, draft] of this.#decide(room, outcomes.length).entries()) {
       const outcome = outcomes[i] as Outcome;
       if (outcome.kind === 'stored') this.#stored(room, draft, outcome.seq);
-      else if (outcome.kind === 'duplicate') this.#acknowledge(draft, outcome.seq, true);
+      else if (outcome.kind === 'duplicate') this.#duplicate(draft, outcome.seq);
       else this.#fail(room, draft, outcome.kind === 'unknown');
       // A log that others write to may lose the record. Then the sender is to know.
       if (draft.by && 'seq' in outcome) this.#rooms.membership(draft.by, room)?.acknowledgeSend(outcome.seq);
@@ -232,7 +239,13 @@ export class Commits {
     return room.undecided.decide(count);
   }
 
+  #duplicate(draft: Draft, seq: number): void {
+    this.#meter.dropped(draft);
+    this.#acknowledge(draft, seq, true);
+  }
+
   #stored(room: Room, draft: Draft, seq: number): void {
+    this.#meter.committed(draft);
     if (draft.id === '') return;
     this.#acknowledge(draft, seq, false);
     if (draft.sender === undefined || this.#engine.dedupes) return;

@@ -94,6 +94,15 @@ export interface Position extends Place {
   readonly earlier?: readonly Place[];
 }
 
+/** What an engine keeps on the disk of this process. */
+export interface EngineUsage {
+  /** Bytes of messages on their way to the store. */
+  readonly journalBytes: number;
+  readonly storeBytes: number;
+  /** Share of the engine's limit that waits for the store, from 0 to 1. At 1, appends fail. */
+  readonly waiting: number;
+}
+
 /**
  * The ordered log behind the rooms, and the only place that assigns a `seq`. Commits of one room
  * come in order, during `append` or later. No record is delivered before its commit.
@@ -149,6 +158,8 @@ export interface Engine {
   catchUp?(room: string, epochs: readonly string[]): Promise<void>;
   /** The Hub has released the room: an engine without a store may forget it. */
   release(room: string): void;
+  /** Returns what the engine keeps on the disk. @default nothing on the disk of this process */
+  usage?(): EngineUsage;
   /** Resolves when every appended draft is committed or has failed. */
   close(): void | Promise<void>;
 }

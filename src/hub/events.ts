@@ -14,6 +14,12 @@ export type HubEvents = {
   disconnected: { client: string; wire: string; remoteAddress: string; close: Close; by: 'server' | 'peer' };
   /** A client has joined a room, which now has `members`. */
   registered: { client: string; room: string; members: number };
+  /**
+   * A client has resumed at a place in a room. `outcome` tells whether it gets everything since
+   * then: some records are no longer kept (`trimmed`), the log is another one (`epoch`), or the
+   * store has lost records that the client has (`lost`).
+   */
+  resumed: { client: string; room: string; outcome: 'complete' | 'trimmed' | 'epoch' | 'lost' };
   /** A client has left a room, which now has `members`. */
   unregistered: { client: string; room: string; members: number };
   /** A room's records `from`…`to` were committed in one batch. `members` will be handed them. */

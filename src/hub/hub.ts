@@ -10,6 +10,7 @@ import { HistoryReader, type HistoryRequest } from './history.ts';
 import { LateReads } from './late-reads.ts';
 import { Mailboxes } from './mailbox.ts';
 import { type Departure, Membership, type Registration } from './membership.ts';
+import { type Census, Meter } from './meter.ts';
 import { Notices } from './notices.ts';
 import { Presence } from './presence.ts';
 import { type HeadRequest, type Request, Requests } from './requests.ts';
@@ -44,6 +45,7 @@ type Posts = { register: Registration; unregister: Departure; broadcast: Draft; 
 export class Hub {
   readonly events: Events;
   readonly settings: HubSettings;
+  readonly meter: Meter;
   readonly #scheduler: Scheduler;
   readonly #mailboxes: Mailboxes<Posts>;
   readonly #rooms: Rooms;
@@ -68,9 +70,10 @@ export class Hub {
     this.events = events;
     this.settings = settings;
     this.#scheduler = scheduler;
+    this.meter = new Meter(clock, settings.turn);
     this.#mailboxes = new Mailboxes<Posts>(settings.mailboxes);
     this.#rooms = new Rooms(engine, clock, scheduler, settings, (room) => this.#forget(room), this.#wake);
-    this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, {
+    this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, this.meter, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
       moved: (room, place) => this.#membership.move(room, place),
@@ -143,7 +146,9 @@ export class Hub {
    * @returns false when the mailbox is full: the sender should retry later.
    */
   broadcast(draft: Draft): boolean {
-    return this.#post('broadcast', draft);
+    const posted = this.#post('broadcast', draft);
+    if (posted) this.meter.sent(draft);
+    return posted;
   }
 
   /**
@@ -251,6 +256,11 @@ export class Hub {
     }
   }
 
+  /** Returns how far the members of all rooms have got. Visits every member. */
+  census(): Census {
+    return this.#rooms.census();
+  }
+
   /** How many posts wait in a mailbox. */
   waiting(mailbox: keyof MailboxCapacities): number {
     return this.#mailboxes.boxes[mailbox].size;
@@ -298,6 +308,7 @@ export class Hub {
   /** One turn. */
   readonly #run = (): void => {
     this.#scheduled = true;
+    this.meter.beginTurn();
     this.#commits.beginTurn();
     this.#takePosts();
     this.#commits.commit();
@@ -308,6 +319,7 @@ export class Hub {
     this.#flush();
     this.#notices.flush();
     this.#slowConsumers.endTurn();
+    this.meter.endTurn();
     this.#scheduled = false;
     if (this.#isBusy() || this.#rooms.hasReadyPosts) this.#wake();
   };
@@ -327,6 +339,7 @@ export class Hub {
       else if (first === 'unregister') this.#dispatcher.leave(unregister.take());
       else this.#requests.answer(request.take());
     }
+    this.meter.took(this.settings.turn.commands - Math.max(0, commands), this.settings.turn.bytes - bytes);
   }
 
   /** Takes posts whose rooms have been attached, after every report that came before. */

@@ -89,6 +89,9 @@ export class Membership {
     const start = existing ? { cursor: existing.cursor, recovered: true } : startOf(room, since, history);
     const member = existing ?? this.#add(room, subscriber, start.cursor);
     if (member.behind > 0) this.#slowConsumers.add(subscriber);
+    if (since !== undefined && !existing) {
+      this.#events.emit('resumed', { client: subscriber.id, room: room.name, outcome: outcomeOf(start) });
+    }
     this.#announce(member, start);
     subscriber.joined(room.name, start.recovered);
   }
@@ -259,6 +262,12 @@ export class Membership {
     this.#closing.delete(subscriber);
     this.#slowConsumers.forget(subscriber);
   }
+}
+
+function outcomeOf({ recovered, lost, gap }: Start) {
+  if (recovered) return 'complete';
+  if (gap?.why === 'epoch') return 'epoch';
+  return lost !== undefined || gap === undefined ? 'lost' : 'trimmed';
 }
 
 function joinedNotice(room: Room, { cursor: seq, recovered, lost }: Start, present: Present): Joined {

@@ -1,5 +1,6 @@
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { Engine, Position } from './engine.ts';
+import { type Census, Distribution, LAG_BOUNDS } from './meter.ts';
 import { recallIds } from './recall.ts';
 import { Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
@@ -195,6 +196,23 @@ export class Rooms {
   /** Returns a subscriber's membership in a room. */
   membership(subscriber: Subscriber, room: Room): Member | undefined {
     return this.membershipsOf(subscriber).find((member) => member.room === room);
+  }
+
+  /** Returns how far the members of all rooms have got. */
+  census(): Census {
+    const lag = new Distribution(LAG_BOUNDS);
+    let [inStep, parked, catchingUp] = [0, 0, 0];
+    for (const { flushed, groups } of this.#rooms.values()) {
+      for (const { members } of groups) {
+        for (const { cursor, pump } of members) {
+          lag.observe(Math.max(0, flushed - cursor));
+          if (cursor >= flushed) inStep++;
+          else if (pump.writable) catchingUp++;
+          else parked++;
+        }
+      }
+    }
+    return { inStep, parked, catchingUp, lag };
   }
 
   close(): void {

@@ -8,6 +8,8 @@ import {
   Registry,
 } from 'prom-client';
 import { collectProcessMetrics, type OnceActive } from './event-loop.ts';
+import { collectValue } from './hub-metrics.ts';
+import { collectStorage, type StorageReadings } from './metrics.ts';
 
 /** A metric with its values, which can be cloned to another thread. */
 export type MetricObject = MetricObjectWithValues<MetricValue<string>>;
@@ -27,10 +29,12 @@ export interface MonitoredWorker {
   fill(direction: 'up' | 'down'): number;
 }
 
-/** What the log thread has committed. */
+/** What the log thread has committed and stored. */
 export interface Committed {
   readonly messages: number;
   readonly batches: number;
+  /** @default the engine keeps nothing on the disk of this process */
+  readonly storage?: (() => StorageReadings) | undefined;
 }
 
 /** The label `worker` of the thread that has the engine. */
@@ -45,6 +49,7 @@ const SUMS: ReadonlySet<string> = new Set([
   'pumphouse_closes_total',
   'pumphouse_overloads_total',
   'pumphouse_refused_handshakes_total',
+  'pumphouse_recoveries_total',
 ]);
 
 // The log thread's own.
@@ -66,6 +71,7 @@ export class ThreadMetrics {
     this.#workers = workers;
     this.#scraped = collectProcessMetrics(this.#registry, onceActive);
     this.#collectCommitted(committed);
+    if (committed.storage) collectStorage(this.#registry, committed.storage);
     this.#collectUtilization();
     this.#collectRings();
     this.#unanswered = new Counter({
@@ -76,12 +82,16 @@ export class ThreadMetrics {
     });
   }
 
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
   /** Returns the page in Prometheus's text format. */
-  async text(): Promise<string> {
+  readonly text = async (): Promise<string> => {
     const answers = await Promise.all(this.#workers.map((worker) => this.#ask(worker)));
     const own = (await this.#registry.getMetricsAsJSON().finally(this.#scraped)).map(ofLogThread);
     return AggregatorRegistry.aggregate([...answers, own]).metrics();
-  }
+  };
 
   async #ask(worker: MonitoredWorker): Promise<MetricObject[]> {
     const { number } = worker;
@@ -93,18 +103,10 @@ export class ThreadMetrics {
   }
 
   #collectCommitted(committed: Committed): void {
-    const counter = (name: string, help: string, read: () => number) =>
-      new Counter({
-        name,
-        help,
-        registers: [this.#registry],
-        collect() {
-          this.reset();
-          this.inc(read());
-        },
-      });
-    counter('pumphouse_messages_total', 'Messages committed.', () => committed.messages);
-    counter('pumphouse_batches_total', 'Batches of messages committed.', () => committed.batches);
+    const messages = () => committed.messages;
+    collectValue(Counter, this.#registry, 'pumphouse_messages_total', 'Messages committed.', messages);
+    const batches = () => committed.batches;
+    collectValue(Counter, this.#registry, 'pumphouse_batches_total', 'Batches of messages committed.', batches);
   }
 
   /** The main thread reads it of a worker, also of one that does not answer. */
@@ -115,7 +117,7 @@ export class ThreadMetrics {
     ];
     const before = new Map<string, Utilization>();
     new Gauge({
-      name: 'pumphouse_eventloop_utilization',
+      name: 'pumphouse_eventloop_utilization_ratio',
       help: 'Share of the time since the last scrape in which the event loop of a thread was busy.',
       labelNames: ['worker'],
       registers: [this.#registry],
@@ -145,7 +147,7 @@ export class ThreadMetrics {
       },
     });
     new Gauge({
-      name: 'pumphouse_ring_fill',
+      name: 'pumphouse_ring_fill_ratio',
       help: 'Share of a ring that waits to be read: up by the log thread, down by the worker.',
       labelNames: ['worker', 'direction'],
       registers,

@@ -87,8 +87,8 @@ export interface AttachedServer {
   readonly port: number | undefined;
   readonly hub: Hub;
   /**
-   * Serves the plain requests of `pumphouse serve`: `/publish`, `/login`, `/healthz`, `/metrics`
-   * and the page. Mount it behind the program's own routes and before any body parser.
+   * Serves the plain requests of `pumphouse serve`: `/publish`, `/login`, `/healthz` and the
+   * page. Mount it behind the program's own routes and before any body parser.
    */
   readonly handler: RequestHandler;
   /**

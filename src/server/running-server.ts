@@ -8,6 +8,7 @@ import { HookRunner, type Hooks } from '../accept/hooks.ts';
 import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { type Access, Upgrader } from '../accept/upgrader.ts';
+import { createProfiler } from '../admin/profile.ts';
 import { createApi } from '../api/api.ts';
 import { LocalNode } from '../api/local-node.ts';
 import { Nodes } from '../api/nodes.ts';
@@ -24,11 +25,12 @@ import { ATTEMPT_RATES, type Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
-import { collectMetrics, type ServerMetrics } from '../observe/metrics.ts';
+import { collectMetrics, type Readings, type ServerMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
 import { createStreamWires } from '../wire/event-streams.ts';
+import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
@@ -106,6 +108,7 @@ export class RunningServer {
   readonly #upgrader: Upgrader;
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
+  #admin: AdminListener | undefined;
   #draining = false;
   #finished: Promise<unknown> | undefined;
 
@@ -154,12 +157,8 @@ export class RunningServer {
     });
     hub.events.on('engine', ({ state }) => state === 'ready' && this.#closeRevoked());
     this.metrics = collectMetrics(hub.events, {
+      ...readingsOf(hub, parts.storage.engine),
       connections: () => this.#keepalive.clients.size,
-      rooms: () => hub.rooms,
-      ready,
-      messages: () => hub.messages,
-      batches: () => hub.batches,
-      mailbox: (name) => hub.waiting(name),
     });
     this.#listenerOptions = {
       streamWires: createStreamWires(wireLimits),
@@ -171,7 +170,7 @@ export class RunningServer {
       publishRate: settings.publishRate,
       takePost: (room, address) => this.#rates.takePost(room, address),
       defaultRate: DEFAULT_PUBLISH_RATE,
-      metrics: share ? { contentType: this.metrics.contentType, text: () => share.metricsText() } : this.metrics,
+      metrics: settings.publicMetrics === 'off' ? undefined : this.#publicMetrics,
       draining,
       ready,
       origins,
@@ -266,12 +265,14 @@ export class RunningServer {
 
   /** Starts to serve, or releases everything if that fails. */
   async #startOrRelease<T>(start: () => Promise<T>): Promise<T> {
-    const { settings, log } = this.#parts;
+    const { settings, log, share } = this.#parts;
     if (settings.web === undefined && this.#warns && !existsSync(CHAT)) {
       log.warn('the built-in chat is missing; build it with npm run build:web');
     }
     try {
-      return await start();
+      const started = await start();
+      if (!share) this.#admin = await this.#listenForAdmin();
+      return started;
     } catch (error) {
       for (const transport of this.#transports) transport.terminate();
       await this.#release();
@@ -282,9 +283,25 @@ export class RunningServer {
   /** Leaves the other nodes while the engine still reaches them. */
   async #release(): Promise<void> {
     const { cluster, storage } = this.#parts;
+    this.#admin?.close();
     await cluster.close();
     await this.hub.close();
     storage.close();
+  }
+
+  /** With several threads, the main thread listens for operators. */
+  async #listenForAdmin(): Promise<AdminListener | undefined> {
+    const { settings, keys, log } = this.#parts;
+    const ready = () => this.hub.ready;
+    const options = { metrics: this.metrics, draining: () => this.#draining, ready, profiler: createProfiler() };
+    const admin = await listenForAdmin(settings, keys, options);
+    if (admin) log.info(`pumphouse serves operators at ${admin.url}`);
+    return admin;
+  }
+
+  get #publicMetrics(): Pick<ServerMetrics, 'contentType' | 'text'> {
+    const { share } = this.#parts;
+    return share ? { contentType: this.metrics.contentType, text: () => share.metricsText() } : this.metrics;
   }
 
   get #warns(): boolean {
@@ -346,6 +363,22 @@ export class RunningServer {
 
 function createHookRunner({ extensions: { hooks = {} }, settings: { hookTimeout }, log }: Parts): HookRunner {
   return new HookRunner(hooks, hookTimeout, systemScheduler, (hook, err) => log.error({ hook, err }, 'a hook failed'));
+}
+
+function readingsOf(hub: Hub, engine: Engine): Omit<Readings, 'connections'> {
+  const usage = engine.usage?.bind(engine);
+  return {
+    rooms: () => hub.rooms,
+    ready: () => hub.ready,
+    messages: () => hub.messages,
+    batches: () => hub.batches,
+    mailbox: (name) => hub.waiting(name),
+    capacity: (name) => hub.settings.mailboxes[name],
+    census: () => hub.census(),
+    meter: hub.meter,
+    journal: usage && (() => usage().waiting),
+    storage: usage,
+  };
 }
 
 /** Returns the URL of a listener on a port. */

@@ -42,6 +42,8 @@ export interface WorkerThreadMethods extends WorkerMethods, WorkerClusterMethods
   /** Ends the thread at once. */
   exit(): void;
   metrics(): Promise<readonly MetricObject[]>;
+  /** Records this thread. @returns a CPU profile as JSON. */
+  profile(ms: number): Promise<string>;
   /** Calls `committed` once, at the worker's next message. */
   awaitCommit(): void;
 }

@@ -1,5 +1,6 @@
 // A worker thread of pumphouse serve: a whole server, whose engine is that of the main thread.
 import { parentPort, workerData } from 'node:worker_threads';
+import { recordProfile } from '../admin/profile.ts';
 import { listenersOf } from '../config/listeners.ts';
 import { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
@@ -41,6 +42,7 @@ calls.serve({
   exit: () => process.exit(),
   awaitCommit,
   renewCertificates: async () => server?.renewCertificates(),
+  profile: (ms) => recordProfile(ms),
   metrics: async () => server?.metrics.objects() ?? [],
 });
 

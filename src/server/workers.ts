@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { createProfiler } from '../admin/profile.ts';
 import { ConfigError } from '../config/error.ts';
 import { type Listener, listenersOf } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
@@ -7,7 +8,7 @@ import { sharedPortProblem } from '../config/shared-ports.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type Logger, standardOutput } from '../observe/log.ts';
 import { createOutputLock } from '../observe/shared-output.ts';
-import { type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
+import { type Committed, type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
 import { createRings, LogLink } from '../threads/link.ts';
 import { LogService } from '../threads/log-service.ts';
 import { portOf } from '../threads/port.ts';
@@ -16,6 +17,8 @@ import { ringFill } from '../threads/ring.ts';
 import { createSharedLimits } from '../threads/shared-limits.ts';
 import { chooseTransport } from '../transport/choose.ts';
 import { type HeldPort, holdPort } from '../transport/free-port.ts';
+import { type AdminListener, listenForAdmin } from './admin-listener.ts';
+import { openKeys } from './authenticator.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
 import { urlOf } from './running-server.ts';
@@ -83,6 +86,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
   readonly #threads: Thread[] = [];
   #onCommitted: (() => void)[] = [];
   #log: Log | undefined;
+  #admin: AdminListener | undefined;
+  #draining = false;
   #exits = false;
 
   /** @param onCrash is not called after `exit`. */
@@ -107,17 +112,21 @@ export class WorkerPool implements ServingProcess, MessageCount {
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);
-    const { service, secret } = this.#log;
+    const { secret } = this.#log;
     const limits = createSharedLimits(settings.maxConnections);
     const output = { ...standardOutput(), lock: createOutputLock() };
     const start = { settings, transport: name, ports, limits, output, secret };
     try {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
-      const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
+      const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
+        this.onceCommitted(listener),
+      );
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
+      this.#admin = await this.#listenForAdmin(settings, metrics);
+      if (this.#admin) log.info(`pumphouse serves operators at ${this.#admin.url}`);
     } catch (error) {
       await Promise.all(this.#threads.map((thread) => thread.exit()));
       await closeLog(this.#log);
@@ -146,13 +155,25 @@ export class WorkerPool implements ServingProcess, MessageCount {
     for (const { calls } of this.#threads) calls.tell('awaitCommit');
   }
 
+  #listenForAdmin(settings: Settings, { contentType, text }: ThreadMetrics): Promise<AdminListener | undefined> {
+    const workers = this.#threads.map(({ number }) => `${number}`);
+    return listenForAdmin(settings, openKeys(settings.keys), {
+      metrics: { contentType, text },
+      draining: () => this.#draining,
+      ready: () => this.#log?.service.ready === true,
+      profiler: createProfiler(workers, (worker, ms) => (this.#threads[Number(worker) - 1] as Thread).profile(ms)),
+    });
+  }
+
   async renewCertificates(): Promise<void> {
     const results = await Promise.allSettled(this.#threads.map(({ calls }) => calls.call('renewCertificates')));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
   async stop(): Promise<void> {
+    this.#draining = true;
     await Promise.all(this.#threads.map((thread) => thread.stop()));
+    this.#admin?.close();
     if (this.#log) await closeLog(this.#log);
   }
 
@@ -173,6 +194,18 @@ export class WorkerPool implements ServingProcess, MessageCount {
     this.#onCommitted = [];
     for (const listener of listeners) listener();
   }
+}
+
+function committedOf({ service, storage: { engine } }: Log): Committed {
+  return {
+    get messages() {
+      return service.messages;
+    },
+    get batches() {
+      return service.batches;
+    },
+    storage: engine.usage?.bind(engine),
+  };
 }
 
 async function closeLog({ storage, service, cluster }: Log): Promise<void> {
@@ -236,6 +269,10 @@ class Thread implements MonitoredWorker {
 
   objects(): ReturnType<MonitoredWorker['objects']> {
     return this.calls.call('metrics');
+  }
+
+  profile(ms: number): Promise<string> {
+    return this.calls.call('profile', ms);
   }
 
   utilization(): ReturnType<MonitoredWorker['utilization']> {

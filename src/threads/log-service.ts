@@ -84,6 +84,11 @@ export class LogService {
     this.#scheduler = scheduler;
   }
 
+  /** Whether the engine reaches its store. */
+  get ready(): boolean {
+    return this.#state === 'ready';
+  }
+
   /** How many messages have been committed to rooms that a worker has attached. */
   get messages(): number {
     return this.#messages;

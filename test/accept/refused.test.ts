@@ -28,7 +28,7 @@ afterEach(async () => {
 async function start(options: ServerOptions) {
   const lines: Line[] = [];
   const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) });
-  const started = await createServer({ port: 0, drainWindow: 0, log, ...options });
+  const started = await createServer({ port: 0, drainWindow: 0, log, publicMetrics: 'on', ...options });
   server = started;
   const refusals = () => lines.filter(({ msg }) => String(msg).startsWith('handshake refused'));
   const count = async (reason: string) => {

@@ -96,7 +96,7 @@ afterEach(async () => {
 async function start(transport: 'uws' | 'ws', options = {}) {
   const engine = new ScriptedEngine();
   engines.push(engine);
-  const server = await createServer({ port: 0, drainWindow: 0, transport, engine, ...options });
+  const server = await createServer({ port: 0, drainWindow: 0, transport, engine, publicMetrics: 'on', ...options });
   servers.push(server);
   const { calls } = engine.cluster;
   const refused = async () => {

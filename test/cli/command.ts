@@ -67,7 +67,7 @@ export function run(args: readonly string[], env?: Record<string, string>): Prom
 
 /** Starts a server on a free port, and waits until it listens. */
 export async function serving(args: readonly string[] = [], env?: Record<string, string>) {
-  const running = new Running(['serve', '--port', '0', '--engine', 'memory', ...args], env);
+  const running = new Running(['serve', '--port', '0', '--engine', 'memory', '--public-metrics', 'on', ...args], env);
   const { msg } = await running.line('serves http');
   const url = /https?:\S+/.exec(String(msg))?.[0] as string;
   return { running, url, port: Number(new URL(url).port) };

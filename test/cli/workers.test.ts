@@ -127,9 +127,9 @@ describe.each(able)('pumphouse serve --workers 2 on %s', (transport) => {
     for (const name of ['nodejs_heap_size_used_bytes', 'nodejs_eventloop_lag_p99_seconds']) {
       expect(Object.keys(samplesOf(page, name))).toEqual(threads);
     }
-    expect(Object.keys(samplesOf(page, 'pumphouse_eventloop_utilization')).sort()).toEqual(threads);
+    expect(Object.keys(samplesOf(page, 'pumphouse_eventloop_utilization_ratio')).sort()).toEqual(threads);
     expect(Object.keys(samplesOf(page, 'pumphouse_ring_full_total'))).toEqual(threads.slice(0, 2));
-    expect(Object.keys(samplesOf(page, 'pumphouse_ring_fill'))).toHaveLength(4);
+    expect(Object.keys(samplesOf(page, 'pumphouse_ring_fill_ratio'))).toHaveLength(4);
     expect(page).not.toMatch(/unanswered_scrapes_total\{/);
     const names = page.split('\n').filter((text) => text.startsWith('# TYPE '));
     expect(new Set(names).size).toBe(names.length);

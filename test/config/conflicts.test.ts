@@ -249,6 +249,11 @@ const CASES: readonly Case[] = [
     line: '10.0.0.1:1 receives tokens without encryption; set c.json: listeners.0.tlsCert and c.json: listeners.0.tlsKey, or name a proxy with TLS with --trust-proxy',
   },
   {
+    rule: 'keys of operators without encryption',
+    flags: { adminListen: '10.0.0.1:9090' },
+    line: '--admin-listen receives keys without encryption; reach it through a proxy with TLS or a private network',
+  },
+  {
     rule: 'no rate limit on the network',
     flags: { host: '0.0.0.0', publishRate: 'off' },
     line: '--publish-rate: "off" lets every client on the network send without a limit',

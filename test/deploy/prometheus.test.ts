@@ -31,6 +31,79 @@ test.each(['deploy/prometheus.yml', 'deploy/prometheus.two-nodes.yml'])('promtoo
   expect(execFileSync(promtool.path ?? '', ['check', 'config', file], { encoding: 'utf8' })).toContain('SUCCESS');
 });
 
+test('promtool accepts the alerts', () => {
+  const checked = execFileSync(promtool.path ?? '', ['check', 'rules', 'deploy/prometheus-alerts.yml'], {
+    encoding: 'utf8',
+  });
+  expect(checked).toMatch(/SUCCESS: \d+ rules found/);
+});
+
+interface Rule {
+  readonly name: string;
+  readonly query: string;
+  readonly state: string;
+  readonly health: string;
+  readonly lastError?: string;
+}
+
+/** Returns the expressions of the dashboard, with values for Grafana's variables. */
+function dashboardExpressions(): readonly string[] {
+  const { panels } = JSON.parse(readFileSync('deploy/grafana-dashboard.json', 'utf8')) as {
+    readonly panels: readonly { readonly targets?: readonly { readonly expr: string }[] }[];
+  };
+  const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+  return expressions.map((expr) => expr.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '1m'));
+}
+
+test(
+  'every expression of the alerts and the dashboard is about metrics that a server has',
+  async () => {
+    const folder = temporaryFolder();
+    const node = await NodeProcess.start({ flags: ['--engine', 'lmdb', '--data', join(folder, 'data')] });
+    onTestFinished(() => node.kill());
+    const config = join(folder, 'prometheus.yml');
+    const rules = join(process.cwd(), 'deploy/prometheus-alerts.yml');
+    const committed = readFileSync('deploy/prometheus.yml', 'utf8');
+    const scraped = replace(replace(committed, 'pumphouse:8080', `127.0.0.1:${node.port}`), '15s', '1s');
+    writeFileSync(
+      config,
+      `${scraped}\nrule_files: ["${rules}"]\n`.replace('global:', 'global:\n  evaluation_interval: 1s'),
+    );
+    const address = `127.0.0.1:${await freePort()}`;
+    const api = `http://${address}/api/v1`;
+    const args = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/tsdb`, `--web.listen-address=${address}`];
+    const serves = async () => (await fetch(`http://${address}/-/ready`)).ok;
+    const program = await ProgramProcess.start(prometheus.path ?? '', args, serves);
+    onTestFinished(() => program.stop());
+    const rulesOf = async () => {
+      const { groups } = await query<{ groups: { rules: Rule[] }[] }>(`${api}/rules`);
+      return groups.flatMap((group) => group.rules);
+    };
+    const evaluated = async () => (await rulesOf()).every(({ health }) => health !== 'unknown');
+    await waitUntil('the alerts are evaluated', evaluated, START_MS);
+    const names = async () => new Set(await query<string[]>(`${api}/label/__name__/values`));
+    await waitUntil('the node is scraped', async () => (await names()).has('pumphouse_connections'), START_MS);
+    for (const { name, health, lastError, state } of await rulesOf()) {
+      expect({ name, health, lastError, state }).toEqual({
+        name,
+        health: 'ok',
+        lastError: undefined,
+        state: 'inactive',
+      });
+    }
+    const expressions = [...dashboardExpressions(), ...(await rulesOf()).map((rule) => rule.query)];
+    // Counters with labels have no sample before their first event.
+    const page = await (await fetch(`${node.url}/metrics`)).text();
+    const declared = new Set([...(await names()), ...[...page.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)]);
+    for (const expression of expressions) {
+      const response = await fetch(`${api}/query?query=${encodeURIComponent(expression)}`);
+      expect({ expression, status: response.status }).toEqual({ expression, status: 200 });
+      for (const [name] of expression.matchAll(/\b(pumphouse|process|nodejs)_\w+/g)) expect(declared).toContain(name);
+    }
+  },
+  TIMEOUT_MS,
+);
+
 test(
   'Prometheus scrapes the nodes',
   async () => {

@@ -37,7 +37,7 @@ async function listen(server: HttpServer): Promise<void> {
 
 /** Serves the handler on a server, as a program without a framework does. */
 async function startWithHandler(options: Partial<AttachOptions> = {}) {
-  const started = await start(createHttpServer(), options);
+  const started = await start(createHttpServer(), { publicMetrics: 'on', ...options });
   started.server.on('request', (incoming, response) => started.pumphouse.handler(incoming, response));
   return started;
 }

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Commits } from '../../src/hub/commits.ts';
 import type { Draft } from '../../src/hub/engine.ts';
 import { createEvents } from '../../src/hub/events.ts';
+import { Meter } from '../../src/hub/meter.ts';
 import { Notices } from '../../src/hub/notices.ts';
 import type { Room } from '../../src/hub/room.ts';
 import { Rooms } from '../../src/hub/rooms.ts';
@@ -97,7 +98,7 @@ async function openCommits(turn: { commands: number; bytes: number }, immediate:
   const roomOf = (name: string) => rooms.get(name) as Room;
   const model = new Model();
   const dirty: Room[] = [];
-  const commits = new Commits(engine, rooms, new Notices(), createEvents(), time, turn, {
+  const commits = new Commits(engine, rooms, new Notices(), createEvents(), time, turn, new Meter(time, turn), {
     dirtied: (room) => dirty.push(room),
     decided(room, drafts) {
       if (immediate) model.decide(room.name, drafts, true);

@@ -152,6 +152,7 @@ export class NodeProcess {
     const engine = redis ? ['--engine', 'redis', ...redis.flatMap((url) => ['--redis', url])] : ['--engine', 'memory'];
     const name = sentinel === undefined ? [] : ['--redis-sentinel', sentinel];
     const common = ['--host', '127.0.0.1', '--port', String(this.port), '--log-level', 'warn', '--publish-rate', 'off'];
+    common.push('--public-metrics', 'on');
     return [...common, ...engine, ...name, ...flags];
   }
 }

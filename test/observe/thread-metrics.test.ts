@@ -3,19 +3,12 @@ import { expect, test } from 'vitest';
 import { createEvents } from '../../src/hub/events.ts';
 import { collectMetrics } from '../../src/observe/metrics.ts';
 import { type MetricObject, type MonitoredWorker, ThreadMetrics } from '../../src/observe/thread-metrics.ts';
-
-const readings = {
-  connections: () => 3,
-  rooms: () => 2,
-  messages: () => 11,
-  batches: () => 2,
-  mailbox: () => 0,
-};
+import { readingsAtRest } from './readings.ts';
 
 /** A worker whose answers a test may hold back. */
 function worker(number: number, { ready = true, dropped = 0 } = {}) {
   const events = createEvents();
-  const metrics = collectMetrics(events, { ...readings, ready: () => ready });
+  const metrics = collectMetrics(events, readingsAtRest({ ready: () => ready }));
   const monitored: MonitoredWorker & { silent: boolean } = {
     number,
     silent: false,
@@ -52,8 +45,8 @@ test('adds up what the workers count, and labels what each has of its own', asyn
       'pumphouse_batches_total 5',
       'pumphouse_ring_full_total{worker="1"} 0',
       'pumphouse_ring_full_total{worker="2"} 4',
-      'pumphouse_ring_fill{worker="1",direction="up"} 0.25',
-      'pumphouse_ring_fill{worker="2",direction="down"} 0.5',
+      'pumphouse_ring_fill_ratio{worker="1",direction="up"} 0.25',
+      'pumphouse_ring_fill_ratio{worker="2",direction="down"} 0.5',
     ]),
   );
   expect(page.match(/^process_resident_memory_bytes /gm)).toHaveLength(1);

@@ -1,0 +1,69 @@
+import type { KeyCheck } from '../auth/keys.ts';
+import { answerProbe, type ServerState } from '../http/probes.ts';
+import { plainText } from '../http/responses.ts';
+import type { Application, HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { answerProfile, type Profiler } from './profile.ts';
+
+export interface AdminOptions extends ServerState {
+  /**
+   * Checks the header `Authorization`, whose key needs the scope `admin`. Undefined on a loopback
+   * address: only programs of this machine reach it.
+   */
+  readonly checkKey: ((authorization: string) => KeyCheck) | undefined;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly profiler: Profiler;
+}
+
+const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
+
+/** Returns what the admin listener serves: metrics, probes and diagnosis, for operators. */
+export function createAdmin(options: AdminOptions): Application {
+  return {
+    handle: async (request) => rejection(request, options) ?? route(request, options),
+    upgrade: () => plainText(404, 'Not found'),
+  };
+}
+
+async function route(request: HttpRequest, options: AdminOptions): Promise<HttpResponse> {
+  const { method, path } = request;
+  const isRead = method === 'GET' || method === 'HEAD';
+  if (path === PROFILE_PATH) {
+    return method === 'POST' ? answerProfile(request, options.profiler) : methodNotAllowed('POST');
+  }
+  const probe = answerProbe(path, options);
+  if (probe === undefined && path !== METRICS_PATH) return plainText(404, 'Not found');
+  if (!isRead) return methodNotAllowed('GET, HEAD');
+  if (probe) return probe;
+  const { contentType, text } = options.metrics;
+  return { status: 200, headers: { 'content-type': contentType }, body: await text.call(options.metrics) };
+}
+
+export const METRICS_PATH = '/metrics';
+const PROFILE_PATH = '/admin/v1/profile';
+
+/** Returns the response to a request that is not allowed. The probes need no key. */
+function rejection(request: HttpRequest, { checkKey }: AdminOptions): HttpResponse | undefined {
+  if (checkKey === undefined) return fromElsewhere(request);
+  if (request.path === '/livez' || request.path === '/readyz') return undefined;
+  const check = checkKey(request.header('authorization'));
+  if (check.kind === 'unavailable') return plainText(503, 'the keys file cannot be read');
+  if (check.kind !== 'valid') {
+    return plainText(401, 'send Authorization: Bearer KEY', { 'WWW-Authenticate': 'Bearer' });
+  }
+  return check.key.scopes.includes('admin') ? undefined : plainText(403, 'the key lacks the scope admin');
+}
+
+/**
+ * Rejects requests that a page of another site makes its visitor's browser send: without a key,
+ * they look like the operator's own.
+ */
+function fromElsewhere(request: HttpRequest): HttpResponse | undefined {
+  const [host, origin] = [request.header('host'), request.header('origin')];
+  if (!LOOPBACK_HOST.test(host)) return plainText(403, 'the host must be a loopback address or localhost');
+  if (origin === '' || origin === `http://${host}`) return undefined;
+  return plainText(403, 'pages of other origins are not allowed');
+}
+
+function methodNotAllowed(allow: string): HttpResponse {
+  return plainText(405, 'Method not allowed', { Allow: allow });
+}

@@ -1,0 +1,70 @@
+import { performance } from 'node:perf_hooks';
+import { Gauge, type Registry } from 'prom-client';
+import type { Buckets } from './distribution.ts';
+import { type MailboxName, mailboxes } from './hub-metrics.ts';
+
+/** What limits a thread that serves connections. */
+export interface HeadroomReadings {
+  mailbox(name: MailboxName): number;
+  /** How many posts a mailbox holds. */
+  capacity(name: MailboxName): number;
+  readonly meter: { readonly turns: Buckets; readonly load: number };
+  /** Returns the share of the journal's limit that waits for the store. @default no journal */
+  readonly journal?: (() => number) | undefined;
+}
+
+/**
+ * Collects how much of each resource of this thread is in use, as the mean since the last scrape
+ * where it changes quickly, and the headroom: 1 minus the fullest of them.
+ */
+export function collectHeadroom(registry: Registry, readings: HeadroomReadings): void {
+  const readLoop = loopUtilization();
+  const readTurn = turnLoad(readings.meter);
+  let fullest = 0;
+  new Gauge({
+    name: 'pumphouse_load_ratio',
+    help: 'Share of a resource in use, from 0 to 1: the event loop and the budget of turns since the last scrape, the fullest mailbox and the journal now.',
+    labelNames: ['resource'],
+    registers: [registry],
+    collect() {
+      const { mailbox, capacity, journal } = readings;
+      const loads = {
+        loop: readLoop(),
+        turn: readTurn(),
+        mailboxes: Math.max(...mailboxes.map((name) => mailbox(name) / capacity(name))),
+        ...(journal && { journal: journal() }),
+      };
+      for (const [resource, load] of Object.entries(loads)) this.set({ resource }, load);
+      fullest = Math.max(...Object.values(loads));
+    },
+  });
+  new Gauge({
+    name: 'pumphouse_headroom_ratio',
+    help: '1 minus the fullest resource of pumphouse_load_ratio. New clients overload a server at 0.',
+    registers: [registry],
+    collect() {
+      this.set(Math.max(0, 1 - fullest));
+    },
+  });
+}
+
+function loopUtilization(): () => number {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    return utilization;
+  };
+}
+
+/** Returns the mean share of its budget that a turn has used since the last call. */
+function turnLoad(meter: HeadroomReadings['meter']): () => number {
+  let [turns, load] = [0, 0];
+  return () => {
+    const [before, loadBefore] = [turns, load];
+    turns = Array.from(meter.turns.counts).reduce((sum, count) => sum + count, 0);
+    load = meter.load;
+    return turns > before ? (load - loadBefore) / (turns - before) : 0;
+  };
+}
