@@ -54,7 +54,6 @@ test('uses the default of every setting without sources', () => {
     jwtKey: undefined,
     jwtIssuer: undefined,
     jwtAudience: undefined,
-    keys: 'pumphouse-keys.json',
     revocations: 'pumphouse-revoked.json',
     origin: [],
     trustProxy: [],
