@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { createProfiler } from '../admin/profile.ts';
 import { ConfigError } from '../config/error.ts';
@@ -39,7 +38,8 @@ interface Log {
 
 const EXIT_MS = 1_000;
 
-const ENTRY = new URL('./worker.js', import.meta.url);
+// From a checkout without a build, Node's flags load TypeScript, and threads inherit them.
+const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
 /** Returns a free port for each listener. All are held until the last is found: they differ. */
 async function findPorts(listeners: readonly Listener[]): Promise<readonly number[]> {
@@ -107,8 +107,6 @@ export class WorkerPool implements ServingProcess, MessageCount {
     if (note) log.info(note);
     const problem = sharedPortProblem(name);
     if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
-    if (!existsSync(ENTRY))
-      throw new ConfigError('workers: run the built command, dist/cli.js: threads load no TypeScript');
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);

@@ -21,9 +21,9 @@ interface CorkApp<Listening> {
 
 /**
  * A cork that is not that of the response which is written. uWebSockets.js writes a warning to
- * standard error for a late upgrade outside of any cork, and reads freed memory after one within its
- * own. So late upgrades run within the cork of a response that is never answered: one to a request
- * of this process, over the loopback interface.
+ * standard error for a late upgrade outside of any cork, and reads freed memory after one within
+ * its own. So late upgrades run within the cork of a response that is never answered: one to a
+ * request of this process, over the loopback interface.
  */
 export class SpareCork<Listening> {
   readonly #uws: CorkLibrary<Listening>;

@@ -35,7 +35,7 @@ const npm = (cwd: string, ...args: string[]) =>
   execFileSync('npm', [...args, '--silent'], { cwd, env, encoding: 'utf8' });
 const node = (cwd: string, ...args: string[]) => spawnSync(process.execPath, args, { cwd, env, encoding: 'utf8' });
 
-/** Installs a packed package in an empty folder as npx does, from npm's cache as far as possible. */
+/** Installs a packed package in an empty folder as npx does, preferably from npm's cache. */
 function install(name: string, into = name): string {
   const cwd = join(folder, into);
   mkdirSync(cwd);

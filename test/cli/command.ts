@@ -18,8 +18,9 @@ export class Running {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
-    const child = spawn(process.execPath, [...built, ...args], {
+  /** @param program the arguments of Node before `args`. @default the built command */
+  constructor(args: readonly string[], env: Record<string, string> = {}, program = built) {
+    const child = spawn(process.execPath, [...program, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -41,10 +42,10 @@ export class Running {
 
   /**
    * Waits for a line that contains `message`.
-   * @throws when the command ends or 10 seconds pass without it.
+   * @throws when the command ends or `ms` pass without it.
    */
-  async line(message: string): Promise<Line> {
-    for (let i = 0; i < 1000; i++) {
+  async line(message: string, ms = 10_000): Promise<Line> {
+    for (const end = Date.now() + ms; Date.now() < end; ) {
       const match = this.log.find(({ msg }) => String(msg).includes(message));
       if (match) return match;
       if (this.process.exitCode !== null) break;

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { sharedPortProblem } from '../../src/config/shared-ports.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { Peer } from '../conformance/server.ts';
 import { peer, sluggard, transports, until } from '../integration/server.ts';
-import { type Line, type Running, run, serving } from './command.ts';
+import { type Line, Running, run, serving } from './command.ts';
 
 const able = transports.filter((transport) => sharedPortProblem(transport) === undefined);
 if (able.length === 0) console.log('skipped: several workers, which cannot share a port here');
@@ -45,6 +45,18 @@ function samplesOf(page: string, name: string): Record<string, number> {
 }
 
 const sum = (samples: Record<string, number>) => Object.values(samples).reduce((a, b) => a + b, 0);
+
+test.runIf(able.length > 0)('npm start -- --workers 2 serves from the sources', { timeout: 60_000 }, async () => {
+  const { start } = JSON.parse(readFileSync('package.json', 'utf8')).scripts;
+  const [node, ...program] = start.split(' ');
+  expect(node).toBe('node');
+  const running = new Running(['--workers', '2', '--port', '0', '--engine', 'memory'], {}, program);
+  const { msg, workers } = await running.line('serves http', 45_000);
+  expect(workers).toBe(2);
+  const page = await fetch(/https?:\S+/.exec(String(msg))?.[0] as string);
+  expect(await page.text()).toContain('<title>');
+  expect(await running.end()).toMatchObject({ code: 0, stderr: '' });
+});
 
 describe.each(able)('pumphouse serve --workers 2 on %s', (transport) => {
   let running: Running | undefined;

@@ -73,7 +73,7 @@ function text(random: Random): string {
   return Array.from({ length: random.pick([0, 1, 5, 50, 600]) }, unit).join('');
 }
 
-const PATHS = [
+export const PATHS = [
   '/',
   '/ws',
   '/subscribe',
@@ -81,6 +81,9 @@ const PATHS = [
   '/publish',
   '/login',
   '/healthz',
+  '/livez',
+  '/readyz',
+  '/sign-in.json',
   '/metrics',
   '/../../etc/passwd',
   '/%2e%2e/x',

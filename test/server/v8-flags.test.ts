@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createEvents } from '../../src/hub/events.ts';
 import type { Hub } from '../../src/hub/hub.ts';
-import { adaptFlags, messagesOf, setStartFlags } from '../../src/server/v8-flags.ts';
+import { adaptFlags, earlyOptimization, messagesOf, setStartFlags } from '../../src/server/v8-flags.ts';
 
 vi.mock('node:v8', () => ({ setFlagsFromString: vi.fn() }));
 const flags = vi.mocked(setFlagsFromString);
@@ -16,7 +16,7 @@ afterEach(() => void vi.useRealTimers());
 
 const SMALL = '--semi-space-growth-factor=1';
 const GROWING = '--semi-space-growth-factor=2';
-const EARLY = '--interrupt-budget=5000';
+const EARLY = earlyOptimization(process.versions.v8);
 
 /** Returns the flags set since the last call. */
 function taken(): string[] {
@@ -38,7 +38,7 @@ test('adapts V8 once a second while messages flow, and leaves it alone otherwise
   second();
   expect([taken(), vi.getTimerCount()]).toEqual([[], 0]);
   send(1);
-  expect(taken()).toEqual([EARLY]);
+  expect(taken()).toEqual(EARLY);
   send(9_998);
   second();
   expect(taken()).toEqual([SMALL]);
@@ -48,9 +48,20 @@ test('adapts V8 once a second while messages flow, and leaves it alone otherwise
   second();
   expect([taken(), vi.getTimerCount(), hub.events.has('committed')]).toEqual([[SMALL], 0, true]);
   send(1);
-  expect([taken(), vi.getTimerCount(), hub.events.has('committed')]).toEqual([[EARLY], 1, false]);
+  expect([taken(), vi.getTimerCount(), hub.events.has('committed')]).toEqual([EARLY, 1, false]);
 });
 
-test.each([SMALL, GROWING, EARLY])('%s is a flag of this V8', (flag) => {
+// The versions of Node 20, 21, 22, 24 and 26.
+test.each([
+  ['11.3.244.8-node.38', ['--interrupt-budget=5000']],
+  ['11.8.172.17-node.20', ['--invocation-count-for-maglev=30', '--invocation-count-for-turbofan=220']],
+  ['12.4.254.21-node.57', ['--invocation-count-for-maglev=30', '--invocation-count-for-turbofan=220']],
+  ['13.6.233.17-node.63', ['--invocation-count-for-maglev=30', '--invocation-count-for-turbofan=220']],
+  ['14.6.202.34-node.40', ['--invocation-count-for-maglev=30', '--invocation-count-for-turbofan=220']],
+])('optimizes early with the flags of V8 %s', (version, flags) => {
+  expect(earlyOptimization(version)).toEqual(flags);
+});
+
+test.each([SMALL, GROWING, ...EARLY])('%s is a flag of this V8', (flag) => {
   expect(execFileSync(process.execPath, [flag, '-p', '1'], { encoding: 'utf8' })).toBe('1\n');
 });
