@@ -1,5 +1,7 @@
 import type { Hub } from '../hub/hub.ts';
 import { type MembersApi, memberRoutes } from './members.ts';
+import { publishRoutes } from './publish.ts';
+import { roomRoutes } from './rooms.ts';
 import type { AnyRoute } from './route.ts';
 import { type UsersApi, userRoutes } from './users.ts';
 
@@ -10,5 +12,5 @@ export interface ServerApi extends MembersApi, UsersApi {
 
 /** Returns the routes of the Server API. */
 export function apiRoutes(api: ServerApi): readonly AnyRoute[] {
-  return [...memberRoutes(api), ...userRoutes(api)];
+  return [...publishRoutes(api), ...roomRoutes(api), ...memberRoutes(api), ...userRoutes(api)];
 }

@@ -11,7 +11,7 @@ import { type Access, Upgrader } from '../accept/upgrader.ts';
 import { createApi } from '../api/api.ts';
 import { LocalNode } from '../api/local-node.ts';
 import { Nodes } from '../api/nodes.ts';
-import { Keys } from '../auth/keys.ts';
+import type { Keys } from '../auth/keys.ts';
 import { Revocations } from '../auth/revocations.ts';
 import { Sessions } from '../auth/sessions.ts';
 import type { Client, ClientContext } from '../client/client.ts';
@@ -52,6 +52,8 @@ export interface Parts {
   readonly extensions: Extensions;
   readonly transport: TransportChoice;
   readonly authenticators: Authenticators;
+  /** The keys of the Server API. */
+  readonly keys: Keys;
   readonly storage: Storage;
   readonly cluster: Cluster;
   /** Signs the sessions of all nodes. */
@@ -174,7 +176,7 @@ export class RunningServer {
   }
 
   #createApi(addressOf: (request: HttpRequest) => string): ReturnType<typeof createApi> {
-    const { settings, cluster, log } = this.#parts;
+    const { keys, cluster, log } = this.#parts;
     const failures = this.#limits.buckets('rejected keys of an address', ATTEMPT_RATES.address);
     const failed = (err: unknown) => log.error({ err }, 'a request to the API failed');
     return createApi({
@@ -182,7 +184,7 @@ export class RunningServer {
       nodes: new Nodes({ local: this.#local, cluster, failed }),
       revocations: cluster.revocations,
       date: () => systemClock.date(),
-      keys: new Keys(settings.keys),
+      keys,
       addressOf,
       takeFailure: (address) => failures.take(addressKey(address)),
       draining: () => this.#draining,
