@@ -32,7 +32,7 @@ const EVICTION_NOTICE_MS = 10_000;
  */
 export type Connection = State & { readonly until?: number };
 
-/** A room that is no longer in the list: the user has left it, or the server removed them from it. */
+/** A room that the user has left, or was removed from by the server. */
 export interface LeftRoom {
   readonly name: string;
   readonly removed: boolean;
