@@ -6,7 +6,7 @@
 export type { Allowed, Asker, Handshake, Hooks } from './accept/hooks.ts';
 export type { Authorizer, Decision, Denied } from './client/authorizer.ts';
 export { Client, type ClientContext, type ClientState } from './client/client.ts';
-export type { Identity, Term } from './client/identity.ts';
+export type { Identity, Renewal, Term } from './client/identity.ts';
 export { type Connection, Keepalive } from './client/keepalive.ts';
 export type { RateLimit, SharedTake } from './client/rate-limit.ts';
 export type { Reader, ReadPumpContext } from './client/read-pump.ts';

@@ -66,8 +66,8 @@ export class LocalNode {
   }
 
   /**
-   * Closes the connections whose credentials were revoked while this node could not reach the others.
-   * Rejects when it cannot again.
+   * Closes the connections whose credentials were revoked while this node could not reach the
+   * others. Rejects when it cannot reach them again.
    */
   async closeRevoked(): Promise<void> {
     const byUser = new Map<string, ApiClient[]>();

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import { json } from '../http/responses.ts';
+import { missing, number } from './counts.ts';
 import { mergePages, type NamePage, type Nodes, sum } from './nodes.ts';
 import { type AnyRoute, route } from './route.ts';
-import { missing, number } from './schemas-of-nodes.ts';
+import { numeric } from './schemas.ts';
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
@@ -13,16 +14,7 @@ const page = {
   after: v.exactOptional(
     v.pipe(v.string(), v.description('Only names after this one: the `next` of the page before.')),
   ),
-  limit: v.exactOptional(
-    v.pipe(
-      v.string(),
-      v.regex(/^\d{1,4}$/, limitRule),
-      v.transform(Number),
-      v.minValue(1, limitRule),
-      v.maxValue(MAX_LIMIT, limitRule),
-      v.description(`How many names at most. Defaults to ${DEFAULT_LIMIT}.`),
-    ),
-  ),
+  limit: v.exactOptional(numeric(1, MAX_LIMIT, limitRule, `How many names at most. Defaults to ${DEFAULT_LIMIT}.`)),
 };
 
 const roomsQuery = v.strictObject({

@@ -54,8 +54,8 @@ export interface NamePage {
 
 /**
  * Merges the first names of each node into the first ones of all nodes: a name of several nodes has
- * the sum of their numbers. A node that has more names than it gave has given all up to its last, so
- * the first `limit` of all nodes are complete.
+ * the sum of their numbers. A node that has more names than it gave has given all up to its last:
+ * the first `limit` names of all nodes are complete.
  */
 export function mergePages(pages: readonly NamePage[], limit: number): NamePage {
   const numbers = new Map<string, number>();

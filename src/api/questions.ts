@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { roomName, userName } from './names.ts';
+import { room, user } from './schemas.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const limit = v.pipe(count, v.minValue(1), v.maxValue(1000));
@@ -15,11 +15,11 @@ export const question = v.variant('kind', [
     /** The rooms that the key allows. @default all */
     patterns: v.optional(v.array(v.string())),
   }),
-  v.object({ kind: v.literal('members'), room: roomName, after: v.string(), limit }),
-  v.object({ kind: v.literal('disconnect'), user: userName, reconnect: v.boolean(), reason: v.optional(v.string()) }),
-  v.object({ kind: v.literal('leave'), user: userName, room: roomName }),
-  v.object({ kind: v.literal('refresh'), user: userName, within: count }),
-  v.object({ kind: v.literal('revoke'), user: userName, before: count }),
+  v.object({ kind: v.literal('members'), room, after: v.string(), limit }),
+  v.object({ kind: v.literal('disconnect'), user, reconnect: v.boolean(), reason: v.optional(v.string()) }),
+  v.object({ kind: v.literal('leave'), user, room }),
+  v.object({ kind: v.literal('refresh'), user, within: count }),
+  v.object({ kind: v.literal('revoke'), user, before: count }),
 ]);
 
 export type Question = v.InferOutput<typeof question>;

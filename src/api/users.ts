@@ -3,11 +3,11 @@ import { allowsRoom } from '../auth/keys.ts';
 import { json } from '../http/responses.ts';
 import type { RevocationStore } from '../hub/cluster.ts';
 import type { HttpResponse } from '../transport/transport.ts';
-import { roomName } from './names.ts';
+import { missing, number } from './counts.ts';
 import { type Nodes, sum } from './nodes.ts';
-import { problem } from './problem.ts';
+import { problem, roomForbidden } from './problem.ts';
 import { type AnyRoute, type ApiKey, route } from './route.ts';
-import { missing, number } from './schemas-of-nodes.ts';
+import { room } from './schemas.ts';
 
 // Bytes of a close reason (RFC 6455, section 5.5).
 const REASON_BYTES = 123;
@@ -45,7 +45,7 @@ const disconnectBody = v.optional(
   {},
 );
 
-const leaveBody = v.strictObject({ room: v.pipe(roomName, v.description('The room to leave.')) });
+const leaveBody = v.strictObject({ room });
 
 const refreshBody = v.optional(
   v.strictObject({
@@ -149,9 +149,7 @@ function leaveRoute({ nodes }: UsersApi): AnyRoute {
       success: { description: 'The user is not in the room.', schema: responses.left },
     },
     async handle({ key, params, body: { room } }) {
-      if (!allowsRoom(key, room)) {
-        return problem(403, 'forbidden', `The key does not allow the room ${JSON.stringify(room)}.`, { room });
-      }
+      if (!allowsRoom(key, room)) return roomForbidden(room);
       const { answers, missing } = await nodes.ask({ kind: 'leave', user: params['user'] as string, room });
       return json({
         left: sum(answers, ({ left }) => left),

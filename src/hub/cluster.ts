@@ -33,8 +33,8 @@ export interface ClusterListener {
    */
   claimed(session: string): NowOrLater<void>;
   /**
-   * Answers a question of another node or worker. If it throws or rejects, the one that asked counts
-   * this node as missing. A node of several workers returns `WorkerAnswers`.
+   * Answers a question of another node or worker. If it throws or rejects, this node counts as
+   * missing. A node of several workers returns `WorkerAnswers`.
    */
   asked(question: Json): NowOrLater<Json | WorkerAnswers>;
 }
@@ -72,8 +72,8 @@ export interface TicketStore {
 }
 
 /**
- * The times before which the credentials of users are refused, in milliseconds since 1970. All nodes
- * share them.
+ * The times before which the credentials of users are refused, in milliseconds since 1970. All
+ * nodes share them.
  */
 export interface RevocationStore {
   /** Returns the time of each user; 0 for one whose credentials were never revoked. */
@@ -142,8 +142,8 @@ export interface Cluster {
   /** This node has no connection and no handshake of a session, claimed or not. */
   disclaim(session: string): void;
   /**
-   * Asks every other node and worker a question. Never rejects: the nodes that cannot be reached, or
-   * do not answer in `ANSWER_MS`, are counted.
+   * Asks every other node and worker a question. Never rejects: the nodes that cannot be reached,
+   * or do not answer in `ANSWER_MS`, are counted.
    */
   ask(question: Json): Promise<Answers>;
   close(): void | Promise<void>;

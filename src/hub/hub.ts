@@ -293,7 +293,7 @@ export class Hub {
     return posted;
   }
 
-  /** For departures whose number is bounded otherwise, such as those that each subscriber makes once. */
+  /** For departures whose number is bounded: those that end a connection, and removals. */
   #postAnyway(departure: Departure): true {
     this.#mailboxes.postAnyway('unregister', departure);
     this.#wake();

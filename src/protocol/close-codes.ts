@@ -63,8 +63,8 @@ export function comesBack(code: number): boolean {
 }
 
 /**
- * Returns how a client whose credential was revoked is closed: a new token lets it come back; without
- * tokens its user has to sign in again.
+ * Returns how a client whose credential was revoked is closed: a new token lets it come back;
+ * without tokens its user has to sign in again.
  *
  * @param hasToken whether the credential was a token.
  */

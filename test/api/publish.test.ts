@@ -6,6 +6,8 @@ import { memory } from '../../src/engine/memory.ts';
 import type { RevocationStore } from '../../src/hub/cluster.ts';
 import type { Draft, Engine, EngineListener } from '../../src/hub/engine.ts';
 import type { Hub } from '../../src/hub/hub.ts';
+import { systemClock } from '../../src/hub/time.ts';
+import { localCluster } from '../../src/server/local-cluster.ts';
 import { Peer } from '../conformance/server.ts';
 import { ApiServer, type Serving, servings } from './server.ts';
 
@@ -223,6 +225,9 @@ describe('a request that the server cannot take', () => {
     const key: KeyCheck = { kind: 'valid', key: { name: 'k', scopes } };
     const api = createApi({
       hub: full as unknown as Hub,
+      nodes: {} as unknown as Nodes,
+      revocations: localCluster(systemClock).revocations,
+      date: Date.now,
       keys: { check: () => key } as unknown as Keys,
       nodes: {} as Nodes,
       revocations: {} as RevocationStore,

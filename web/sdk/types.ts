@@ -12,7 +12,8 @@ export interface Options {
   readonly user?: string;
   /**
    * Authenticates to a server that requires tokens. A function is called for each connection, and
-   * again before its last token expires or when the server asks for a new one. If it throws or rejects, the connection is retried.
+   * again before its last token expires or when the server asks for a new one. If it throws or
+   * rejects, the connection is retried.
    *
    * @default no token
    */
@@ -332,7 +333,8 @@ export interface Room<T, S> {
    * @param data checked against JSON at compile time: `NotJson` in an error names what is wrong.
    * @returns the `seq` of the message, once the server has stored it. Rejects with a `HubError` if
    * the server rejects the message or the membership, with the code `left` after `leave()`,
-   * `removed` after the event of that name, and `closed` after `close()`; with a `TypeError` if `data` cannot be encoded as JSON.
+   * `removed` after the event of that name, and `closed` after `close()`; with a `TypeError` if
+   * `data` cannot be encoded as JSON.
    */
   send(data: JsonCompatible<T>): Promise<number>;
   /**

@@ -22,6 +22,8 @@ const SLOW = 4000;
 const UNAUTHENTICATED = 4501;
 /** How long the page offers to return to a room, in milliseconds. */
 const UNDO_MS = 10_000;
+/** How long the page shows that the user was removed from a room. */
+const REMOVAL_NOTICE_MS = 60_000;
 /** How long the page reports an eviction after it reconnects. */
 const EVICTION_NOTICE_MS = 10_000;
 
@@ -29,6 +31,12 @@ const EVICTION_NOTICE_MS = 10_000;
  * The state of the connection. `until` is the time of the next attempt, as in `performance.now()`.
  */
 export type Connection = State & { readonly until?: number };
+
+/** A room that the user has left, or was removed from by the server. */
+export interface LeftRoom {
+  readonly name: string;
+  readonly removed: boolean;
+}
 
 /** The chat of one tab: the user, the connection, the joined rooms and the current room. */
 export class Chat {
@@ -75,8 +83,8 @@ export class Chat {
 
   /** Why the URL is invalid, or an empty string. An invalid URL opens no other room instead. */
   readonly linkError = signal('');
-  /** The room that the user has just left, and may return to. */
-  readonly leftRoom = signal<string | undefined>(undefined);
+  /** The room that the user has just left, and may return to, or was removed from. */
+  readonly leftRoom = signal<LeftRoom | undefined>(undefined);
   /** Whether the server has accepted the current credential. */
   #wasLive = false;
   #leftTimer: ReturnType<typeof setTimeout> | undefined;
@@ -119,12 +127,17 @@ export class Chat {
 
   leave(room: Conversation): void {
     room.leave();
+    this.#drop(room, { name: room.name, removed: false });
+  }
+
+  #drop(room: Conversation, left: LeftRoom): void {
     updateStored(({ rooms }) => ({ rooms: rooms.filter((name) => name !== room.name) }));
     const at = this.rooms.value.indexOf(room);
     this.rooms.value = this.rooms.value.filter((other) => other !== room);
     clearTimeout(this.#leftTimer);
-    this.leftRoom.value = room.name;
-    this.#leftTimer = setTimeout(() => (this.leftRoom.value = undefined), UNDO_MS);
+    this.leftRoom.value = left;
+    const ms = left.removed ? REMOVAL_NOTICE_MS : UNDO_MS;
+    this.#leftTimer = setTimeout(() => (this.leftRoom.value = undefined), ms);
     if (this.current.value !== room) return;
     const next = this.rooms.value[at] ?? this.rooms.value.at(-1);
     if (next) this.open(next.name);
@@ -136,9 +149,9 @@ export class Chat {
 
   /** Joins the room again that the user has just left. */
   undoLeave(): void {
-    const name = this.leftRoom.value;
+    const left = this.leftRoom.value;
     this.leftRoom.value = undefined;
-    if (name !== undefined) this.open(name);
+    if (left !== undefined) this.open(left.name);
   }
 
   reconnect(): void {
@@ -170,6 +183,7 @@ export class Chat {
   #add(name: string): Conversation {
     const room = new Conversation(name, {
       onMessages: (conversation, messages) => this.#onMessages(conversation, messages),
+      onRemoved: (conversation) => this.#drop(conversation, { name: conversation.name, removed: true }),
     });
     if (this.#hub) room.bind(this.#hub, this.name.value);
     this.rooms.value = [...this.rooms.value, room].toSorted((a, b) => a.name.localeCompare(b.name));

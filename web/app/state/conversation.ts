@@ -19,6 +19,8 @@ export type Membership =
 export interface ConversationListener {
   /** Handles new messages from other users. */
   onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
+  /** Handles the end of the membership by the server. */
+  onRemoved(conversation: Conversation): void;
 }
 
 /** A row of the log and the distance of its bottom edge from the top of the log, in pixels. */
@@ -97,6 +99,7 @@ export class Conversation {
     room.on('gap', (gap) => this.#onGap(gap));
     room.on('presence', (event) => this.#onPresence(event));
     room.on('signal', ({ from, data }) => this.typing.receive(from, data));
+    room.on('removed', () => this.#onRemoved());
   }
 
   /** Sets the name that the server assigned. */
@@ -118,6 +121,11 @@ export class Conversation {
   leave(): void {
     this.#ownTabs.leave();
     this.#room?.leave();
+  }
+
+  #onRemoved(): void {
+    this.#ownTabs.leave();
+    this.#listener.onRemoved(this);
   }
 
   #sendSignal(signal: TypingSignal): boolean {

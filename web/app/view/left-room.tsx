@@ -1,20 +1,25 @@
 import type { Chat } from '../state/chat.ts';
 import { visibleName } from './format.ts';
 
-/** The notice that the user has left a room, with a button to return to it. */
+/**
+ * The notice that the user has left a room, with a button to return to it, or was removed from it.
+ */
 export function LeftRoom({ chat }: { chat: Chat }) {
-  const room = chat.leftRoom.value;
+  const left = chat.leftRoom.value;
   return (
     <div class="toast-anchor">
       <div role="status">
-        {room !== undefined && (
+        {left !== undefined && (
           <p class="toast">
             <span>
-              You left <bdi>{visibleName(room)}</bdi>
+              {left.removed ? 'You were removed from ' : 'You left '}
+              <bdi>{visibleName(left.name)}</bdi>
             </span>
-            <button type="button" class="quiet" onClick={() => chat.undoLeave()}>
-              Undo
-            </button>
+            {!left.removed && (
+              <button type="button" class="quiet" onClick={() => chat.undoLeave()}>
+                Undo
+              </button>
+            )}
           </p>
         )}
       </div>
