@@ -1,4 +1,4 @@
-import { decideHandshake, INTERNAL_ERROR, presentErrors } from './application.ts';
+import { decideHandshake, INTERNAL_ERROR, MAX_DISCARDED_BYTES, presentErrors } from './application.ts';
 import { headersTooLarge, MAX_HEADER_BYTES } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { statusText } from './status-text.ts';
@@ -33,7 +33,7 @@ interface UwsResponse {
 /** Answers a plain request with the application's response. */
 export function answerRequest(res: UwsResponse, req: UwsRequest, application: Application): void {
   const exchange = new Exchange(res);
-  if (hasBody(req)) exchange.receive();
+  if (hasBody(req)) exchange.receive(Number(req.getHeader('content-length')));
   const request = requestOf(res, req, (maxBytes) => exchange.body(maxBytes));
   const head = request.method === 'HEAD';
   if (headerBytes(req) > MAX_HEADER_BYTES) {
@@ -47,7 +47,9 @@ export function answerRequest(res: UwsResponse, req: UwsRequest, application: Ap
   } catch {
     response = INTERNAL_ERROR;
   }
-  exchange.whenReady(response, (ready) => writeResponse(res, head, present(ready), exchange.receiving));
+  exchange.whenReady(response, (ready) => {
+    exchange.afterBody(() => writeResponse(res, head, present(ready), exchange.receiving));
+  });
 }
 
 /**
@@ -101,6 +103,7 @@ class Exchange {
   #onAborted = () => {};
   #onData: (chunk: ArrayBuffer, last: boolean) => void = () => {};
   #receiving = false;
+  #unread = 0;
 
   constructor(res: UwsResponse) {
     this.#res = res;
@@ -115,13 +118,34 @@ class Exchange {
     return this.#receiving;
   }
 
-  /** Takes the body, and discards it until the application asks for it. */
-  receive(): void {
+  /**
+   * Takes the body, and discards it until the application asks for it.
+   *
+   * @param declared its length, or 0 where it is not known.
+   */
+  receive(declared: number): void {
     this.#receiving = true;
+    if (declared > MAX_DISCARDED_BYTES) this.#unread = declared;
     this.#res.onData((chunk, last) => {
       if (last) this.#receiving = false;
       this.#onData(chunk, last);
     });
+  }
+
+  /** Calls `respond` once the body has arrived, or so much of it that the connection must end. */
+  afterBody(respond: () => void): void {
+    if (!this.#receiving || this.#unread > MAX_DISCARDED_BYTES) {
+      respond();
+      return;
+    }
+    const discard = this.#onData;
+    this.#onData = (chunk, last) => {
+      discard(chunk, last);
+      this.#unread += chunk.byteLength;
+      if (!last && this.#unread <= MAX_DISCARDED_BYTES) return;
+      this.#onData = () => {};
+      this.#res.cork(respond);
+    };
   }
 
   body(maxBytes: number): Promise<Uint8Array | undefined> {
