@@ -29,6 +29,7 @@ export { createEvents, type Events, type HubEvents } from './hub/events.ts';
 export type { HistoryRequest } from './hub/history.ts';
 export { Hub, type HubOptions } from './hub/hub.ts';
 export type { Log, LogLimits, LogRecord, Records } from './hub/log.ts';
+export type { HeadRequest, RoomHead } from './hub/requests.ts';
 export type { Group, Member, Room } from './hub/room.ts';
 export type { Coalesce, HubOverrides, HubSettings, MailboxCapacities, SlowPolicy } from './hub/settings.ts';
 export type * from './hub/subscriber.ts';

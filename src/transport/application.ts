@@ -5,8 +5,8 @@ import type { Application, HttpRequest, HttpResponse } from './transport.ts';
 export const INTERNAL_ERROR: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
 
 /**
- * How much of a body that nothing reads a transport takes in before it answers. A client that is cut
- * while it sends loses the response.
+ * How much of a body that nothing reads a transport takes in before it answers. A client that is
+ * cut while it sends loses the response.
  */
 export const MAX_DISCARDED_BYTES = 1024 * 1024;
 

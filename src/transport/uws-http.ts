@@ -192,8 +192,8 @@ class Exchange {
 /**
  * Writes a response. Ends the connection where the response or `close` asks for it.
  *
- * @param close the client still sends the body, which nothing reads. uWebSockets.js would take in as
- * much of it as the client likes.
+ * @param close the client still sends the body, which nothing reads. uWebSockets.js would take in
+ * as much of it as the client likes.
  */
 function writeResponse(res: UwsResponse, head: boolean, response: HttpResponse, close = false): void {
   const { status, headers, body } = response;

@@ -122,7 +122,7 @@ function wrongRequest(random: Random, { valid, limited }: FuzzKeys): ApiRequest 
       valid.slice(1),
       'ph_0000000000000000_',
     ]);
-    return build(random, 'POST', '/publish', key, body, random.chance(0) ? 0 : undefined);
+    return build(random, 'POST', '/publish', key, body);
   }
   if (kind === 1) return build(random, 'POST', '/publish', limited, body, 403);
   if (kind === 2)

@@ -8,7 +8,7 @@ const CONNECTIONS = 40;
 const MAX_REQUESTS = 30;
 const MAX_FAILURES = 10;
 
-/** Answers to requests that are not valid HTTP come from the transport, which knows other versions. */
+/** Requests that are not valid HTTP are answered by the transport, which knows other versions. */
 const TRANSPORT_STATUSES = [501, 505];
 
 interface Response {
