@@ -6,8 +6,9 @@ import * as v from 'valibot';
 import type { problems } from '../src/api/problem.ts';
 import type { AnyRoute } from '../src/api/route.ts';
 import { API_PATH } from '../src/api/router.ts';
-import { apiRoutes, type ServerApi } from '../src/api/routes.ts';
+import { apiRoutes } from '../src/api/routes.ts';
 import { problemDetails, room, user } from '../src/api/schemas.ts';
+import type { ServerApi } from '../src/api/server-api.ts';
 import { otherPaths, otherSchemas } from './openapi-paths.ts';
 
 export const DOCUMENT = 'docs/openapi.json';

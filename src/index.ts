@@ -32,6 +32,7 @@ export type { HistoryRequest } from './hub/history.ts';
 export { Hub, type HubOptions } from './hub/hub.ts';
 export type { Log, LogLimits, LogRecord, Records } from './hub/log.ts';
 export type { Census, Distribution, Meter } from './hub/meter.ts';
+export type { HeadRequest, RoomHead } from './hub/requests.ts';
 export type { Group, Member, Room } from './hub/room.ts';
 export type { Coalesce, HubOverrides, HubSettings, MailboxCapacities, SlowPolicy } from './hub/settings.ts';
 export type * from './hub/subscriber.ts';

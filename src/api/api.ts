@@ -3,7 +3,8 @@ import type { Hub } from '../hub/hub.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { openapi } from './openapi.ts';
 import { createRouter } from './router.ts';
-import { apiRoutes, type ServerApi } from './routes.ts';
+import { apiRoutes } from './routes.ts';
+import type { ServerApi } from './server-api.ts';
 
 export interface ApiOptions extends ServerApi {
   readonly hub: Hub;

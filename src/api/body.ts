@@ -73,7 +73,7 @@ function validate(schema: v.GenericSchema, value: unknown): Body {
   return rejected(400, 'invalid-field', `${named} ${unknown ? 'is unknown' : messageOf(issue)}.`, { extra: { field } });
 }
 
-/** The schemas of fields have messages such as `must be a room name`; valibot's are for a missing field. */
+/** Fields have messages of their own, such as `must be a string`, but none for a missing field. */
 function messageOf({ message, received }: v.BaseIssue<unknown>): string {
   return received === 'undefined' ? 'is missing' : message;
 }

@@ -9,8 +9,8 @@ import { MESSAGE_BYTES } from '../wire/v1.ts';
 import { type ProblemDetails, problem, problemDetails, problemResponse, roomForbidden } from './problem.ts';
 import { type Answer, collect, Receipt } from './receipt.ts';
 import { type AnyRoute, type ApiKey, route } from './route.ts';
-import type { ServerApi } from './routes.ts';
 import { message, responses, room } from './schemas.ts';
+import type { ServerApi } from './server-api.ts';
 
 // Messages that one request may publish.
 const MAX_MESSAGES = 1000;

@@ -4,7 +4,7 @@ import type { Encoder, Notice, Pump, Subscriber } from '../hub/subscriber.ts';
 type Sent = Notice & { readonly t: 'sent' };
 type History = Notice & { readonly t: 'history' };
 
-/** The Hub's answer to a request, or why there is none. */
+/** The Hub's answer to a request, or the reason of its failure. */
 export type Answer =
   | { readonly kind: 'sent'; readonly sent: Sent }
   | { readonly kind: 'history'; readonly history: History }

@@ -8,8 +8,8 @@ import { DEFAULT_HISTORY, encodeRecord, fields } from '../wire/v1.ts';
 import { problem } from './problem.ts';
 import { collect, Receipt } from './receipt.ts';
 import { type AnyRoute, route } from './route.ts';
-import type { ServerApi } from './routes.ts';
 import { numeric, responses } from './schemas.ts';
+import type { ServerApi } from './server-api.ts';
 
 const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 

@@ -3,10 +3,10 @@ import type { ApiKey, Scope } from '../auth/keys.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 import type { ProblemType } from './problem.ts';
 
-export type { ApiKey, Scope };
+export type { ApiKey };
 
 /** A request to the API whose key, path, query and body have been checked. */
-export interface ApiCall<Body = unknown, Query = unknown> {
+interface ApiCall<Body = unknown, Query = unknown> {
   readonly key: ApiKey;
   /** Decoded path parameters by name. The key allows the `room` among them. */
   readonly params: Readonly<Record<string, string>>;
@@ -20,7 +20,7 @@ export interface ApiCall<Body = unknown, Query = unknown> {
 }
 
 /** The text of a route in `docs/openapi.json`. */
-export interface RouteDoc {
+interface RouteDoc {
   /** Name of the operation, unique among the routes, such as `publish`. */
   readonly id: string;
   readonly summary: string;

@@ -10,7 +10,7 @@ import type { AnyRoute, ApiKey } from './route.ts';
 /** The path below which the API is served. */
 export const API_PATH = '/api/v1';
 
-export const OPENAPI_PATH = `${API_PATH}/openapi.json`;
+const OPENAPI_PATH = `${API_PATH}/openapi.json`;
 
 // Longer than any route waits by itself.
 const HANDLER_MS = 40_000;

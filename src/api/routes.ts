@@ -1,14 +1,9 @@
-import type { Hub } from '../hub/hub.ts';
-import { type MembersApi, memberRoutes } from './members.ts';
+import { memberRoutes } from './members.ts';
 import { publishRoutes } from './publish.ts';
 import { roomRoutes } from './rooms.ts';
 import type { AnyRoute } from './route.ts';
-import { type UsersApi, userRoutes } from './users.ts';
-
-/** What the routes of the API act on. */
-export interface ServerApi extends MembersApi, UsersApi {
-  readonly hub: Hub;
-}
+import type { ServerApi } from './server-api.ts';
+import { userRoutes } from './users.ts';
 
 /** Returns the routes of the Server API. */
 export function apiRoutes(api: ServerApi): readonly AnyRoute[] {

@@ -4,6 +4,12 @@ import { type Application, type HttpAnswer, type HttpRequest, type HttpResponse,
 /** The response when an application throws or rejects. It does not reveal the cause. */
 export const INTERNAL_ERROR: HttpResponse = { status: 500, headers: {}, body: 'Internal Server Error\n' };
 
+/**
+ * How much of a body that nothing reads a transport takes in before it answers. A client that is
+ * cut while it sends loses the response.
+ */
+export const MAX_DISCARDED_BYTES = 1024 * 1024;
+
 /** Returns the application's decision on a handshake, which is INTERNAL_ERROR when it throws. */
 export function decideHandshake(application: Application, request: HttpRequest): ReturnType<Application['upgrade']> {
   try {

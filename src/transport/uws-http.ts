@@ -1,4 +1,4 @@
-import { decideHandshake, INTERNAL_ERROR, presentErrors } from './application.ts';
+import { decideHandshake, INTERNAL_ERROR, MAX_DISCARDED_BYTES, presentErrors } from './application.ts';
 import { headersTooLarge, MAX_HEADER_BYTES } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { statusText } from './status-text.ts';
@@ -51,7 +51,7 @@ export function answerRequest(
   streams: StreamOptions,
 ): void {
   const exchange = new Exchange(res);
-  if (hasBody(req)) exchange.receive();
+  if (hasBody(req)) exchange.receive(Number(req.getHeader('content-length')));
   const request = requestOf(res, req, (maxBytes) => exchange.body(maxBytes));
   const head = request.method === 'HEAD';
   if (headerBytes(req) > MAX_HEADER_BYTES) {
@@ -67,7 +67,7 @@ export function answerRequest(
   }
   exchange.whenReady(answer, (ready) => {
     const presented = present(ready);
-    if (!isStream(presented)) writeResponse(res, head, presented, exchange.receiving);
+    if (!isStream(presented)) exchange.afterBody(() => writeResponse(res, head, presented, exchange.receiving));
     else if (head) writeResponse(res, head, { status: 200, headers: presented.headers, body: '' });
     else openStream(res, exchange, presented, streams);
   });
@@ -138,6 +138,7 @@ class Exchange {
   #onAborted = () => {};
   #onData: (chunk: ArrayBuffer, last: boolean) => void = () => {};
   #receiving = false;
+  #unread = 0;
 
   constructor(res: UwsResponse) {
     this.#res = res;
@@ -152,9 +153,14 @@ class Exchange {
     return this.#receiving;
   }
 
-  /** Takes the body, and discards it until the application asks for it. */
-  receive(): void {
+  /**
+   * Takes the body, and discards it until the application asks for it.
+   *
+   * @param declared its length, or 0 where it is not known.
+   */
+  receive(declared: number): void {
     this.#receiving = true;
+    if (declared > MAX_DISCARDED_BYTES) this.#unread = declared;
     this.#res.onData((chunk, last) => {
       if (last) this.#receiving = false;
       this.#onData(chunk, last);
@@ -164,6 +170,22 @@ class Exchange {
   /** Calls `handler` when the client disconnects, in place of an earlier one. */
   onAborted(handler: () => void): void {
     this.#onAborted = handler;
+  }
+
+  /** Calls `respond` once the body has arrived, or so much of it that the connection must end. */
+  afterBody(respond: () => void): void {
+    if (!this.#receiving || this.#unread > MAX_DISCARDED_BYTES) {
+      respond();
+      return;
+    }
+    const discard = this.#onData;
+    this.#onData = (chunk, last) => {
+      discard(chunk, last);
+      this.#unread += chunk.byteLength;
+      if (!last && this.#unread <= MAX_DISCARDED_BYTES) return;
+      this.#onData = () => {};
+      this.#res.cork(respond);
+    };
   }
 
   body(maxBytes: number): Promise<Uint8Array | undefined> {
@@ -213,8 +235,8 @@ class Exchange {
 /**
  * Writes a response. Ends the connection where the response or `close` asks for it.
  *
- * @param close the client still sends the body, which nothing reads. uWebSockets.js would take in as
- * much of it as the client likes.
+ * @param close the client still sends the body, which nothing reads. uWebSockets.js would take in
+ * as much of it as the client likes.
  */
 function writeResponse(res: UwsResponse, head: boolean, response: HttpResponse, close = false): void {
   const { status, headers, body } = response;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { INTERNAL_ERROR, presentErrors } from './application.ts';
+import { INTERNAL_ERROR, MAX_DISCARDED_BYTES, presentErrors } from './application.ts';
 import { headersTooLarge } from './error-page.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { statusText } from './status-text.ts';
@@ -139,12 +139,14 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
   const body = new Promise<Uint8Array | undefined>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
+    // The response to a body that is too long ends the connection.
+    if (Number(request.headers['content-length']) > maxBytes + MAX_DISCARDED_BYTES) resolve(undefined);
     request.on('data', (chunk: Buffer) => {
       length += chunk.byteLength;
-      if (length > maxBytes) resolve(undefined);
-      else chunks.push(chunk);
+      if (length <= maxBytes) chunks.push(chunk);
+      else if (length > maxBytes + MAX_DISCARDED_BYTES) resolve(undefined);
     });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
+    request.on('end', () => resolve(length > maxBytes ? undefined : Buffer.concat(chunks)));
     request.on('close', () => reject(new Error('the client disconnected'))); // no effect after the end
   });
   body.catch(() => {}); // the application may ignore the body

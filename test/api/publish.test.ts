@@ -3,7 +3,6 @@ import { createApi } from '../../src/api/api.ts';
 import type { Nodes } from '../../src/api/nodes.ts';
 import { type KeyCheck, type Keys, scopes } from '../../src/auth/keys.ts';
 import { memory } from '../../src/engine/memory.ts';
-import type { RevocationStore } from '../../src/hub/cluster.ts';
 import type { Draft, Engine, EngineListener } from '../../src/hub/engine.ts';
 import type { Hub } from '../../src/hub/hub.ts';
 import { systemClock } from '../../src/hub/time.ts';
@@ -229,9 +228,6 @@ describe('a request that the server cannot take', () => {
       revocations: localCluster(systemClock).revocations,
       date: Date.now,
       keys: { check: () => key } as unknown as Keys,
-      nodes: {} as Nodes,
-      revocations: {} as RevocationStore,
-      date: () => 0,
       addressOf: () => '::1',
       takeFailure: () => true,
       draining: () => draining,

@@ -7,6 +7,7 @@ const decisions = readdirSync('docs/decisions').map((file) => `docs/decisions/${
 const documents = [
   'README.md',
   'CONTRIBUTING.md',
+  'docs/api.md',
   'docs/architecture.md',
   'docs/benchmarking.md',
   'docs/migrating.md',

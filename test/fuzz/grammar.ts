@@ -53,7 +53,7 @@ function message(random: Random): string {
   return `{${entries.join(',')}}`;
 }
 
-function json(random: Random, depth: number): string {
+export function json(random: Random, depth: number): string {
   const kind = random.int(0, depth > 0 ? 9 : 7);
   if (kind === 8) return `[${Array.from({ length: random.int(0, 4) }, () => json(random, depth - 1)).join(',')}]`;
   if (kind === 9) {
@@ -67,7 +67,7 @@ function json(random: Random, depth: number): string {
   return random.pick(['null', 'true', '0', '-1', '1e400', '9007199254740993', '0.5', JSON.stringify(text(random))]);
 }
 
-function text(random: Random): string {
+export function text(random: Random): string {
   const unit = () =>
     random.pick(['a', ' ', '\n', '\r', '\0', '\u0085', '\ufeff', '\u202e', 'é', '\u{1f600}', '"', '\\', '<']);
   return Array.from({ length: random.pick([0, 1, 5, 50, 600]) }, unit).join('');
@@ -150,7 +150,7 @@ function otherHeaders(random: Random): string[] {
 }
 
 /** Returns a copy with some bytes changed, removed or repeated. */
-function mutate(original: Buffer, random: Random): Buffer {
+export function mutate(original: Buffer, random: Random): Buffer {
   let changed = Buffer.from(original);
   for (let times = random.int(1, 4); times > 0 && changed.length > 0; times--) {
     const at = random.int(0, changed.length - 1);
@@ -163,6 +163,6 @@ function mutate(original: Buffer, random: Random): Buffer {
   return changed;
 }
 
-function bytes(random: Random, length: number): Buffer {
+export function bytes(random: Random, length: number): Buffer {
   return Buffer.from(Array.from({ length }, () => random.int(0, 255)));
 }
