@@ -32,12 +32,12 @@ export class HubClient implements Hub {
     if (user !== undefined) endpoint.searchParams.set('user', user);
     this.#link = new Link(endpoint.href, options, {
       resume: () => this.#resume,
-      joins: () => [...this.#rooms.values()].flatMap((room) => room.request ?? []),
+      rooms: this.#rooms,
       state: (state) => this.#onState(state),
       welcome: (welcome) => this.#onWelcome(welcome),
       message: (message) => this.#onMessage(message),
     });
-    void this.#start(['pumphouse', endpoint.host + endpoint.pathname, user ?? ''].join(' '), options);
+    void this.#start(`pumphouse ${endpoint.host}${endpoint.pathname} ${user ?? ''}`, options);
   }
 
   get state(): State {
@@ -65,7 +65,7 @@ export class HubClient implements Hub {
   }
 
   reconnect(): void {
-    if (this.#slot) this.#link.open();
+    this.#link.open();
   }
 
   close(): void {
@@ -86,8 +86,7 @@ export class HubClient implements Hub {
   }
 
   async #loadWebSocket(): Promise<WebSocketClass> {
-    const { loadWebSocket } = await import('./web-socket.ts');
-    return loadWebSocket((why) => this.#end(why));
+    return (await import('./fallback/fallback.ts')).loadWebSocket((why) => this.#end(why));
   }
 
   #end(why: string): void {
