@@ -20,6 +20,10 @@ const clientTests = readFileSync('test/sdk/conformance.test.ts', 'utf8');
 for (const [, numbers] of clientTests.matchAll(/^ *rule\('([^']+)'/gm)) {
   for (const number of numbers?.split(' ') ?? []) covered.add(number);
 }
+// The rules of posts over HTTP. Such a test's name ends with them: `… (W3 W4)`.
+for (const [, numbers] of readFileSync('test/api/session.test.ts', 'utf8').matchAll(/\((W\d+(?: W\d+)*)\)['`],/g)) {
+  for (const number of numbers?.split(' ') ?? []) covered.add(number);
+}
 // The servers' side of the rules of several nodes. Such a test's name ends with them: `… (N3 N4)`.
 const coveredByNodes = new Set<string>();
 for (const file of readdirSync('test/nodes').filter((name) => name.endsWith('.test.ts'))) {
