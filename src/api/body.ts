@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import * as v from 'valibot';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { withDeadline } from './deadline.ts';
 import { findJsonError } from './json-error.ts';
 import { problem } from './problem.ts';
 import type { AnyRoute } from './route.ts';
@@ -21,7 +22,7 @@ type Body =
 export async function readBody(request: HttpRequest, route: AnyRoute): Promise<Body> {
   const { body: schema, maxBodyBytes = MAX_BODY_BYTES } = route;
   const type = request.header('content-type');
-  const read = await withDeadline(request.body(schema ? maxBodyBytes : 0));
+  const read = await withDeadline(request.body(schema ? maxBodyBytes : 0), BODY_MS, 'late' as const);
   if (read === 'late') return rejected(408, 'timeout', `The body did not arrive within ${BODY_MS / 1000} s.`, CLOSE);
   if (schema === undefined) {
     return read?.length === 0
@@ -61,6 +62,8 @@ function parse(schema: v.GenericSchema, text: string): Body {
 }
 
 function validate(schema: v.GenericSchema, value: unknown): Body {
+  if (Array.isArray(value))
+    return rejected(400, 'invalid-field', 'The body must be an object.', { extra: { field: '' } });
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return { kind: 'body', body: result.output };
   const [issue] = result.issues;
@@ -73,17 +76,4 @@ function validate(schema: v.GenericSchema, value: unknown): Body {
 /** The schemas of fields have messages such as `must be a room name`; valibot's are for a missing field. */
 function messageOf({ message, received }: v.BaseIssue<unknown>): string {
   return received === 'undefined' ? 'is missing' : message;
-}
-
-/** Waits for a body. @returns `late` when it has not arrived in time. */
-export async function withDeadline(body: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined | 'late'> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), BODY_MS);
-  });
-  try {
-    return await Promise.race([body, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -23,9 +23,11 @@ export const problems = {
 
 export type ProblemType = keyof typeof problems;
 
+const PREFIX = '/problems#';
+
 /** Problem details as RFC 9457 defines them. `type` is the section of docs/api.md. */
 export interface ProblemDetails {
-  readonly type: `/problems#${ProblemType}`;
+  readonly type: `${typeof PREFIX}${ProblemType}`;
   readonly title: string;
   readonly status: number;
   readonly detail: string;
@@ -42,7 +44,7 @@ const RETRY_AFTER: Readonly<Partial<Record<ProblemType, number>>> = {
 
 /** Returns the body of a problem, also for one of several results. */
 export function problemDetails(status: number, type: ProblemType, detail: string, extra: object = {}): ProblemDetails {
-  return { type: `/problems#${type}`, title: problems[type], status, detail, ...extra };
+  return { type: `${PREFIX}${type}`, title: problems[type], status, detail, ...extra };
 }
 
 /**
@@ -59,15 +61,24 @@ export function problem(
   extra: object = {},
   headers: Readonly<Record<string, string>> = {},
 ): HttpResponse {
-  const retryAfter = RETRY_AFTER[type];
+  return problemResponse(problemDetails(status, type, detail, extra), headers);
+}
+
+export function problemResponse(details: ProblemDetails, headers: Readonly<Record<string, string>> = {}): HttpResponse {
+  const retryAfter = RETRY_AFTER[details.type.slice(PREFIX.length) as ProblemType];
   return {
-    status,
+    status: details.status,
     headers: {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
       ...(retryAfter !== undefined && { 'Retry-After': `${retryAfter}` }),
       ...headers,
     },
-    body: JSON.stringify(problemDetails(status, type, detail, extra)),
+    body: JSON.stringify(details),
   };
+}
+
+/** The response to a request on a room that its key does not allow. */
+export function roomForbidden(room: string): HttpResponse {
+  return problem(403, 'forbidden', `The key does not allow the room ${JSON.stringify(room)}.`, { room });
 }

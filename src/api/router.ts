@@ -1,8 +1,9 @@
 import { allowsRoom, type KeyCheck } from '../auth/keys.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { readBody } from './body.ts';
+import { withDeadline } from './deadline.ts';
 import { type Found, Paths } from './paths.ts';
-import { problem } from './problem.ts';
+import { problem, roomForbidden } from './problem.ts';
 import { readQuery } from './query.ts';
 import type { AnyRoute, ApiKey } from './route.ts';
 
@@ -10,6 +11,11 @@ import type { AnyRoute, ApiKey } from './route.ts';
 export const API_PATH = '/api/v1';
 
 export const OPENAPI_PATH = `${API_PATH}/openapi.json`;
+
+// Longer than any route waits by itself.
+const HANDLER_MS = 40_000;
+
+const LATE = problem(503, 'unavailable', 'The request could not be answered in time.');
 
 export interface RouterOptions {
   readonly routes: readonly AnyRoute[];
@@ -64,7 +70,8 @@ async function answer(request: HttpRequest, paths: Paths, options: RouterOptions
   const body = await readBody(request, route);
   if (body.kind === 'rejected') return body.problem;
   const { params } = found;
-  return route.handle({ key: checked.key, params, query: query.query, filter: query.filter, body: body.body, address });
+  const call = { key: checked.key, params, query: query.query, filter: query.filter, body: body.body, address };
+  return withDeadline(route.handle(call), HANDLER_MS, LATE);
 }
 
 function describe({ method }: HttpRequest, { openapi }: RouterOptions): HttpResponse {
@@ -108,5 +115,5 @@ function authorize(key: ApiKey, { scope }: AnyRoute, { room }: Found['params']):
     return problem(403, 'forbidden', `The key lacks the scope ${scope}.`, { scope });
   }
   if (room === undefined || allowsRoom(key, room)) return undefined;
-  return problem(403, 'forbidden', `The key does not allow the room ${JSON.stringify(room)}.`, { room });
+  return roomForbidden(room);
 }

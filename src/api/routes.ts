@@ -1,4 +1,6 @@
 import type { Hub } from '../hub/hub.ts';
+import { publishRoutes } from './publish.ts';
+import { roomRoutes } from './rooms.ts';
 import type { AnyRoute } from './route.ts';
 
 /** What the routes of the API act on. */
@@ -7,6 +9,6 @@ export interface ServerApi {
 }
 
 /** Returns the routes of the Server API. */
-export function apiRoutes(_api: ServerApi): readonly AnyRoute[] {
-  return [];
+export function apiRoutes(api: ServerApi): readonly AnyRoute[] {
+  return [...publishRoutes(api), ...roomRoutes(api)];
 }

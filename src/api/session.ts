@@ -7,7 +7,7 @@ import type { Admission } from '../http/publish.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { Command, Wire } from '../wire/wire.ts';
-import { withDeadline } from './body.ts';
+import { withDeadline } from './deadline.ts';
 import { problem } from './problem.ts';
 import { API_PATH } from './router.ts';
 import type { Sender, SessionCommands, SessionRates } from './session-commands.ts';
@@ -17,6 +17,9 @@ export const SESSION_PATH = `${API_PATH}/session`;
 
 /** The header that carries the secret of a session, beside the token in `Authorization`. */
 const SESSION_HEADER = 'pumphouse-session';
+
+// Time for a client to send a whole body.
+const BODY_MS = 30_000;
 
 // Messages that one request may carry. The client library keeps 64 in flight.
 const MAX_MESSAGES = 128;
@@ -132,7 +135,7 @@ function unauthorized(detail: string): Step<never> {
 /** The limit is that of a frame. */
 async function readCommands(request: HttpRequest, wire: SessionOptions['wire']): Promise<Step<readonly Command[]>> {
   const { maxMessageSize } = wire;
-  const body = await withDeadline(request.body(maxMessageSize));
+  const body = await withDeadline(request.body(maxMessageSize), BODY_MS, 'late' as const);
   if (body === 'late') return rejected(408, 'timeout', 'The body did not arrive in time.', CLOSE);
   if (body === undefined) return rejected(413, 'too-large', `The body is longer than ${maxMessageSize} bytes.`, CLOSE);
   if (!isUtf8(body)) return rejected(400, 'invalid-json', 'The body is not UTF-8.');

@@ -9,7 +9,7 @@ import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { type Access, Upgrader } from '../accept/upgrader.ts';
 import { createApi } from '../api/api.ts';
-import { Keys } from '../auth/keys.ts';
+import type { Keys } from '../auth/keys.ts';
 import { Sessions } from '../auth/sessions.ts';
 import type { ClientContext } from '../client/client.ts';
 import { Keepalive } from '../client/keepalive.ts';
@@ -50,6 +50,8 @@ export interface Parts {
   readonly extensions: Extensions;
   readonly transport: TransportChoice;
   readonly authenticators: Authenticators;
+  /** The keys of the Server API. */
+  readonly keys: Keys;
   readonly storage: Storage;
   readonly cluster: Cluster;
   /** Signs the sessions of all nodes. */
@@ -168,11 +170,11 @@ export class RunningServer {
   }
 
   #createApi(addressOf: (request: HttpRequest) => string): ReturnType<typeof createApi> {
-    const { settings, log } = this.#parts;
+    const { keys, log } = this.#parts;
     const failures = this.#limits.buckets('rejected keys of an address', ATTEMPT_RATES.address);
     return createApi({
       hub: this.hub,
-      keys: new Keys(settings.keys),
+      keys,
       addressOf,
       takeFailure: (address) => failures.take(addressKey(address)),
       draining: () => this.#draining,

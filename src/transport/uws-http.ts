@@ -34,7 +34,7 @@ interface UwsResponse extends StreamResponse {
   onData(handler: (chunk: ArrayBuffer, last: boolean) => void): unknown;
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
-  end(body?: string | Uint8Array): unknown;
+  end(body?: string | Uint8Array, closeConnection?: boolean): unknown;
   endWithoutBody(): unknown;
 }
 
@@ -46,10 +46,11 @@ export function answerRequest(
   streams: StreamOptions,
 ): void {
   const exchange = new Exchange(res);
+  if (hasBody(req)) exchange.receive();
   const request = requestOf(res, req, (maxBytes) => exchange.body(maxBytes));
   const head = request.method === 'HEAD';
   if (headerBytes(req) > MAX_HEADER_BYTES) {
-    writeResponse(res, head, headersTooLarge(request.header('accept')));
+    writeResponse(res, head, headersTooLarge(request.header('accept')), exchange.receiving);
     return;
   }
   const present = presentErrors(request);
@@ -61,7 +62,7 @@ export function answerRequest(
   }
   exchange.whenReady(answer, (ready) => {
     const presented = present(ready);
-    if (!isStream(presented)) writeResponse(res, head, presented);
+    if (!isStream(presented)) writeResponse(res, head, presented, exchange.receiving);
     else if (head) writeResponse(res, head, { status: 200, headers: presented.headers, body: '' });
     else openStream(res, exchange, presented, streams);
   });
@@ -73,7 +74,7 @@ function openStream(res: UwsResponse, exchange: Exchange, { headers, listener }:
   // The client closes the connection after the stream. uWebSockets.js waits for that.
   res.writeHeader('connection', 'close');
   const stream = new UwsStream(res, listener, options);
-  exchange.onAborted(() => stream.aborted());
+  exchange.stayOpen(() => stream.aborted());
   listener.open(stream);
 }
 
@@ -111,6 +112,11 @@ function headerBytes(req: UwsRequest): number {
   return bytes;
 }
 
+/** Reports whether a body follows the headers. It may be empty. */
+function hasBody(req: UwsRequest): boolean {
+  return !['', '0'].includes(req.getHeader('content-length')) || req.getHeader('transfer-encoding') !== '';
+}
+
 const noBody = () => Promise.resolve(new Uint8Array());
 
 /**
@@ -121,6 +127,8 @@ class Exchange {
   readonly #res: UwsResponse;
   #aborted = false;
   #onAborted = () => {};
+  #onData: (chunk: ArrayBuffer, last: boolean) => void = () => {};
+  #receiving = false;
 
   constructor(res: UwsResponse) {
     this.#res = res;
@@ -130,22 +138,38 @@ class Exchange {
     });
   }
 
-  /** Calls `handler` when the client disconnects, in place of an earlier one. */
-  onAborted(handler: () => void): void {
-    this.#onAborted = handler;
+  /** The response stays open. Calls `onAborted` when the client disconnects. */
+  stayOpen(onAborted: () => void): void {
+    this.#onAborted = onAborted;
+    this.#onData = () => {}; // the former one refers to the body
+  }
+
+  /** Whether the end of the body has not arrived. */
+  get receiving(): boolean {
+    return this.#receiving;
+  }
+
+  /** Takes the body, and discards it until the application asks for it. */
+  receive(): void {
+    this.#receiving = true;
+    this.#res.onData((chunk, last) => {
+      if (last) this.#receiving = false;
+      this.#onData(chunk, last);
+    });
   }
 
   body(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (!this.#receiving) return noBody();
     const body = new Promise<Uint8Array | undefined>((resolve, reject) => {
       this.#onAborted = () => reject(new Error('the client disconnected'));
       const chunks: Buffer[] = [];
       let length = 0;
-      this.#res.onData((chunk, last) => {
+      this.#onData = (chunk, last) => {
         length += chunk.byteLength;
         if (length > maxBytes) resolve(undefined);
         else chunks.push(Buffer.from(Buffer.from(chunk))); // a copy: the bytes are valid only during the call
         if (last) resolve(Buffer.concat(chunks));
-      });
+      };
     });
     body.catch(() => {}); // the application may ignore the body
     return body;
@@ -175,9 +199,24 @@ class Exchange {
   }
 }
 
-function writeResponse(res: UwsResponse, head: boolean, { status, headers, body }: HttpResponse): void {
+/**
+ * Writes a response. Ends the connection where the response or `close` asks for it.
+ *
+ * @param close the client still sends the body, which nothing reads. uWebSockets.js would take in as
+ * much of it as the client likes.
+ */
+function writeResponse(res: UwsResponse, head: boolean, response: HttpResponse, close = false): void {
+  const { status, headers, body } = response;
   res.writeStatus(`${status} ${statusText(status)}`);
-  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  let closes = close;
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.toLowerCase() === 'connection' && value === 'close') closes = true;
+    else res.writeHeader(name, value);
+  }
+  if (closes) {
+    res.end(head ? '' : body, true); // only `end` can end the connection, too
+    return;
+  }
   // With its argument, endWithoutBody waits for a body, and the next request cuts the connection. A
   // 304 has no length: it would be that of the body which the client has already.
   if (head && status !== 304) res.writeHeader('content-length', `${Buffer.byteLength(body)}`);

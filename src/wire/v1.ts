@@ -5,8 +5,11 @@ import { type ErrorCode, type Json, type Place, ROOM_BYTES } from '../protocol/v
 import { LineBuffer } from './line-buffer.ts';
 import { type Command, decodeText, isName, type Wire, type WireLimits } from './wire.ts';
 
+/** Longest message of a client, in bytes. */
+export const MESSAGE_BYTES = 16 * 1024;
+
 export const defaults: WireLimits = {
-  maxMessageSize: 16 * 1024,
+  maxMessageSize: MESSAGE_BYTES,
   pingPeriod: 25_000,
   pongWait: 35_000,
   writeWait: 10_000,
@@ -16,10 +19,10 @@ export const defaults: WireLimits = {
 export const fields = { room: ROOM_BYTES, id: 128, history: 1000, depth: 100 };
 
 const EPOCH_BYTES = 128;
-const DEFAULT_HISTORY = 50;
+export const DEFAULT_HISTORY = 50;
 
 /** The rules of fields, as the error `bad_field` states them. */
-const rules = {
+export const rules = {
   token: 'must be a non-empty string',
   id: `must be a string of 1 to ${fields.id} bytes`,
   data: `must be a JSON value, nested at most ${fields.depth} deep`,
@@ -183,7 +186,7 @@ function isToken(value: unknown): value is string {
 }
 
 /** Reports whether `value` is data. Its depth is limited, because JSON.stringify recurses. */
-function isData(value: unknown, depth = fields.depth): value is Json {
+export function isData(value: unknown, depth = fields.depth): value is Json {
   if (typeof value !== 'object' || value === null) return value !== undefined;
   return depth > 0 && Object.values(value).every((inner) => isData(inner, depth - 1));
 }

@@ -20,12 +20,15 @@ import type { HubSettings } from '../../src/hub/settings.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
+import { createEventStreams } from '../../src/server/event-streams.ts';
 import { LocalTickets } from '../../src/server/local-cluster.ts';
 import { createSharedLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
 import { findFreePort } from '../../src/transport/free-port.ts';
 import type { Application, HttpRequest, Transport } from '../../src/transport/transport.ts';
+import { createStreamWires } from '../../src/wire/event-streams.ts';
 import type { Wire, WireLimits } from '../../src/wire/wire.ts';
+import { EventReader } from '../events/reader.ts';
 import { InThreadWorkers, type ObservedHub, observeAll } from '../workers/in-thread.ts';
 import type { Variant } from '../workers/variants.ts';
 
@@ -103,14 +106,20 @@ function served(
   close: () => Promise<void>,
 ) {
   let connects = 0;
-  const connect = (...args: ConnectArguments) => Peer.connect(ports[connects++ % ports.length] as number, ...args);
-  return { hub, clients, port, close, connect };
+  const nextPort = () => ports[connects++ % ports.length] as number;
+  const connect = (...args: ConnectArguments) => Peer.connect(nextPort(), ...args);
+  /** Opens a stream of events. @param path below `/api/v1/`. */
+  const stream = (path: string, init?: RequestInit) =>
+    EventReader.open(`http://127.0.0.1:${nextPort()}/api/v1/${path}`, init);
+  return { hub, clients, port, close, connect, stream };
 }
 
 function createWorker(transport: Variant['transport'], options: Options, { hub, cluster, counts, workers }: Shared) {
   const { limits, publishRate = 'off', authenticator = openAuthenticator(tickets), ...more } = options;
   const keepalive = new Keepalive(systemClock, systemScheduler, 20);
-  const context = { hub, clock: systemClock, keepalive, publishRate };
+  const hookRunner = more.hooks && new HookRunner(more.hooks, 100, systemScheduler, () => {});
+  const authorizer = hookRunner?.authorizer();
+  const context = { hub, clock: systemClock, keepalive, publishRate, ...(authorizer && { authorizer }) };
   const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...more.connections }, counts);
   const { maxHandshakes } = more;
   const intake = maxHandshakes === undefined ? undefined : new Intake(systemClock, maxHandshakes, workers);
@@ -123,7 +132,7 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     handshakes: intake && new HandshakeLimiter(intake, systemClock),
     addressOf: ({ remoteAddress }: HttpRequest) => remoteAddress,
     ...(cluster && { claims: cluster }),
-    ...(more.hooks && { hookRunner: new HookRunner(more.hooks, 100, systemScheduler, () => {}) }),
+    ...(hookRunner && { hookRunner }),
     ...(more.maxRefused !== undefined && { maxRefused: more.maxRefused }),
     ...(more.draining && { draining: more.draining }),
   });
@@ -133,8 +142,14 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     claimed: (session) => upgrader.letGo(session),
   });
   const wires = new WireSelector(createWires(limits), 'auto');
+  const streams = createEventStreams({
+    upgrader,
+    access,
+    origins: more.origins ?? [],
+    wires: createStreamWires(limits),
+  });
   const application: Application = {
-    handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
+    handle: (request) => streams(request) ?? { status: 404, headers: {}, body: 'Not found\n' },
     upgrade: (request) => upgrader.upgrade(request, wires.select(request) as Wire, access),
   };
   const { factory } = chooseTransport(transport);

@@ -160,7 +160,7 @@ describe('the fallback to HTTP', () => {
 });
 
 describe('a connection over HTTP', () => {
-  test('reopens its stream for a join, and repeats nothing', async () => {
+  test('reopens its stream for a join, and repeats nothing (W1)', async () => {
     const { hub, room, received } = await joinRoom();
     const events: unknown[] = [];
     room.on('joined', (event) => events.push(event));
