@@ -58,7 +58,14 @@ export function roomRefusal(room: string, { code, message = 'not allowed' }: Den
   const refusal = { reason: 'forbidden_room', message: `the room ${JSON.stringify(room)}: ${message}` } as const;
   return code === 'forbidden'
     ? { ...refusal, response: plainText(403, message) }
-    : { ...refusal, response: plainText(503, message, { 'Retry-After': '1' }) };
+    : {
+        ...refusal,
+        response: plainText(503, message, { 'Retry-After': '1' }),
+        notice: {
+          error: errorOf('unavailable', message, errors.unavailable.retryAfter),
+          close: closes.unavailable,
+        },
+      };
 }
 
 /** The refusal by the connect hook, or because the hook failed. */

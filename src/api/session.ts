@@ -19,6 +19,9 @@ export const SESSION_PATH = `${API_PATH}/session`;
 /** The header that carries the secret of a session, beside the token in `Authorization`. */
 const SESSION_HEADER = 'pumphouse-session';
 
+// Time for a client to send a whole body.
+const BODY_MS = 30_000;
+
 // Messages that one request may carry. The client library keeps 64 in flight.
 const MAX_MESSAGES = 128;
 

@@ -5,9 +5,10 @@ import { type ProblemType, problem } from '../api/problem.ts';
 import { answerPreflight, corsHeaders, withHeaders } from '../http/cors.ts';
 import type { Origins } from '../http/origin.ts';
 import { plainText } from '../http/responses.ts';
+import { comesBack } from '../protocol/close-codes.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpAnswer, HttpRequest, HttpResponse } from '../transport/transport.ts';
-import type { StreamWires } from '../wire/event-streams.ts';
+import { refusedStream, type StreamWires } from '../wire/event-streams.ts';
 
 const SESSION_PATH = '/api/v1/session/events';
 const ROOM_PATH = /^\/api\/v1\/rooms\/([^/]+)\/events$/;
@@ -53,11 +54,17 @@ function answer(
   const stream = read(request, options);
   const defect = checkMethod(request, methods) ?? checkAccept(request) ?? stream.defect;
   if (request.method === 'HEAD' && defect === undefined) return { status: 200, headers, body: '' };
-  return andThen(upgrader.openStream(request, { ...stream, defect }), (decision) =>
-    decision.kind === 'opened'
-      ? { headers, listener: decision.listener }
-      : withHeaders(problemOf(decision.refusal), cors),
-  );
+  // This is what an EventSource sends, and what no other client has a reason to.
+  const isEventSource = request.header('accept') === 'text/event-stream';
+  return andThen(upgrader.openStream(request, { ...stream, defect }), (decision) => {
+    if (decision.kind === 'opened') return { headers, listener: decision.listener };
+    const { notice } = decision.refusal;
+    if (!isEventSource || notice === undefined || !comesBack(notice.close.code)) {
+      return withHeaders(problemOf(decision.refusal), cors);
+    }
+    const body = refusedStream(notice.close, notice.error);
+    return { status: 200, headers: { ...headers, connection: 'close' }, body };
+  });
 }
 
 function roomRequest(segment: string, request: HttpRequest, { access, wires }: EventStreamOptions): StreamRequest {

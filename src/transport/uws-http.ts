@@ -79,7 +79,7 @@ function openStream(res: UwsResponse, exchange: Exchange, { headers, listener }:
   // The client closes the connection after the stream. uWebSockets.js waits for that.
   res.writeHeader('connection', 'close');
   const stream = new UwsStream(res, listener, options);
-  exchange.onAborted(() => stream.aborted());
+  exchange.stayOpen(() => stream.aborted());
   listener.open(stream);
 }
 
@@ -148,6 +148,12 @@ class Exchange {
     });
   }
 
+  /** The response stays open. Calls `onAborted` when the client disconnects. */
+  stayOpen(onAborted: () => void): void {
+    this.#onAborted = onAborted;
+    this.#onData = () => {}; // the former one refers to the body
+  }
+
   /** Whether the end of the body has not arrived. */
   get receiving(): boolean {
     return this.#receiving;
@@ -165,11 +171,6 @@ class Exchange {
       if (last) this.#receiving = false;
       this.#onData(chunk, last);
     });
-  }
-
-  /** Calls `handler` when the client disconnects, in place of an earlier one. */
-  onAborted(handler: () => void): void {
-    this.#onAborted = handler;
   }
 
   /** Calls `respond` once the body has arrived, or so much of it that the connection must end. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Notice } from '../hub/subscriber.ts';
-import { closes } from '../protocol/close-codes.ts';
+import { type Close, closes } from '../protocol/close-codes.ts';
+import type { ErrorMessage } from '../protocol/v1.ts';
 import { LineBuffer } from './line-buffer.ts';
 import { decode, defaults, encodeLines, encodeNotice, encodeRecord, messagePrefix, notices } from './v1.ts';
 import type { Wire, WireLimits } from './wire.ts';
@@ -18,8 +19,24 @@ export function createStreamWires(limits: Partial<WireLimits> = {}): StreamWires
   return { room: roomEvents(limits), session: sessionEvents(limits) };
 }
 
-// Browsers come back after this time, at random up to twice as long.
+// Browsers come back after this time, at random up to twice as long. Without a minimum Chromium
+// would try again without a pause while the server is away.
 const RETRY_MS = 1_000;
+
+/** Returns the field that sets when an `EventSource` reconnects: after `ms`, and a second or two. */
+function retryField(ms: number): string {
+  return `retry: ${Math.round(ms + RETRY_MS * (1 + Math.random()))}\n`;
+}
+
+/**
+ * Returns a stream that ends at once: the refusal of a client that may come back. An `EventSource`
+ * gives up for good on any status but 200.
+ */
+export function refusedStream(close: Close, error?: ErrorMessage): string {
+  const retry = retryField(error?.retryAfter ?? 0);
+  const event = error ? encodeNamedEvent(error) : '';
+  return `${retry}${event}event: close\ndata: ${JSON.stringify(close)}\n\n`;
+}
 
 const ROOM_NOTICES: Wire['notices'] = new Set(['joined', 'gap', 'presence', 'signal', 'drain', 'error'] as const);
 
@@ -87,10 +104,9 @@ export function sessionEvents(limits: Partial<WireLimits> = {}): Wire {
 function encodeNamedEvent(notice: Notice): string {
   const event = `event: ${notice.t}\ndata: ${encodeNotice(notice)}\n\n`;
   if (notice.t === 'joined') {
-    const retry = Math.round(RETRY_MS * (1 + Math.random()));
-    return `retry: ${retry}\nid: ${notice.epoch}:${notice.seq}\n${event}`;
+    return `${retryField(0)}id: ${notice.epoch}:${notice.seq}\n${event}`;
   }
-  return notice.t === 'drain' ? `retry: ${notice.reconnectIn}\n${event}` : event;
+  return notice.t === 'drain' ? `${retryField(notice.reconnectIn)}${event}` : event;
 }
 
 const LINE_BREAKS = /[\r\n]/g;

@@ -69,7 +69,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
 
   const send = (id: string, data: string | number = id, room = 'r') => ({ t: 'send', room, id, data }) as const;
 
-  test('stores messages in order, once, and delivers them (H3 H4)', async () => {
+  test('stores messages in order, once, and delivers them (W3 W4)', async () => {
     const server = await start();
     const [ada, bob] = [await connect(server, 'ada'), await connect(server, 'bob')];
     await bob.join('r');
@@ -97,7 +97,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     ]);
   });
 
-  test('answers history, ping and invalid messages, and reports an ack (H3)', async () => {
+  test('answers history, ping and invalid messages, and reports an ack (W3)', async () => {
     const server = await start();
     const ada = await connect(server, 'ada');
     await ada.join('r');
@@ -120,7 +120,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     expect((await post(server, ada.secret, 'no json')).lines).toMatchObject([{ code: 'not_json' }]);
   });
 
-  test('rejects the messages that belong to the stream (H3)', async () => {
+  test('rejects the messages that belong to the stream (W3)', async () => {
     const server = await start();
     const ada = await connect(server, 'ada');
     const { lines } = await post(server, ada.secret, [
@@ -133,7 +133,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     );
   });
 
-  test('passes a signal to the other members, not to its sender (H5)', async () => {
+  test('passes a signal to the other members, not to its sender (W5)', async () => {
     const server = await start();
     const [ada, bob] = [await connect(server, 'ada'), await connect(server, 'bob')];
     await Promise.all([ada.join('r'), bob.join('r')]);
@@ -154,7 +154,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     expect((await post(server, ada.secret, [send('a')])).lines).toMatchObject([{ t: 'sent', seq: 1 }]);
   });
 
-  test('rejects a request without the secret of a session (H2)', async () => {
+  test('rejects a request without the secret of a session (W2)', async () => {
     const server = await start();
     for (const secret of ['', 'x', 'a.b.c']) {
       const { status, problem } = await post(server, secret, [send('a')]);
@@ -162,7 +162,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     }
   });
 
-  test('needs the token of the session’s user, and applies its grants (H2 H5)', async () => {
+  test('needs the token of the session’s user, and applies its grants (W2 W5)', async () => {
     const server = await start(JWT);
     const rooms = [{ name: 'r' }, { name: 'quiet', send: false }, { name: 'blind', join: false }];
     const [token, other] = [await tokenOf({ sub: 'ada', rooms }), await tokenOf({ sub: 'bob' })];
@@ -182,7 +182,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     expect(lines).toMatchObject([{ t: 'history', id: 'h' }]);
   });
 
-  test('asks the hooks, join only for rooms that the session is not in (H5)', async () => {
+  test('asks the hooks, join only for rooms that the session is not in (W5)', async () => {
     const calls: string[] = [];
     let admitted = true;
     const server = await start({
@@ -230,7 +230,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     expect([status, problem.detail]).toEqual([403, 'banned']);
   });
 
-  test('limits the rate of a session (H6)', async () => {
+  test('limits the rate of a session (W6)', async () => {
     const server = await start({ publishRate: { perSecond: 1, burst: 2 } });
     const [ada, bob] = [await connect(server, 'ada'), await connect(server, 'bob')];
     const { lines } = await post(server, ada.secret, [send('a'), send('b'), send('c')]);
@@ -249,7 +249,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     expect(limited.headers.get('retry-after')).toBe('1');
   });
 
-  test('limits the body and the number of its messages (H6)', async () => {
+  test('limits the body and the number of its messages (W6)', async () => {
     const server = await start();
     const ada = await connect(server, 'ada');
     expect((await post(server, ada.secret, [send('a', 'x'.repeat(16 * 1024))])).status).toBe(413);
@@ -257,7 +257,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     expect((await post(server, ada.secret, '{}\n'.repeat(128))).lines.length).toBe(128);
   });
 
-  test('answers pages of allowed origins only (H7)', async () => {
+  test('answers pages of allowed origins only (W7)', async () => {
     const server = await start({ origin: ['https://chat.example'] });
     const ada = await connect(server, 'ada');
     const allowed = await post(server, ada.secret, [send('a')], { origin: 'https://chat.example' });

@@ -22,6 +22,16 @@ const clientTests = readFileSync('test/sdk/conformance.test.ts', 'utf8');
 for (const [, numbers] of clientTests.matchAll(/^ *rule\('([^']+)'/gm)) {
   for (const number of numbers?.split(' ') ?? []) covered.add(number);
 }
+// The rules of posts over HTTP. Such a test's name ends with them: `… (W3 W4)`.
+for (const file of ['test/api/session.test.ts', 'test/sdk/fallback.test.ts']) {
+  const names = readFileSync(file, 'utf8').matchAll(/\((W\d+(?: W\d+)*)\)['`],/g);
+  for (const [, numbers] of names) for (const number of numbers?.split(' ') ?? []) covered.add(number);
+}
+// Events over HTTP.
+const eventTests = readFileSync('test/conformance/events.test.ts', 'utf8');
+for (const [, numbers] of eventTests.matchAll(/^ *rule\('([^']+)'/gm)) {
+  for (const number of numbers?.split(' ') ?? []) covered.add(number);
+}
 // The servers' side of the rules of several nodes. Such a test's name ends with them: `… (N3 N4)`.
 const coveredByNodes = new Set<string>();
 for (const file of readdirSync('test/nodes').filter((name) => name.endsWith('.test.ts'))) {

@@ -24,12 +24,15 @@ import type { HubSettings } from '../../src/hub/settings.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import type { ClientMessage, Json, ServerMessage } from '../../src/protocol/v1.ts';
 import { SUBPROTOCOL } from '../../src/protocol/v1.ts';
+import { createEventStreams } from '../../src/server/event-streams.ts';
 import { LocalTickets, localCluster } from '../../src/server/local-cluster.ts';
 import { createSharedLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
 import { findFreePort } from '../../src/transport/free-port.ts';
 import type { Application, HttpRequest, Transport } from '../../src/transport/transport.ts';
+import { createStreamWires } from '../../src/wire/event-streams.ts';
 import type { Wire, WireLimits } from '../../src/wire/wire.ts';
+import { EventReader } from '../events/reader.ts';
 import { InThreadWorkers, type ObservedHub, observeAll } from '../workers/in-thread.ts';
 import type { Variant } from '../workers/variants.ts';
 
@@ -113,10 +116,14 @@ function served(
   close: () => Promise<void>,
 ) {
   let connects = 0;
-  const connect = (...args: ConnectArguments) => Peer.connect(ports[connects++ % ports.length] as number, ...args);
+  const nextPort = () => ports[connects++ % ports.length] as number;
+  const connect = (...args: ConnectArguments) => Peer.connect(nextPort(), ...args);
+  /** Opens a stream of events. @param path below `/api/v1/`. */
+  const stream = (path: string, init?: RequestInit) =>
+    EventReader.open(`http://127.0.0.1:${nextPort()}/api/v1/${path}`, init);
   /** Does what the server's owner asks for, on every worker. */
   const ask = (question: Question) => locals.map((local) => local.answer(question));
-  return { hub, clients, port, close, connect, ask };
+  return { hub, clients, port, close, connect, stream, ask };
 }
 
 function createWorker(transport: Variant['transport'], options: Options, { hub, cluster, counts, workers }: Shared) {
@@ -125,7 +132,9 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
   const store = more.revocations ?? localCluster(systemClock).revocations;
   const revocations = new Revocations(store, () => systemClock.now());
   const local = new LocalNode({ hub, clients: keepalive.clients, revocations });
-  const context = { hub, clock: systemClock, keepalive, publishRate };
+  const hookRunner = more.hooks && new HookRunner(more.hooks, 100, systemScheduler, () => {});
+  const authorizer = hookRunner?.authorizer();
+  const context = { hub, clock: systemClock, keepalive, publishRate, ...(authorizer && { authorizer }) };
   const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...more.connections }, counts);
   const { maxHandshakes } = more;
   const intake = maxHandshakes === undefined ? undefined : new Intake(systemClock, maxHandshakes, workers);
@@ -139,7 +148,7 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     addressOf: ({ remoteAddress }: HttpRequest) => remoteAddress,
     revocations,
     ...(cluster && { claims: cluster }),
-    ...(more.hooks && { hookRunner: new HookRunner(more.hooks, 100, systemScheduler, () => {}) }),
+    ...(hookRunner && { hookRunner }),
     ...(more.maxRefused !== undefined && { maxRefused: more.maxRefused }),
     ...(more.draining && { draining: more.draining }),
   });
@@ -150,8 +159,14 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
     asked: () => null,
   });
   const wires = new WireSelector(createWires(limits), 'auto');
+  const streams = createEventStreams({
+    upgrader,
+    access,
+    origins: more.origins ?? [],
+    wires: createStreamWires(limits),
+  });
   const application: Application = {
-    handle: () => ({ status: 404, headers: {}, body: 'Not found\n' }),
+    handle: (request) => streams(request) ?? { status: 404, headers: {}, body: 'Not found\n' },
     upgrade: (request) => upgrader.upgrade(request, wires.select(request) as Wire, access),
   };
   const { factory } = chooseTransport(transport);

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type Hub } from 'pumphouse/client';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { freePort } from '../../bench/server.ts';
 import { NodeProcess } from '../nodes/node-process.ts';
@@ -90,6 +91,34 @@ describe.each(proxies)('behind %s', (name, startProxy, { path = '', reason }) =>
     for (const probe of ['/metrics', '/livez', '/readyz', '/healthz']) {
       expect(await proxy.status(probe, outside)).toBe(name === 'caddy' ? 404 : 403);
     }
+  });
+
+  test('clients without a WebSocket chat over HTTP, as fast as messages arrive', async () => {
+    // As older sites of nginx are, which neither pass upgrades on nor turn the buffering off.
+    const withoutUpgrades = (site: string) =>
+      name === 'caddy'
+        ? replace(site, 'lb_policy least_conn', 'lb_policy least_conn\n\t\theader_up -Upgrade')
+        : [
+            'proxy_set_header Upgrade $http_upgrade;',
+            'proxy_set_header Connection $pumphouse_connection;',
+            'proxy_buffering off;',
+          ].reduce((text, line) => replace(text, line, ''), site);
+    const { port } = await startNode();
+    const proxy = await startProxy(path, [port], withoutUpgrades);
+    const { WebSocket, fetch } = proxy;
+    const [ada, bob] = ['ada', 'bob'].map((user) => connect(proxy.url, { user, WebSocket, fetch })) as [Hub, Hub];
+    onTestFinished(() => {
+      ada.close();
+      bob.close();
+    });
+    const [from, to] = [ada.join<number>('http'), bob.join<number>('http')];
+    const delays: number[] = [];
+    to.on('message', ({ data }) => delays.push(Date.now() - data));
+    await waitUntil('both are members', () => from.count === 2 && to.count === 2);
+    expect([ada.state, bob.state]).toMatchObject([{ transport: 'http' }, { transport: 'http' }]);
+    for (let i = 0; i < 20; i++) await from.send(Date.now());
+    await waitUntil('all have arrived', () => delays.length === 20);
+    expect(Math.max(...delays)).toBeLessThan(1_000);
   });
 
   test('an idle connection stays open', async () => {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { type RequestOptions, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { freePort } from '../../bench/server.ts';
@@ -38,6 +39,25 @@ export class TlsProxy {
         super(url, protocols, options);
       }
     };
+  }
+
+  /** A `fetch` that trusts the proxy's certificate. */
+  get fetch(): typeof fetch {
+    return (url, { method, headers, body, signal } = {}) =>
+      new Promise((resolve, reject) => {
+        const options = {
+          ...this.#options(),
+          method,
+          headers: headers as Record<string, string>,
+          signal: signal ?? undefined,
+        };
+        const outgoing = request(String(url), options as RequestOptions, (incoming) => {
+          const { statusCode: status, headers } = incoming;
+          const text = Object.entries(headers).map(([name, value]) => [name, String(value)] as [string, string]);
+          resolve(new Response(Readable.toWeb(incoming) as ReadableStream, { status: status ?? 0, headers: text }));
+        });
+        outgoing.on('error', reject).end(body);
+      });
   }
 
   /** Connects to `/ws`, without a subprotocol. */

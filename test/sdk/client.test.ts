@@ -1,7 +1,7 @@
 import { connect, type Options, type State } from 'pumphouse/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ErrorMessage, Json } from '../../src/protocol/v1.ts';
-import { loadWebSocket } from '../../web/sdk/web-socket.ts';
+import { loadWebSocket } from '../../web/sdk/fallback/web-socket.ts';
 import { FakeSocket, lastSocket, MemoryStore } from './fakes.ts';
 
 beforeEach(() => {
@@ -14,9 +14,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Creates a hub and waits until it has opened its socket. */
+/**
+ * Creates a hub and waits until it has opened its socket. It stays with WebSockets, however long the
+ * test lets them wait: fallback.test.ts is about the way around them.
+ */
 async function connectHub(options: Options = {}, url = 'http://hub.test') {
-  const hub = connect(url, { WebSocket: FakeSocket, ...options });
+  const hub = connect(url, { WebSocket: FakeSocket, transport: 'websocket', ...options });
   const states: State[] = [];
   hub.on('state', (state) => states.push(state));
   await vi.advanceTimersByTimeAsync(0);
@@ -283,19 +286,23 @@ describe('a connection', () => {
       lastSocket().disconnect(4502, 'this origin is not allowed');
       hub.reconnect();
     }
+    await vi.dynamicImportSettled();
     expect(warn.mock.calls).toEqual([
       ['hub.test does not allow pages of the origin https://page.test: start it with --origin https://page.test'],
     ]);
     stubPage('null');
     await connectHub();
     lastSocket().disconnect(4502, 'this origin is not allowed');
+    await vi.dynamicImportSettled();
     expect(warn.mock.lastCall?.[0]).toMatch(/the origin null: serve the page over http/);
     vi.unstubAllGlobals();
     await connectHub();
     lastSocket().disconnect(4502, 'this origin is not allowed');
+    await vi.dynamicImportSettled();
     stubPage('https://page.test');
     await connectHub();
     lastSocket().disconnect(4503, 'members only');
+    await vi.dynamicImportSettled();
     expect(warn).toHaveBeenCalledTimes(2);
   });
 

@@ -1,32 +1,53 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { expect, test } from 'vitest';
 
 const KiB = 1024;
 
-async function bundle(options: object = {}) {
+/** Bundles the client as its packages do. @returns its files by name. */
+async function bundle(options: object = {}): Promise<Record<string, Uint8Array>> {
   const { outputFiles } = await build({
     entryPoints: ['web/sdk/index.ts'],
     bundle: true,
+    splitting: true,
     minify: true,
     format: 'esm',
     target: 'es2022',
     write: false,
+    outdir: 'out',
+    entryNames: 'sdk',
+    chunkNames: 'sdk-[name]',
     ...options,
   });
-  return (outputFiles as { contents: Uint8Array }[])[0]?.contents as Uint8Array;
+  const files = outputFiles as readonly { readonly path: string; readonly contents: Uint8Array }[];
+  return Object.fromEntries(files.map(({ path, contents }) => [basename(path), contents]));
 }
 
-test('the bundle takes at most 5 KiB gzipped, mitt included', async () => {
-  expect(gzipSync(await bundle(), { level: 9 }).byteLength).toBeLessThanOrEqual(5 * KiB);
+const textOf = (file: Uint8Array | undefined) => Buffer.from(file ?? '').toString();
+const gzipped = (file: Uint8Array | undefined) => gzipSync(textOf(file), { level: 9 }).byteLength;
+
+test('what loads first takes at most 5 KiB gzipped, mitt included, and the fallback 4 KiB', async () => {
+  const files = await bundle();
+  expect(Object.keys(files).sort()).toEqual(['sdk-fallback.js', 'sdk.js']);
+  expect(gzipped(files['sdk.js'])).toBeLessThanOrEqual(5 * KiB);
+  expect(gzipped(files['sdk-fallback.js'])).toBeLessThanOrEqual(4 * KiB);
+});
+
+test('the fallback is loaded only when it is needed, and imports nothing of the other file', async () => {
+  const files = await bundle();
+  expect(textOf(files['sdk.js'])).not.toMatch(/(from|import) ?"/);
+  expect(textOf(files['sdk.js'])).toContain('import("./sdk-fallback.js")');
+  expect(textOf(files['sdk-fallback.js'])).not.toMatch(/(from|import) ?"/);
 });
 
 test('the bundle imports no package but mitt, and nothing of Node', async () => {
-  const code = Buffer.from(await bundle({ packages: 'external', platform: 'browser' })).toString();
+  const code = Object.values(await bundle({ packages: 'external', platform: 'browser' }))
+    .map(textOf)
+    .join('\n');
   const imported = [...code.matchAll(/from"([^"]+)"|import"([^"]+)"/g)].map(([, from, bare]) => from ?? bare);
   expect(imported).toEqual(['mitt']);
 });

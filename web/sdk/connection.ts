@@ -15,6 +15,6 @@ export type ConnectionClass = new (url: string, protocols: string[]) => Connecti
 
 /** What a connection over HTTP needs to know of the rooms. */
 export interface RoomSource {
-  /** Returns the joins of all rooms, each at the place that it has reached. */
-  joins(): readonly Join[];
+  /** By name. The join of a room is at the place that it has reached. */
+  readonly rooms: ReadonlyMap<string, { readonly request: Join }>;
 }

@@ -33,12 +33,12 @@ export class HubClient implements Hub {
     if (user !== undefined) endpoint.searchParams.set('user', user);
     this.#link = new Link(endpoint.href, options, {
       resume: () => this.#resume,
-      joins: () => [...this.#rooms.values()].flatMap((room) => room.request ?? []),
+      rooms: this.#rooms,
       state: (state) => this.#onState(state),
       welcome: (welcome) => this.#onWelcome(welcome),
       message: (message) => this.#onMessage(message),
     });
-    void this.#start(['pumphouse', endpoint.host + endpoint.pathname, user ?? ''].join(' '), options);
+    void this.#start(`pumphouse ${endpoint.host}${endpoint.pathname} ${user ?? ''}`, options);
   }
 
   get state(): State {
@@ -66,7 +66,7 @@ export class HubClient implements Hub {
   }
 
   reconnect(): void {
-    if (this.#slot) this.#link.open();
+    this.#link.open();
   }
 
   close(): void {
@@ -87,8 +87,7 @@ export class HubClient implements Hub {
   }
 
   async #loadWebSocket(): Promise<WebSocketClass> {
-    const { loadWebSocket } = await import('./web-socket.ts');
-    return loadWebSocket((why) => this.#end(why));
+    return (await import('./fallback/fallback.ts')).loadWebSocket((why) => this.#end(why));
   }
 
   #end(why: string): void {

@@ -22,8 +22,10 @@ const STABLE_AFTER = 5_000;
 const WELCOME_TIMEOUT = 10_000;
 const PONG_TIMEOUT = 10_000;
 
-// Milliseconds after which the client falls back to HTTP if no WebSocket has opened.
+// Milliseconds after which the client falls back to HTTP if no WebSocket has opened: since its start,
+// and since the first attempt to reconnect.
 const FALLBACK_AFTER = 3_000;
+const LATER_FALLBACK_AFTER = 15_000;
 
 // A token is renewed at 80 % of its lifetime: milliseconds of delay for each second of lifetime.
 const RENEWAL_MS_PER_SECOND = 800;
@@ -66,7 +68,8 @@ export class Link {
   #mayFallBack = false;
   /** Set while no WebSocket opens. */
   #fallbackTimer: ReturnType<typeof setTimeout> | undefined;
-  #hasOpened = false;
+  /** Whether no WebSocket has ever opened. */
+  #isFirst = true;
   /** Milliseconds to wait before reconnecting, as a draining server asked. */
   #drainDelay: number | undefined;
   /** The error before the welcome that named the delay before the next attempt. */
@@ -78,7 +81,7 @@ export class Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewalTimer: ReturnType<typeof setTimeout> | undefined;
   /** Milliseconds of silence after which the server is pinged. */
-  #heartbeat = 25_000;
+  #heartbeat = 0;
   readonly #unwatchPage: () => void;
 
   constructor(url: string, options: Options, listener: LinkListener) {
@@ -104,7 +107,7 @@ export class Link {
     this.#Connection = WebSocket;
     this.#mayFallBack = this.#options.transport !== 'websocket';
     if (WebSocket) this.open();
-    else this.#fallBackAfter(0);
+    else void this.#fallBack();
   }
 
   /**
@@ -119,15 +122,17 @@ export class Link {
       return;
     }
     this.#rejection = undefined;
-    if (this.#mayFallBack && !this.#fallbackTimer) this.#fallBackAfter(FALLBACK_AFTER);
+    if (this.#mayFallBack) {
+      const delay = this.#isFirst ? FALLBACK_AFTER : LATER_FALLBACK_AFTER;
+      this.#fallbackTimer ??= setTimeout(() => this.#fallBack(), delay);
+    }
     const socket: Connection = new this.#Connection(this.#url, protocolsOf(this.#listener.resume()));
     this.#socket = socket;
     socket.onmessage = ({ data }: { data: unknown }) => this.#onFrame(socket, String(data));
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#onClose(socket, code, reason);
     socket.onopen = () => this.#onOpen(socket);
     socket.onerror = () => {}; // a close event follows
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#retryLater('the server did not answer'), WELCOME_TIMEOUT);
+    this.#schedule(WELCOME_TIMEOUT, () => this.#retryLater('the server did not answer'));
     this.#setState({ name: 'connecting' });
   }
 
@@ -144,28 +149,23 @@ export class Link {
     this.#setState({ name: 'closed' });
   }
 
-  #fallBackAfter(ms: number): void {
-    this.#fallbackTimer = setTimeout(() => this.#fallBack(), ms);
-  }
-
   /** From now on an attempt may go over HTTP. */
   async #fallBack(): Promise<void> {
-    try {
-      const { fallbackOf } = await import('./fallback.ts');
-      if (!this.#fallbackTimer) return; // a WebSocket has opened meanwhile
+    const fallback = await import('./fallback/fallback.ts').catch(() => undefined);
+    if (!fallback) setTimeout(() => this.#fallBack(), FALLBACK_AFTER);
+    else if (this.#fallbackTimer || !this.#Connection) {
       this.#mayFallBack = false;
-      this.#Connection = fallbackOf(this.#Connection, this.#options, this.#listener, !this.#hasOpened);
+      this.#Connection = fallback.fallbackOf(this.#Connection, this.#options, this.#listener, this.#isFirst);
       this.#drop();
       this.open();
-    } catch {
-      this.#fallBackAfter(FALLBACK_AFTER); // the file could not be loaded
     }
   }
 
+  /** A WebSocket has opened, or the link is closed. */
   #stopFallback(): void {
     clearTimeout(this.#fallbackTimer);
     this.#fallbackTimer = undefined;
-    this.#hasOpened = true;
+    this.#isFirst = false;
   }
 
   #onOpen(socket: Connection): void {
@@ -194,7 +194,6 @@ export class Link {
     this.#scheduleRenewal(expiresIn);
     this.#heartbeat = heartbeat * 1000;
     this.#rejection = undefined;
-    this.#stopFallback();
     this.#liveSince = this.#receivedAt;
     this.#pingAfter(this.#heartbeat);
     this.#listener.welcome(welcome);
@@ -228,23 +227,21 @@ export class Link {
 
   /** Pings the server in `ms` milliseconds, or later if it sends something in between. */
   #pingAfter(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#schedule(ms, () => {
       const remaining = this.#receivedAt + this.#heartbeat - performance.now();
       if (remaining > 0) this.#pingAfter(remaining);
       else this.#ping();
-    }, ms);
+    });
   }
 
   /** Pings the server, and gives the connection up unless something arrives before the timeout. */
   #ping(): void {
     const pingedAt = performance.now();
     this.send({ t: 'ping' });
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#schedule(PONG_TIMEOUT, () => {
       if (this.#receivedAt >= pingedAt) this.#pingAfter(this.#receivedAt + this.#heartbeat - performance.now());
       else this.#retryLater('the server stopped answering');
-    }, PONG_TIMEOUT);
+    });
   }
 
   /** Ends a retry delay, or pings a live connection, which may have died unnoticed. */
@@ -264,7 +261,8 @@ export class Link {
     if (comesBack(code)) {
       this.#retryLater(reason || this.#rejection?.message || 'the connection was lost', code);
     } else {
-      if (code === ORIGIN_REFUSED) void this.#warnOfOrigin();
+      if (code === ORIGIN_REFUSED)
+        void import('./fallback/fallback.ts').then((fallback) => fallback.warnOfOrigin(this.#url));
       this.#drop();
       this.#setState({ name: 'refused', code, why: reason || `the server closed the connection with code ${code}` });
     }
@@ -282,15 +280,19 @@ export class Link {
     this.#drainDelay = undefined;
     this.#notBefore = performance.now() + (retryAfter ?? 0);
     this.#openAfter(delay);
-    if (retryAfter) this.#setState({ name: 'waiting', in: delay, ...cause });
-    else if (globalThis.navigator?.onLine === false) this.#setState({ name: 'offline', ...cause });
-    else this.#setState({ name: 'reconnecting', in: delay, ...cause });
+    if (!retryAfter && globalThis.navigator?.onLine === false) this.#setState({ name: 'offline', ...cause });
+    else this.#setState({ name: retryAfter ? 'waiting' : 'reconnecting', in: delay, ...cause });
   }
 
   /** A timer may fire early, so `open` checks the time again. */
   #openAfter(ms: number): void {
+    this.#schedule(Math.min(ms, MAX_TIMER_DELAY), () => this.open());
+  }
+
+  /** The link waits for one thing at a time. */
+  #schedule(ms: number, run: () => void): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.open(), Math.min(ms, MAX_TIMER_DELAY));
+    this.#timer = setTimeout(run, ms);
   }
 
   #drop(): void {
@@ -299,10 +301,6 @@ export class Link {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();
-  }
-
-  async #warnOfOrigin(): Promise<void> {
-    (await import('./origin-warning.ts')).warnOfOrigin(this.#url);
   }
 
   #setState(state: State): void {

@@ -223,6 +223,5 @@ export class Outbox {
 
 /** Keeps ids distinct from those of earlier runs and of other pages of the same session. */
 function randomPrefix(): string {
-  const [a = 0, b = 0] = crypto.getRandomValues(new Uint32Array(2));
-  return `${a.toString(36)}${b.toString(36)}-`;
+  return `${crypto.getRandomValues(new Uint32Array(2)).join('')}-`;
 }

@@ -99,20 +99,16 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.#onLeave(left);
   }
 
-  /**
-   * The request for membership: a reconnection resumes at the place reached before. Undefined if the
-   * server has rejected it on this connection.
-   */
-  get request(): Join | undefined {
+  /** The request for membership: a reconnection resumes at the place reached before. */
+  get request(): Join {
     const { history, since } = this.#options;
     const resumeFrom = this.place ?? since;
-    if (this.#ended) return undefined;
     return { t: 'join', room: this.name, ...(resumeFrom ? { since: resumeFrom } : history && { history }) };
   }
 
   /** Requests membership on a live connection. */
   join(): void {
-    if (this.request) this.#link.send(this.request);
+    this.#link.send(this.request);
   }
 
   /**

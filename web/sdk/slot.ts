@@ -25,7 +25,8 @@ export interface Slot {
 // How many tabs of one browser can have a slot for the same server and user.
 const MAX_SLOTS = 100;
 
-const unsaved: Slot = { load: () => ({}), save() {}, release() {} };
+/** Without a store, every access fails, which a slot survives. */
+const unsaved: Slot = slotIn(undefined, '');
 
 /**
  * Claims a slot in the store. Two pages of a browser must not share a slot, since both would resume
@@ -35,10 +36,10 @@ const unsaved: Slot = { load: () => ({}), save() {}, release() {} };
  * @param store undefined for the browser's own; `false` for none.
  */
 export async function openSlot(name: string, store: Store | false | undefined): Promise<Slot> {
-  if (store) return slotIn(store, name, () => {});
+  if (store) return slotIn(store, name);
   if (store === false || !globalThis.window) return unsaved;
   try {
-    return navigator.locks ? await claimFirstFree(name) : slotIn(sessionStorage, name, () => {});
+    return navigator.locks ? await claimFirstFree(name) : slotIn(sessionStorage, name);
   } catch {
     return unsaved; // there is no storage, or the browser denies access to it
   }
@@ -71,18 +72,18 @@ function lock(name: string): Promise<(() => void) | undefined> {
   });
 }
 
-function slotIn(store: Store, key: string, release: () => void): Slot {
+function slotIn(store: Store | undefined, key: string, release = () => {}): Slot {
   return {
     load() {
       try {
-        return (JSON.parse(store.getItem(key) ?? '{}') ?? {}) as SavedState;
+        return (JSON.parse((store as Store).getItem(key) ?? '{}') ?? {}) as SavedState;
       } catch {
         return {};
       }
     },
     save(state) {
       try {
-        store.setItem(key, JSON.stringify(state));
+        (store as Store).setItem(key, JSON.stringify(state));
       } catch {
         // The store is full or denied. Messages are still sent, but not kept across restarts.
       }

@@ -1,10 +1,10 @@
-import type { Joined, ServerMessage, Welcome } from '../../src/protocol/v1.ts';
-import type { Connection, ConnectionClass, RoomSource } from './connection.ts';
+import type { ErrorMessage, Joined, ServerMessage, Welcome } from '../../../src/protocol/v1.ts';
+import type { Connection, ConnectionClass, RoomSource } from '../connection.ts';
+import type { Options, Transport, WebSocketClass } from '../types.ts';
 import { EventStream, type StreamEnd } from './event-stream.ts';
 import { PostQueue } from './post-queue.ts';
 import { Probe } from './probe.ts';
 import { SocketStream } from './socket-stream.ts';
-import type { Options, Transport, WebSocketClass } from './types.ts';
 
 // Milliseconds that the server may take to send its welcome, and that a WebSocket may take to open.
 const OPEN_TIMEOUT = 10_000;
@@ -23,7 +23,7 @@ type Stream = EventStream | SocketStream;
 
 /** What the connections of one link share. */
 interface Shared {
-  readonly rooms: RoomSource;
+  readonly source: RoomSource;
   readonly hasToken: boolean;
   readonly fetch: typeof fetch;
   /** Undefined to stay with HTTP. */
@@ -41,10 +41,10 @@ interface Shared {
 export function fallbackOf(
   WebSocket: WebSocketClass | undefined,
   { token, fetch = globalThis.fetch }: Options,
-  rooms: RoomSource,
+  source: RoomSource,
   prefersHttp: boolean,
 ): ConnectionClass {
-  const shared: Shared = { rooms, hasToken: token !== undefined, fetch, WebSocket, prefersHttp };
+  const shared: Shared = { source, hasToken: token !== undefined, fetch, WebSocket, prefersHttp };
   return class extends FallbackConnection {
     constructor(url: string, protocols: string[]) {
       super(url, protocols, shared);
@@ -80,6 +80,8 @@ class FallbackConnection implements Connection {
   readonly #epochs = new Map<string, string>();
   /** Rooms that a new stream has not confirmed. */
   readonly #unconfirmed = new Set<string>();
+  /** Rooms whose joins the server has rejected for good. */
+  readonly #rejected = new Set<string>();
   #reopensAgain = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reopening: ReturnType<typeof setTimeout> | undefined;
@@ -137,6 +139,7 @@ class FallbackConnection implements Connection {
 
   /** The joins that follow the welcome are those that the stream came with. */
   #join(room: string): void {
+    this.#rejected.delete(room);
     if (!this.#requested.delete(room)) this.#reopenSoon();
   }
 
@@ -187,7 +190,8 @@ class FallbackConnection implements Connection {
       this.#reopensAgain = true;
       return;
     }
-    const joins = this.#shared.rooms.joins();
+    const rooms = [...this.#shared.source.rooms.values()];
+    const joins = rooms.map(({ request }) => request).filter(({ room }) => !this.#rejected.has(room));
     this.#requested = new Set(joins.map(({ room }) => room));
     const body = joins.map((join) => JSON.stringify(join)).join('\n');
     const stream: EventStream = new EventStream((signal) => this.#post('/events', body, signal), {
@@ -295,10 +299,15 @@ class FallbackConnection implements Connection {
   #receive(line: string): void {
     const message = /^\{"t":"(joined|error)"/.test(line) ? parse(line) : undefined;
     if (message?.t === 'joined') this.#onJoined(message, line);
-    else if (message?.t === 'error' && message.id === undefined && this.#unconfirmed.has(message.room ?? '')) {
-      // The link would not expect it: it has the membership of the stream before.
-      this.#fail({ code: 1006, reason: message.message });
-    } else this.#deliver(line);
+    else if (message?.t === 'error' && message.id === undefined) this.#onError(message, line);
+    else this.#deliver(line);
+  }
+
+  #onError({ room = '', message, retry }: ErrorMessage, line: string): void {
+    // The link would not expect it of a room in which it is: it has to start over.
+    if (this.#unconfirmed.has(room)) this.#fail({ code: 1006, reason: message });
+    else if (!retry && !this.#epochs.has(room)) this.#rejected.add(room);
+    this.#deliver(line);
   }
 
   /** A room that goes on where it was has, for the link, at most other members. */

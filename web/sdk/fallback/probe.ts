@@ -1,5 +1,5 @@
+import type { WebSocketClass, WebSocketLike } from '../types.ts';
 import { SUBPROTOCOL } from './socket-stream.ts';
-import type { WebSocketClass, WebSocketLike } from './types.ts';
 
 // Milliseconds between two probes. After a WebSocket that failed the delay doubles, up to the maximum.
 const FIRST_DELAY = 30_000;

@@ -1,4 +1,4 @@
-import type { WebSocketClass } from './types.ts';
+import type { WebSocketClass } from '../types.ts';
 
 /**
  * Loads the class of the package `ws`, for platforms without a WebSocket such as Node 20. The name

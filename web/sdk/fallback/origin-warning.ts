@@ -4,8 +4,9 @@ const warned = new Set<string>();
 export function warnOfOrigin(url: string): void {
   const { origin } = globalThis;
   const { host } = new URL(url);
-  if (!origin || warned.has(host)) return;
-  warned.add(host);
+  const pair = `${host} ${origin}`;
+  if (!origin || warned.has(pair)) return;
+  warned.add(pair);
   const remedy = origin.startsWith('http') ? `start it with --origin ${origin}` : 'serve the page over http(s)';
   console.warn(`${host} does not allow pages of the origin ${origin}: ${remedy}`);
 }

@@ -1,5 +1,5 @@
+import type { WebSocketClass, WebSocketLike } from '../types.ts';
 import type { StreamEnd } from './event-stream.ts';
-import type { WebSocketClass, WebSocketLike } from './types.ts';
 
 /** That of `src/protocol/v1.ts`. An import would move it to a file of its own. */
 export const SUBPROTOCOL = 'pumphouse.v1';
