@@ -9,7 +9,7 @@ export { Client, type ClientContext, type ClientState } from './client/client.ts
 export type { Identity, Renewal, Term } from './client/identity.ts';
 export { type Connection, Keepalive } from './client/keepalive.ts';
 export type { RateLimit, SharedTake } from './client/rate-limit.ts';
-export type { Reader, ReadPumpContext } from './client/read-pump.ts';
+export type { Reader, ReadPumpContext, RoomStart } from './client/read-pump.ts';
 export type { RoomRate, RoomRates } from './client/room-limits.ts';
 export type { WritePump } from './client/write-pump.ts';
 export { ConfigError } from './config/error.ts';

@@ -465,7 +465,7 @@ export class Upgrader {
       : this.#prepareConnection(verifiedUser, principal, handshake);
   }
 
-  /** Prepares the reader of a room's stream. It is created at once: authorizers decide on clients. */
+  /** Prepares a reader of a room. It is created at once: authorizers decide on clients. */
   #prepareReader(
     { room, ...start }: FirstRoom,
     verifiedUser: string | undefined,

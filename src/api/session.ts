@@ -7,7 +7,6 @@ import type { Admission } from '../http/publish.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
 import type { Command, Wire } from '../wire/wire.ts';
-import { BODY_MS } from './body.ts';
 import { withDeadline } from './deadline.ts';
 import { problem } from './problem.ts';
 import { API_PATH } from './router.ts';

@@ -7,7 +7,7 @@ import type { Wire } from '../wire/wire.ts';
 import { both, type Decision } from './authorizer.ts';
 import type { Identity, Term } from './identity.ts';
 import type { Connection, Keepalive } from './keepalive.ts';
-import { type Reader, ReadPump, type ReadPumpContext, type Start } from './read-pump.ts';
+import { type Reader, ReadPump, type ReadPumpContext, type RoomStart } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
 /** The context that all clients of one Hub share. */
@@ -36,7 +36,7 @@ export class Client implements Reader, SocketListener, Connection {
   readonly #rooms: readonly string[];
   /** Released once it is open, with everything that they refer to. */
   #welcome: Notice | undefined;
-  #start: Start | undefined;
+  #start: RoomStart | undefined;
   #onOpen: (() => Close | undefined) | undefined;
   #onEnd: (() => void) | undefined;
   #address: string;

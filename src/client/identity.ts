@@ -1,7 +1,7 @@
 import type { Notice } from '../hub/subscriber.ts';
 import type { Close } from '../protocol/close-codes.ts';
 import type { Authorizer } from './authorizer.ts';
-import type { Start } from './read-pump.ts';
+import type { RoomStart } from './read-pump.ts';
 
 /** Everything about a client that its connection alone does not tell. */
 export interface Identity {
@@ -14,7 +14,7 @@ export interface Identity {
    *
    * @default at their heads, if it may join them
    */
-  readonly start?: Start;
+  readonly start?: RoomStart;
   /** The first notice that it gets. */
   readonly welcome?: Notice;
   /** Decides what this client may do, beside the authorizer of all clients. */

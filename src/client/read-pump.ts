@@ -46,7 +46,7 @@ const REQUESTS_PER_MESSAGE = 5;
 const MAX_REFUSALS = 100;
 
 /** Where a client starts in its first rooms. @default at their heads */
-export interface Start {
+export interface RoomStart {
   readonly since?: Place;
   /** Messages before the head. */
   readonly history: number;
@@ -106,7 +106,7 @@ export class ReadPump {
    *
    * @returns why it must be closed, or undefined.
    */
-  open(rooms: readonly string[], start?: Start): Close | undefined {
+  open(rooms: readonly string[], start?: RoomStart): Close | undefined {
     if (start) return this.#registerAll(rooms, start);
     const decisions = allOf(rooms.map((room) => this.#authorizer?.join?.(this.#client, room) ?? ALLOWED));
     return this.#await(decisions, (decisions) => {
@@ -118,7 +118,7 @@ export class ReadPump {
     });
   }
 
-  #registerAll(rooms: readonly string[], start: Start): Close | undefined {
+  #registerAll(rooms: readonly string[], start: RoomStart): Close | undefined {
     for (const room of rooms) {
       const close = this.#register({ room, ...start }, ALLOWED);
       if (close) return close;

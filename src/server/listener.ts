@@ -42,7 +42,7 @@ export interface ListenerOptions
   readonly defaultRate: Rate;
 }
 
-/** Returns what one listener serves: its page, its routes, its streams and its wires' handshakes. */
+/** Returns what one listener serves: its page, routes and streams, and its wires' handshakes. */
 export function createListener(options: ListenerOptions): Application {
   const { wires, access, upgrader, origins, streamWires } = options;
   const routes = createRoutes(routeOptions(options));

@@ -23,7 +23,7 @@ export function createStreamWires(limits: Partial<WireLimits> = {}): StreamWires
 // would try again without a pause while the server is away.
 const RETRY_MS = 1_000;
 
-/** Returns the field that sets when an `EventSource` reconnects: after `ms`, and a second or two. */
+/** Returns the field that makes an `EventSource` wait for `ms`, and a second or two more. */
 function retryField(ms: number): string {
   return `retry: ${Math.round(ms + RETRY_MS * (1 + Math.random()))}\n`;
 }
@@ -45,7 +45,7 @@ const ROOM_NOTICES: Wire['notices'] = new Set(['joined', 'gap', 'presence', 'sig
  * `message` of `pumphouse.v1` and whose id is its place, `EPOCH:SEQ`. Notices are named events. The
  * client sends nothing, so an error ends the stream.
  */
-export function roomEvents(limits: Partial<WireLimits> = {}): Wire {
+function roomEvents(limits: Partial<WireLimits> = {}): Wire {
   const buffer = new LineBuffer('\n');
   return {
     ...defaults,
@@ -75,7 +75,7 @@ export function roomEvents(limits: Partial<WireLimits> = {}): Wire {
  * The wire of a session without a WebSocket: each event holds the lines of one frame of
  * `pumphouse.v1`. The client's messages come with its request.
  */
-export function sessionEvents(limits: Partial<WireLimits> = {}): Wire {
+function sessionEvents(limits: Partial<WireLimits> = {}): Wire {
   const buffer = new LineBuffer('\n\n');
   return {
     ...defaults,

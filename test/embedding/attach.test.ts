@@ -11,6 +11,7 @@ import { type AttachedServer, type AttachOptions, ConfigError, createServer, typ
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Peer } from '../conformance/server.ts';
+import { EventReader } from '../events/reader.ts';
 import { until } from '../integration/server.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -56,6 +57,24 @@ async function handshake(port: number, path: string): Promise<number> {
 }
 
 describe('a server attached to an http.Server', () => {
+  test('streams events from its handler, and ends them when it stops', async () => {
+    const app = express();
+    const server = createHttpServer(app);
+    server.timeout = 100;
+    const { pumphouse, url } = await start(server);
+    app.use(pumphouse.handler);
+    const reader = await EventReader.open(`${url}/api/v1/rooms/r/events`);
+    await reader.next('joined');
+    const session = { method: 'POST', body: '{"t":"join","room":"r"}\n{"t":"send","room":"r","id":"1","data":7}' };
+    const other = await EventReader.open(`${url}/api/v1/session/events`, session);
+    expect(JSON.parse((await reader.next('message')).data)).toMatchObject({ seq: 1, data: 7 });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pumphouse.stop();
+    expect(JSON.parse((await reader.next('close')).data)).toMatchObject({ code: 1001 });
+    expect(await Promise.all([reader.ended, other.ended])).toEqual([true, true]);
+    expect(server.listening).toBe(true);
+  });
+
   test('serves its paths on a server that listens already', async () => {
     const server = createHttpServer();
     await listen(server);
