@@ -45,18 +45,26 @@ export function Bubble({ author, first, at, children }: BubbleProps) {
     <li class={`message${first ? ' first' : ''}${author.own ? ' own' : ''}`}>
       {first ? <Avatar name={author.name} number={author.number} /> : <span class="hover-time">{time}</span>}
       <div class="body">
-        {first ? (
+        {first && (
           <p class="byline">
             <PersonName person={author} />
             {time}
           </p>
-        ) : (
-          <p class="visually-hidden">{personLabel({ ...author, name: visibleName(author.name) })}</p>
         )}
-        <div class="content">{children}</div>
+        <div class="content" {...(!first && groupNamedAfter(author))}>
+          {children}
+        </div>
       </div>
     </li>
   );
+}
+
+/**
+ * Names the author of a message that does not show it to screen readers. Hidden text would cost
+ * more: the browser lays it out and clips it for each message.
+ */
+function groupNamedAfter(author: Person) {
+  return { role: 'group', 'aria-label': personLabel({ ...author, name: visibleName(author.name) }) } as const;
 }
 
 function Time({ at }: { at: number }) {
