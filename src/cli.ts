@@ -2,11 +2,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
+import { KeysError } from './auth/keys.ts';
 import { UsersError } from './auth/users.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { exitOnBrokenPipe } from './commands/broken-pipe.ts';
 import { checkConfig } from './commands/check-config.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
+import { addKeyCommand } from './commands/key.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
 import { ConfigError } from './config/error.ts';
@@ -57,6 +59,7 @@ withSettings(program.command('check-config'))
 
 addBenchCommand(program);
 addUserCommand(program);
+addKeyCommand(program);
 addTokenCommand(program);
 addGenCertCommand(program);
 
@@ -72,7 +75,8 @@ try {
 function report(error: unknown): void {
   if (error instanceof CommanderError && error.exitCode === 0) process.exitCode = 0;
   else if (error instanceof CommanderError) fail(error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' '));
-  else if (error instanceof ConfigError || error instanceof UsersError) fail(error.message);
+  else if (error instanceof ConfigError || error instanceof UsersError || error instanceof KeysError)
+    fail(error.message);
   else throw error;
 }
 
@@ -104,6 +108,7 @@ Examples:
   pumphouse serve --web ./public                     your own page at /
   pumphouse serve --tls-cert cert.pem --tls-key key.pem   https and wss; see pumphouse gen-cert
   pumphouse serve --auth otp --users users.json      passwords; see pumphouse user add
+  pumphouse serve --keys keys.json                   programs that publish; see pumphouse key add
   PUMPHOUSE_LOG_LEVEL=debug pumphouse serve          log every join and leave
   pumphouse serve --engine redis --redis redis://localhost   one of several nodes with shared rooms
   pumphouse serve --workers auto                     a thread on each core

@@ -14,3 +14,8 @@ export interface Grant {
 export function allows(grants: readonly Grant[], action: 'join' | 'send', room: string): boolean {
   return grants.some((grant) => grant[action] !== false && matchesRoom(grant.name, room));
 }
+
+/** Reports whether a room's name, or a prefix followed by `*`, covers a room. */
+export function covers(name: string, room: string): boolean {
+  return matchesRoom(name, room);
+}

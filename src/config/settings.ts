@@ -115,6 +115,11 @@ export interface Settings {
   readonly jwtIssuer: string | undefined;
   /** Required `aud` of tokens. @default undefined: any */
   readonly jwtAudience: string | undefined;
+  /**
+   * The keys file of the Server API. Without the file, no key is valid.
+   * @default 'pumphouse-keys.json'
+   */
+  readonly keys: string;
   /** Origins of pages that may connect, besides the server's own. @default [] */
   readonly origin: readonly string[];
   /** Addresses and networks of proxies whose X-Forwarded-For is trusted. @default [] */
@@ -253,6 +258,13 @@ export const table: readonly Setting[] = [
     otherwise: 'any',
     schema: v.optional(text('a name')),
     help: 'required audience (aud) of tokens',
+  },
+  {
+    name: 'keys',
+    value: 'FILE',
+    fallback: 'pumphouse-keys.json',
+    schema: text('a file'),
+    help: 'file of the keys of programs, for the Server API at /api/v1; see pumphouse key',
   },
   {
     name: 'origin',

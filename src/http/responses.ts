@@ -30,8 +30,12 @@ export function bodyTooLarge(): HttpResponse {
 
 /** JSON that no cache may store. */
 export function json(value: object): HttpResponse {
-  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-  return { status: 200, headers, body: JSON.stringify(value) };
+  return jsonText(JSON.stringify(value));
+}
+
+/** JSON that is written already, and that no cache may store. */
+export function jsonText(body: string): HttpResponse {
+  return { status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'no-store' }, body };
 }
 
 /** A line of text, as Go's `http.Error` writes it. */

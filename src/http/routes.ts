@@ -21,6 +21,8 @@ export interface RouteOptions extends ServerState {
   /** Rejects a plain request to the path of a wire. Returns undefined for other paths. */
   readonly rejectPlain: (request: HttpRequest) => Promise<HttpResponse> | undefined;
   readonly publish: Handler;
+  /** Answers a request to the Server API. Returns undefined for other paths. */
+  readonly api: (request: HttpRequest) => Promise<HttpResponse> | undefined;
   /** Reject other methods than POST at `/publish`, instead of serving the page. */
   readonly postOnly: boolean;
   readonly login: Handler;
@@ -49,7 +51,7 @@ const CHAT_HEADERS = {
  * paths get 404, other methods 405.
  */
 export function createRoutes(options: RouteOptions): Handler {
-  const { web, metrics, rejectPlain, publish, postOnly, login, loginByGet, origins, requires } = options;
+  const { web, metrics, rejectPlain, publish, api, postOnly, login, loginByGet, origins, requires } = options;
   const files = web === undefined ? chatFiles() : staticFiles(web);
   const page = createPages(files, options);
   parseOrigins(origins); // an invalid pattern fails the start, not a request
@@ -67,7 +69,7 @@ export function createRoutes(options: RouteOptions): Handler {
       return { status: 200, headers: { 'content-type': metrics.contentType }, body: await metrics.text() };
     }
     if (path === SIGN_IN_PATH && readable && web === undefined) return json({ asks: requires });
-    return rejectPlain(request) ?? page(request);
+    return api(request) ?? rejectPlain(request) ?? page(request);
   };
 }
 

@@ -220,7 +220,7 @@ export class Commits {
       const outcome = outcomes[i] as Outcome;
       if (outcome.kind === 'stored') this.#stored(room, draft, outcome.seq);
       else if (outcome.kind === 'duplicate') this.#acknowledge(draft, outcome.seq, true);
-      else this.#fail(room, draft);
+      else this.#fail(room, draft, outcome.kind === 'unknown');
       // A log that others write to may lose the record. Then the sender is to know.
       if (draft.by && 'seq' in outcome) this.#rooms.membership(draft.by, room)?.acknowledgeSend(outcome.seq);
     }
@@ -240,9 +240,12 @@ export class Commits {
     for (const retry of this.#takeRetries(draft)) this.#acknowledge(retry, seq, true);
   }
 
-  #fail(room: Room, draft: Draft): void {
+  #fail(room: Room, draft: Draft, uncertain: boolean): void {
     if (draft.sender !== undefined) room.dedupe.failed(draft.sender, draft.id);
-    for (const each of [draft, ...this.#takeRetries(draft)]) this.reject(each);
+    for (const each of [draft, ...this.#takeRetries(draft)]) {
+      if (uncertain) each.by?.uncertain?.();
+      this.reject(each);
+    }
   }
 
   #acknowledge({ by, room, id }: Draft, seq: number, duplicate: boolean): void {

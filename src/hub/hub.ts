@@ -12,7 +12,7 @@ import { Mailboxes } from './mailbox.ts';
 import { type Departure, Membership, type Registration } from './membership.ts';
 import { Notices } from './notices.ts';
 import { Presence } from './presence.ts';
-import { type Request, Requests } from './requests.ts';
+import { type HeadRequest, type Request, Requests } from './requests.ts';
 import type { Member, Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 import { type HubOverrides, type HubSettings, hubSettings, type MailboxCapacities } from './settings.ts';
@@ -153,6 +153,16 @@ export class Hub {
   /** Requests records before or after a place. @returns false when the mailbox is full. */
   history(request: HistoryRequest): boolean {
     return this.#post('request', { kind: 'history', ...request });
+  }
+
+  /** Requests the head of a room. @returns false when the mailbox is full. */
+  head(request: HeadRequest): boolean {
+    return this.#post('request', { kind: 'head', ...request });
+  }
+
+  /** Returns the life of a room's log, or undefined for a room that is not in memory. */
+  epochOf(room: string): string | undefined {
+    return this.#rooms.find(room)?.epoch;
   }
 
   /**

@@ -1,14 +1,30 @@
-import type { Signalled } from '../protocol/v1.ts';
+import type { Place, Signalled } from '../protocol/v1.ts';
 import type { Cluster, PresenceChange } from './cluster.ts';
 import type { HistoryReader, HistoryRequest } from './history.ts';
 import type { Acknowledgement, Membership } from './membership.ts';
 import type { Presence } from './presence.ts';
+import type { Room } from './room.ts';
 import type { Rooms, RoomWork } from './rooms.ts';
 import type { Signal } from './subscriber.ts';
+
+/** Where a room's log stands, and how many members the room has on all nodes. */
+export interface RoomHead extends Place {
+  /** The oldest record that can be read: `seq + 1` when no record can be. */
+  readonly first: number;
+  readonly members: number;
+}
+
+/** A request for the head of a room. */
+export interface HeadRequest {
+  readonly room: string;
+  /** Receives the head, or undefined where the engine could not attach the room. */
+  readonly answer: (head: RoomHead | undefined) => void;
+}
 
 /** A post that changes neither the members nor the log. The last two come from another node. */
 export type Request =
   | ({ readonly kind: 'history' } & HistoryRequest)
+  | ({ readonly kind: 'head' } & HeadRequest)
   | ({ readonly kind: 'acknowledge' } & Acknowledgement)
   | { readonly kind: 'signal'; readonly signal: Signal }
   | { readonly kind: 'signalled'; readonly signal: Signalled }
@@ -38,6 +54,7 @@ export class Requests {
 
   answer(request: Request): void {
     if (request.kind === 'history') this.#read(request);
+    else if (request.kind === 'head') this.#head(request);
     else if (request.kind === 'acknowledge') this.#membership.acknowledge(request);
     else if (request.kind === 'signal') this.#signal(request.signal);
     else if (request.kind === 'signalled') this.#signalHere({ ...request.signal, signal: request.signal });
@@ -52,6 +69,18 @@ export class Requests {
     };
     if (room) read(room);
     else this.#rooms.wait(request.room, request.subscriber, read);
+  }
+
+  #head({ room: name, answer }: HeadRequest): void {
+    const room = this.#rooms.get(name);
+    const read: RoomWork = (attached) => answer(attached && this.#headOf(attached));
+    if (room) read(room);
+    else this.#rooms.wait(name, undefined, read);
+  }
+
+  #headOf(room: Room): RoomHead {
+    const { epoch, log, first } = room;
+    return { epoch, seq: log.head, first, members: this.#presence.of(room).count };
   }
 
   #signal(signal: Signal): void {

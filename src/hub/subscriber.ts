@@ -96,6 +96,13 @@ export interface Subscriber {
   joined(room: string, recovered: boolean): void;
   /** Closes a slow consumer. `at` is undefined for one that is in no room. */
   evict(close: Close, at: Eviction | undefined): void;
+  /**
+   * The message that the next error rejects may be in the log: the engine has lost its store before
+   * it learned the outcome.
+   *
+   * @default the error alone
+   */
+  uncertain?(): void;
   /** Closes it at once. */
   end(close: Close): void;
 }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { addressKey } from '../accept/connection-limits.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { type JwtKey, jwtAuthenticator, parseKeyFile, secretKey } from '../auth/jwt.ts';
+import { Keys } from '../auth/keys.ts';
 import { openAuthenticator } from '../auth/open.ts';
 import { otpAuthenticator } from '../auth/otp.ts';
 import { Tickets } from '../auth/tickets.ts';
@@ -78,6 +79,17 @@ function openUsers(path: string): Users {
     throw new ConfigError(`${(error as Error).message}; create it with pumphouse user add NAME --users ${path}`);
   }
   return users;
+}
+
+/** Opens the keys file of the Server API. @throws ConfigError for a file that cannot be used. */
+export function openKeys(path: string): Keys {
+  const keys = new Keys(path);
+  try {
+    keys.list();
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
+  return keys;
 }
 
 /** Counts the attempts of a scope apart from others, and those of a network as one address's. */

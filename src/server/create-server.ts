@@ -10,7 +10,7 @@ import { createLog, logEvents } from '../observe/log.ts';
 import { chooseTransport } from '../transport/choose.ts';
 import type { HttpServer, RequestHandler } from '../transport/ws-attach.ts';
 import { checkAttachable, portOf, urlOfServer } from './attach.ts';
-import { Authenticators } from './authenticator.ts';
+import { Authenticators, openKeys } from './authenticator.ts';
 import { hubOverrides } from './hub-overrides.ts';
 import { localCluster } from './local-cluster.ts';
 import { type Extensions, type Parts, RunningServer } from './running-server.ts';
@@ -194,12 +194,13 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
   let opened = false;
   try {
     const authenticators = new Authenticators(listenersOf(settings), cluster, systemClock);
+    const keys = openKeys(settings.keys);
     await hub.open();
     opened = true;
     // All nodes sign with one secret, so that a session resumes on any of them.
     const secret = await cluster.secret(storage.secret);
     logEvents(hub.events, log);
-    return { settings, log, extensions, transport, authenticators, storage, cluster, secret, hub };
+    return { settings, log, extensions, transport, authenticators, keys, storage, cluster, secret, hub };
   } catch (error) {
     if (opened) await hub.close();
     storage.close();

@@ -15,7 +15,8 @@ import type { Publisher } from './publisher.ts';
 // Posts of one address that may wait for their turn. Further posts are rejected with 429.
 const MAX_WAITING_POSTS = 64;
 
-export interface ListenerOptions extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'ready' | 'origins'> {
+export interface ListenerOptions
+  extends Pick<RouteOptions, 'web' | 'metrics' | 'draining' | 'ready' | 'origins' | 'api'> {
   readonly wires: WireSelector;
   readonly access: Access;
   readonly upgrader: Upgrader;
@@ -47,7 +48,8 @@ export function createListener(options: ListenerOptions): Application {
 }
 
 function routeOptions(options: ListenerOptions): RouteOptions {
-  const { web, metrics, draining, ready, origins, wires, access, upgrader, publisher, hookRunner, addressOf } = options;
+  const { web, metrics, draining, ready, origins, api, wires, access, upgrader, publisher, hookRunner, addressOf } =
+    options;
   const { authenticator } = access;
   const { publishing, pinned } = wires;
   return {
@@ -56,6 +58,7 @@ function routeOptions(options: ListenerOptions): RouteOptions {
     draining,
     ready,
     origins,
+    api,
     requires: authenticator.requires,
     postOnly: publishing.postOnly,
     loginByGet: pinned?.ticketed === true,

@@ -2,12 +2,14 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { clientAddress } from '../accept/client-address.ts';
-import { ConnectionLimiter } from '../accept/connection-limits.ts';
+import { addressKey, ConnectionLimiter } from '../accept/connection-limits.ts';
 import { HandshakeLimiter } from '../accept/handshake-limiter.ts';
 import { HookRunner, type Hooks } from '../accept/hooks.ts';
 import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { type Access, Upgrader } from '../accept/upgrader.ts';
+import { createApi } from '../api/api.ts';
+import type { Keys } from '../auth/keys.ts';
 import { Sessions } from '../auth/sessions.ts';
 import type { ClientContext } from '../client/client.ts';
 import { Keepalive } from '../client/keepalive.ts';
@@ -15,7 +17,7 @@ import { type AuthSettings, type Listener, listenersOf } from '../config/listene
 import { DEFAULT_PUBLISH_RATE, type Settings } from '../config/settings.ts';
 import { CHAT } from '../http/routes.ts';
 import { type WebListener, webWarnings, wireOfPage } from '../http/web-page.ts';
-import type { Cluster } from '../hub/cluster.ts';
+import { ATTEMPT_RATES, type Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
@@ -47,6 +49,8 @@ export interface Parts {
   readonly extensions: Extensions;
   readonly transport: TransportChoice;
   readonly authenticators: Authenticators;
+  /** The keys of the Server API. */
+  readonly keys: Keys;
   readonly storage: Storage;
   readonly cluster: Cluster;
   /** Signs the sessions of all nodes. */
@@ -159,7 +163,21 @@ export class RunningServer {
       draining,
       ready,
       origins,
+      api: this.#createApi(addressOf),
     };
+  }
+
+  #createApi(addressOf: (request: HttpRequest) => string): ReturnType<typeof createApi> {
+    const { keys, log } = this.#parts;
+    const failures = this.#limits.buckets('rejected keys of an address', ATTEMPT_RATES.address);
+    return createApi({
+      hub: this.hub,
+      keys,
+      addressOf,
+      takeFailure: (address) => failures.take(addressKey(address)),
+      draining: () => this.#draining,
+      failed: (err) => log.error({ err }, 'a request to the API failed'),
+    });
   }
 
   /** Starts every listener, or none. @returns their URLs. */

@@ -10,7 +10,7 @@ import { openSharedLimits } from '../threads/shared-limits.ts';
 import { WorkerCluster } from '../threads/worker-cluster.ts';
 import { WorkerEngine } from '../threads/worker-engine.ts';
 import { chooseTransport } from '../transport/choose.ts';
-import { Authenticators } from './authenticator.ts';
+import { Authenticators, openKeys } from './authenticator.ts';
 import { loadHooks } from './hooks-file.ts';
 import { hubOverrides } from './hub-overrides.ts';
 import { RunningServer } from './running-server.ts';
@@ -79,6 +79,7 @@ async function createServer(): Promise<RunningServer> {
     extensions: settings.hooks === undefined ? {} : { hooks: await loadHooks(settings.hooks) },
     transport: chooseTransport(transport),
     authenticators: new Authenticators(listenersOf(settings), cluster, systemClock),
+    keys: openKeys(settings.keys),
     // The main thread opens and closes the storage.
     storage: { engine, secret, close() {} },
     cluster,

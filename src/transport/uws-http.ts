@@ -25,7 +25,7 @@ interface UwsResponse {
   cork(work: () => void): unknown;
   writeStatus(status: string): unknown;
   writeHeader(name: string, value: string): unknown;
-  end(body: string | Uint8Array): unknown;
+  end(body: string | Uint8Array, closeConnection?: boolean): unknown;
   endWithoutBody(): unknown;
   getRemoteAddressAsText(): ArrayBuffer;
 }
@@ -33,10 +33,11 @@ interface UwsResponse {
 /** Answers a plain request with the application's response. */
 export function answerRequest(res: UwsResponse, req: UwsRequest, application: Application): void {
   const exchange = new Exchange(res);
+  if (hasBody(req)) exchange.receive();
   const request = requestOf(res, req, (maxBytes) => exchange.body(maxBytes));
   const head = request.method === 'HEAD';
   if (headerBytes(req) > MAX_HEADER_BYTES) {
-    writeResponse(res, head, headersTooLarge(request.header('accept')));
+    writeResponse(res, head, headersTooLarge(request.header('accept')), exchange.receiving);
     return;
   }
   const present = presentErrors(request);
@@ -46,7 +47,7 @@ export function answerRequest(res: UwsResponse, req: UwsRequest, application: Ap
   } catch {
     response = INTERNAL_ERROR;
   }
-  exchange.whenReady(response, (ready) => writeResponse(res, head, present(ready)));
+  exchange.whenReady(response, (ready) => writeResponse(res, head, present(ready), exchange.receiving));
 }
 
 /**
@@ -83,6 +84,11 @@ function headerBytes(req: UwsRequest): number {
   return bytes;
 }
 
+/** Reports whether a body follows the headers. It may be empty. */
+function hasBody(req: UwsRequest): boolean {
+  return !['', '0'].includes(req.getHeader('content-length')) || req.getHeader('transfer-encoding') !== '';
+}
+
 const noBody = () => Promise.resolve(new Uint8Array());
 
 /**
@@ -93,6 +99,8 @@ class Exchange {
   readonly #res: UwsResponse;
   #aborted = false;
   #onAborted = () => {};
+  #onData: (chunk: ArrayBuffer, last: boolean) => void = () => {};
+  #receiving = false;
 
   constructor(res: UwsResponse) {
     this.#res = res;
@@ -102,17 +110,32 @@ class Exchange {
     });
   }
 
+  /** Whether the end of the body has not arrived. */
+  get receiving(): boolean {
+    return this.#receiving;
+  }
+
+  /** Takes the body, and discards it until the application asks for it. */
+  receive(): void {
+    this.#receiving = true;
+    this.#res.onData((chunk, last) => {
+      if (last) this.#receiving = false;
+      this.#onData(chunk, last);
+    });
+  }
+
   body(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (!this.#receiving) return noBody();
     const body = new Promise<Uint8Array | undefined>((resolve, reject) => {
       this.#onAborted = () => reject(new Error('the client disconnected'));
       const chunks: Buffer[] = [];
       let length = 0;
-      this.#res.onData((chunk, last) => {
+      this.#onData = (chunk, last) => {
         length += chunk.byteLength;
         if (length > maxBytes) resolve(undefined);
         else chunks.push(Buffer.from(Buffer.from(chunk))); // a copy: the bytes are valid only during the call
         if (last) resolve(Buffer.concat(chunks));
-      });
+      };
     });
     body.catch(() => {}); // the application may ignore the body
     return body;
@@ -142,9 +165,24 @@ class Exchange {
   }
 }
 
-function writeResponse(res: UwsResponse, head: boolean, { status, headers, body }: HttpResponse): void {
+/**
+ * Writes a response. Ends the connection where the response or `close` asks for it.
+ *
+ * @param close the client still sends the body, which nothing reads. uWebSockets.js would take in as
+ * much of it as the client likes.
+ */
+function writeResponse(res: UwsResponse, head: boolean, response: HttpResponse, close = false): void {
+  const { status, headers, body } = response;
   res.writeStatus(`${status} ${statusText(status)}`);
-  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+  let closes = close;
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.toLowerCase() === 'connection' && value === 'close') closes = true;
+    else res.writeHeader(name, value);
+  }
+  if (closes) {
+    res.end(head ? '' : body, true); // only `end` can end the connection, too
+    return;
+  }
   // With its argument, endWithoutBody waits for a body, and the next request cuts the connection. A
   // 304 has no length: it would be that of the body which the client has already.
   if (head && status !== 304) res.writeHeader('content-length', `${Buffer.byteLength(body)}`);

@@ -5,16 +5,19 @@ import { type ErrorCode, type Json, type Place, ROOM_BYTES } from '../protocol/v
 import { LineBuffer } from './line-buffer.ts';
 import { type Command, decodeText, isName, type Wire, type WireLimits } from './wire.ts';
 
-const defaults: WireLimits = { maxMessageSize: 16 * 1024, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
+/** Longest message of a client, in bytes. */
+export const MESSAGE_BYTES = 16 * 1024;
+
+const defaults: WireLimits = { maxMessageSize: MESSAGE_BYTES, pingPeriod: 25_000, pongWait: 35_000, writeWait: 10_000 };
 
 /** Limits of fields: names in bytes, `history` in messages, `depth` in levels of JSON. */
 export const fields = { room: ROOM_BYTES, id: 128, history: 1000, depth: 100 };
 
 const EPOCH_BYTES = 128;
-const DEFAULT_HISTORY = 50;
+export const DEFAULT_HISTORY = 50;
 
 /** The rules of fields, as the error `bad_field` states them. */
-const rules = {
+export const rules = {
   token: 'must be a non-empty string',
   id: `must be a string of 1 to ${fields.id} bytes`,
   data: `must be a JSON value, nested at most ${fields.depth} deep`,
@@ -175,7 +178,7 @@ function isToken(value: unknown): value is string {
 }
 
 /** Reports whether `value` is data. Its depth is limited, because JSON.stringify recurses. */
-function isData(value: unknown, depth = fields.depth): value is Json {
+export function isData(value: unknown, depth = fields.depth): value is Json {
   if (typeof value !== 'object' || value === null) return value !== undefined;
   return depth > 0 && Object.values(value).every((inner) => isData(inner, depth - 1));
 }
@@ -223,7 +226,7 @@ function encodeRecords(buffer: LineBuffer, room: string, records: Records, from:
 }
 
 /** Encodes a record's own fields and the closing brace. Text of another wire becomes `{ text }`. */
-function encodeRecord({ seq, id, from, at, data, json }: LogRecord): string {
+export function encodeRecord({ seq, id, from, at, data, json }: LogRecord): string {
   const value = json ? data : `{"text":${JSON.stringify(data)}}`;
   return `"seq":${seq},"id":${quote(id)},"from":${quote(from)},"at":${at},"data":${value}}`;
 }

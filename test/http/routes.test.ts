@@ -38,6 +38,7 @@ const options = {
   loginByGet: false,
   postOnly: true,
   pageEverywhere: false,
+  api: () => undefined,
   rejectPlain: (request: HttpRequest) =>
     request.path === '/ws' ? Promise.resolve(checkHandshake(request, 'gorilla') as HttpResponse) : undefined,
 };

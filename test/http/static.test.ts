@@ -20,6 +20,7 @@ const options = {
   loginByGet: false,
   postOnly: true,
   pageEverywhere: false,
+  api: () => undefined,
   rejectPlain: () => undefined,
 };
 

@@ -10,7 +10,7 @@ import type { HubEvents } from '../../src/hub/events.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { HubOverrides } from '../../src/hub/settings.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
-import { Authenticators } from '../../src/server/authenticator.ts';
+import { Authenticators, openKeys } from '../../src/server/authenticator.ts';
 import { hubOverrides } from '../../src/server/hub-overrides.ts';
 import { localCluster } from '../../src/server/local-cluster.ts';
 import { RunningServer } from '../../src/server/running-server.ts';
@@ -135,6 +135,7 @@ export async function createVariantServer(
         extensions: hooks ? { hooks } : {},
         transport: chooseTransport(transport),
         authenticators: new Authenticators(listenersOf(settings), cluster, systemClock),
+        keys: openKeys(settings.keys),
         storage: { engine, secret, close() {} },
         cluster,
         secret,
