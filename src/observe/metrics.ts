@@ -3,6 +3,7 @@ import type { Events } from '../hub/events.ts';
 import { closes } from '../protocol/close-codes.ts';
 import { activityOf, collectProcessMetrics } from './event-loop.ts';
 import type { MetricObject } from './thread-metrics.ts';
+import { collectWebhooks, type WebhookReading } from './webhook-metrics.ts';
 
 /** Current values, read at each scrape. */
 export interface Readings {
@@ -30,6 +31,8 @@ interface Metrics {
 export interface ServerMetrics extends Metrics {
   /** Returns the metrics in a form that can be cloned to another thread. */
   objects(): Promise<readonly MetricObject[]>;
+  /** Adds the metrics of webhooks. */
+  collectWebhooks(read: () => readonly WebhookReading[]): void;
 }
 
 const mailboxes = ['register', 'unregister', 'broadcast'] as const;
@@ -115,6 +118,7 @@ export function collectMetrics(events: Events, readings: Readings): ServerMetric
     contentType: registry.contentType,
     text: () => registry.metrics().finally(scraped),
     objects: () => registry.getMetricsAsJSON().finally(scraped),
+    collectWebhooks: (read) => collectWebhooks(registry, read),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   Registry,
 } from 'prom-client';
 import { collectProcessMetrics, type OnceActive } from './event-loop.ts';
+import { collectWebhooks, type WebhookReading } from './webhook-metrics.ts';
 
 /** A metric with its values, which can be cloned to another thread. */
 export type MetricObject = MetricObjectWithValues<MetricValue<string>>;
@@ -74,6 +75,11 @@ export class ThreadMetrics {
       labelNames: ['worker'],
       registers: [this.#registry],
     });
+  }
+
+  /** Adds the metrics of webhooks, which the log thread delivers. */
+  collectWebhooks(read: () => readonly WebhookReading[]): void {
+    collectWebhooks(this.#registry, read);
   }
 
   /** Returns the page in Prometheus's text format. */

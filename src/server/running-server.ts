@@ -25,6 +25,7 @@ import { collectMetrics, type ServerMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
+import type { WebhookControl, Webhooks } from '../webhooks/webhooks.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
@@ -33,6 +34,7 @@ import { createListener, type ListenerOptions } from './listener.ts';
 import { Publisher } from './publisher.ts';
 import { Rates } from './rates.ts';
 import type { Storage } from './storage.ts';
+import { webhookWindow } from './webhooks.ts';
 
 /** Additions to the settings, from an embedding program. */
 export interface Extensions {
@@ -56,6 +58,8 @@ export interface Parts {
   /** Signs the sessions of all nodes. */
   readonly secret: Uint8Array;
   readonly hub: Hub;
+  /** The webhooks that this thread delivers. @default none */
+  readonly webhooks?: Webhooks;
   /** The limits that this server shares with other threads. @default limits of its own */
   readonly limits?: Limits;
   /** Set for one of several threads that listen on the same ports. */
@@ -71,6 +75,8 @@ interface ThreadShare {
   readonly warns: boolean;
   /** Returns the metrics of all threads in Prometheus's text format. */
   metricsText(): Promise<string>;
+  /** Reaches the webhooks, which the main thread delivers. */
+  readonly webhooks: WebhookControl;
 }
 
 const MiB = 1024 * 1024;
@@ -150,6 +156,7 @@ export class RunningServer {
       batches: () => hub.batches,
       mailbox: (name) => hub.waiting(name),
     });
+    if (parts.webhooks) this.metrics.collectWebhooks(() => parts.webhooks?.readings() ?? []);
     this.#listenerOptions = {
       upgrader: this.#upgrader,
       publisher: new Publisher(hub, authorizer, draining),
@@ -168,11 +175,12 @@ export class RunningServer {
   }
 
   #createApi(addressOf: (request: HttpRequest) => string): ReturnType<typeof createApi> {
-    const { keys, log } = this.#parts;
+    const { keys, log, webhooks, share } = this.#parts;
     const failures = this.#limits.buckets('rejected keys of an address', ATTEMPT_RATES.address);
     return createApi({
       hub: this.hub,
       keys,
+      webhooks: webhooks ?? share?.webhooks,
       addressOf,
       takeFailure: (address) => failures.take(addressKey(address)),
       draining: () => this.#draining,
@@ -224,8 +232,10 @@ export class RunningServer {
     for (const transport of this.#transports) transport.stopListening();
     this.#upgrader.close();
     await this.hub.settle(); // accepted messages are delivered before their receivers are closed
+    const stopped = this.#parts.webhooks?.stop(webhookWindow(window));
     await closeClients(this.#keepalive, drain);
     await allClosed(this.#keepalive, drain);
+    await stopped;
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
     await this.#release();
@@ -259,7 +269,8 @@ export class RunningServer {
 
   /** Leaves the other nodes while the engine still reaches them. */
   async #release(): Promise<void> {
-    const { cluster, storage } = this.#parts;
+    const { cluster, storage, webhooks } = this.#parts;
+    await webhooks?.stop(0);
     await cluster.close();
     await this.hub.close();
     storage.close();

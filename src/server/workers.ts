@@ -16,11 +16,13 @@ import { ringFill } from '../threads/ring.ts';
 import { createSharedLimits } from '../threads/shared-limits.ts';
 import { chooseTransport } from '../transport/choose.ts';
 import { type HeldPort, holdPort } from '../transport/free-port.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
 import { urlOf } from './running-server.ts';
 import { openStorage, type Storage, sharedEngine } from './storage.ts';
 import type { MessageCount } from './v8-flags.ts';
+import { createWebhooks, webhookWindow } from './webhooks.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
 /** A worker has ended before it was stopped. */
@@ -32,6 +34,7 @@ interface Log {
   readonly service: LogService;
   readonly cluster: ProcessCluster;
   readonly secret: Uint8Array;
+  readonly webhooks: Webhooks | undefined;
 }
 
 const EXIT_MS = 1_000;
@@ -57,7 +60,9 @@ async function findPorts(listeners: readonly Listener[]): Promise<readonly numbe
 
 async function openLog(settings: Settings, log: Logger): Promise<Log> {
   const storage = await openStorage(settings, log);
-  const engine = sharedEngine(storage);
+  const shared = sharedEngine(storage);
+  const webhooks = createWebhooks(settings, storage.engine, shared, log);
+  const engine = webhooks?.engine ?? shared;
   const nodes = engine.cluster ?? localCluster(systemClock);
   const cluster = new ProcessCluster(nodes);
   const service = new LogService(engine, cluster);
@@ -66,7 +71,8 @@ async function openLog(settings: Settings, log: Logger): Promise<Log> {
     await service.open();
     opened = true;
     cluster.open();
-    return { storage, service, cluster, secret: await nodes.secret(storage.secret) };
+    await webhooks?.start();
+    return { storage, service, cluster, webhooks, secret: await nodes.secret(storage.secret) };
   } catch (error) {
     if (opened) await service.close();
     storage.close();
@@ -84,6 +90,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
   #onCommitted: (() => void)[] = [];
   #log: Log | undefined;
   #exits = false;
+  #drainMs = 0;
 
   /** @param onCrash is not called after `exit`. */
   constructor(onCrash: OnCrash) {
@@ -104,16 +111,18 @@ export class WorkerPool implements ServingProcess, MessageCount {
     if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
     if (!existsSync(ENTRY))
       throw new ConfigError('workers: run the built command, dist/cli.js: threads load no TypeScript');
+    this.#drainMs = settings.drainWindow * 1000;
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);
-    const { service, secret } = this.#log;
+    const { service, secret, webhooks } = this.#log;
     const limits = createSharedLimits(settings.maxConnections);
     const output = { ...standardOutput(), lock: createOutputLock() };
     const start = { settings, transport: name, ports, limits, output, secret };
     try {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
       const metrics = new ThreadMetrics(this.#threads, service, (listener) => this.onceCommitted(listener));
+      if (webhooks) metrics.collectWebhooks(() => webhooks.readings());
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
@@ -130,10 +139,14 @@ export class WorkerPool implements ServingProcess, MessageCount {
     }
   }
 
-  #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster }: Log): void {
+  #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster, webhooks }: Log): void {
     const thread = new Thread({ ...start, rings: createRings() }, this.#onCrash);
     thread.connect(service, cluster);
-    thread.calls.serve({ committed: () => this.#committed() });
+    thread.calls.serve({
+      committed: () => this.#committed(),
+      listWebhooks: async () => (await webhooks?.list()) ?? [],
+      replayWebhook: async (name, request) => (await webhooks?.replay(name, request)) ?? { kind: 'unknown_webhook' },
+    });
     this.#threads.push(thread);
   }
 
@@ -152,7 +165,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.stop()));
+    const threads = this.#threads.map((thread) => thread.stop());
+    await Promise.all([...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
     if (this.#log) await closeLog(this.#log);
   }
 
@@ -175,7 +189,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
   }
 }
 
-async function closeLog({ storage, service, cluster }: Log): Promise<void> {
+async function closeLog({ storage, service, cluster, webhooks }: Log): Promise<void> {
+  await webhooks?.stop(0);
   await cluster.close();
   await service.close();
   storage.close();
