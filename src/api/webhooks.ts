@@ -108,7 +108,7 @@ function replayRoute({ webhooks }: WebhookApi): AnyRoute {
         schema: v.object({ rooms: v.pipe(v.number(), v.integer(), v.description('How many cursors were moved.')) }),
       },
       problems: [
-        [404, 'not-found', 'The webhook is unknown, or the room is none of its rooms.'],
+        [404, 'not-found', 'The webhook is unknown, or does not have the room.'],
         [400, 'invalid-field', '`after` is beyond the newest message of the room.'],
         ...unavailable,
       ],

@@ -65,7 +65,7 @@ export function addressFilter(allowed: AllowPrivate): AddressFilter {
 
 /**
  * Returns the address that a connection reaches: the IPv4 address that an IPv6 address holds, else
- * the address itself without its zone. Undefined for text that is no address.
+ * the address itself without its zone. Undefined for other text.
  */
 function canonical(given: string): string | undefined {
   const address = given.split('%', 1)[0] as string;

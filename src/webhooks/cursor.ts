@@ -34,7 +34,7 @@ export interface Cursor extends Place {
   readonly heads?: Readonly<Record<string, number>> | undefined;
 }
 
-/** A cursor as the store has it. A replay raises its version: what was saved of it before is void. */
+/** A stored cursor. A replay raises its version, so that an earlier save has no effect. */
 export interface StoredCursor extends Cursor {
   readonly version: number;
 }

@@ -20,7 +20,7 @@ type Line = [
 
 const PAGE = 200;
 
-/** The cursors of a process that is alone with its rooms: in memory, and in a file if it has one. */
+/** The cursors of a process that is alone with its rooms: in memory, and perhaps in a file. */
 export class LocalCursors implements CursorStore {
   readonly forgets: boolean;
   readonly #webhooks: readonly string[];

@@ -37,8 +37,8 @@ interface TappedRoom<Follower> {
 
 /**
  * An engine over another one, whose rooms webhooks follow, too. Its user, the Hub or the log of the
- * worker threads, sees the engine that it would have otherwise: it gets reports of the rooms that it
- * has attached, and a room stays attached while it or a hold uses it.
+ * worker threads, gets the reports of the rooms that it has attached, as from the engine itself. A
+ * room stays attached while the user or a hold uses it.
  */
 export class TappedEngine<Follower> implements Engine {
   readonly dedupes?: boolean;
