@@ -9,7 +9,7 @@ export type PostResult =
   | { readonly kind: 'answered'; readonly status: number; readonly retryAfter: string | undefined }
   /** No response within the time. */
   | { readonly kind: 'timeout' }
-  /** The name of the target resolves to no address that is allowed, or the address itself is not. */
+  /** The target is not an allowed address, or its name resolves to none. */
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'unreachable'; readonly message: string }
   /** The server has aborted it. */
