@@ -4,6 +4,7 @@
 export const layers = {
   protocol: [],
   hub: ['protocol'],
+  webhooks: ['protocol', 'hub/engine', 'hub/cluster', 'hub/time', 'hub/log', 'hub/events'],
   engine: ['protocol', 'hub/cluster', 'hub/dedupe', 'hub/engine', 'hub/log', 'hub/recall', 'hub/time'],
   threads: ['protocol', 'hub/cluster', 'hub/engine', 'hub/log', 'hub/time', 'hub/fingerprints', 'engine'],
   transport: ['protocol'],
@@ -31,6 +32,7 @@ export const layers = {
     'admin',
     'config',
     'observe',
+    'webhooks',
   ],
   commands: ['protocol', 'transport/tls', 'auth', 'config', 'engine/backup', 'engine/redis/inspect', 'server'],
 };

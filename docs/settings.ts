@@ -76,6 +76,21 @@ All nodes need the same \`rooms\`.
 
 \`\`\`json
 {
+  "webhooks": [
+    {
+      "name": "orders",
+      "url": "https://billing.example/pumphouse",
+      "rooms": ["orders:*"],
+      "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    }
+  ]
+}
+\`\`\`
+
+[Webhooks](webhooks.md) has the settings of a webhook, and the guide for its receiver.
+
+\`\`\`json
+{
   "listeners": [
     { "port": 8080 },
     { "host": "0.0.0.0", "port": 8443, "tlsCert": "cert.pem", "tlsKey": "key.pem" },

@@ -12,6 +12,7 @@ import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addKeyCommand } from './commands/key.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
+import { addWebhookCommand } from './commands/webhook.ts';
 import { ConfigError } from './config/error.ts';
 import { listenersOf } from './config/listeners.ts';
 import { type Loaded, load } from './config/load.ts';
@@ -71,6 +72,7 @@ addBenchCommand(program);
 addUserCommand(program);
 addKeyCommand(program);
 addTokenCommand(program);
+addWebhookCommand(program);
 addGenCertCommand(program);
 
 exitOnBrokenPipe();

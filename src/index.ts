@@ -15,6 +15,7 @@ export type { WritePump } from './client/write-pump.ts';
 export { ConfigError } from './config/error.ts';
 export type { RoomSettings } from './config/room-settings.ts';
 export type { ListenerSettings, Settings, WireChoice } from './config/settings.ts';
+export type { WebhookSettings } from './config/webhooks.ts';
 export { DataDir } from './engine/data-dir.ts';
 export { type LmdbOptions, lmdb } from './engine/lmdb.ts';
 export { type MemoryOptions, memory } from './engine/memory.ts';

@@ -3,7 +3,7 @@ import { type Json, ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
 import { fields, isData, MESSAGE_BYTES, rules } from '../wire/v1.ts';
 
 /** A string of 1 to `max` bytes of UTF-8. */
-const name = (max: number) => {
+export const name = (max: number) => {
   const rule = `must be a string of 1 to ${max} bytes`;
   return v.pipe(v.string(rule), v.nonEmpty(rule), v.maxBytes(max, rule));
 };
@@ -15,14 +15,14 @@ export const user = v.pipe(name(USER_BYTES), v.description('A name by which the 
 const seqRule = rules.seq;
 
 /** The number of a message in its room. */
-const seq = v.pipe(
+export const seq = v.pipe(
   v.number(seqRule),
   v.safeInteger(seqRule),
   v.minValue(0, seqRule),
   v.description('The number of a message in its room. Messages are numbered from 1 without a hole.'),
 );
 
-const epoch = v.pipe(
+export const epoch = v.pipe(
   v.string(),
   v.description("The life of the room's log. Numbers of one epoch cannot be compared with those of another."),
 );

@@ -41,5 +41,5 @@ function printable(name: string, value: unknown): string {
   if (name === 'jwtSecret' && value !== undefined) return '(set)';
   if (name === 'redis') return JSON.stringify((value as Settings['redis']).map(withoutCredentials));
   if (name === 'redisSentinel' && value !== undefined) return JSON.stringify(String(value).replace(/^.*@/s, '(set)@'));
-  return JSON.stringify(value, (key, inner) => (key === 'jwtSecret' ? '(set)' : inner)) ?? '-';
+  return JSON.stringify(value, (key, inner) => (key === 'jwtSecret' || key === 'secret' ? '(set)' : inner)) ?? '-';
 }

@@ -122,6 +122,15 @@ export const rules = {
       return [problem && `${nameOf('workers')}: ${problem}`];
     },
   },
+  'a room with an unknown webhook': {
+    kind: 'error',
+    check: ({ settings: { rooms, webhooks }, nameOf }) =>
+      Object.entries(rooms).flatMap(([pattern, { webhooks: names = [] }]) =>
+        names
+          .filter((name) => !webhooks.some((webhook) => webhook.name === name))
+          .map((name) => `${nameOf('rooms')}.${pattern}.webhooks: "${name}" is not the name of one of the webhooks`),
+      ),
+  },
   'settings that listeners replace': {
     kind: 'warning',
     check: (given) => replaced(given, ['host', 'port', 'wire', 'web', ...TLS_SETTINGS], 'set it for each listener'),
@@ -295,7 +304,30 @@ export const rules = {
         : undefined,
     ],
   },
+  'a webhook without a room': {
+    kind: 'warning',
+    check: ({ settings: { rooms, webhooks }, nameOf }) =>
+      webhooks
+        .filter(({ name }) => !Object.values(rooms).some((room) => room.webhooks?.includes(name)))
+        .filter(({ rooms: patterns = [] }) => patterns.length === 0)
+        .map(({ name }) => `${nameOf('webhooks')}: "${name}" has no effect without a room; set its rooms`),
+  },
+  'a webhook without encryption': {
+    kind: 'warning',
+    check: ({ settings: { webhooks }, nameOf }) =>
+      webhooks
+        .filter(({ url }) => new URL(url).protocol === 'http:' && !isLocal(hostOf(url)))
+        .map(({ name }) => {
+          const line = 'sends messages without encryption; use https on a network that you do not control';
+          return `${nameOf('webhooks')}: "${name}" ${line}`;
+        }),
+  },
 } as const satisfies Readonly<Record<string, Rule>>;
+
+/** The host of a URL, an IPv6 address without its brackets. */
+function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, '');
+}
 
 /** Names a setting of a listener, which may be its own or the server's. */
 function at({ nameOf }: Naming, { index, overrides }: Listener, name: Name): string {

@@ -27,12 +27,13 @@ export interface Loaded {
 }
 
 const CONFIG = 'PUMPHOUSE_CONFIG';
+const API_KEY = 'PUMPHOUSE_API_KEY';
 
 /** The origin of a value without a source. */
 const DEFAULT = 'default';
 
 /** The settings whose values no message shows, also within a listener. */
-const SECRETS: ReadonlySet<string> = new Set(['jwtSecret', 'redis']);
+const SECRETS: ReadonlySet<string> = new Set(['jwtSecret', 'redis', 'secret']);
 
 const names = table.map(({ name }) => name as string);
 
@@ -118,6 +119,7 @@ function pick(
 function checkVariables(env: Sources['env']): void {
   const variables = [CONFIG, ...table.filter(({ value }) => value !== undefined).map(({ name }) => variableOf(name))];
   for (const variable of Object.keys(env)) {
+    if (variable === API_KEY) continue; // of the commands that call a running server
     if (!variable.startsWith('PUMPHOUSE_') || variables.includes(variable)) continue;
     throw new ConfigError(`${variable}: unknown setting${didYouMean(variable, variables)}`);
   }

@@ -151,6 +151,12 @@ export const proxies = v.pipe(
   v.check((items) => items.every(isNetwork), PROXIES),
 );
 
+/** Addresses and networks, as a list only. */
+export const networks = v.pipe(
+  v.array(v.string(), 'is not a list of networks such as 10.0.0.0/8'),
+  v.check((items) => items.every(isNetwork), 'is not a list of networks such as 10.0.0.0/8'),
+);
+
 function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
   const maxBits = isIP(address) === 6 ? 128 : 32;

@@ -21,6 +21,7 @@ import {
   text,
   workers,
 } from './schemas.ts';
+import { type WebhookSettings, webhooks } from './webhooks.ts';
 
 /** The limit of a client without the setting `publishRate`. */
 export const DEFAULT_PUBLISH_RATE: Rate = { perSecond: 20, burst: 40 };
@@ -152,6 +153,8 @@ export interface Settings {
    * @default undefined: 60 % of the best second so far, at least 2000
    */
   readonly maxHandshakes: number | 'off' | undefined;
+  /** Receivers of the messages of rooms, over HTTP. @default [] */
+  readonly webhooks: readonly WebhookSettings[];
   /**
    * Replaces the listener of `host`, `port`, `wire`, `web`, `tlsCert` and `tlsKey`, unless empty.
    * @default []
@@ -463,6 +466,13 @@ export const table: readonly Setting[] = [
     fallback: {},
     schema: rooms,
     help: 'settings of rooms, by name or prefix: batching, slow consumers, retention, rate limit, webhooks',
+  },
+  {
+    name: 'webhooks',
+    value: undefined,
+    fallback: [],
+    schema: webhooks,
+    help: 'receivers of the messages of rooms, over HTTP',
   },
   {
     name: 'listeners',

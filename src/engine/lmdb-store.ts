@@ -110,6 +110,11 @@ export class LmdbStore {
     return this.#names.get(name) !== undefined;
   }
 
+  /** Iterates over the names of the rooms. */
+  rooms(): Iterable<string> {
+    return this.#names.getKeys();
+  }
+
   /** Returns a room's extent; undefined for a room that is not stored. */
   find(name: string): Extent | undefined {
     const stored = this.#names.get(name);

@@ -78,8 +78,9 @@ export function lmdb({ path, retention, date = Date.now, onError = () => {} }: L
   return new LmdbEngine(path, retentionOf(retention), date, onError);
 }
 
-class LmdbEngine implements LocalEngine {
-  readonly #path: string;
+export class LmdbEngine implements LocalEngine {
+  /** The data directory. */
+  readonly path: string;
   readonly #retention: RetentionOf;
   readonly #date: () => number;
   readonly #onError: (error: Error) => void;
@@ -105,7 +106,7 @@ class LmdbEngine implements LocalEngine {
   #everFailed = false;
 
   constructor(path: string, retention: RetentionOf, date: () => number, onError: (error: Error) => void) {
-    this.#path = path;
+    this.path = path;
     this.#journal = new Journal(path);
     this.#retention = retention;
     this.#date = date;
@@ -114,7 +115,7 @@ class LmdbEngine implements LocalEngine {
 
   open(listener: EngineListener): void {
     this.#listener = listener;
-    this.#store = new LmdbStore(this.#path, this.#retention, this.#date);
+    this.#store = new LmdbStore(this.path, this.#retention, this.#date);
     this.#recover();
     const sweep = () => this.#store.trimOld((name) => this.#rooms.get(name)?.extent);
     this.#sweep = setInterval(sweep, SWEEP_MS).unref();
@@ -172,6 +173,11 @@ class LmdbEngine implements LocalEngine {
       records.push(record);
     }
     return records;
+  }
+
+  /** Iterates over the names of the stored rooms. */
+  rooms(): Iterable<string> {
+    return this.#store.rooms();
   }
 
   release(room: string): void {
@@ -272,10 +278,10 @@ class LmdbEngine implements LocalEngine {
   /** Names a full disk or a missing directory: LMDB reports them by several different errors. */
   #describe(cause: Error): Error {
     try {
-      const { bavail, bsize } = statfsSync(this.#path);
-      return bavail * bsize < FULL_DISK_BYTES ? new Error(`the disk of ${this.#path} is full`, { cause }) : cause;
+      const { bavail, bsize } = statfsSync(this.path);
+      return bavail * bsize < FULL_DISK_BYTES ? new Error(`the disk of ${this.path} is full`, { cause }) : cause;
     } catch {
-      return new Error(`the data directory ${this.#path} is missing`, { cause });
+      return new Error(`the data directory ${this.path} is missing`, { cause });
     }
   }
 

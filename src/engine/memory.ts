@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Draft, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
+import type { Draft, Engine, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogLimits, LogRecord } from '../hub/log.ts';
 
 interface RoomLog {
@@ -53,7 +53,7 @@ export function memory({ retention = defaultRetention, date = Date.now }: Memory
     return { epoch, seq: head, first: head - records.length + 1 };
   };
 
-  return {
+  const engine: LocalEngine = {
     open(engineListener) {
       listener = engineListener;
     },
@@ -78,6 +78,15 @@ export function memory({ retention = defaultRetention, date = Date.now }: Memory
       rooms.clear();
     },
   };
+  engines.add(engine);
+  return engine;
+}
+
+const engines = new WeakSet<Engine>();
+
+/** Reports whether an engine is one of `memory`, which forgets a room when it is released. */
+export function isMemory(engine: Engine): boolean {
+  return engines.has(engine);
 }
 
 function commit(log: RoomLog, drafts: readonly Draft[], at: number): LogRecord[] {

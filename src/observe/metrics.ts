@@ -4,6 +4,7 @@ import { activityOf, collectProcessMetrics } from './event-loop.ts';
 import { collectHeadroom, type HeadroomReadings } from './headroom.ts';
 import { collectHubMetrics, collectValue, type HubReadings } from './hub-metrics.ts';
 import type { MetricObject } from './thread-metrics.ts';
+import { collectWebhooks, type WebhookReading } from './webhook-metrics.ts';
 
 /** Bytes that an engine keeps on the disk. */
 export interface StorageReadings {
@@ -28,6 +29,8 @@ interface Metrics {
 export interface ServerMetrics extends Metrics {
   /** Returns the metrics in a form that can be cloned to another thread. */
   objects(): Promise<readonly MetricObject[]>;
+  /** Adds the metrics of webhooks. */
+  collectWebhooks(read: () => readonly WebhookReading[]): void;
 }
 
 /** Counts the Hub's events in a new registry, so that one process may run several servers. */
@@ -41,6 +44,7 @@ export function collectMetrics(events: Events, readings: Readings): ServerMetric
     contentType: registry.contentType,
     text: () => registry.metrics().finally(scraped),
     objects: () => registry.getMetricsAsJSON().finally(scraped),
+    collectWebhooks: (read) => collectWebhooks(registry, read),
   };
 }
 

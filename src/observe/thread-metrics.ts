@@ -10,6 +10,7 @@ import {
 import { collectProcessMetrics, type OnceActive } from './event-loop.ts';
 import { collectValue } from './hub-metrics.ts';
 import { collectStorage, type StorageReadings } from './metrics.ts';
+import { collectWebhooks, type WebhookReading } from './webhook-metrics.ts';
 
 /** A metric with its values, which can be cloned to another thread. */
 export type MetricObject = MetricObjectWithValues<MetricValue<string>>;
@@ -84,6 +85,11 @@ export class ThreadMetrics {
 
   get contentType(): string {
     return this.#registry.contentType;
+  }
+
+  /** Adds the metrics of webhooks, which the log thread delivers. */
+  collectWebhooks(read: () => readonly WebhookReading[]): void {
+    collectWebhooks(this.#registry, read);
   }
 
   /** Returns the page in Prometheus's text format. */

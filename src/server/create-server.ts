@@ -15,6 +15,7 @@ import { hubOverrides } from './hub-overrides.ts';
 import { localCluster } from './local-cluster.ts';
 import { type Extensions, type Parts, RunningServer } from './running-server.ts';
 import { openRevocations, openStorage, storageOf } from './storage.ts';
+import { createWebhooks } from './webhooks.ts';
 
 /** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
 export interface ServerOptions
@@ -190,7 +191,8 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
   const { engine } = extensions;
   const storage = engine ? storageOf(engine) : await openStorage(settings, log);
   const cluster = storage.engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations));
-  const hub = new Hub({ engine: storage.engine, settings: hubOverrides(settings) });
+  const webhooks = createWebhooks(settings, storage.engine, storage.engine, log);
+  const hub = new Hub({ engine: webhooks?.engine ?? storage.engine, settings: hubOverrides(settings) });
   let opened = false;
   try {
     const authenticators = new Authenticators(listenersOf(settings), cluster, systemClock);
@@ -200,7 +202,20 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
     // All nodes sign with one secret, so that a session resumes on any of them.
     const secret = await cluster.secret(storage.secret);
     logEvents(hub.events, log);
-    return { settings, log, extensions, transport, authenticators, keys, storage, cluster, secret, hub };
+    await webhooks?.start();
+    return {
+      settings,
+      log,
+      extensions,
+      transport,
+      authenticators,
+      keys,
+      storage,
+      cluster,
+      secret,
+      hub,
+      ...(webhooks && { webhooks }),
+    };
   } catch (error) {
     if (opened) await hub.close();
     storage.close();

@@ -31,6 +31,7 @@ import type { Application, HttpRequest, Transport } from '../transport/transport
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
 import { createStreamWires } from '../wire/event-streams.ts';
 import { type AdminListener, listenForAdmin } from './admin-listener.ts';
+import type { WebhookControl, Webhooks } from '../webhooks/webhooks.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';
@@ -39,6 +40,7 @@ import { createListener, type ListenerOptions } from './listener.ts';
 import { Publisher } from './publisher.ts';
 import { Rates } from './rates.ts';
 import type { Storage } from './storage.ts';
+import { webhookWindow } from './webhooks.ts';
 
 /** Additions to the settings, from an embedding program. */
 export interface Extensions {
@@ -62,6 +64,8 @@ export interface Parts {
   /** Signs the sessions of all nodes. */
   readonly secret: Uint8Array;
   readonly hub: Hub;
+  /** The webhooks that this thread delivers. @default none */
+  readonly webhooks?: Webhooks;
   /** The limits that this server shares with other threads. @default limits of its own */
   readonly limits?: Limits;
   /** Set for one of several threads that listen on the same ports. */
@@ -77,6 +81,8 @@ interface ThreadShare {
   readonly warns: boolean;
   /** Returns the metrics of all threads in Prometheus's text format. */
   metricsText(): Promise<string>;
+  /** Reaches the webhooks, which the main thread delivers. */
+  readonly webhooks: WebhookControl;
 }
 
 const MiB = 1024 * 1024;
@@ -160,6 +166,7 @@ export class RunningServer {
       ...readingsOf(hub, parts.storage.engine),
       connections: () => this.#keepalive.clients.size,
     });
+    if (parts.webhooks) this.metrics.collectWebhooks(() => parts.webhooks?.readings() ?? []);
     this.#listenerOptions = {
       streamWires: createStreamWires(wireLimits),
       upgrader: this.#upgrader,
@@ -179,7 +186,7 @@ export class RunningServer {
   }
 
   #createApi(addressOf: (request: HttpRequest) => string): ReturnType<typeof createApi> {
-    const { keys, cluster, log } = this.#parts;
+    const { keys, cluster, log, webhooks, share } = this.#parts;
     const failures = this.#limits.buckets('rejected keys of an address', ATTEMPT_RATES.address);
     const failed = (err: unknown) => log.error({ err }, 'a request to the API failed');
     return createApi({
@@ -188,6 +195,7 @@ export class RunningServer {
       revocations: cluster.revocations,
       date: () => systemClock.date(),
       keys,
+      webhooks: webhooks ?? share?.webhooks,
       addressOf,
       takeFailure: (address) => failures.take(addressKey(address)),
       draining: () => this.#draining,
@@ -245,8 +253,10 @@ export class RunningServer {
     for (const transport of this.#transports) transport.stopListening();
     this.#upgrader.close();
     await this.hub.settle(); // accepted messages are delivered before their receivers are closed
+    const stopped = this.#parts.webhooks?.stop(webhookWindow(window));
     await closeClients(this.#keepalive, drain);
     await allClosed(this.#keepalive, drain);
+    await stopped;
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
     await this.#release();
@@ -282,7 +292,8 @@ export class RunningServer {
 
   /** Leaves the other nodes while the engine still reaches them. */
   async #release(): Promise<void> {
-    const { cluster, storage } = this.#parts;
+    const { cluster, storage, webhooks } = this.#parts;
+    await webhooks?.stop(0);
     this.#admin?.close();
     await cluster.close();
     await this.hub.close();

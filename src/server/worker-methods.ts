@@ -5,6 +5,7 @@ import type { ProcessClusterMethods, WorkerClusterMethods } from '../threads/clu
 import type { Rings } from '../threads/link.ts';
 import type { LogMethods, WorkerMethods } from '../threads/log-methods.ts';
 import type { SharedLimitsMemory } from '../threads/shared-limits.ts';
+import type { ReplayRequest, ReplayResult, WebhookReport } from '../webhooks/webhooks.ts';
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -52,5 +53,7 @@ export interface WorkerThreadMethods extends WorkerMethods, WorkerClusterMethods
 export interface MainThreadMethods extends LogMethods, ProcessClusterMethods {
   /** Returns the metrics of all threads in Prometheus's text format. */
   metricsText(): Promise<string>;
+  listWebhooks(): Promise<readonly WebhookReport[]>;
+  replayWebhook(name: string, request: ReplayRequest): Promise<ReplayResult>;
   committed(): void;
 }

@@ -93,6 +93,10 @@ async function createServer(): Promise<RunningServer> {
       ports,
       warns: isFirst,
       metricsText: () => calls.call('metricsText'),
+      webhooks: {
+        list: () => calls.call('listWebhooks'),
+        replay: (name, request) => calls.call('replayWebhook', name, request),
+      },
     },
   });
 }

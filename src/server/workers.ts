@@ -18,11 +18,13 @@ import { chooseTransport } from '../transport/choose.ts';
 import { type HeldPort, holdPort } from '../transport/free-port.ts';
 import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { openKeys } from './authenticator.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
 import { urlOf } from './running-server.ts';
 import { openRevocations, openStorage, type Storage, sharedEngine } from './storage.ts';
 import type { MessageCount } from './v8-flags.ts';
+import { createWebhooks, webhookWindow } from './webhooks.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
 /** A worker has ended before it was stopped. */
@@ -34,6 +36,7 @@ interface Log {
   readonly service: LogService;
   readonly cluster: ProcessCluster;
   readonly secret: Uint8Array;
+  readonly webhooks: Webhooks | undefined;
 }
 
 const EXIT_MS = 1_000;
@@ -60,7 +63,9 @@ async function findPorts(listeners: readonly Listener[]): Promise<readonly numbe
 
 async function openLog(settings: Settings, log: Logger): Promise<Log> {
   const storage = await openStorage(settings, log);
-  const engine = sharedEngine(storage);
+  const shared = sharedEngine(storage);
+  const webhooks = createWebhooks(settings, storage.engine, shared, log);
+  const engine = webhooks?.engine ?? shared;
   const nodes = engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations));
   const cluster = new ProcessCluster(nodes);
   const service = new LogService(engine, cluster);
@@ -69,7 +74,8 @@ async function openLog(settings: Settings, log: Logger): Promise<Log> {
     await service.open();
     opened = true;
     cluster.open();
-    return { storage, service, cluster, secret: await nodes.secret(storage.secret) };
+    await webhooks?.start();
+    return { storage, service, cluster, webhooks, secret: await nodes.secret(storage.secret) };
   } catch (error) {
     if (opened) await service.close();
     storage.close();
@@ -89,6 +95,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
   #admin: AdminListener | undefined;
   #draining = false;
   #exits = false;
+  #drainMs = 0;
 
   /** @param onCrash is not called after `exit`. */
   constructor(onCrash: OnCrash) {
@@ -107,10 +114,11 @@ export class WorkerPool implements ServingProcess, MessageCount {
     if (note) log.info(note);
     const problem = sharedPortProblem(name);
     if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
+    this.#drainMs = settings.drainWindow * 1000;
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);
-    const { secret } = this.#log;
+    const { secret, webhooks } = this.#log;
     const limits = createSharedLimits(settings.maxConnections);
     const output = { ...standardOutput(), lock: createOutputLock() };
     const start = { settings, transport: name, ports, limits, output, secret };
@@ -119,6 +127,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
       const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
         this.onceCommitted(listener),
       );
+      if (webhooks) metrics.collectWebhooks(() => webhooks.readings());
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
@@ -137,10 +146,14 @@ export class WorkerPool implements ServingProcess, MessageCount {
     }
   }
 
-  #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster }: Log): void {
+  #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster, webhooks }: Log): void {
     const thread = new Thread({ ...start, rings: createRings() }, this.#onCrash);
     thread.connect(service, cluster);
-    thread.calls.serve({ committed: () => this.#committed() });
+    thread.calls.serve({
+      committed: () => this.#committed(),
+      listWebhooks: async () => (await webhooks?.list()) ?? [],
+      replayWebhook: async (name, request) => (await webhooks?.replay(name, request)) ?? { kind: 'unknown_webhook' },
+    });
     this.#threads.push(thread);
   }
 
@@ -170,7 +183,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
 
   async stop(): Promise<void> {
     this.#draining = true;
-    await Promise.all(this.#threads.map((thread) => thread.stop()));
+    const threads = this.#threads.map((thread) => thread.stop());
+    await Promise.all([...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
     this.#admin?.close();
     if (this.#log) await closeLog(this.#log);
   }
@@ -206,7 +220,8 @@ function committedOf({ service, storage: { engine } }: Log): Committed {
   };
 }
 
-async function closeLog({ storage, service, cluster }: Log): Promise<void> {
+async function closeLog({ storage, service, cluster, webhooks }: Log): Promise<void> {
+  await webhooks?.stop(0);
   await cluster.close();
   await service.close();
   storage.close();

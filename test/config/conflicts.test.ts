@@ -13,19 +13,20 @@ interface Case {
   readonly flags?: Flags;
   readonly listeners?: readonly object[];
   readonly rooms?: object;
+  readonly webhooks?: readonly object[];
   readonly runtime?: Runtime;
   readonly line: string;
 }
 
-type From = Pick<Partial<Case>, 'flags' | 'listeners' | 'rooms' | 'runtime'>;
+type From = Pick<Partial<Case>, 'flags' | 'listeners' | 'rooms' | 'webhooks' | 'runtime'>;
 
 const LINUX: Runtime = { node: '22.12.0', platform: 'linux' };
 
-function loadFrom({ flags = {}, listeners, rooms, runtime = LINUX }: From): Loaded {
+function loadFrom({ flags = {}, listeners, rooms, webhooks, runtime = LINUX }: From): Loaded {
   return load({
-    flags: listeners || rooms ? { config: 'c.json', ...flags } : flags,
+    flags: listeners || rooms || webhooks ? { config: 'c.json', ...flags } : flags,
     env: {},
-    readFile: () => JSON.stringify({ listeners, rooms }),
+    readFile: () => JSON.stringify({ listeners, rooms, webhooks }),
     exists: () => true,
     runtime,
   });
@@ -37,7 +38,25 @@ const tls = { tlsCert: 'cert.pem', tlsKey: 'key.pem' };
 
 const redis = { engine: 'redis', redis: 'redis://127.0.0.1' };
 
+const webhook = { name: 'audit', url: 'https://example.com', secret: `whsec_${'A'.repeat(32)}` };
+
 const CASES: readonly Case[] = [
+  {
+    rule: 'a room with an unknown webhook',
+    rooms: { 'orders:*': { webhooks: ['audit', 'other'] } },
+    webhooks: [webhook],
+    line: 'c.json: rooms.orders:*.webhooks: "other" is not the name of one of the webhooks',
+  },
+  {
+    rule: 'a webhook without a room',
+    webhooks: [webhook],
+    line: 'c.json: webhooks: "audit" has no effect without a room; set its rooms',
+  },
+  {
+    rule: 'a webhook without encryption',
+    webhooks: [{ ...webhook, url: 'http://example.com', rooms: ['*'] }],
+    line: 'c.json: webhooks: "audit" sends messages without encryption; use https on a network that you do not control',
+  },
   {
     rule: 'a certificate without its key',
     flags: { tlsCert: 'cert.pem' },

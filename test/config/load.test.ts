@@ -40,12 +40,14 @@ test('uses the default of every setting without sources', () => {
     data: 'pumphouse-data',
     keepDays: 7,
     keepMegabytes: 64,
+    keys: 'pumphouse-keys.json',
     sendBuffer: undefined,
     publishRate: undefined,
     adminListen: undefined,
     publicMetrics: 'off',
     keys: 'pumphouse-keys.json',
     listeners: [],
+    webhooks: [],
     tlsCert: undefined,
     tlsKey: undefined,
     auth: 'open',
@@ -102,7 +104,7 @@ test('reads the settings of rooms by name and by prefix', () => {
   const file = `{ "rooms": {
     "orders:*": { "keepDays": 30, "keepMegabytes": 100, "publishRate": "5:9", "webhooks": ["billing"] },
     "*": { "publishRate": "off" }
-  } }`;
+  }, "webhooks": [{ "name": "billing", "url": "https://b.example", "secret": "whsec_${'A'.repeat(32)}" }] }`;
   expect(loadFrom({ file }).settings.rooms).toEqual({
     'orders:*': { keepDays: 30, keepMegabytes: 100, publishRate: { perSecond: 5, burst: 9 }, webhooks: ['billing'] },
     '*': { publishRate: 'off' },

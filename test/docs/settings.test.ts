@@ -11,7 +11,7 @@ test('docs/settings.md matches the table of settings', () => {
 
 test('the config files in docs/settings.md are valid', () => {
   const examples = [...page.matchAll(/```json\n(.*?)```/gs)].map(([, text = '']) => text);
-  expect(examples).toHaveLength(2);
+  expect(examples).toHaveLength(3);
   for (const text of examples) {
     const { settings } = load({ flags: { config: 'c.json' }, env: {}, readFile: () => text, exists: () => true });
     expect(settings).toMatchObject(JSON.parse(text));

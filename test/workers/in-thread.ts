@@ -141,7 +141,13 @@ export async function createVariantServer(
         secret,
         hub,
         limits: openSharedLimits(limits),
-        share: { workers, ports, warns: i === 0, metricsText: () => servers[0]?.metrics.text() as Promise<string> },
+        share: {
+          workers,
+          ports,
+          warns: i === 0,
+          webhooks: { list: async () => [], replay: async () => ({ kind: 'unknown_webhook' as const }) },
+          metricsText: () => servers[0]?.metrics.text() as Promise<string>,
+        },
       });
       urls = await server.listen();
       servers.push(server);

@@ -31,6 +31,14 @@ export function keysOf(room: string, database = 0): RoomKeys {
   };
 }
 
+/** Matches the key `meta` of every room. */
+export const META_PATTERN = 'ph:{*}:m:*';
+
+/** Returns the room of a key `meta`. */
+export function roomOf(meta: string): string {
+  return meta.slice(meta.indexOf(':m:') + 3);
+}
+
 /** Returns which of `shards` has a room: the same on every node. */
 export function shardOf(room: string, shards: number): number {
   return (hash(room) >>> 8) % shards;

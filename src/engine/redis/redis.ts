@@ -3,12 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft, EngineListener, Position, SharedEngine } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { NowOrLater } from '../../protocol/now-or-later.ts';
+import type { Place } from '../../protocol/v1.ts';
 import { type Retention, type RetentionOf, retentionOf } from '../retention.ts';
 import { Auditor } from './auditor.ts';
 import { DEFAULT_LEASE, type LeaseTimes, RedisCluster, RUN_LENGTH } from './cluster.ts';
 import { inspect } from './inspect.ts';
-import { keysOf, shardOf } from './keys.ts';
+import { keysOf, META_PATTERN, roomOf, shardOf } from './keys.ts';
 import type { Link } from './link.ts';
+import { epochOf, logStateOf } from './position.ts';
 import { databaseOf, primariesOf, type Servers } from './primary.ts';
 import { readRecords } from './read.ts';
 import { type RoomContext, RoomLog } from './room-log.ts';
@@ -50,6 +52,7 @@ const TICKS_PER_RETRY = 10;
 const AUDIT_MS = 60_000;
 const RECOVERIES = 256;
 const RECOVERY_POLL_MS = 5;
+const SCANNED_AT_ONCE = '1000';
 
 /** Creates an engine that shares rooms with other nodes by Redis or Valkey, 7 or newer. */
 export function redis(options: RedisOptions): SharedEngine {
@@ -111,6 +114,34 @@ export class RedisEngine implements SharedEngine {
   /** The shard that has what is not of one room. */
   get home(): Shard {
     return this.shards[0] as Shard;
+  }
+
+  /** The number of the database of `home`. */
+  get homeDatabase(): number {
+    return this.#databases[0] ?? 0;
+  }
+
+  /** Returns the heads of rooms, attached or not. Undefined for a room that is not stored. */
+  async heads(rooms: readonly string[]): Promise<readonly (Place | undefined)[]> {
+    return Promise.all(
+      rooms.map(async (room) => {
+        const { meta } = keysOf(room, this.#databaseOf(room));
+        return headOf((await this.shardOf(room).query(['HMGET', meta, 'log', 'terms', 'seq', 'first'])) as unknown[]);
+      }),
+    );
+  }
+
+  /** Iterates over the names of all stored rooms, some at a time. A name may occur twice. */
+  async *storedRooms(): AsyncIterable<readonly string[]> {
+    for (const shard of this.shards) {
+      let next = '0';
+      do {
+        const reply = await shard.query(['SCAN', next, 'MATCH', META_PATTERN, 'COUNT', SCANNED_AT_ONCE]);
+        const [cursor, keys] = reply as [unknown, unknown[]];
+        next = String(cursor);
+        yield keys.map((key) => roomOf(String(key)));
+      } while (next !== '0');
+    }
   }
 
   /** Returns the shard that has a room. */
@@ -335,4 +366,11 @@ export class RedisEngine implements SharedEngine {
   failed(error: Error): void {
     this.#options.onError?.(error);
   }
+}
+
+/** @param fields log, terms, seq and first, which are null where the room is not stored. */
+function headOf(fields: readonly unknown[]): Place | undefined {
+  if (fields[0] === null) return undefined;
+  const state = logStateOf(fields);
+  return { epoch: epochOf(state), seq: state.seq };
 }
