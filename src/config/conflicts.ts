@@ -316,7 +316,7 @@ export const rules = {
     kind: 'warning',
     check: ({ settings: { webhooks }, nameOf }) =>
       webhooks
-        .filter(({ url }) => new URL(url).protocol === 'http:' && !isLocal(hostOf(url)))
+        .filter(({ url }) => new URL(url).protocol === 'http:' && !isLocalHost(hostOf(url)))
         .map(({ name }) => {
           const line = 'sends messages without encryption; use https on a network that you do not control';
           return `${nameOf('webhooks')}: "${name}" ${line}`;

@@ -187,7 +187,7 @@ export class LmdbEngine implements LocalEngine {
 
   usage(): EngineUsage {
     const waiting = this.#waitingBytes / MAX_WAITING_BYTES;
-    return { journalBytes: this.#journal.size(), storeBytes: storeBytes(this.#path), waiting };
+    return { journalBytes: this.#journal.size(), storeBytes: storeBytes(this.path), waiting };
   }
 
   async close(): Promise<void> {

@@ -29,9 +29,9 @@ import { collectMetrics, type Readings, type ServerMetrics } from '../observe/me
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
+import type { WebhookControl, Webhooks } from '../webhooks/webhooks.ts';
 import { createStreamWires } from '../wire/event-streams.ts';
 import { type AdminListener, listenForAdmin } from './admin-listener.ts';
-import type { WebhookControl, Webhooks } from '../webhooks/webhooks.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { allClosed, closeClients } from './drain.ts';

@@ -45,7 +45,6 @@ test('uses the default of every setting without sources', () => {
     publishRate: undefined,
     adminListen: undefined,
     publicMetrics: 'off',
-    keys: 'pumphouse-keys.json',
     listeners: [],
     webhooks: [],
     tlsCert: undefined,

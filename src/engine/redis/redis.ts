@@ -10,7 +10,8 @@ import { DEFAULT_LEASE, type LeaseTimes, RedisCluster, RUN_LENGTH } from './clus
 import { inspect } from './inspect.ts';
 import { keysOf, META_PATTERN, roomOf, shardOf } from './keys.ts';
 import type { Link } from './link.ts';
-import { epochOf, logStateOf } from './position.ts';
+import { epochOf } from '../terms.ts';
+import { logStateOf } from './position.ts';
 import { databaseOf, primariesOf, type Servers } from './primary.ts';
 import { readRecords } from './read.ts';
 import { type RoomContext, RoomLog } from './room-log.ts';
