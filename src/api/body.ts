@@ -22,7 +22,10 @@ type Body =
 export async function readBody(request: HttpRequest, route: AnyRoute): Promise<Body> {
   const { body: schema, maxBodyBytes = MAX_BODY_BYTES } = route;
   const type = request.header('content-type');
-  const read = await withDeadline(request.body(schema ? maxBodyBytes : 0), BODY_MS, 'late' as const);
+  const read = await withDeadline(request.body(schema ? maxBodyBytes : 0), BODY_MS, 'late' as const).catch(
+    () => 'cut' as const,
+  );
+  if (read === 'cut') return rejected(400, 'invalid-json', 'The body ended early.'); // nobody gets it
   if (read === 'late') return rejected(408, 'timeout', `The body did not arrive within ${BODY_MS / 1000} s.`, CLOSE);
   if (schema === undefined) {
     return read?.length === 0
