@@ -10,9 +10,9 @@ interface Subject {
 const NOTICES: Encoder['notices'] = new Set<Notice['t']>(['sent', 'history', 'error']);
 
 /**
- * Caller is the subscriber that the Hub answers a session's commands over HTTP to. It joins no room.
- * Its id is that of the session, which is the scope of its messages' ids: a retry counts once,
- * whether it comes over HTTP or a WebSocket.
+ * Caller is the subscriber that the Hub answers a session's commands over HTTP to. It joins no
+ * room. Its id is that of the session, which is the scope of its messages' ids: a retry counts
+ * once, whether it comes over HTTP or a WebSocket.
  */
 export class Caller implements Subscriber {
   readonly id: string;

@@ -15,7 +15,7 @@ export interface Sender {
   readonly address: string;
 }
 
-/** The rates of a session over HTTP. A method returns false when the session has used its rate up. */
+/** The rates of a session over HTTP. A method returns false when its rate is used up. */
 export interface SessionRates {
   takeMessage(sender: Sender): boolean;
   takeRequest(sender: Sender): boolean;
@@ -38,9 +38,9 @@ const ANSWER_MS = 30_000;
 type RoomCommand = Extract<Command, { kind: 'broadcast' | 'signal' | 'history' | 'ack' }>;
 
 /**
- * SessionCommands runs the commands that a client sends over HTTP. The connection of its session may
- * be on another node or thread, where its memberships are known. A session that is no member here
- * needs the permission to join a room instead.
+ * SessionCommands runs the commands that a client sends over HTTP. The connection of its session
+ * may be on another node or thread, with its memberships. A session without a membership here needs
+ * the permission to join the room instead.
  */
 export class SessionCommands {
   readonly #options: SessionCommandsOptions;
@@ -141,7 +141,7 @@ export class SessionCommands {
     return this.#options.hub.signal({ room, from, signal, by: caller, session: id });
   }
 
-  /** A connection on another node cannot be asked how much it has been sent: the client is trusted. */
+  /** Only the node of the connection knows how much was sent to it: elsewhere any `seq` counts. */
   #acknowledge(room: string, seq: number, { id, user }: Sender['session']): boolean {
     const { hub, connectionOf } = this.#options;
     const connection = connectionOf(id);

@@ -1,7 +1,7 @@
 import { connect, type Options, type State } from 'pumphouse/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ErrorMessage, Json } from '../../src/protocol/v1.ts';
-import { loadWebSocket } from '../../web/sdk/fallback/web-socket.ts';
+import { loadWebSocket } from '../../web/sdk/fallback/fallback.ts';
 import { FakeSocket, lastSocket, MemoryStore } from './fakes.ts';
 
 beforeEach(() => {
@@ -15,8 +15,8 @@ afterEach(() => {
 });
 
 /**
- * Creates a hub and waits until it has opened its socket. It stays with WebSockets, however long the
- * test lets them wait: fallback.test.ts is about the way around them.
+ * Creates a hub and waits until it has opened its socket. It stays with WebSockets, however long
+ * the test lets them wait: fallback.test.ts is about the way around them.
  */
 async function connectHub(options: Options = {}, url = 'http://hub.test') {
   const hub = connect(url, { WebSocket: FakeSocket, transport: 'websocket', ...options });

@@ -22,8 +22,8 @@ const STABLE_AFTER = 5_000;
 const WELCOME_TIMEOUT = 10_000;
 const PONG_TIMEOUT = 10_000;
 
-// Milliseconds after which the client falls back to HTTP if no WebSocket has opened: since its start,
-// and since the first attempt to reconnect.
+// Milliseconds after which the client falls back to HTTP if no WebSocket has opened: since its
+// start, and since the first attempt to reconnect.
 const FALLBACK_AFTER = 3_000;
 const LATER_FALLBACK_AFTER = 15_000;
 

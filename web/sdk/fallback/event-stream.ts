@@ -1,4 +1,4 @@
-/** Why a stream has ended. `retryAfter` is the server's time until the next attempt, in milliseconds. */
+/** Why a stream has ended. `retryAfter` is in milliseconds, until the next attempt. */
 export interface StreamEnd {
   readonly code: number;
   readonly reason: string;
@@ -90,7 +90,7 @@ function isEventStream({ ok, headers, body }: Response): boolean {
   return ok && body !== null && headers.get('content-type')?.startsWith('text/event-stream') === true;
 }
 
-/** Returns the end that a WebSocket would have had. A response of a proxy has no problem details. */
+/** Returns the end that a WebSocket would have had. A proxy's response has no problem details. */
 async function refusalOf(response: Response): Promise<StreamEnd> {
   const { status } = response;
   const problem = await problemOf(response);

@@ -13,7 +13,7 @@ const SOCKET_TIMEOUT = 3_000;
 // Milliseconds that joins and leaves are collected, since each reopens the stream.
 const REOPEN_DELAY = 10;
 
-// A stream that was silent for longer, in milliseconds, is reopened when it must prove that it is alive.
+// Milliseconds of silence after which a stream is reopened to prove that it is alive.
 const FRESH = 2_000;
 
 // The server sends a comment once a heartbeat, at about the time when a WebSocket would be pinged.
@@ -28,7 +28,7 @@ interface Shared {
   readonly fetch: typeof fetch;
   /** Undefined to stay with HTTP. */
   readonly WebSocket: WebSocketClass | undefined;
-  /** Whether the next connection starts over HTTP: the last one did, or no WebSocket has ever opened. */
+  /** Whether the next connection starts over HTTP: the last did, or none has ever opened. */
   prefersHttp: boolean;
 }
 
@@ -53,10 +53,10 @@ export function fallbackOf(
 }
 
 /**
- * FallbackConnection does over HTTP what a WebSocket does: a stream brings the server's messages, and
- * requests take the client's. A join, a leave and a new token reopen the stream: the next one takes
- * the session over, and the link notices nothing of it. So does a WebSocket, as soon as one opens;
- * from then on all messages go through it.
+ * FallbackConnection does over HTTP what a WebSocket does: a stream brings the server's messages,
+ * and requests take the client's. A join, a leave and a new token reopen the stream: the next one
+ * takes the session over, and the link notices nothing of it. So does a WebSocket, as soon as one
+ * opens; from then on all messages go through it.
  */
 class FallbackConnection implements Connection {
   onopen: ((event: never) => unknown) | null = null;
@@ -282,7 +282,7 @@ class FallbackConnection implements Connection {
     this.#deliver(JSON.stringify(welcome));
   }
 
-  /** The link joins its rooms. It has left those that the stream has requested and the link does not. */
+  /** The link joins its rooms. It has left those that only the stream has requested. */
   #onFirstWelcome(welcome: Welcome): void {
     this.#deliver(JSON.stringify({ ...welcome, heartbeat: welcome.heartbeat * HEARTBEAT_SHARE }));
     if (this.#requested.size > 0) this.#reopenSoon();

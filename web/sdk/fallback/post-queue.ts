@@ -1,10 +1,10 @@
 import { problemOf, retryAfterOf } from './event-stream.ts';
 
-// Milliseconds before a failed request is repeated. The delay doubles from the first to the maximum.
+// Milliseconds before a failed request is repeated. The delay doubles up to the maximum.
 const FIRST_DELAY = 250;
 const MAX_DELAY = 4_000;
 
-// Milliseconds after which a request counts as failed, and after which a failing server is given up.
+// Milliseconds after which a request counts as failed, and a failing server is given up.
 const TIMEOUT = 15_000;
 const GIVE_UP_AFTER = 30_000;
 

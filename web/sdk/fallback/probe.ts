@@ -1,7 +1,8 @@
 import type { WebSocketClass, WebSocketLike } from '../types.ts';
 import { SUBPROTOCOL } from './socket-stream.ts';
 
-// Milliseconds between two probes. After a WebSocket that failed the delay doubles, up to the maximum.
+// Milliseconds between two probes. After a WebSocket that failed, the delay doubles up to the
+// maximum.
 const FIRST_DELAY = 30_000;
 const MAX_DELAY = 600_000;
 
