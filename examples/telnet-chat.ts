@@ -21,8 +21,8 @@ import {
 const lines: Wire = {
   ...gorilla({ pingPeriod: Number.POSITIVE_INFINITY, pongWait: Number.POSITIVE_INFINITY }),
   name: 'lines',
-  encode(room, log, from, maxBytes) {
-    const frame = gorilla().encode(room, log, from, maxBytes);
+  encode(room, log, from, maxBytes, epoch) {
+    const frame = gorilla().encode(room, log, from, maxBytes, epoch);
     return { ...frame, bytes: Buffer.concat([frame.bytes, Buffer.from('\n')]) };
   },
 };

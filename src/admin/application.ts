@@ -38,7 +38,7 @@ async function route(request: HttpRequest, options: AdminOptions): Promise<HttpR
   return { status: 200, headers: { 'content-type': contentType }, body: await text.call(options.metrics) };
 }
 
-export const METRICS_PATH = '/metrics';
+const METRICS_PATH = '/metrics';
 const PROFILE_PATH = '/admin/v1/profile';
 
 /** Returns the response to a request that is not allowed. The probes need no key. */

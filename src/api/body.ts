@@ -10,7 +10,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 
 // Time for a client to send a whole body. The transports have shorter limits of their own; a
 // program's server, which Pumphouse is attached to, has another.
-export const BODY_MS = 30_000;
+const BODY_MS = 30_000;
 
 const JSON_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?$/i;
 

@@ -16,7 +16,7 @@ interface Census {
 }
 
 /** What the Hub has measured so far. */
-export interface Measurements {
+interface Measurements {
   /** In milliseconds. */
   readonly turns: Buckets;
   readonly turnBytes: Buckets;

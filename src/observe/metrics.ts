@@ -1,16 +1,11 @@
-import { Gauge, Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import type { Events } from '../hub/events.ts';
 import { activityOf, collectProcessMetrics } from './event-loop.ts';
 import { collectHeadroom, type HeadroomReadings } from './headroom.ts';
-import { collectHubMetrics, collectValue, type HubReadings } from './hub-metrics.ts';
+import { collectHubMetrics, type HubReadings } from './hub-metrics.ts';
+import { collectStorage, type StorageReadings } from './storage-metrics.ts';
 import type { MetricObject } from './thread-metrics.ts';
 import { collectWebhooks, type WebhookReading } from './webhook-metrics.ts';
-
-/** Bytes that an engine keeps on the disk. */
-export interface StorageReadings {
-  readonly journalBytes: number;
-  readonly storeBytes: number;
-}
 
 /** Current values, read at each scrape. */
 export interface Readings extends HubReadings, HeadroomReadings {
@@ -46,11 +41,4 @@ export function collectMetrics(events: Events, readings: Readings): ServerMetric
     objects: () => registry.getMetricsAsJSON().finally(scraped),
     collectWebhooks: (read) => collectWebhooks(registry, read),
   };
-}
-
-/** Collects the bytes that the engine keeps on the disk. */
-export function collectStorage(registry: Registry, read: () => StorageReadings): void {
-  const journalHelp = 'Bytes of the journal: messages on their way to the store.';
-  collectValue(Gauge, registry, 'pumphouse_journal_bytes', journalHelp, () => read().journalBytes);
-  collectValue(Gauge, registry, 'pumphouse_store_bytes', 'Size of the store.', () => read().storeBytes);
 }

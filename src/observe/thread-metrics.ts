@@ -9,7 +9,7 @@ import {
 } from 'prom-client';
 import { collectProcessMetrics, type OnceActive } from './event-loop.ts';
 import { collectValue } from './hub-metrics.ts';
-import { collectStorage, type StorageReadings } from './metrics.ts';
+import { collectStorage, type StorageReadings } from './storage-metrics.ts';
 import { collectWebhooks, type WebhookReading } from './webhook-metrics.ts';
 
 /** A metric with its values, which can be cloned to another thread. */

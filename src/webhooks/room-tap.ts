@@ -44,6 +44,7 @@ export class TappedEngine<Follower> implements Engine {
   readonly dedupes?: boolean;
   readonly cluster?: NonNullable<Engine['cluster']>;
   readonly divergedEnd?: NonNullable<Engine['divergedEnd']>;
+  readonly usage?: NonNullable<Engine['usage']>;
   readonly catchUp?: NonNullable<Engine['catchUp']>;
   readonly #engine: Engine;
   readonly #tap: TapListener<Follower>;
@@ -55,6 +56,7 @@ export class TappedEngine<Follower> implements Engine {
     this.#tap = tap;
     if (engine.dedupes !== undefined) this.dedupes = engine.dedupes;
     if (engine.cluster !== undefined) this.cluster = engine.cluster;
+    if (engine.usage) this.usage = engine.usage.bind(engine);
     if (engine.divergedEnd) this.divergedEnd = (room, epoch) => engine.divergedEnd?.(room, epoch);
     if (engine.catchUp) this.catchUp = (room, epochs) => engine.catchUp?.(room, epochs) ?? Promise.resolve();
   }
