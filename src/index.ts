@@ -14,6 +14,7 @@ export type { RoomRate, RoomRates } from './client/room-limits.ts';
 export type { WritePump } from './client/write-pump.ts';
 export { ConfigError } from './config/error.ts';
 export type { RoomSettings } from './config/room-settings.ts';
+export type { Address } from './config/schemas.ts';
 export type { ListenerSettings, Settings, WireChoice } from './config/settings.ts';
 export type { WebhookSettings } from './config/webhooks.ts';
 export { DataDir } from './engine/data-dir.ts';

@@ -52,7 +52,7 @@ export class ApiServer {
     const path = join(folder, 'keys.json');
     const keys = new Keys(path);
     const key = keys.add({ name: 'backend', scopes });
-    const options = { port: 0, drainWindow: 0, keys: path, ...given };
+    const options: ServerOptions = { port: 0, drainWindow: 0, keys: path, publicMetrics: 'on', ...given };
     const { url, stop } = await (serving === 'attached' ? attach(options) : listen(serving, options));
     return new ApiServer(url, keys, key, async () => {
       await stop();

@@ -176,7 +176,7 @@ describe.each(modes)('a server with $mode', ({ flags }) => {
 
 describe('an embedded server', () => {
   const start = async (options: ServerOptions) => {
-    const server = await createServer({ port: 0, drainWindow: 0, ...options });
+    const server = await createServer({ port: 0, drainWindow: 0, publicMetrics: 'on', ...options });
     closing.push(() => server.stop());
     return server;
   };
