@@ -228,6 +228,15 @@ describe('the timeline', () => {
     expect(seqs(timeline.entries)).toEqual(range(451, 750).map(({ seq }) => seq));
   });
 
+  test('keeps the entries around the reader when a gap far away is filled', () => {
+    const timeline = new Timeline();
+    const gap = missing(1, 500);
+    timeline.add([gap, ...range(501, 750)], false);
+    timeline.fill(gap, pageAfter(0, 1, 750), false, true, 'e:740');
+    expect(timeline.entries.at(-1)).toMatchObject({ seq: 750 });
+    expect(timeline.entries).toHaveLength(MAX_ENTRIES);
+  });
+
   test('merges gaps that follow each other', () => {
     const timeline = new Timeline();
     timeline.addMissing(missing(1, 5), false);

@@ -353,8 +353,8 @@ describe('a page that falls behind', () => {
     await bob.send({ text: 'after it' });
     await waitForMessage(page, 'after it');
     const missing = async () => Number((await gap.first().textContent())?.match(/[\d,]+/)?.[0].replace(',', ''));
-    await gap.first().evaluate((row) => row.scrollIntoView({ block: 'center' }));
     const before = await missing();
+    await gap.first().evaluate((row) => row.scrollIntoView({ block: 'center' }));
     await expect.poll(missing).toBeLessThan(before);
     expect(await page.locator('.missing').count()).toBe(0);
   });

@@ -171,12 +171,18 @@ export class Conversation {
     if (after) await this.#load({ after: after.seq }, after.epoch, (page) => this.timeline.addNewer(page));
   }
 
-  /** Loads a page of a missing range. @param fromEnd whether to load the end of the range first. */
-  async fill(missing: Missing, fromEnd: boolean): Promise<void> {
+  /**
+   * Loads a page of a missing range.
+   *
+   * @param fromEnd whether to load the end of the range first.
+   *
+   * @param readerKey returns the entry in the middle of the screen when the page has arrived.
+   */
+  async fill(missing: Missing, fromEnd: boolean, readerKey: () => string | undefined): Promise<void> {
     if (this.loading.value) return;
     const range = fromEnd ? { before: missing.to + 1 } : { after: missing.from - 1 };
     await this.#load(range, missing.epoch, (page) => {
-      this.timeline.fill(missing, page, fromEnd, !this.readState.atLatest);
+      this.timeline.fill(missing, page, fromEnd, !this.readState.atLatest, readerKey());
     });
   }
 

@@ -224,8 +224,10 @@ export class Timeline {
    * @param fromEnd whether the page was requested before the end of the range, not after its start.
    *
    * @param scrolledBack whether to keep the entries on the screen.
+   *
+   * @param readerKey the entry in the middle of the screen. @default an entry close to the range
    */
-  fill(missing: Missing, page: Page, fromEnd = false, scrolledBack = true): void {
+  fill(missing: Missing, page: Page, fromEnd = false, scrolledBack = true, readerKey?: string): void {
     const replacement = fromEnd ? filledFromEnd(missing, page) : filledFromStart(missing, page);
     const at = this.entries.indexOf(missing);
     if (at < 0 && !this.#tail.includes(missing)) return;
@@ -234,8 +236,9 @@ export class Timeline {
     const entries = replace(this.entries);
     this.#tail = replace(this.#tail).slice(-MAX_ENTRIES);
     if (!this.#view && (entries.length <= MAX_ENTRIES || !scrolledBack)) return;
-    const around = fromEnd ? at + replacement.length - MAX_ENTRIES / 2 : at - PAGE_SIZE;
-    const start = Math.max(0, Math.min(around, entries.length - MAX_ENTRIES));
+    const reader = entries.findIndex(({ key }) => key === readerKey);
+    const middle = reader < 0 ? at + (fromEnd ? replacement.length : 0) : reader;
+    const start = Math.max(0, Math.min(middle - MAX_ENTRIES / 2, entries.length - MAX_ENTRIES));
     this.#view = entries.slice(start, start + MAX_ENTRIES);
   }
 

@@ -34,7 +34,7 @@ const ANCHORS = '.message';
 
 /**
  * The messages of a room. Opens at the first unread message, or where the reader left it. Stays at
- * the end, or keeps the first visible message in place while the rows around it change.
+ * the end, or keeps the message in the middle in place while others around it change.
  */
 export class Log extends Component<Props> {
   readonly #log = createRef<HTMLDivElement>();
@@ -88,7 +88,7 @@ export class Log extends Component<Props> {
   }
 
   override getSnapshotBeforeUpdate(): Anchor | undefined {
-    return this.props.room.readState.atLatest ? undefined : this.#firstVisible();
+    return this.props.room.readState.atLatest ? undefined : this.#middleMessage();
   }
 
   override componentDidUpdate(_: Props, __: unknown, anchor: Anchor | undefined): void {
@@ -101,22 +101,32 @@ export class Log extends Component<Props> {
     if (this.props.room.error.value === '') this.#loadMore(log);
   }
 
-  #firstVisible(): Anchor | undefined {
-    const edge = this.#log.current?.getBoundingClientRect().top ?? 0;
+  /**
+   * Returns the message in the middle of the screen. The rows on both sides of it may change: the
+   * end of a missing range is loaded above it, and the start of one below it.
+   */
+  #middleMessage(): Anchor | undefined {
+    const { top = 0, height = 0 } = this.#log.current?.getBoundingClientRect() ?? {};
+    let last: Anchor | undefined;
     for (const row of this.#list.current?.querySelectorAll(`:scope > ${ANCHORS}`) ?? []) {
       const { bottom } = row.getBoundingClientRect();
-      if (bottom > edge) return { row, bottom };
+      last = { row, bottom };
+      if (bottom > top + height / 2) break;
     }
-    return undefined;
+    return last;
+  }
+
+  #keyOf(row: Element): string | undefined {
+    return this.#rows[[...(this.#list.current?.children ?? [])].indexOf(row)]?.key;
   }
 
   /** Keeps the scroll position for the time until the room is opened again. */
   #savePosition(): void {
     const { room } = this.props;
     room.scrollPosition = undefined;
-    const [list, log, anchor] = [this.#list.current, this.#log.current, this.#firstVisible()];
-    if (!list || !log || !anchor || room.readState.atLatest || room.readState.opensAtUnread) return;
-    const { key } = this.#rows[[...list.children].indexOf(anchor.row)] ?? {};
+    const [log, anchor] = [this.#log.current, this.#middleMessage()];
+    if (!log || !anchor || room.readState.atLatest || room.readState.opensAtUnread) return;
+    const key = this.#keyOf(anchor.row);
     if (key !== undefined) room.scrollPosition = { key, bottom: anchor.bottom - log.getBoundingClientRect().top };
   }
 
@@ -191,17 +201,28 @@ export class Log extends Component<Props> {
 
   /**
    * Loads a part of the missing range that is closest to the middle of the screen, if one is close:
-   * its end, or its start if it is below the middle.
+   * its end, or its start if it is below the middle. A reader at the newest message needs the end.
    */
   #fillGap(log: HTMLElement): void {
-    const screen = log.getBoundingClientRect();
-    let [closest, distance]: [Missing | undefined, number] = [undefined, screen.height / 2 + LOAD_AHEAD];
-    for (const [index, row] of this.#rows.entries()) {
+    const { room } = this.props;
+    let [closest, distance]: [Missing | undefined, number] = [undefined, log.clientHeight / 2 + LOAD_AHEAD];
+    for (const row of this.#rows) {
       if (row.kind !== 'missing' || row.lost) continue;
-      const { top = 0 } = this.#list.current?.children[index]?.getBoundingClientRect() ?? {};
-      const below = top - (screen.top + screen.bottom) / 2;
+      const below = this.#belowMiddle(row);
       if (Math.abs(below) < Math.abs(distance)) [closest, distance] = [row, below];
     }
-    if (closest) void this.props.room.fill(closest, distance < 0);
+    if (!closest) return;
+    void room.fill(closest, room.readState.atLatest || distance < 0, () => {
+      const anchor = this.#middleMessage();
+      return anchor && this.#keyOf(anchor.row);
+    });
+  }
+
+  /** Returns the distance of a row from the middle of the screen, negative above it, in pixels. */
+  #belowMiddle({ key }: { readonly key: string }): number {
+    const screen = this.#log.current?.getBoundingClientRect();
+    const row = this.#list.current?.children[this.#rows.findIndex((row) => row.key === key)];
+    if (!screen || !row) return Number.NEGATIVE_INFINITY;
+    return row.getBoundingClientRect().top - (screen.top + screen.bottom) / 2;
   }
 }

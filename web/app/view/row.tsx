@@ -55,7 +55,7 @@ function MissingRow({ missing, room }: { missing: Missing; room: Conversation })
     <li class="missing">
       <span role={missing.lostCount ? 'alert' : undefined}>{missingText(missing)}</span>
       {!missing.lost && (
-        <button type="button" onClick={() => room.fill(missing, true)}>
+        <button type="button" onClick={() => room.fill(missing, true, () => undefined)}>
           Try again
         </button>
       )}
