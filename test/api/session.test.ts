@@ -282,7 +282,7 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
 
 describe('a POST to /api/v1/session', () => {
   /** Sends a request whose body is given, to a server that may be shutting down. */
-  const answer = (body: Promise<Uint8Array | undefined>, draining = false) => {
+  const answer = (body: Promise<Uint8Array | undefined>, draining = false, revoked: boolean | 'unknown' = false) => {
     const sessions = new Sessions(Buffer.from('secret'));
     const handle = createSession({
       commands: {} as SessionCommands,
@@ -293,7 +293,7 @@ describe('a POST to /api/v1/session', () => {
       sessions,
       addressOf: () => '',
       prepareConnect: () => () => ({ kind: 'admitted' }),
-      isRevoked: () => false,
+      isRevoked: () => revoked,
       draining: () => draining,
     });
     const headers: Record<string, string> = { 'pumphouse-session': sessions.create('ada').resume };
@@ -307,6 +307,14 @@ describe('a POST to /api/v1/session', () => {
       body: () => body,
     });
   };
+
+  test.each([
+    [true, 401, 'The session is revoked.'],
+    ['unknown', 503, 'The session cannot be checked now.'],
+  ] as const)('is rejected where the revocation of its session is %s', async (revoked, status, detail) => {
+    const response = await answer(Promise.resolve(Buffer.from('{"t":"ping"}')), false, revoked);
+    expect([response.status, JSON.parse(String(response.body)).detail]).toEqual([status, detail]);
+  });
 
   test('is rejected while the server shuts down', async () => {
     const { status, headers } = await answer(Promise.resolve(Buffer.from('{}')), true);

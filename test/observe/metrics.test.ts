@@ -75,7 +75,7 @@ test('bounds the labels for close codes that peers choose', async () => {
     });
   }
   const labels = Object.keys(await samples(metrics.text())).filter((name) => name.startsWith('pumphouse_closes_total'));
-  expect(labels.length).toBeLessThan(30);
+  expect(labels.length).toBeLessThan(40);
   expect(labels).toContain('pumphouse_closes_total{code="other",by="peer"}');
 });
 
