@@ -113,6 +113,8 @@ describe.each([
     await page.goto(`${chat.server().url}/#/beside`);
     await page.getByRole('heading', { name: 'beside' }).waitFor();
     await sendLines(bob, 'new', 80);
+    // Messages that arrived in the open room would be seen.
+    await page.locator('.badge', { hasText: /^80/ }).first().waitFor({ state: 'attached' });
     await page.goto(`${chat.server().url}/#/${encodeURIComponent(room)}`);
     await page.locator('.unread-line').waitFor();
     await page.getByRole('button', { name: /new messages$/ }).waitFor();
