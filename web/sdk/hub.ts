@@ -132,9 +132,12 @@ export class HubClient implements Hub {
       room?.emitSent(message.id, message.seq);
       this.#outbox.acknowledge(message.id, message.seq);
     } else if (message.t !== 'error') room?.receive(message);
-    // The answer to what was sent before the server removed this client from the room.
-    else if (message.code === 'not_member' && !room?.joined) this.#outbox.handleError(message);
-    else if (!this.#outbox.handleError(message) && !room?.handleError(message)) {
+    // After a removal from a room, `not_member` is the answer to what was sent before it.
+    else if (
+      !this.#outbox.handleError(message) &&
+      (message.code !== 'not_member' || room?.joined) &&
+      !room?.handleError(message)
+    ) {
       this.#events.emit('error', hubError(message));
     }
   }

@@ -181,7 +181,7 @@ export class Link {
       if (!message) this.#retryLater('the server sent a line that is not JSON');
       else if (message.t === 'welcome') this.#onWelcome(message);
       else if (message.t === 'authenticated') this.#scheduleRenewal(message.expiresIn);
-      else if (message.t === 'refresh') this.#renew(socket);
+      else if (message.t === 'refresh') this.#scheduleRenewal(0, 0);
       else if (message.t === 'drain') this.#drainDelay = message.reconnectIn;
       else if (message.t === 'error' && message.retryAfter && this.#state.name === 'connecting')
         this.#rejection = message;
@@ -210,18 +210,17 @@ export class Link {
     }
   }
 
-  /** The server asks for a new token, so a fixed one would not help. */
-  #renew(socket: Connection): void {
-    clearTimeout(this.#renewalTimer);
-    if (typeof this.#options.token === 'function') void this.#authenticate(socket);
-  }
-
-  /** @param expiresIn seconds until the current token expires. */
-  #scheduleRenewal(expiresIn: number | undefined): void {
+  /**
+   * Renews a token before it expires. A fixed one cannot be renewed.
+   *
+   * @param expiresIn seconds until the current token expires.
+   * @param minDelay in milliseconds.
+   */
+  #scheduleRenewal(expiresIn: number | undefined, minDelay = MIN_RENEWAL_DELAY): void {
     const socket = this.#socket;
     clearTimeout(this.#renewalTimer);
     if (expiresIn === undefined || !socket || typeof this.#options.token !== 'function') return;
-    const ms = Math.min(Math.max(expiresIn * RENEWAL_MS_PER_SECOND, MIN_RENEWAL_DELAY), MAX_TIMER_DELAY);
+    const ms = Math.min(Math.max(expiresIn * RENEWAL_MS_PER_SECOND, minDelay), MAX_TIMER_DELAY);
     this.#renewalTimer = setTimeout(() => this.#authenticate(socket), ms);
   }
 
