@@ -36,13 +36,15 @@ const server = await createServer({
     send: (_, __, data) => !/^[^a-z]{5,}$/.test((data as Partial<Chat>).text ?? '') || 'please do not shout',
   },
 });
-console.log(`listening on ${server.port}`);
 
 const hub = connect(`${server.url}/ws?token=${bot.token}`);
 const lobby = hub.join<Chat>('lobby');
 lobby.on('presence', async ({ joined }) => {
   for (const user of joined) if (user !== bot.user) await lobby.send({ text: `welcome, ${user}` });
 });
+
+// Members who joined before the bot would get no greeting.
+lobby.on('joined', ({ again }) => again || console.log(`listening on ${server.port}`));
 
 process.on('SIGTERM', async () => {
   hub.close();

@@ -52,8 +52,27 @@ async function open(url: string): Promise<Page> {
     void dialog.dismiss();
   });
   page.on('pageerror', (error) => alerts.push(String(error)));
+  await page.addInitScript(recordSockets);
   await page.goto(url);
+  await page.waitForFunction(() => sockets.every(({ readyState }) => readyState !== WebSocket.CONNECTING));
   return page;
+}
+
+// The WebSockets of the page that the function below runs in.
+declare const sockets: WebSocket[];
+
+/** Keeps each WebSocket of a page in `sockets`: the pages send at once, connected or not. */
+function recordSockets() {
+  const opened: WebSocket[] = [];
+  Object.assign(globalThis, {
+    sockets: opened,
+    WebSocket: class extends WebSocket {
+      constructor(...args: ConstructorParameters<typeof WebSocket>) {
+        super(...args);
+        opened.push(this);
+      }
+    },
+  });
 }
 
 const shows = (page: Page, text: string) => page.locator('#log').getByText(text, { exact: true }).waitFor();
