@@ -540,7 +540,8 @@ export class Upgrader {
     const valid = validity(principal, access);
     // Without another credential, a connection rests on the secret of the session that it resumes.
     const issued = principal.issued ?? (verifiedUser === undefined ? session.issued : context.clock.date());
-    const identity = { user, address, rooms, welcome, issued, ...valid };
+    const signedIn = verifiedUser !== undefined || access.authenticator.requires !== 'nothing';
+    const identity = { user, signedIn, address, rooms, welcome, issued, ...valid };
     const create = (reservation: Reservation) => {
       const onOpen = () => this.#revoked(user, issued, principal) ?? this.#sessions.open(reservation, client);
       const client: Client = new Client(id, wire, context, { ...identity, onOpen });

@@ -12,6 +12,8 @@ import { Caller } from './caller.ts';
 export interface Sender {
   readonly session: Pick<Session, 'id' | 'user'>;
   readonly grants: Principal['grants'];
+  /** Whether the server has authenticated the session's user. */
+  readonly signedIn: boolean;
   readonly address: string;
 }
 
@@ -116,7 +118,8 @@ export class SessionCommands {
     );
   }
 
-  #execute(command: RoomCommand, { session }: Sender, caller: Caller): void {
+  #execute(command: RoomCommand, origin: Sender, caller: Caller): void {
+    const { session } = origin;
     const { hub } = this.#options;
     const { id: sender, user: from } = session;
     const { room } = command;
@@ -131,7 +134,7 @@ export class SessionCommands {
       if (posted) caller.expect(command);
     } else if (command.kind === 'signal') {
       posted = this.#signal(room, command.data, session, caller);
-    } else posted = this.#acknowledge(room, command.seq, session);
+    } else posted = this.#acknowledge(room, command.seq, origin);
     if (!posted) refuse(caller, command, { code: 'busy' });
   }
 
@@ -142,12 +145,12 @@ export class SessionCommands {
   }
 
   /** Only the node of the connection knows how much was sent to it: elsewhere any `seq` counts. */
-  #acknowledge(room: string, seq: number, { id, user }: Sender['session']): boolean {
+  #acknowledge(room: string, seq: number, { session: { id, user }, signedIn }: Sender): boolean {
     const { hub, connectionOf } = this.#options;
     const connection = connectionOf(id);
     if (connection !== undefined) return hub.acknowledge(connection, room, seq);
     hub.events.emit('shown', { client: id, user, room, seq });
-    return true;
+    return signedIn ? hub.read(user, room, seq) : true;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { NowOrLater } from '../protocol/now-or-later.ts';
-import type { Json, Signalled } from '../protocol/v1.ts';
+import type { Json, Place, Signalled } from '../protocol/v1.ts';
 
 /** Changes in a room's members. A name occurs once for each of its members. */
 export interface PresenceChange {
@@ -26,6 +26,8 @@ export interface ClusterListener {
   signalled(signal: PassedSignal): void;
   /** Members on other nodes joined and left a room. `others` has them already. */
   changed(room: string, change: PresenceChange): void;
+  /** A user has read a room up to a place, on another node. */
+  hasRead(user: string, room: string, place: Place): void;
   /**
    * Another node takes a session over from this node's connection, and from all claims that this
    * node has made so far. Resolves when the connection is closed: from then on it receives and
@@ -86,6 +88,20 @@ export interface RevocationStore {
   revoke(user: string, before: number): NowOrLater<boolean>;
 }
 
+/**
+ * How far the users have read the rooms, whatever device they have used. All nodes share it. A
+ * place replaces one of another epoch, and an earlier one of its own.
+ */
+export interface ReadPlaces {
+  /** Returns the place up to which a user has read a room; undefined if none is kept. */
+  find(user: string, room: string): NowOrLater<Place | undefined>;
+  /** Keeps a place, and passes it to the other nodes. It is lost if the store cannot be reached. */
+  move(user: string, room: string, place: Place): void;
+}
+
+/** How long a store keeps a place after its last move, in milliseconds. */
+export const READ_PLACE_MS = 400 * 24 * 60 * 60_000;
+
 /** Bounds of every store of revocations: the users in it, and the age at which it drops them. */
 export const REVOCATIONS = { users: 100_000, ms: 400 * 24 * 60 * 60_000 };
 
@@ -114,6 +130,7 @@ export interface Cluster {
   readonly tickets: TicketStore;
   readonly attempts: AttemptStore;
   readonly revocations: RevocationStore;
+  readonly readPlaces: ReadPlaces;
   /** Starts to receive. Called once, after the engine's `open`. */
   open(listener: ClusterListener): void;
   /**

@@ -1,6 +1,6 @@
 import type { Close } from '../protocol/close-codes.ts';
 import type { Place } from '../protocol/v1.ts';
-import type { PassedSignal, PresenceChange } from './cluster.ts';
+import type { PassedSignal, PresenceChange, ReadPlaces } from './cluster.ts';
 import { Coalescer } from './coalescer.ts';
 import { Commits } from './commits.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -13,6 +13,7 @@ import { type Departure, Membership, type Registration } from './membership.ts';
 import { type Census, Meter } from './meter.ts';
 import { Notices } from './notices.ts';
 import { Presence } from './presence.ts';
+import { ReadMarks } from './read-marks.ts';
 import { type HeadRequest, type Request, Requests } from './requests.ts';
 import type { Member, Room } from './room.ts';
 import { Rooms } from './rooms.ts';
@@ -24,6 +25,8 @@ import { type Clock, type Scheduler, systemClock, systemScheduler } from './time
 export interface HubOptions {
   readonly engine: Engine;
   readonly events?: Events;
+  /** Keeps how far users have read. @default that of the engine's cluster, if there is one */
+  readonly readPlaces?: ReadPlaces;
   /** @default systemClock */
   readonly clock?: Clock;
   /** @default systemScheduler */
@@ -91,17 +94,20 @@ export class Hub {
       scheduler,
       this.#wake,
     );
+    const readPlaces = options.readPlaces ?? engine.cluster?.readPlaces;
+    const readMarks = new ReadMarks(readPlaces, this.#rooms, this.#notices, this.#lateReads);
     this.#membership = new Membership(
       this.#rooms,
       this.#commits,
       this.#slowConsumers,
       this.#presence,
       this.#notices,
+      readMarks,
       events,
     );
     this.#dispatcher = new Dispatcher(engine, this.#rooms, this.#commits, this.#membership);
     const history = new HistoryReader(this.#notices, this.#lateReads);
-    this.#requests = new Requests(this.#rooms, history, this.#membership, this.#presence, engine.cluster);
+    this.#requests = new Requests(this.#rooms, history, this.#membership, this.#presence, readMarks, engine.cluster);
     this.#coalescer = new Coalescer(clock, scheduler, settings, this.#wake);
   }
 
@@ -182,6 +188,20 @@ export class Hub {
    */
   acknowledge(subscriber: Subscriber, room: string, seq: number): boolean {
     return this.#post('request', { kind: 'acknowledge', subscriber, room, seq });
+  }
+
+  /**
+   * A user that is signed in has read a room up to `seq`, on a connection that is not here.
+   *
+   * @returns false when the mailbox is full.
+   */
+  read(user: string, room: string, seq: number): boolean {
+    return this.#post('request', { kind: 'read', user, room, seq, epoch: undefined });
+  }
+
+  /** A user has read a room up to a place, on another node. It is lost when the mailbox is full. */
+  readElsewhere(user: string, room: string, { epoch, seq }: Place): void {
+    this.#post('request', { kind: 'read', user, room, seq, epoch });
   }
 
   /**

@@ -1,5 +1,3 @@
-import type { LogRecord } from './log.ts';
-
 /**
  * The reads that an engine answers later. Their answers are passed on in a later turn, after the
  * engine's earlier reports: an answer from another life of the log would not match the room.
@@ -25,18 +23,14 @@ export class LateReads {
   }
 
   /** Passes the read's answer on, in a later turn. */
-  add(
-    read: Promise<readonly LogRecord[]>,
-    onRecords: (records: readonly LogRecord[]) => void,
-    onError: () => void,
-  ): void {
+  add<T>(read: Promise<T>, onResult: (result: T) => void, onError: () => void): void {
     this.#reading++;
     const queue = (answer: () => void) => {
       this.#answers.push(answer);
       this.#wake();
     };
     read.then(
-      (records) => queue(() => onRecords(records)),
+      (result) => queue(() => onResult(result)),
       () => queue(onError),
     );
   }

@@ -4,6 +4,7 @@ import type { Commits } from './commits.ts';
 import type { Events } from './events.ts';
 import type { Notices } from './notices.ts';
 import type { Presence, Present } from './presence.ts';
+import type { ReadMarks } from './read-marks.ts';
 import type { Member, Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
 import type { SlowConsumers } from './slow-consumers.ts';
@@ -56,6 +57,7 @@ export class Membership {
   readonly #slowConsumers: SlowConsumers;
   readonly #presence: Presence;
   readonly #notices: Notices;
+  readonly #readMarks: ReadMarks;
   readonly #events: Events;
   readonly #departures = new Map<Room, PendingDeparture[]>();
   /** Subscribers that are closed once they have left all rooms. */
@@ -67,6 +69,7 @@ export class Membership {
     slowConsumers: SlowConsumers,
     presence: Presence,
     notices: Notices,
+    readMarks: ReadMarks,
     events: Events,
   ) {
     this.#rooms = rooms;
@@ -74,6 +77,7 @@ export class Membership {
     this.#slowConsumers = slowConsumers;
     this.#presence = presence;
     this.#notices = notices;
+    this.#readMarks = readMarks;
     this.#events = events;
   }
 
@@ -93,6 +97,7 @@ export class Membership {
       this.#events.emit('resumed', { client: subscriber.id, room: room.name, outcome: outcomeOf(start) });
     }
     this.#announce(member, start);
+    this.#readMarks.joined(member);
     subscriber.joined(room.name, start.recovered);
   }
 
@@ -122,6 +127,7 @@ export class Membership {
       this.#notices.notify(subscriber, { t: 'error', code: 'bad_field', ...error });
     } else if (member.acknowledge(seq)) {
       this.#events.emit('shown', { client: subscriber.id, user: subscriber.user, room: name, seq });
+      if (subscriber.signedIn) this.#readMarks.read(subscriber.user, member.room, seq, subscriber);
     }
   }
 
@@ -259,6 +265,7 @@ export class Membership {
   }
 
   #forget(subscriber: Subscriber): void {
+    this.#readMarks.forget(subscriber);
     this.#closing.delete(subscriber);
     this.#slowConsumers.forget(subscriber);
   }

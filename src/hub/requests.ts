@@ -3,6 +3,7 @@ import type { Cluster, PassedSignal, PresenceChange } from './cluster.ts';
 import type { HistoryReader, HistoryRequest } from './history.ts';
 import type { Acknowledgement, Membership } from './membership.ts';
 import type { Presence } from './presence.ts';
+import type { ReadMarks } from './read-marks.ts';
 import type { Room } from './room.ts';
 import type { Rooms, RoomWork } from './rooms.ts';
 import type { Signal } from './subscriber.ts';
@@ -21,11 +22,23 @@ export interface HeadRequest {
   readonly answer: (head: RoomHead | undefined) => void;
 }
 
+/**
+ * A user that is signed in has read a room up to a place. Without an epoch it is one of the current
+ * log.
+ */
+export interface ReadReport {
+  readonly user: string;
+  readonly room: string;
+  readonly seq: number;
+  readonly epoch: string | undefined;
+}
+
 /** A post that changes neither the members nor the log. The last two come from another node. */
 export type Request =
   | ({ readonly kind: 'history' } & HistoryRequest)
   | ({ readonly kind: 'head' } & HeadRequest)
   | ({ readonly kind: 'acknowledge' } & Acknowledgement)
+  | ({ readonly kind: 'read' } & ReadReport)
   | { readonly kind: 'signal'; readonly signal: Signal }
   | { readonly kind: 'signalled'; readonly signal: PassedSignal }
   | { readonly kind: 'presence'; readonly room: string; readonly change: PresenceChange };
@@ -36,6 +49,7 @@ export class Requests {
   readonly #history: HistoryReader;
   readonly #membership: Membership;
   readonly #presence: Presence;
+  readonly #readMarks: ReadMarks;
   readonly #cluster: Cluster | undefined;
 
   constructor(
@@ -43,12 +57,14 @@ export class Requests {
     history: HistoryReader,
     membership: Membership,
     presence: Presence,
+    readMarks: ReadMarks,
     cluster: Cluster | undefined,
   ) {
     this.#rooms = rooms;
     this.#history = history;
     this.#membership = membership;
     this.#presence = presence;
+    this.#readMarks = readMarks;
     this.#cluster = cluster;
   }
 
@@ -56,6 +72,7 @@ export class Requests {
     if (request.kind === 'history') this.#read(request);
     else if (request.kind === 'head') this.#head(request);
     else if (request.kind === 'acknowledge') this.#membership.acknowledge(request);
+    else if (request.kind === 'read') this.#hasRead(request);
     else if (request.kind === 'signal') this.#signal(request.signal);
     else if (request.kind === 'signalled') this.#signalled(request.signal);
     else this.#changePresence(request.room, request.change);
@@ -81,6 +98,20 @@ export class Requests {
   #headOf(room: Room): RoomHead {
     const { epoch, log, first } = room;
     return { epoch, seq: log.head, first, members: this.#presence.of(room).count };
+  }
+
+  #hasRead({ user, room: name, seq, epoch }: ReadReport): void {
+    if (epoch !== undefined) {
+      this.#readMarks.readElsewhere(user, name, { epoch, seq });
+      return;
+    }
+    const room = this.#rooms.get(name);
+    const read: RoomWork = (attached) => {
+      // It cannot have read what is not in the log.
+      if (attached && seq > 0 && seq <= attached.log.head) this.#readMarks.read(user, attached, seq);
+    };
+    if (room) read(room);
+    else this.#rooms.wait(name, undefined, read);
   }
 
   #signal(signal: Signal): void {

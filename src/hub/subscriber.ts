@@ -94,6 +94,13 @@ export interface Subscriber {
   readonly id: string;
   /** Name by which the other members of a room know it. */
   readonly user: string;
+  /**
+   * Whether the server has authenticated the user: then the user's other connections are of the
+   * same person.
+   *
+   * @default false
+   */
+  readonly signedIn?: boolean;
   readonly pump: Pump;
   /** True from its close on: the Hub registers it no more and sends it nothing. */
   readonly closed: boolean;

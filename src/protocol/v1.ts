@@ -168,6 +168,13 @@ export interface Joined {
   readonly members?: readonly string[];
 }
 
+/** Reports the `seq` up to which the client's user has read a room on another device. */
+export interface Read {
+  readonly t: 'read';
+  readonly room: string;
+  readonly seq: number;
+}
+
 /** Reports the end of a membership, that the client asked for unless `removed` is set. */
 export interface Left {
   readonly t: 'left';
@@ -281,6 +288,7 @@ export type ServerMessage =
   | Sent
   | Gap
   | Presence
+  | Read
   | Signalled
   | History
   | Pong

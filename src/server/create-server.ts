@@ -190,9 +190,14 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
   if (transport.note) log.info(transport.note);
   const { engine } = extensions;
   const storage = engine ? storageOf(engine) : await openStorage(settings, log);
-  const cluster = storage.engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations));
+  const cluster =
+    storage.engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations), storage.readPlaces);
   const webhooks = createWebhooks(settings, storage.engine, storage.engine, log);
-  const hub = new Hub({ engine: webhooks?.engine ?? storage.engine, settings: hubOverrides(settings) });
+  const hub = new Hub({
+    engine: webhooks?.engine ?? storage.engine,
+    settings: hubOverrides(settings),
+    readPlaces: cluster.readPlaces,
+  });
   let opened = false;
   try {
     const authenticators = new Authenticators(listenersOf(settings), cluster, systemClock);
@@ -218,7 +223,7 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
     };
   } catch (error) {
     if (opened) await hub.close();
-    storage.close();
+    await storage.close();
     throw error;
   }
 }

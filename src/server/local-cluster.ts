@@ -3,10 +3,12 @@ import {
   ATTEMPT_RATES,
   type AttemptStore,
   type Cluster,
+  type ReadPlaces,
   type RevocationStore,
   type TicketStore,
 } from '../hub/cluster.ts';
 import type { Clock } from '../hub/time.ts';
+import type { Place } from '../protocol/v1.ts';
 
 const NO_MEMBERS = { count: 0, users: [] };
 
@@ -14,12 +16,19 @@ const NO_MEMBERS = { count: 0, users: [] };
  * Returns the cluster of a process that shares its rooms with no other one.
  *
  * @param revocations @default kept in memory
+ *
+ * @param readPlaces @default kept in memory
  */
-export function localCluster(clock: Clock, revocations: RevocationStore = new LocalRevocations()): Cluster {
+export function localCluster(
+  clock: Clock,
+  revocations: RevocationStore = new LocalRevocations(),
+  readPlaces: ReadPlaces = new LocalReadPlaces(),
+): Cluster {
   return {
     tickets: new LocalTickets(clock),
     attempts: localAttempts(clock),
     revocations,
+    readPlaces,
     open() {},
     secret: (created) => created,
     signal() {},
@@ -72,6 +81,29 @@ class LocalRevocations implements RevocationStore {
   revoke(user: string, before: number): boolean {
     this.#times.set(user, Math.max(before, this.#times.get(user) ?? 0));
     return true;
+  }
+}
+
+const MAX_READ_PLACES = 100_000;
+
+/** Read places in memory. Past their bound, those that have not moved for longest are dropped. */
+export class LocalReadPlaces implements ReadPlaces {
+  readonly #places = new Map<string, Place>();
+
+  find(user: string, room: string): Place | undefined {
+    return this.#places.get(JSON.stringify([user, room]));
+  }
+
+  move(user: string, room: string, place: Place): void {
+    const key = JSON.stringify([user, room]);
+    const current = this.#places.get(key);
+    if (current?.epoch === place.epoch && current.seq >= place.seq) return;
+    this.#places.delete(key);
+    this.#places.set(key, place);
+    for (const [oldest] of this.#places) {
+      if (this.#places.size <= MAX_READ_PLACES) break;
+      this.#places.delete(oldest);
+    }
   }
 }
 

@@ -158,6 +158,7 @@ export class RunningServer {
     cluster.open({
       signalled: (signal) => hub.signalledElsewhere(signal),
       changed: (room, change) => hub.presenceChangedElsewhere(room, change),
+      hasRead: (user, room, place) => hub.readElsewhere(user, room, place),
       claimed: (session) => this.#upgrader.letGo(session),
       asked: (question) => this.#local.asked(question),
     });
@@ -297,7 +298,7 @@ export class RunningServer {
     this.#admin?.close();
     await cluster.close();
     await this.hub.close();
-    storage.close();
+    await storage.close();
   }
 
   /** With several threads, the main thread listens for operators. */

@@ -6,10 +6,11 @@ import type { Settings } from '../config/settings.ts';
 import { DataDir } from '../engine/data-dir.ts';
 import { deduping } from '../engine/deduping.ts';
 import { lmdb } from '../engine/lmdb.ts';
+import { LmdbReadPlaces } from '../engine/lmdb-read-places.ts';
 import { memory } from '../engine/memory.ts';
 import { redis } from '../engine/redis/redis.ts';
 import type { RetentionOf } from '../engine/retention.ts';
-import type { RevocationStore } from '../hub/cluster.ts';
+import type { ReadPlaces, RevocationStore } from '../hub/cluster.ts';
 import type { Engine, LocalEngine } from '../hub/engine.ts';
 import type { Logger } from '../observe/log.ts';
 
@@ -17,7 +18,9 @@ import type { Logger } from '../observe/log.ts';
 export interface Storage {
   readonly engine: Engine;
   readonly secret: Uint8Array;
-  close(): void;
+  /** Keeps how far users have read. @default in memory, or in the engine's cluster */
+  readonly readPlaces?: ReadPlaces;
+  close(): void | Promise<void>;
 }
 
 const MiB = 1024 * 1024;
@@ -48,7 +51,17 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
   const folder = new DataDir(data);
   await folder.open();
   const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
-  return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), close: () => folder.close() };
+  try {
+    const readPlaces = new LmdbReadPlaces({ path: data, onError });
+    const close = async () => {
+      await readPlaces.close();
+      folder.close();
+    };
+    return { engine: lmdb({ path: data, retention, onError }), secret: folder.secret(), readPlaces, close };
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
 }
 
 /** Returns the function that finds the bounds of a room's stored records. */

@@ -66,7 +66,7 @@ async function openLog(settings: Settings, log: Logger): Promise<Log> {
   const shared = sharedEngine(storage);
   const webhooks = createWebhooks(settings, storage.engine, shared, log);
   const engine = webhooks?.engine ?? shared;
-  const nodes = engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations));
+  const nodes = engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations), storage.readPlaces);
   const cluster = new ProcessCluster(nodes);
   const service = new LogService(engine, cluster);
   let opened = false;
@@ -78,7 +78,7 @@ async function openLog(settings: Settings, log: Logger): Promise<Log> {
     return { storage, service, cluster, webhooks, secret: await nodes.secret(storage.secret) };
   } catch (error) {
     if (opened) await service.close();
-    storage.close();
+    await storage.close();
     throw error;
   }
 }
@@ -224,7 +224,7 @@ async function closeLog({ storage, service, cluster, webhooks }: Log): Promise<v
   await webhooks?.stop(0);
   await cluster.close();
   await service.close();
-  storage.close();
+  await storage.close();
 }
 
 /** One worker thread, as the main thread sees it. */

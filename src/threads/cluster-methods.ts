@@ -1,7 +1,7 @@
 import type { Announcement, MembersUpdate, NodeMembers } from '../engine/remote-members.ts';
 import type { Answers, PassedSignal } from '../hub/cluster.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
-import type { Json } from '../protocol/v1.ts';
+import type { Json, Place } from '../protocol/v1.ts';
 
 /** The members of a room on the other workers and nodes. */
 export type MembersByNode = readonly (readonly [node: string, members: NodeMembers])[];
@@ -22,6 +22,8 @@ export interface ProcessClusterMethods {
   giveBackAttempt(address: string, user: string): NowOrLater<void>;
   findRevoked(users: readonly string[]): NowOrLater<readonly number[]>;
   revoke(user: string, before: number): NowOrLater<boolean>;
+  findReadPlace(user: string, room: string): NowOrLater<Place | undefined>;
+  moveReadPlace(user: string, room: string, place: Place): void;
   /** Asks the other workers and nodes. */
   ask(question: Json): Promise<Answers>;
   /** The worker closes: it has no members and no sessions. */
@@ -31,6 +33,7 @@ export interface ProcessClusterMethods {
 /** Functions of a worker that the log thread calls. */
 export interface WorkerClusterMethods {
   signalled(signal: PassedSignal): void;
+  hasRead(user: string, room: string, place: Place): void;
   /** The members of another worker or node. A room that the worker has released is ignored. */
   announced(room: string, node: string, announcement: Announcement): void;
   /**

@@ -1,7 +1,7 @@
 import { ANSWER_MS, type Answers, type Cluster, type PassedSignal, WorkerAnswers } from '../hub/cluster.ts';
 import { type Scheduler, systemScheduler } from '../hub/time.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
-import type { Json } from '../protocol/v1.ts';
+import type { Json, Place } from '../protocol/v1.ts';
 import type { Calls } from './calls.ts';
 import type { MembersByNode, ProcessClusterMethods, WorkerClusterMethods } from './cluster-methods.ts';
 import { inTime } from './in-time.ts';
@@ -42,7 +42,7 @@ export class ProcessCluster {
 
   /** Adds a worker. @param calls reach it, and are served. */
   connect(worker: number, calls: WorkerCalls): void {
-    const { tickets, attempts, revocations } = this.#cluster;
+    const { tickets, attempts, revocations, readPlaces } = this.#cluster;
     this.#workers.set(worker, calls);
     calls.serve({
       secret: (created) => this.#sharedSecret(created),
@@ -57,6 +57,11 @@ export class ProcessCluster {
       giveBackAttempt: (address, user) => attempts.giveBack(address, user),
       findRevoked: (users) => revocations.find(users),
       revoke: (user, before) => revocations.revoke(user, before),
+      findReadPlace: (user, room) => readPlaces.find(user, room),
+      moveReadPlace: (user, room, place) => {
+        this.#passReadPlace(worker, user, room, place);
+        readPlaces.move(user, room, place);
+      },
       ask: (question) => this.#ask(worker, question),
       leave: () => this.#leave(worker),
     });
@@ -67,6 +72,7 @@ export class ProcessCluster {
     this.#cluster.open({
       signalled: (signal) => this.#passSignal(undefined, signal),
       changed: (room) => this.#presence.changed(room),
+      hasRead: (...read) => this.#passReadPlace(undefined, ...read),
       claimed: (session) => this.#claims.claimed(session),
       asked: async (question) => new WorkerAnswers(await this.#askWorkers(undefined, question)),
     });
@@ -117,6 +123,12 @@ export class ProcessCluster {
   #passSignal(origin: number | undefined, signal: PassedSignal): void {
     for (const worker of this.#presence.followers(signal.room)) {
       if (worker !== origin) this.#callsOf(worker).tell('signalled', signal);
+    }
+  }
+
+  #passReadPlace(origin: number | undefined, user: string, room: string, place: Place): void {
+    for (const worker of this.#presence.followers(room)) {
+      if (worker !== origin) this.#callsOf(worker).tell('hasRead', user, room, place);
     }
   }
 

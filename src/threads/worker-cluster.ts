@@ -7,6 +7,7 @@ import {
   type ClusterListener,
   type PassedSignal,
   type PresenceChange,
+  type ReadPlaces,
   type RemoteMembers,
   type RevocationStore,
   type TicketStore,
@@ -38,6 +39,7 @@ export class WorkerCluster implements Cluster {
   readonly tickets: TicketStore;
   readonly attempts: AttemptStore;
   readonly revocations: RevocationStore;
+  readonly readPlaces: ReadPlaces;
   readonly #scheduler: Scheduler;
   readonly #calls: Calls<ProcessClusterMethods, WorkerClusterMethods>;
   readonly #rooms = new Map<string, FollowedRoom>();
@@ -52,8 +54,10 @@ export class WorkerCluster implements Cluster {
     this.tickets = ticketsOver(calls);
     this.attempts = attemptsOver(calls);
     this.revocations = revocationsOver(calls);
+    this.readPlaces = readPlacesOver(calls);
     calls.serve({
       signalled: (signal) => this.#listener?.signalled(signal),
+      hasRead: (user, room, place) => this.#listener?.hasRead(user, room, place),
       announced: (room, node, announcement) => this.#announced(room, node, announcement),
       letGo: (session, claim) => this.#letGo(session, claim),
       asked: (question) => this.#asked(question),
@@ -162,5 +166,12 @@ function revocationsOver(calls: ProcessCalls): RevocationStore {
   return {
     find: (users) => calls.call('findRevoked', users),
     revoke: (user, before) => calls.call('revoke', user, before),
+  };
+}
+
+function readPlacesOver(calls: ProcessCalls): ReadPlaces {
+  return {
+    find: (user, room) => calls.call('findReadPlace', user, room),
+    move: (user, room, place) => calls.tell('moveReadPlace', user, room, place),
   };
 }

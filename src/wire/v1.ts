@@ -214,6 +214,7 @@ export const notices: Wire['notices'] = new Set([
   'history',
   'pong',
   'authenticated',
+  'read',
   'refresh',
   'drain',
   'error',

@@ -26,6 +26,7 @@ class ScriptedCluster implements Cluster {
   readonly tickets = localCluster(systemClock).tickets;
   readonly attempts = localCluster(systemClock).attempts;
   readonly revocations = localCluster(systemClock).revocations;
+  readonly readPlaces = localCluster(systemClock).readPlaces;
   readonly ask = localCluster(systemClock).ask;
   readonly calls: string[] = [];
   claims: () => NowOrLater<void> = () => {};

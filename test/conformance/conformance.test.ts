@@ -785,6 +785,46 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
     expect(acknowledged).toEqual([['ada', 'r', 1]]);
   });
 
+  rule('A2 A3', 'tells the devices of an authenticated user how far the user has read', async () => {
+    const { connect } = await start({ authenticator });
+    const [ada, bob] = await Promise.all(['ada', 'bob'].map((sub) => token({ sub })));
+    const phone = await connect(`?token=${ada}&room=r`);
+    const other = await connect(`?token=${bob}&room=r`);
+    await Promise.all([phone.next('joined'), other.next('joined')]);
+    for (let i = 1; i <= 3; i++) await other.say('r', i);
+    while ((await phone.next('message')).seq < 3);
+    phone.send({ t: 'ack', room: 'r', seq: 2 });
+    expect(await phone.all('read')).toEqual([]);
+
+    const desk = await connect(`?token=${ada}&room=r`);
+    expect(await desk.next('read')).toEqual({ t: 'read', room: 'r', seq: 2 });
+    const [joined, read] = desk.got.filter(({ t }) => t === 'joined' || t === 'read');
+    expect([joined?.t, read?.t]).toEqual(['joined', 'read']);
+    phone.send({ t: 'ack', room: 'r', seq: 3 });
+    expect(await desk.next('read')).toEqual({ t: 'read', room: 'r', seq: 3 });
+    await other.say('r', 4);
+    while ((await desk.next('message')).seq < 4);
+    desk.send({ t: 'ack', room: 'r', seq: 1 }, { t: 'ack', room: 'r', seq: 4 });
+    expect(await phone.next('read')).toEqual({ t: 'read', room: 'r', seq: 4 });
+    expect((await phone.all('read')).length).toBe(1);
+    expect((await desk.all('read')).length).toBe(2);
+    expect(await other.all('read')).toEqual([]);
+  });
+
+  rule('A2', 'tells nothing to clients that merely have the same name', async () => {
+    const { connect } = await start();
+    const [one, two] = [await connect('?user=ada&room=r'), await connect('?user=ada&room=r')];
+    await Promise.all([one.next('joined'), two.next('joined')]);
+    await one.say('r', 1);
+    await one.next('message');
+    one.send({ t: 'ack', room: 'r', seq: 1 });
+    await one.all('read');
+    expect(await two.all('read')).toEqual([]);
+    const three = await connect('?user=ada&room=r');
+    await three.next('joined');
+    expect(await three.all('read')).toEqual([]);
+  });
+
   rule('G1 G2', 'answers ping, and closes a client that sends no pong with 4002', async () => {
     const { connect, hub } = await start({ limits: { pingPeriod: 40, pongWait: 200 } });
     const codes: unknown[] = [];

@@ -75,7 +75,8 @@ interface Shared {
 export async function serve({ transport, workers }: Variant, options: Options = {}) {
   const { settings = {}, engine } = options;
   if (workers === 1) {
-    const hub = new Hub({ engine: engine ?? memory(), settings });
+    const { readPlaces } = localCluster(systemClock);
+    const hub = new Hub({ engine: engine ?? memory(), settings, readPlaces });
     await hub.open();
     const { keepalive, local, listen, close } = createWorker(transport, options, { hub, workers });
     const port = await listen(0);
@@ -155,6 +156,7 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
   cluster?.open({
     signalled: (signal) => hub.signalledElsewhere(signal),
     changed: (room, change) => hub.presenceChangedElsewhere(room, change),
+    hasRead: (user, room, place) => hub.readElsewhere(user, room, place),
     claimed: (session) => upgrader.letGo(session),
     asked: () => null,
   });

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { keysOf } from '../../src/engine/redis/keys.ts';
 import { REVOCATIONS } from '../../src/hub/cluster.ts';
 import type { NowOrLater } from '../../src/protocol/now-or-later.ts';
-import type { Json, Signalled } from '../../src/protocol/v1.ts';
+import type { Json, Place, Signalled } from '../../src/protocol/v1.ts';
 import { findRedis } from '../redis/install.ts';
 import { RedisProxy } from '../redis/proxy.ts';
 import { RedisProcess } from '../redis/redis-process.ts';
@@ -39,6 +39,8 @@ class ClusterNode {
   /** Sessions that the node was asked to let go of. */
   readonly claimed: string[] = [];
   readonly asked: Json[] = [];
+  /** The read places that the node heard of, in order. */
+  readonly read: [user: string, room: string, place: Place][] = [];
   answer: (question: Json) => NowOrLater<Json> = () => this.run;
   /** What the node waits for before it has let go. */
   leaving: Promise<void> = Promise.resolve();
@@ -48,6 +50,7 @@ class ClusterNode {
     this.cluster.open({
       signalled: (signal) => this.signals.push(signal),
       changed: (room, { joined, left }) => this.changes.push({ room, joined, left }),
+      hasRead: (...read) => this.read.push(read),
       claimed: (session) => {
         this.claimed.push(session);
         return this.leaving;

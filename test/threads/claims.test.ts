@@ -144,6 +144,7 @@ class Worker {
     this.cluster.open({
       signalled() {},
       changed() {},
+      hasRead() {},
       claimed: (session) => this.#held.letGo(session),
       asked: () => null,
     });
@@ -261,7 +262,7 @@ function startManual(count: number) {
       asked.push(session);
       return worker.leaving;
     };
-    worker.cluster.open({ signalled() {}, changed() {}, claimed, asked: () => null });
+    worker.cluster.open({ signalled() {}, changed() {}, hasRead() {}, claimed, asked: () => null });
     return worker;
   });
   return {

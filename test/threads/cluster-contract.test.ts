@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Cluster } from '../../src/hub/cluster.ts';
 import { systemClock } from '../../src/hub/time.ts';
 import type { NowOrLater } from '../../src/protocol/now-or-later.ts';
-import type { Json, Signalled } from '../../src/protocol/v1.ts';
+import type { Json, Place, Signalled } from '../../src/protocol/v1.ts';
 import { localCluster } from '../../src/server/local-cluster.ts';
 import { Calls } from '../../src/threads/calls.ts';
 import { ProcessCluster } from '../../src/threads/process-cluster.ts';
@@ -33,6 +33,8 @@ class Peer {
   readonly asked: Json[] = [];
   answer: (question: Json) => NowOrLater<Json> = () => null;
   readonly #changes: { readonly room: string; readonly text: string }[] = [];
+  /** The read places that it heard of, in order. */
+  readonly read: [user: string, room: string, place: Place][] = [];
   /** Awaited before a session is let go of. */
   leaving: Promise<void> = Promise.resolve();
 
@@ -46,6 +48,7 @@ class Peer {
         for (const name of joined) this.#changes.push({ room, text: `+${name}` });
         for (const name of left) this.#changes.push({ room, text: `-${name}` });
       },
+      hasRead: (...read) => this.read.push(read),
       claimed: (session) => {
         this.claimed.push(session);
         return this.leaving;
@@ -186,6 +189,29 @@ describe.each(Object.keys(kinds))('%s', (kind) => {
     expect(a.signals).toEqual([{ ...signal, data: 2 }]);
     expect(b.signals).toEqual([signal, { ...signal, data: 3 }]);
     expect(c.signals).toHaveLength(2);
+  });
+
+  test('pass read places to the others that have the room, and keep the latest', async () => {
+    const { room, peers } = await inRoom();
+    const [a, b, c] = peers;
+    const user = `ada "👋" ${room}`;
+    const found = async () => (await c.cluster.readPlaces.find(user, room)) ?? undefined;
+    expect(await found()).toBeUndefined();
+    a.cluster.readPlaces.move(user, room, { epoch: 'e\n1', seq: 5 });
+    await waitUntil('they arrive', () => b.read.length === 1 && c.read.length === 1);
+    expect([a.read, b.read, c.read]).toEqual([
+      [],
+      [[user, room, { epoch: 'e\n1', seq: 5 }]],
+      [[user, room, { epoch: 'e\n1', seq: 5 }]],
+    ]);
+    expect(await found()).toEqual({ epoch: 'e\n1', seq: 5 });
+    b.cluster.readPlaces.move(user, room, { epoch: 'e\n1', seq: 4 });
+    b.cluster.readPlaces.move('eve', room, { epoch: 'e\n1', seq: 9 });
+    await waitUntil('they arrive', () => a.read.length === 2);
+    expect(await found()).toEqual({ epoch: 'e\n1', seq: 5 });
+    b.cluster.readPlaces.move(user, room, { epoch: 'e2', seq: 1 });
+    await waitUntil('it arrives', () => a.read.length === 3);
+    expect(await found()).toEqual({ epoch: 'e2', seq: 1 });
   });
 
   test('have the members of the others, by name and count', async () => {

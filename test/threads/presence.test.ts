@@ -101,6 +101,7 @@ class Worker {
     this.cluster = new WorkerCluster(calls as unknown as Calls<ProcessClusterMethods, WorkerClusterMethods>);
     this.cluster.open({
       signalled() {},
+      hasRead() {},
       claimed() {},
       asked: () => null,
       changed: (name, change) => {

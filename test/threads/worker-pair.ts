@@ -11,6 +11,7 @@ export const silentCluster: WorkerMembers = {
   tickets: { put() {}, find: () => undefined, spend: () => false },
   attempts: { take: () => true, giveBack() {} },
   revocations: { find: (users) => users.map(() => 0), revoke: () => true },
+  readPlaces: { find: () => undefined, move() {} },
   open() {},
   secret: (created) => created,
   signal() {},

@@ -137,8 +137,9 @@ export class RoomClient<T, S> implements Room<T, S> {
     else if (message.t === 'presence') this.#onPresence(message);
     else if (message.t === 'left') this.#onLeft(message);
     else if (message.t === 'history') this.#onHistory(message);
-    else if (message.t === 'signal') {
-      this.#events.emit('signal', { from: message.from, data: message.data as S });
+    else if (message.t === 'signal' || message.t === 'read') {
+      const { t, room: _, ...payload } = message;
+      this.#events.emit(t, payload as never);
     }
     // The server rejects the report of a message that it has not delivered in this membership.
     if (this.#shownUnsent && this.#shownSeq <= (this.place?.seq ?? 0)) this.#sendShown();

@@ -242,6 +242,11 @@ export type RoomEvents<T, S> = {
   /** A member sent a signal. */
   signal: { readonly from: string; readonly data: S };
   /**
+   * The user has displayed the messages up to `seq` on another device. Also emitted after `joined`,
+   * if the server knows how far the user had read. It needs a server that authenticates its users.
+   */
+  read: { readonly seq: number };
+  /**
    * The server removed this client from the room, which is then left as by `leave()`. Joining it
    * again gives another `Room`.
    */

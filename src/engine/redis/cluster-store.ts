@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import {
   ATTEMPT_RATES,
   type AttemptStore,
+  READ_PLACE_MS,
   REVOCATIONS,
+  type ReadPlaces,
   type RevocationStore,
   type TicketStore,
 } from '../../hub/cluster.ts';
@@ -88,6 +90,37 @@ export function redisRevocations(shard: Shard): RevocationStore {
       const { ms, users } = REVOCATIONS;
       const args = [user, String(before), String(ms), String(users)];
       return Number(await shard.command(['EVAL', revokeScript, '1', REVOKED_KEY, ...args])) === 1;
+    },
+  };
+}
+
+// Keeps a read place, unless a later one of the same epoch is kept. KEYS: the user's places by room.
+// ARGV: room, epoch, seq, milliseconds to keep. Returns 1 if it was kept.
+const readPlaceScript = `#!lua
+local seq, epoch = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^(%d+) (.*)$')
+if epoch == ARGV[2] and tonumber(seq) >= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ' ' .. ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+`;
+
+/**
+ * Returns the read places that all nodes share.
+ *
+ * @param publish passes `[user, epoch, seq]`, as JSON, to the nodes that have the room.
+ */
+export function redisReadPlaces(shard: Shard, publish: (room: string, read: string) => void): ReadPlaces {
+  const keyOf = (user: string) => `ph:read:${user}`;
+  return {
+    async find(user, room) {
+      const stored = await shard.command(['HGET', keyOf(user), room]);
+      const [, seq, epoch] = /^(\d+) (.*)$/s.exec(stored === null ? '' : String(stored)) ?? [];
+      return seq === undefined || epoch === undefined ? undefined : { epoch, seq: Number(seq) };
+    },
+    move(user, room, { epoch, seq }) {
+      const args = [room, epoch, String(seq), String(READ_PLACE_MS)];
+      shard.command(['EVAL', readPlaceScript, '1', keyOf(user), ...args]).catch(() => {}); // Redis is away
+      publish(room, JSON.stringify([user, epoch, seq]));
     },
   };
 }

@@ -5,13 +5,14 @@ import type {
   ClusterListener,
   PassedSignal,
   PresenceChange,
+  ReadPlaces,
   RemoteMembers,
   RevocationStore,
   TicketStore,
 } from '../../hub/cluster.ts';
 import type { Json } from '../../protocol/v1.ts';
 import { Claims, nodeChannel } from './claims.ts';
-import { redisAttempts, redisRevocations, redisTickets, sharedSecret } from './cluster-store.ts';
+import { redisAttempts, redisReadPlaces, redisRevocations, redisTickets, sharedSecret } from './cluster-store.ts';
 import type { Link } from './link.ts';
 import { PRESENCE, PresenceBoard } from './presence-board.ts';
 import { ANSWER, QUESTION, Questions } from './questions.ts';
@@ -42,6 +43,7 @@ export interface ClusterEngine {
 export const RUN_LENGTH = 12;
 
 const SIGNAL = 's';
+const READ = 'u';
 const LET_GO = 'l';
 const HAS_LET_GO = 'a';
 const CLAIM_POLL_MS = 250;
@@ -52,6 +54,7 @@ export class RedisCluster implements Cluster {
   readonly tickets: TicketStore;
   readonly attempts: AttemptStore;
   readonly revocations: RevocationStore;
+  readonly readPlaces: ReadPlaces;
   readonly #engine: ClusterEngine;
   readonly #times: LeaseTimes;
   readonly #presence: PresenceBoard;
@@ -71,6 +74,7 @@ export class RedisCluster implements Cluster {
     this.tickets = redisTickets(home);
     this.attempts = redisAttempts(home);
     this.revocations = redisRevocations(home);
+    this.readPlaces = redisReadPlaces(home, (room, read) => engine.publish(room, READ, `${run}${read}`));
     this.#presence = new PresenceBoard({
       run,
       shardOf: (room) => engine.shardOf(room),
@@ -162,6 +166,19 @@ export class RedisCluster implements Cluster {
     if (node === this.#engine.run) return;
     if (kind === PRESENCE) this.#presence.received(room, node, payload.toString('utf8', RUN_LENGTH));
     else if (kind === SIGNAL) this.#signalled(room, payload.toString('utf8', RUN_LENGTH));
+    else if (kind === READ) this.#hasRead(room, payload.toString('utf8', RUN_LENGTH));
+  }
+
+  #hasRead(room: string, text: string): void {
+    try {
+      const [user, epoch, seq] = JSON.parse(text) as unknown[];
+      if (typeof user !== 'string' || typeof epoch !== 'string' || typeof seq !== 'number') {
+        throw new Error('it lacks a user or a place');
+      }
+      this.#listener?.hasRead(user, room, { epoch, seq });
+    } catch (cause) {
+      this.#engine.failed(new Error(`room ${JSON.stringify(room)}: a read place is malformed`, { cause }));
+    }
   }
 
   #signalled(room: string, text: string): void {

@@ -99,6 +99,7 @@ export class Conversation {
     room.on('gap', (gap) => this.#onGap(gap));
     room.on('presence', (event) => this.#onPresence(event));
     room.on('signal', ({ from, data }) => this.typing.receive(from, data));
+    room.on('read', ({ seq }) => room.place && this.readState.readOnDevice({ epoch: room.place.epoch, seq }));
     room.on('removed', () => this.#onRemoved());
   }
 

@@ -9,7 +9,7 @@ import { loadStored, updateStored } from './storage.ts';
  */
 const REPORT_INTERVAL_MS = 250;
 
-/** Tracks which messages of a room have been read, across all tabs. */
+/** Tracks which messages of a room have been read, across all tabs and the user's devices. */
 export class ReadState {
   /** The number of unread messages. */
   readonly unread = signal(0);
@@ -29,6 +29,8 @@ export class ReadState {
   #head: Place | undefined;
   /** Whether the last messages of the history are loaded. Until then nothing counts as seen. */
   #loaded = false;
+  /** Whether this browser does not know how far the user had read before. */
+  #isFirstVisit = false;
   #reportTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param reportSeen reports the last message seen to the server. */
@@ -50,6 +52,7 @@ export class ReadState {
     this.#seen = move(this.#seen);
     if (this.#seen?.epoch !== head.epoch) {
       this.#seen = head;
+      this.#isFirstVisit = true;
       this.#scheduleSave();
     }
     this.setHead(head);
@@ -58,6 +61,7 @@ export class ReadState {
   /** Handles the end of loading the last messages. */
   historyLoaded(): void {
     this.#loaded = true;
+    this.#isFirstVisit = false;
     if (this.active && this.unread.value > 0) this.#markUnread();
     this.#update();
   }
@@ -90,6 +94,21 @@ export class ReadState {
       this.#reportTimer = undefined;
       if (this.#seen?.epoch === this.#head?.epoch) this.#reportSeen(this.#seen?.seq ?? 0);
     }, REPORT_INTERVAL_MS);
+  }
+
+  /**
+   * Applies the place that the user has read up to on another device. On the first visit with this
+   * browser, what follows it is unread.
+   */
+  readOnDevice(place: Place): void {
+    if (!this.#isFirstVisit) {
+      this.seenElsewhere(place);
+      return;
+    }
+    this.#isFirstVisit = false;
+    this.#seen = place;
+    this.#scheduleSave();
+    this.#countUnread();
   }
 
   /** Applies the place that another tab has read up to. */
