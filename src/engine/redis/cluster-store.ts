@@ -94,8 +94,8 @@ export function redisRevocations(shard: Shard): RevocationStore {
   };
 }
 
-// Keeps a read place, unless a later one of the same epoch is kept. KEYS: the user's places by room.
-// ARGV: room, epoch, seq, milliseconds to keep. Returns 1 if it was kept.
+// Keeps a read place, unless a later one of the same epoch is kept. KEYS: the user's places, by
+// room. ARGV: room, epoch, seq, milliseconds to keep. Returns 1 if it was kept.
 const readPlaceScript = `#!lua
 local seq, epoch = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^(%d+) (.*)$')
 if epoch == ARGV[2] and tonumber(seq) >= tonumber(ARGV[3]) then return 0 end
