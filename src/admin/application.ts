@@ -2,6 +2,7 @@ import type { KeyCheck } from '../auth/keys.ts';
 import { answerProbe, type ServerState } from '../http/probes.ts';
 import { plainText } from '../http/responses.ts';
 import type { Application, HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { answerLives, type FindLives } from './lives.ts';
 import { answerProfile, type Profiler } from './profile.ts';
 
 export interface AdminOptions extends ServerState {
@@ -12,6 +13,7 @@ export interface AdminOptions extends ServerState {
   readonly checkKey: ((authorization: string) => KeyCheck) | undefined;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   readonly profiler: Profiler;
+  readonly findLives: FindLives;
 }
 
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
@@ -30,6 +32,8 @@ async function route(request: HttpRequest, options: AdminOptions): Promise<HttpR
   if (path === PROFILE_PATH) {
     return method === 'POST' ? answerProfile(request, options.profiler) : methodNotAllowed('POST');
   }
+  const lives = answerLives(path, options.findLives);
+  if (lives) return isRead ? lives() : methodNotAllowed('GET, HEAD');
   const probe = answerProbe(path, options);
   if (probe === undefined && path !== METRICS_PATH) return plainText(404, 'Not found');
   if (!isRead) return methodNotAllowed('GET, HEAD');

@@ -94,6 +94,7 @@ export class SlowConsumers {
     else if (this.#mustGo(member)) evict(member);
     else if (member.park()) {
       this.#events.emit('lagging', { client: subscriber.id, room: member.room.name, records: member.behind });
+      subscriber.parked?.(member.room.name, member.behind);
     }
   }
 
@@ -189,7 +190,10 @@ export class SlowConsumers {
 
   #caughtUp(member: Member): void {
     this.#presence.refresh(member);
-    if (member.catchUp()) this.#events.emit('drained', { client: member.subscriber.id, room: member.room.name });
+    if (!member.catchUp()) return;
+    const { subscriber, room } = member;
+    this.#events.emit('drained', { client: subscriber.id, room: room.name });
+    subscriber.caughtUp?.(room.name);
   }
 
   /**

@@ -8,6 +8,7 @@ import { HookRunner, type Hooks } from '../accept/hooks.ts';
 import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { type Access, Upgrader } from '../accept/upgrader.ts';
+import type { AdminOptions } from '../admin/application.ts';
 import { createProfiler } from '../admin/profile.ts';
 import { createApi } from '../api/api.ts';
 import { LocalNode } from '../api/local-node.ts';
@@ -25,6 +26,7 @@ import { ATTEMPT_RATES, type Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
+import { type LifeQuery, Lives } from '../lives/lives.ts';
 import { collectMetrics, type Readings, type ServerMetrics } from '../observe/metrics.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
@@ -111,6 +113,7 @@ export class RunningServer {
   readonly #rates: Rates;
   readonly #sessions: Sessions;
   readonly #local: LocalNode;
+  readonly #nodes: Nodes;
   readonly #upgrader: Upgrader;
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
@@ -135,13 +138,25 @@ export class RunningServer {
     const { maxHandshakes } = settings;
     this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes, share?.workers);
     hub.events.on('connected', () => this.#intake.count());
-    this.#context = { hub, clock, keepalive: this.#keepalive, ...(authorizer && { authorizer }) };
+    // Only the listener of operators shows them.
+    const lives = settings.adminListen === undefined ? undefined : new Lives(clock);
+    this.#context = {
+      hub,
+      clock,
+      keepalive: this.#keepalive,
+      ...(authorizer && { authorizer }),
+      ...(lives && { lives }),
+    };
     this.#limits = parts.limits ?? localLimits(clock);
     this.#rates = new Rates(settings, this.#limits);
     this.#sessions = new Sessions(parts.secret);
     const { maxConnections: all, connectionsPerAddress: perAddress } = settings;
     const revocations = new Revocations(cluster.revocations, () => clock.now());
-    this.#local = new LocalNode({ hub, clients: this.#keepalive.clients, revocations });
+    const { clients } = this.#keepalive;
+    const findLives = lives && ((query: LifeQuery) => lives.find(query, clients));
+    this.#local = new LocalNode({ hub, clients, revocations, findLives });
+    const failed = (err: unknown) => parts.log.error({ err }, 'a request to the API failed');
+    this.#nodes = new Nodes({ local: this.#local, cluster, failed });
     this.#upgrader = new Upgrader({
       hub,
       scheduler,
@@ -191,7 +206,7 @@ export class RunningServer {
     const failed = (err: unknown) => log.error({ err }, 'a request to the API failed');
     return createApi({
       hub: this.hub,
-      nodes: new Nodes({ local: this.#local, cluster, failed }),
+      nodes: this.#nodes,
       revocations: cluster.revocations,
       date: () => systemClock.date(),
       keys,
@@ -304,7 +319,13 @@ export class RunningServer {
   async #listenForAdmin(): Promise<AdminListener | undefined> {
     const { settings, keys, log } = this.#parts;
     const ready = () => this.hub.ready;
-    const options = { metrics: this.metrics, draining: () => this.#draining, ready, profiler: createProfiler() };
+    const options: Omit<AdminOptions, 'checkKey'> = {
+      metrics: this.metrics,
+      draining: () => this.#draining,
+      ready,
+      profiler: createProfiler(),
+      findLives: (query) => this.#nodes.ask({ kind: 'lives', ...query }),
+    };
     const admin = await listenForAdmin(settings, keys, options);
     if (admin) log.info(`pumphouse serves operators at ${admin.url}`);
     return admin;

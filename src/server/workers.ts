@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { createProfiler } from '../admin/profile.ts';
+import { Nodes } from '../api/nodes.ts';
 import { ConfigError } from '../config/error.ts';
 import { type Listener, listenersOf } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
@@ -132,7 +133,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
-      this.#admin = await this.#listenForAdmin(settings, metrics);
+      this.#admin = await this.#listenForAdmin(settings, metrics, this.#log, log);
       if (this.#admin) log.info(`pumphouse serves operators at ${this.#admin.url}`);
     } catch (error) {
       await Promise.all(this.#threads.map((thread) => thread.exit()));
@@ -166,12 +167,20 @@ export class WorkerPool implements ServingProcess, MessageCount {
     for (const { calls } of this.#threads) calls.tell('awaitCommit');
   }
 
-  #listenForAdmin(settings: Settings, { contentType, text }: ThreadMetrics): Promise<AdminListener | undefined> {
+  #listenForAdmin(
+    settings: Settings,
+    { contentType, text }: ThreadMetrics,
+    { cluster }: Log,
+    log: Logger,
+  ): Promise<AdminListener | undefined> {
+    const failed = (err: unknown) => log.error({ err }, 'a request of an operator failed');
+    const nodes = new Nodes({ cluster, failed });
     const workers = this.#threads.map(({ number }) => `${number}`);
     return listenForAdmin(settings, openKeys(settings.keys), {
       metrics: { contentType, text },
       draining: () => this.#draining,
       ready: () => this.#log?.service.ready === true,
+      findLives: (query) => nodes.ask({ kind: 'lives', ...query }),
       profiler: createProfiler(workers, (worker, ms) => (this.#threads[Number(worker) - 1] as Thread).profile(ms)),
     });
   }
