@@ -46,9 +46,10 @@ export default defineConfig(({ command }) => ({
       transform: { inject: { h: ['preact', 'h'], Fragment: ['preact', 'Fragment'] } },
       output: {
         // The client library is a separate chunk: it changes less often than the page, and a test
-        // checks its size separately. Its fallback stays a file that is loaded when it is needed.
+        // checks its size separately. Its fallback and its report stay files that are loaded when
+        // they are needed.
         codeSplitting: {
-          groups: [{ name: 'client', test: /web\/sdk\/(?!fallback)|src\/protocol|node_modules\/mitt/ }],
+          groups: [{ name: 'client', test: /web\/sdk\/(?!fallback|report)|src\/protocol|node_modules\/mitt/ }],
         },
       },
     },
