@@ -85,6 +85,20 @@ export default {
       to: { path: '^web/app/(view/|main)' },
     },
     {
+      name: 'the-page-of-operators-is-a-client',
+      comment: 'web/admin reaches the server only by its address',
+      severity: 'error',
+      from: { path: '^web/admin/', pathNot: '^web/admin/vite\\.config\\.ts$' },
+      to: { pathNot: '^(web/admin/|src/protocol/|node_modules/(preact|@preact/signals|uplot)/)' },
+    },
+    {
+      name: 'the-page-of-operators-shows-its-state',
+      comment: 'views read the state; the state imports no view',
+      severity: 'error',
+      from: { path: '^web/admin/state/' },
+      to: { path: '^web/admin/(view/|main)' },
+    },
+    {
       name: 'the-benchmark-is-a-client',
       comment: 'bench reaches a server only by its address',
       severity: 'error',

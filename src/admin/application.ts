@@ -1,4 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import type { KeyCheck } from '../auth/keys.ts';
+import { builtPage } from '../http/built-page.ts';
+import { notModified } from '../http/entity-tag.ts';
 import { answerProbe, type ServerState } from '../http/probes.ts';
 import { plainText } from '../http/responses.ts';
 import type { Application, HttpRequest, HttpResponse } from '../transport/transport.ts';
@@ -14,9 +17,14 @@ export interface AdminOptions extends ServerState {
   readonly profiler: Profiler;
 }
 
+/** The folder of the built page. The path is the same from `src` and from `dist`. */
+export const ADMIN_PAGE = fileURLToPath(new URL('../../dist/admin-page', import.meta.url));
+
+const page = builtPage(ADMIN_PAGE);
+
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
 
-/** Returns what the admin listener serves: metrics, probes and diagnosis, for operators. */
+/** Returns what the admin listener serves operators: its page, metrics, probes and diagnosis. */
 export function createAdmin(options: AdminOptions): Application {
   return {
     handle: async (request) => rejection(request, options) ?? route(request, options),
@@ -30,6 +38,7 @@ async function route(request: HttpRequest, options: AdminOptions): Promise<HttpR
   if (path === PROFILE_PATH) {
     return method === 'POST' ? answerProfile(request, options.profiler) : methodNotAllowed('POST');
   }
+  if (isPage(path)) return isRead ? answerPage(request) : methodNotAllowed('GET, HEAD');
   const probe = answerProbe(path, options);
   if (probe === undefined && path !== METRICS_PATH) return plainText(404, 'Not found');
   if (!isRead) return methodNotAllowed('GET, HEAD');
@@ -41,10 +50,25 @@ async function route(request: HttpRequest, options: AdminOptions): Promise<HttpR
 const METRICS_PATH = '/metrics';
 const PROFILE_PATH = '/admin/v1/profile';
 
-/** Returns the response to a request that is not allowed. The probes need no key. */
+/** Reports whether a path is the page or one of its files. They contain no data. */
+function isPage(path: string): boolean {
+  return path === '/' || path.startsWith('/assets/');
+}
+
+async function answerPage({ path, header }: HttpRequest): Promise<HttpResponse> {
+  const ifNoneMatch = header('if-none-match');
+  const file = await page(path, header('accept-encoding'));
+  if (file) return notModified(file, ifNoneMatch);
+  return plainText(404, path === '/' ? 'the page is missing; build it with npm run build:admin' : 'Not found');
+}
+
+/**
+ * Returns the response to a request that is not allowed. The probes and the page need no key: the
+ * page asks for it.
+ */
 function rejection(request: HttpRequest, { checkKey }: AdminOptions): HttpResponse | undefined {
   if (checkKey === undefined) return fromElsewhere(request);
-  if (request.path === '/livez' || request.path === '/readyz') return undefined;
+  if (request.path === '/livez' || request.path === '/readyz' || isPage(request.path)) return undefined;
   const check = checkKey(request.header('authorization'));
   if (check.kind === 'unavailable') return plainText(503, 'the keys file cannot be read');
   if (check.kind !== 'valid') {
