@@ -13,10 +13,10 @@ export const layers = {
   auth: ['protocol', 'hub/cluster', 'transport/transport'],
   http: ['protocol', 'transport/transport', 'wire/wire', 'auth'],
   api: ['protocol', 'hub', 'transport/transport', 'wire/wire', 'wire/v1', 'auth', 'http', 'client/authorizer'],
-  admin: ['transport/transport', 'http', 'auth'],
+  admin: ['protocol', 'hub/time', 'transport/transport', 'http', 'auth'],
   accept: ['protocol', 'hub', 'transport/transport', 'wire', 'client', 'auth', 'http'],
   config: ['protocol', 'hub/settings', 'wire/wire'],
-  observe: ['protocol', 'hub/events'],
+  observe: ['protocol', 'hub/events', 'hub/survey'],
   server: [
     'protocol',
     'hub',

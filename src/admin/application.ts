@@ -3,9 +3,10 @@ import type { KeyCheck } from '../auth/keys.ts';
 import { builtPage } from '../http/built-page.ts';
 import { notModified } from '../http/entity-tag.ts';
 import { answerProbe, type ServerState } from '../http/probes.ts';
-import { plainText } from '../http/responses.ts';
-import type { Application, HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { jsonText, plainText } from '../http/responses.ts';
+import type { Application, HttpAnswer, HttpRequest, HttpResponse } from '../transport/transport.ts';
 import { answerProfile, type Profiler } from './profile.ts';
+import type { Snapshots } from './snapshots.ts';
 
 export interface AdminOptions extends ServerState {
   /**
@@ -15,6 +16,7 @@ export interface AdminOptions extends ServerState {
   readonly checkKey: ((authorization: string) => KeyCheck) | undefined;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   readonly profiler: Profiler;
+  readonly snapshots: Snapshots;
 }
 
 /** The folder of the built page. The path is the same from `src` and from `dist`. */
@@ -32,7 +34,7 @@ export function createAdmin(options: AdminOptions): Application {
   };
 }
 
-async function route(request: HttpRequest, options: AdminOptions): Promise<HttpResponse> {
+async function route(request: HttpRequest, options: AdminOptions): Promise<HttpAnswer> {
   const { method, path } = request;
   const isRead = method === 'GET' || method === 'HEAD';
   if (path === PROFILE_PATH) {
@@ -40,15 +42,20 @@ async function route(request: HttpRequest, options: AdminOptions): Promise<HttpR
   }
   if (isPage(path)) return isRead ? answerPage(request) : methodNotAllowed('GET, HEAD');
   const probe = answerProbe(path, options);
-  if (probe === undefined && path !== METRICS_PATH) return plainText(404, 'Not found');
+  if (probe === undefined && !READ_PATHS.includes(path)) return plainText(404, 'Not found');
   if (!isRead) return methodNotAllowed('GET, HEAD');
   if (probe) return probe;
+  if (path === SNAPSHOT_PATH) return jsonText(await options.snapshots.latest());
+  if (path === EVENTS_PATH) return options.snapshots.watch(keepsAccess(request, options));
   const { contentType, text } = options.metrics;
   return { status: 200, headers: { 'content-type': contentType }, body: await text.call(options.metrics) };
 }
 
 const METRICS_PATH = '/metrics';
 const PROFILE_PATH = '/admin/v1/profile';
+const SNAPSHOT_PATH = '/admin/v1/snapshot';
+const EVENTS_PATH = '/admin/v1/events';
+const READ_PATHS: readonly string[] = [METRICS_PATH, SNAPSHOT_PATH, EVENTS_PATH];
 
 /** Reports whether a path is the page or one of its files. They contain no data. */
 function isPage(path: string): boolean {
@@ -75,6 +82,16 @@ function rejection(request: HttpRequest, { checkKey }: AdminOptions): HttpRespon
     return plainText(401, 'send Authorization: Bearer KEY', { 'WWW-Authenticate': 'Bearer' });
   }
   return check.key.scopes.includes('admin') ? undefined : plainText(403, 'the key lacks the scope admin');
+}
+
+/** Returns a function that reports whether the key of a stream is still valid. */
+function keepsAccess(request: HttpRequest, { checkKey }: AdminOptions): () => boolean {
+  const authorization = request.header('authorization');
+  return () => {
+    const check = checkKey?.(authorization);
+    if (check === undefined || check.kind === 'unavailable') return true;
+    return check.kind === 'valid' && check.key.scopes.includes('admin');
+  };
 }
 
 /**
