@@ -1,4 +1,6 @@
 import { refusal } from '../state/access.ts';
+import type { Board } from '../state/board.ts';
+import type { Feed } from '../state/feed.ts';
 import { hashOf, type Route, route } from '../state/route.ts';
 import { Header } from './header.tsx';
 import { KeyForm } from './key-form.tsx';
@@ -6,23 +8,28 @@ import { SessionView } from './session.tsx';
 import { UserView } from './user.tsx';
 import { Work } from './work.tsx';
 
+interface Server {
+  readonly board: Board;
+  readonly feed: Feed;
+}
+
 /** The page: the form for the key, or what the address names. */
-export function App() {
+export function App(server: Server) {
   if (refusal.value !== undefined) return <KeyForm />;
   return (
     <>
       <Header />
       <main>
-        <View route={route.value} />
+        <View route={route.value} {...server} />
       </main>
     </>
   );
 }
 
-function View({ route }: { route: Route }) {
+function View({ route, ...server }: Server & { route: Route }) {
   switch (route.kind) {
     case 'work':
-      return <Work />;
+      return <Work {...server} />;
     case 'session':
       return (
         <>
