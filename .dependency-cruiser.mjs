@@ -14,10 +14,10 @@ export const layers = {
   http: ['protocol', 'transport/transport', 'wire/wire', 'auth'],
   api: ['protocol', 'hub', 'transport/transport', 'wire/wire', 'wire/v1', 'auth', 'http', 'client/authorizer'],
   lives: ['protocol', 'hub/time', 'client/lives'],
-  admin: ['protocol', 'transport/transport', 'http', 'auth'],
+  admin: ['protocol', 'hub/time', 'transport/transport', 'http', 'auth'],
   accept: ['protocol', 'hub', 'transport/transport', 'wire', 'client', 'auth', 'http'],
   config: ['protocol', 'hub/settings', 'wire/wire'],
-  observe: ['protocol', 'hub/events'],
+  observe: ['protocol', 'hub/events', 'hub/survey'],
   server: [
     'protocol',
     'hub',
@@ -85,6 +85,20 @@ export default {
       severity: 'error',
       from: { path: '^web/app/state/' },
       to: { path: '^web/app/(view/|main)' },
+    },
+    {
+      name: 'the-page-of-operators-is-a-client',
+      comment: 'web/admin reaches the server only by its address',
+      severity: 'error',
+      from: { path: '^web/admin/', pathNot: '^web/admin/vite\\.config\\.ts$' },
+      to: { pathNot: '^(web/admin/|src/protocol/|node_modules/(preact|@preact/signals|uplot)/)' },
+    },
+    {
+      name: 'the-page-of-operators-shows-its-state',
+      comment: 'views read the state; the state imports no view',
+      severity: 'error',
+      from: { path: '^web/admin/state/' },
+      to: { path: '^web/admin/(view/|main)' },
     },
     {
       name: 'the-benchmark-is-a-client',

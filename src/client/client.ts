@@ -320,7 +320,7 @@ export class Client implements Reader, SocketListener, Connection, Living {
       this.end(close);
       return;
     }
-    this.#context.hub.events.emit('evicted', { client: this.id, ...at, why: close.reason });
+    this.#context.hub.events.emit('evicted', { client: this.id, user: this.user, ...at, why: close.reason });
     this.end({ code: close.code, reason: `${close.reason}; resume ${at.epoch} after ${at.seq}` });
   }
 
