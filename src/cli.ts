@@ -13,6 +13,7 @@ import { addKeyCommand } from './commands/key.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
 import { addWebhookCommand } from './commands/webhook.ts';
+import { addWhyCommand } from './commands/why.ts';
 import { ConfigError } from './config/error.ts';
 import { listenersOf } from './config/listeners.ts';
 import { type Loaded, load } from './config/load.ts';
@@ -70,6 +71,7 @@ addUserCommand(program);
 addKeyCommand(program);
 addTokenCommand(program);
 addWebhookCommand(program);
+addWhyCommand(program);
 addGenCertCommand(program);
 
 exitOnBrokenPipe();
