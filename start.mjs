@@ -1,4 +1,4 @@
-// Preloaded by npm start: builds the chat, and has each thread load TypeScript. The module `tsx`
+// Preloaded by npm start: builds the pages, and has each thread load TypeScript. The module `tsx`
 // itself does so in the main thread alone.
 import { isMainThread } from 'node:worker_threads';
 import { register } from 'tsx/esm/api';

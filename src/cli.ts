@@ -13,6 +13,7 @@ import { addKeyCommand } from './commands/key.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUserCommand } from './commands/user.ts';
 import { addWebhookCommand } from './commands/webhook.ts';
+import { addWhyCommand } from './commands/why.ts';
 import { ConfigError } from './config/error.ts';
 import { listenersOf } from './config/listeners.ts';
 import { type Loaded, load } from './config/load.ts';
@@ -21,6 +22,7 @@ import { createLog } from './observe/log.ts';
 import { type ServingProcess, startServer } from './server/create-server.ts';
 import { loadHooks } from './server/hooks-file.ts';
 import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
+import { version } from './server/version.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
@@ -36,10 +38,6 @@ type Address = Pick<Settings, 'host' | 'port'>;
 // Where to change the port and the host of a listener.
 const WITH_FLAGS = ['with --port', 'with --host'] as const;
 const IN_LISTENERS = ['in "listeners"', 'in "listeners"'] as const;
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 const program = new Command('pumphouse')
   .description('Self-hosted realtime rooms: a chat in the browser, and a WebSocket server for programs.')
@@ -73,6 +71,7 @@ addUserCommand(program);
 addKeyCommand(program);
 addTokenCommand(program);
 addWebhookCommand(program);
+addWhyCommand(program);
 addGenCertCommand(program);
 
 exitOnBrokenPipe();

@@ -1,4 +1,4 @@
-// Builds the chat if its sources are newer than the last build, so that a server started from a
+// Builds the pages whose sources are newer than their last build, so that a server started from a
 // checkout serves the current sources.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
@@ -7,20 +7,26 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const sources = ['web/app', 'web/sdk', 'src/protocol'].map((folder) => join(root, folder));
-const output = join(root, 'dist/web/index.html');
 
 const modifiedAt = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 const newestIn = (folder) =>
   Math.max(...readdirSync(folder, { recursive: true }).map((file) => modifiedAt(join(folder, file))));
 
-const sourcesModifiedAt = Math.max(...sources.map(newestIn), modifiedAt(join(root, 'package-lock.json')));
-if (sourcesModifiedAt >= modifiedAt(output)) {
+/**
+ * Builds a page of `web`, if one of its sources is newer than the page in `output`.
+ *
+ * @param {string} page
+ * @param {readonly string[]} libraries folders that the page imports, too.
+ * @param {string} output
+ */
+function build(page, libraries, output) {
+  const folders = [page, ...libraries].map((folder) => join(root, folder));
+  const sourcesModifiedAt = Math.max(...folders.map(newestIn), modifiedAt(join(root, 'package-lock.json')));
+  if (sourcesModifiedAt < modifiedAt(join(root, output, 'index.html'))) return;
   const vite = join(dirname(createRequire(import.meta.url).resolve('vite/package.json')), 'bin/vite.js');
   const env = { ...process.env, NODE_ENV: 'production' };
-  execFileSync(process.execPath, [vite, 'build', 'web/app', '--logLevel', 'warn'], {
-    cwd: root,
-    env,
-    stdio: 'inherit',
-  });
+  execFileSync(process.execPath, [vite, 'build', page, '--logLevel', 'warn'], { cwd: root, env, stdio: 'inherit' });
 }
+
+build('web/app', ['web/sdk', 'src/protocol'], 'dist/web');
+build('web/admin', ['src/protocol'], 'dist/admin-page');

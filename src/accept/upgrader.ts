@@ -16,12 +16,14 @@ import type { Session, Sessions } from '../auth/sessions.ts';
 import { ALLOWED, type Authorizer, type Decision as Permission } from '../client/authorizer.ts';
 import { Client, type ClientContext } from '../client/client.ts';
 import type { Identity } from '../client/identity.ts';
+import type { Verdict } from '../client/lives.ts';
 import { checkOrigin, type Origins } from '../http/origin.ts';
 import type { Admission } from '../http/publish.ts';
 import { plainText } from '../http/responses.ts';
 import type { Scheduler } from '../hub/time.ts';
 import { type Close, closes, revokedClose } from '../protocol/close-codes.ts';
 import { andThen, type NowOrLater, orElse } from '../protocol/now-or-later.ts';
+import type { AuthenticationKind } from '../protocol/session-life.ts';
 import { type Limits, MAX_ROOMS, SUBPROTOCOL } from '../protocol/v1.ts';
 import type { HttpRequest, HttpResponse, SocketListener, Upgrade } from '../transport/transport.ts';
 import { fields } from '../wire/v1.ts';
@@ -337,7 +339,7 @@ export class Upgrader {
     if (revoked === 'unknown') return refused(unauthenticated(UNAVAILABLE, authenticator));
     if (resumed && !revoked && (await authenticator.mayResume(resumed.user))) {
       const { user, issued } = resumed;
-      return this.#accept({ user, issued }, handshake);
+      return this.#accept({ user, issued, resumed: true }, handshake);
     }
     const { lateAuthentication } = authenticator;
     const browser = handshake.origin !== '';
@@ -478,7 +480,8 @@ export class Upgrader {
     const issued = principal.issued ?? access.context.clock.date();
     const onOpen = () => this.#revoked(client.user, issued, principal);
     const valid = validity(principal, access);
-    const identity = { address, rooms, start, issued, onOpen, ...(user !== undefined && { user }), ...valid };
+    const verdict = verdictOf(principal, verifiedUser, false);
+    const identity = { address, rooms, start, issued, onOpen, verdict, ...(user !== undefined && { user }), ...valid };
     const client: Client = new Client(`c${++this.#connections}`, wire, access.context, identity);
     return { kind: 'connection', rooms, create: () => client, permission: () => client.permission(room) };
   }
@@ -500,6 +503,7 @@ export class Upgrader {
     const identity = {
       address,
       issued,
+      verdict: verdictOf(principal, verifiedUser, false),
       ...(user !== undefined && { user }),
       ...(room !== undefined && { rooms: [room] }),
     };
@@ -536,12 +540,14 @@ export class Upgrader {
       limits: limitsOf(wire, context),
       heartbeat: wire.pingPeriod / 1000,
       ...(expires !== undefined && { expiresIn: Math.floor(timeUntil(expires, context) / 1000) }),
+      ...(context.lives && { reports: true as const }),
     } as const;
     const valid = validity(principal, access);
     // Without another credential, a connection rests on the secret of the session that it resumes.
     const issued = principal.issued ?? (verifiedUser === undefined ? session.issued : context.clock.date());
     const signedIn = verifiedUser !== undefined || access.authenticator.requires !== 'nothing';
-    const identity = { user, signedIn, address, rooms, welcome, issued, ...valid };
+    const verdict = verdictOf(principal, verifiedUser, resumed);
+    const identity = { user, signedIn, address, rooms, welcome, issued, verdict, ...valid };
     const create = (reservation: Reservation) => {
       const onOpen = () => this.#revoked(user, issued, principal) ?? this.#sessions.open(reservation, client);
       const client: Client = new Client(id, wire, context, { ...identity, onOpen });
@@ -570,6 +576,22 @@ function validity(
     return { issued: renewed.issued ?? context.clock.date(), until: until(renewed.expires) };
   };
   return { authorizer: authorizerOf(() => current), term: { until: until(expires), refresh } };
+}
+
+/** @param verifiedUser that of the principal, unless the connect hook gave another. */
+function verdictOf(
+  { user, expires, confirm, resumed: bySecret }: Principal,
+  verifiedUser: string | undefined,
+  resumed: boolean,
+): Verdict {
+  const kind = (): AuthenticationKind => {
+    if (verifiedUser !== user) return 'hook';
+    if (expires !== undefined) return 'token';
+    if (confirm !== undefined) return 'ticket';
+    if (bySecret) return 'session';
+    return user === undefined ? 'none' : 'password';
+  };
+  return { authentication: kind(), resumed };
 }
 
 /** Returns the milliseconds until a date, itself in milliseconds since 1970. */

@@ -24,9 +24,13 @@ export interface LocalNodeOptions {
   readonly hub: Pick<Hub, 'occupiedRooms' | 'usersIn'>;
   readonly clients: ReadonlySet<ApiClient>;
   readonly revocations: Revocations;
+  /** Finds the lives of connections. @default they are not recorded */
+  readonly findLives?: ((query: Pick<Of<'lives'>, 'by' | 'name'>) => AnswerTo<'lives'>) | undefined;
 }
 
 type Of<Kind extends Question['kind']> = Extract<Question, { kind: Kind }>;
+
+const NO_LIVES: AnswerTo<'lives'> = { connections: [], reports: [] };
 
 // Users whose revocations are read at once.
 const CHECKED_AT_ONCE = 500;
@@ -36,11 +40,13 @@ export class LocalNode {
   readonly #hub: LocalNodeOptions['hub'];
   readonly #clients: ReadonlySet<ApiClient>;
   readonly #revocations: Revocations;
+  readonly #findLives: NonNullable<LocalNodeOptions['findLives']>;
 
-  constructor({ hub, clients, revocations }: LocalNodeOptions) {
+  constructor({ hub, clients, revocations, findLives = () => NO_LIVES }: LocalNodeOptions) {
     this.#hub = hub;
     this.#clients = clients;
     this.#revocations = revocations;
+    this.#findLives = findLives;
   }
 
   /** Answers a question of another node. @throws ValiError for one of another version. */
@@ -62,6 +68,8 @@ export class LocalNode {
         return this.#refresh(asked);
       case 'revoke':
         return this.#revoke(asked);
+      case 'lives':
+        return this.#findLives(asked);
     }
   }
 

@@ -12,7 +12,8 @@ export interface AllAnswers<Kind extends Question['kind']> {
 }
 
 export interface NodesOptions {
-  readonly local: LocalNode;
+  /** This node. @default it has no connections of its own */
+  readonly local?: LocalNode;
   readonly cluster: Pick<Cluster, 'ask'>;
   /** Reports an answer that is malformed. */
   readonly failed: (error: unknown) => void;
@@ -30,10 +31,10 @@ export class Nodes {
   async ask<Kind extends Question['kind']>(question: Extract<Question, { kind: Kind }>): Promise<AllAnswers<Kind>> {
     const { local, cluster } = this.#options;
     const others = cluster.ask(question as unknown as Json);
-    const own = local.answer(question) as AnswerTo<Kind>;
+    const own = local === undefined ? [] : [local.answer(question) as AnswerTo<Kind>];
     const { answers: elsewhere, missing } = await others;
     const valid = elsewhere.flatMap((answer) => this.#parse(question.kind, answer));
-    return { answers: [own, ...valid], missing: missing + elsewhere.length - valid.length };
+    return { answers: [...own, ...valid], missing: missing + elsewhere.length - valid.length };
   }
 
   /** @returns an empty list for a malformed answer. */

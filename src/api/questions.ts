@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { foundLives } from './lives.ts';
 import { room, user } from './schemas.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -20,6 +21,7 @@ export const question = v.variant('kind', [
   v.object({ kind: v.literal('leave'), user, room }),
   v.object({ kind: v.literal('refresh'), user, within: count }),
   v.object({ kind: v.literal('revoke'), user, before: count }),
+  v.object({ kind: v.literal('lives'), by: v.picklist(['session', 'user']), name: v.string() }),
 ]);
 
 export type Question = v.InferOutput<typeof question>;
@@ -36,6 +38,7 @@ export const answers = {
   leave: v.object({ left: count, closed: count }),
   refresh: v.object({ asked: count, closed: count, unaffected: count }),
   revoke: v.object({ closed: count }),
+  lives: foundLives,
 } satisfies Record<Question['kind'], v.GenericSchema>;
 
 export type AnswerTo<Kind extends Question['kind']> = v.InferOutput<(typeof answers)[Kind]>;

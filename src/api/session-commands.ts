@@ -32,7 +32,15 @@ export interface SessionCommandsOptions {
   readonly authorizer: Authorizer | undefined;
   /** Returns the connection of a session, if this thread has it. */
   readonly connectionOf: (session: string) => Subscriber | undefined;
+  /**
+   * Keeps a client's report. Returns false for a second one of a connection.
+   *
+   * @default the server takes no reports
+   */
+  readonly report?: ((session: Sender['session'], report: Report) => boolean) | undefined;
 }
+
+type Report = Extract<Command, { kind: 'report' }>['report'];
 
 // Longer than an engine waits for its store.
 const ANSWER_MS = 30_000;
@@ -85,6 +93,12 @@ export class SessionCommands {
       case 'history':
       case 'ack':
         return rates.takeRequest(sender) ? this.#permit(command, sender, caller) : RATE_LIMITED;
+      case 'report': {
+        const { report } = this.#options;
+        if (report === undefined) return NOT_OVER_HTTP;
+        if (!rates.takeRequest(sender)) return RATE_LIMITED;
+        return report(sender.session, command.report) ? DONE : FORBIDDEN;
+      }
       case 'refusal': {
         const { kind: _, ...rejection } = command;
         return { kind: 'denied', ...rejection };

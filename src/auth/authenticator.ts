@@ -34,6 +34,8 @@ export interface Principal {
    * @default undefined: with this request
    */
   readonly issued?: number;
+  /** Whether its credential is the secret of the session that it resumes. @default false */
+  readonly resumed?: boolean;
   /**
    * Spends a one-time credential. Call it last. Rejects when the store of credentials cannot be
    * reached.

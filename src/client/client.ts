@@ -1,12 +1,13 @@
 import type { Eviction, Notice } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import type { NowOrLater } from '../protocol/now-or-later.ts';
-import { errors } from '../protocol/v1.ts';
+import { type ErrorCode, errors } from '../protocol/v1.ts';
 import type { Socket, SocketListener } from '../transport/transport.ts';
 import type { Wire } from '../wire/wire.ts';
 import { both, type Decision } from './authorizer.ts';
 import type { Identity, Term } from './identity.ts';
 import type { Connection, Keepalive } from './keepalive.ts';
+import type { LifeRecorder, Living, Standing, Verdict } from './lives.ts';
 import { type Reader, ReadPump, type ReadPumpContext, type RoomStart } from './read-pump.ts';
 import { WritePump } from './write-pump.ts';
 
@@ -21,12 +22,15 @@ export interface ClientContext extends ReadPumpContext {
  */
 export type ClientState = 'opening' | 'ready' | 'closing' | 'closed';
 
+// What is recorded of a client that no handshake has created.
+const UNKNOWN: Verdict = { authentication: 'none', resumed: false };
+
 /**
  * Client is a middleman between one connection and the Hub. Its read pump takes messages from the
  * socket to the Hub, its write pump takes frames from the Hub to the socket. No one else touches
  * the socket.
  */
-export class Client implements Reader, SocketListener, Connection {
+export class Client implements Reader, SocketListener, Connection, Living {
   readonly id: string;
   readonly user: string;
   readonly signedIn: boolean;
@@ -51,6 +55,7 @@ export class Client implements Reader, SocketListener, Connection {
   #pingedAt: number;
   #pongBy: number;
   #lag = 0;
+  #life = -1;
   #term: Term | undefined;
   #issued: number;
 
@@ -66,7 +71,9 @@ export class Client implements Reader, SocketListener, Connection {
     this.#rooms = identity.rooms ?? wire.rooms;
     this.#welcome = identity.welcome;
     this.#start = identity.start;
-    this.#onOpen = identity.onOpen;
+    this.#onOpen = recorded(identity, context.lives, (life) => {
+      this.#life = life;
+    });
     this.#context = context;
     this.pump = new WritePump(wire, context.clock);
     this.#address = identity.address ?? '';
@@ -109,6 +116,16 @@ export class Client implements Reader, SocketListener, Connection {
     return this.#term !== undefined;
   }
 
+  /** The index of the record of its life; -1 without one. */
+  get life(): number {
+    return this.#life;
+  }
+
+  /** Its rooms, and how far it has received each of them. */
+  get places(): readonly Standing[] {
+    return this.#context.hub.memberships(this);
+  }
+
   get closed(): boolean {
     return this.#closedWith !== undefined || this.#state === 'closed';
   }
@@ -147,6 +164,7 @@ export class Client implements Reader, SocketListener, Connection {
   }
 
   drain(): void {
+    if (this.#life >= 0) this.#context.lives?.drained(this.#life, this.places);
     if (this.pump.resume()) this.#context.hub.drained(this);
   }
 
@@ -155,7 +173,9 @@ export class Client implements Reader, SocketListener, Connection {
     const { clock, keepalive } = this.#context;
     const now = Math.floor(clock.now());
     this.#pongBy = now + this.wire.pongWait;
-    if (keepalive.sentAt(payload) === this.#pingedAt) this.#lag = now - this.#pingedAt;
+    if (keepalive.sentAt(payload) !== this.#pingedAt) return;
+    this.#lag = now - this.#pingedAt;
+    if (this.#life >= 0) this.#context.lives?.roundTrip(this.#life, this.#lag);
   }
 
   /** The socket is closed. */
@@ -169,6 +189,8 @@ export class Client implements Reader, SocketListener, Connection {
     const close = this.#closedWith ?? { code, reason };
     const connection = { client: this.id, wire: this.wire.name, remoteAddress: this.#address };
     this.#context.hub.events.emit('disconnected', { ...connection, close, by });
+    if (this.#life >= 0) this.#context.lives?.closed(this, close, by);
+    this.#life = -1;
     this.#ended();
   }
 
@@ -263,6 +285,7 @@ export class Client implements Reader, SocketListener, Connection {
 
   reply(notice: Notice): void {
     if (!this.wire.notices.has(notice.t)) return;
+    if (notice.t === 'error') this.refused(notice.code, notice.room);
     this.notify(this.wire.encodeNotice(notice));
     this.pump.release();
   }
@@ -272,8 +295,25 @@ export class Client implements Reader, SocketListener, Connection {
     this.end(closes.goingAway);
   }
 
-  joined(_room: string, _recovered: boolean): void {
+  joined(room: string, _recovered: boolean): void {
+    if (this.#life >= 0) this.#context.lives?.joined(this.#life, room);
     if (this.#state === 'opening' && ++this.#joined >= this.#rooms.length) this.#state = 'ready';
+  }
+
+  left(room: string): void {
+    if (this.#life >= 0) this.#context.lives?.left(this.#life, room);
+  }
+
+  parked(room: string, behind: number): void {
+    if (this.#life >= 0) this.#context.lives?.parked(this.#life, room, behind);
+  }
+
+  caughtUp(room: string): void {
+    if (this.#life >= 0) this.#context.lives?.caughtUp(this.#life, room);
+  }
+
+  refused(code: ErrorCode, room: string | undefined): void {
+    if (this.#life >= 0) this.#context.lives?.refused(this.#life, code, room);
   }
 
   evict(close: Close, at: Eviction | undefined): void {
@@ -282,7 +322,7 @@ export class Client implements Reader, SocketListener, Connection {
       this.end(close);
       return;
     }
-    this.#context.hub.events.emit('evicted', { client: this.id, ...at, why: close.reason });
+    this.#context.hub.events.emit('evicted', { client: this.id, user: this.user, ...at, why: close.reason });
     this.end({ code: close.code, reason: `${close.reason}; resume ${at.epoch} after ${at.seq}` });
   }
 
@@ -305,7 +345,21 @@ export class Client implements Reader, SocketListener, Connection {
 
   #leave(): void {
     if (this.closed) return;
+    if (this.#life >= 0) this.#context.lives?.leaving(this.#life, this.places);
     this.pump.close();
     this.#context.hub.unregister(this);
   }
+}
+
+/** Returns an `onOpen` that starts a record, too. It is released once the connection is open. */
+function recorded(
+  { onOpen, verdict = UNKNOWN }: Identity,
+  lives: LifeRecorder | undefined,
+  started: (life: number) => void,
+): Identity['onOpen'] {
+  if (lives === undefined) return onOpen;
+  return () => {
+    started(lives.opened(verdict));
+    return onOpen?.();
+  };
 }

@@ -1,6 +1,7 @@
 import type { Notice } from '../hub/subscriber.ts';
 import type { Close } from '../protocol/close-codes.ts';
 import type { Authorizer } from './authorizer.ts';
+import type { Verdict } from './lives.ts';
 import type { RoomStart } from './read-pump.ts';
 
 /** Everything about a client that its connection alone does not tell. */
@@ -34,6 +35,8 @@ export interface Identity {
    * @returns why it must be closed at once, or undefined.
    */
   readonly onOpen?: () => Close | undefined;
+  /** How its handshake was accepted, for the record of its life. @default as a guest */
+  readonly verdict?: Verdict;
   /** Its address. @default that of its socket */
   readonly address?: string;
 }

@@ -6,6 +6,7 @@ import { allOf, type NowOrLater } from '../protocol/now-or-later.ts';
 import { type ErrorCode, errors, MAX_ROOMS, type Place } from '../protocol/v1.ts';
 import type { Command, Publication, Wire } from '../wire/wire.ts';
 import { ALLOWED, type Authorizer, CommandQueue, closeFor, type Decision, type Denied } from './authorizer.ts';
+import type { LifeRecorder } from './lives.ts';
 import { type RateLimit, type SharedTake, TokenBucket } from './rate-limit.ts';
 import { RoomLimits, type RoomRates } from './room-limits.ts';
 
@@ -21,11 +22,15 @@ export interface ReadPumpContext {
   readonly roomRates?: RoomRates;
   /** Decides what clients may do. @default everything is allowed */
   readonly authorizer?: Authorizer;
+  /** Records the lives of clients. @default nothing is recorded */
+  readonly lives?: LifeRecorder;
 }
 
 /** The client of a read pump. */
 export interface Reader extends Subscriber {
   readonly address: string;
+  /** The index of the record of its life; -1 without one. */
+  readonly life: number;
   /**
    * Sends a notice without waiting for a turn of the Hub. Does nothing where the wire cannot
    * express it.
@@ -35,6 +40,8 @@ export interface Reader extends Subscriber {
   readonly reading: boolean;
   /** Stops reading, and closes it once it has got every message that the Hub has accepted. */
   endInOrder(close: Close): void;
+  /** It has asked to leave a room, or was removed from it. */
+  left(room: string): void;
   /** Verifies a new token, and replies with the result. */
   refresh(token: string): void;
 }
@@ -54,7 +61,8 @@ export interface RoomStart {
 
 type Join = Extract<Command, { kind: 'join' }>;
 type Signal = Extract<Command, { kind: 'signal' }>;
-type Request = Extract<Command, { kind: 'join' | 'leave' | 'signal' | 'history' | 'ack' | 'ping' | 'auth' }>;
+type Report = Extract<Command, { kind: 'report' }>['report'];
+type Request = Extract<Command, { kind: 'join' | 'leave' | 'signal' | 'history' | 'ack' | 'ping' | 'auth' | 'report' }>;
 
 /**
  * ReadPump pumps messages from the socket to the Hub: it checks their size, decodes them, checks
@@ -152,6 +160,7 @@ export class ReadPump {
     }
     if (!this.#rooms.delete(room)) return 'absent';
     hub.remove(this.#client, room);
+    this.#client.left(room);
     return 'left';
   }
 
@@ -233,6 +242,7 @@ export class ReadPump {
       client.refresh(command.token);
       return undefined;
     }
+    if (command.kind === 'report') return this.#report(command.report);
     const { room } = command;
     if (command.kind === 'join') return this.#join(command);
     if (this.#rooms?.has(room) === false) return this.#refuse('not_member', closes.protocolError, subjectOf(command));
@@ -251,6 +261,14 @@ export class ReadPump {
       case 'ack':
         return this.#posted(hub.acknowledge(client, room, command.seq), { room });
     }
+  }
+
+  /** A server that keeps no reports does not know the message. */
+  #report(report: Report): Close | undefined {
+    const { lives } = this.#context;
+    if (lives === undefined) return this.#refuse('unknown_type', closes.protocolError, {});
+    if (!lives.reported(this.#client, report)) return this.#refuse('forbidden', closes.forbidden, {});
+    return this.#posted(true, {});
   }
 
   #signal(room: string, data: Signal['data']): Close | undefined {
@@ -297,6 +315,7 @@ export class ReadPump {
   }
 
   #left(room: string): void {
+    this.#client.left(room);
     this.#rooms?.delete(room);
     this.#roomLimits?.leave(room);
   }

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { RequiredCredential } from '../auth/authenticator.ts';
 import type { HttpRequest, HttpResponse } from '../transport/transport.ts';
+import { builtPage } from './built-page.ts';
 import { entityTag, notModified } from './entity-tag.ts';
 import { LOGIN_PATH } from './login.ts';
 import { checkOrigin, type Origins, parseOrigins } from './origin.ts';
@@ -40,20 +41,13 @@ export interface RouteOptions extends ServerState {
 /** The folder of the built chat. The path is the same from `src` and from `dist`. */
 export const CHAT = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
-// The built-in page loads nothing from elsewhere and has no inline script. Custom pages may.
-const CHAT_HEADERS = {
-  'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  'referrer-policy': 'no-referrer',
-};
-
 /**
  * Returns the handler of plain requests. As in gorilla's chat example, the page is at `/`, other
  * paths get 404, other methods 405.
  */
 export function createRoutes(options: RouteOptions): Handler {
   const { web, metrics, rejectPlain, publish, api, postOnly, login, loginByGet, origins, requires } = options;
-  const files = web === undefined ? chatFiles() : staticFiles(web);
+  const files = web === undefined ? builtPage(CHAT) : staticFiles(web);
   const page = createPages(files, options);
   parseOrigins(origins); // an invalid pattern fails the start, not a request
   return async (request) => {
@@ -72,16 +66,6 @@ export function createRoutes(options: RouteOptions): Handler {
     if (path === SIGN_IN_PATH && readable && web === undefined) return json({ asks: requires });
     return api(request) ?? rejectPlain(request) ?? page(request);
   };
-}
-
-/**
- * Serves the built-in chat. Names in `assets` contain a hash of the content, so caches may keep
- * those files forever.
- */
-function chatFiles(): ReturnType<typeof staticFiles> {
-  const page = staticFiles(CHAT, CHAT_HEADERS);
-  const assets = staticFiles(CHAT, { ...CHAT_HEADERS, 'cache-control': 'public, max-age=31536000, immutable' });
-  return (path, encoding) => (path.startsWith('/assets/') ? assets : page)(path, encoding);
 }
 
 function createPages(files: ReturnType<typeof staticFiles>, { web, pageEverywhere }: RouteOptions): Handler {

@@ -39,7 +39,7 @@ export type HubEvents = {
    * A slow consumer was closed, `records` behind the head. `seq` is the last record that its socket
    * accepted.
    */
-  evicted: { client: string; room: string; epoch: string; seq: number; records: number; why: string };
+  evicted: { client: string; user: string; room: string; epoch: string; seq: number; records: number; why: string };
   /** A client's application has shown the messages up to `seq`. */
   shown: { client: string; user: string; room: string; seq: number };
   /**

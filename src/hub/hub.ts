@@ -20,6 +20,7 @@ import { Rooms } from './rooms.ts';
 import { type HubOverrides, type HubSettings, hubSettings, type MailboxCapacities } from './settings.ts';
 import { SlowConsumers } from './slow-consumers.ts';
 import { MAX_STEP_BYTES, type Signal, type Subscriber } from './subscriber.ts';
+import { type RoomMembers, type Survey, Surveyor } from './survey.ts';
 import { type Clock, type Scheduler, systemClock, systemScheduler } from './time.ts';
 
 export interface HubOptions {
@@ -60,6 +61,7 @@ export class Hub {
   readonly #lateReads: LateReads;
   readonly #dispatcher: Dispatcher;
   readonly #requests: Requests;
+  readonly #surveyor: Surveyor;
   readonly #notices = new Notices();
   /** Rooms with records to flush. */
   #dirty: Room[] = [];
@@ -92,6 +94,7 @@ export class Hub {
       settings,
       this.#lateReads,
       scheduler,
+      this.meter,
       this.#wake,
     );
     const readPlaces = options.readPlaces ?? engine.cluster?.readPlaces;
@@ -108,6 +111,7 @@ export class Hub {
     this.#dispatcher = new Dispatcher(engine, this.#rooms, this.#commits, this.#membership);
     const history = new HistoryReader(this.#notices, this.#lateReads);
     this.#requests = new Requests(this.#rooms, history, this.#membership, this.#presence, readMarks, engine.cluster);
+    this.#surveyor = new Surveyor(this.#rooms, clock, scheduler);
     this.#coalescer = new Coalescer(clock, scheduler, settings, this.#wake);
   }
 
@@ -281,6 +285,19 @@ export class Hub {
     return this.#rooms.census();
   }
 
+  /**
+   * Surveys the rooms and their members, for monitoring: in parts, so that no turn waits for long.
+   * A call during another one gets the same survey.
+   */
+  survey(): Promise<Survey> {
+    return this.#surveyor.survey();
+  }
+
+  /** Returns the members of rooms by their names, without those of rooms that are not in memory. */
+  surveyRooms(names: readonly string[]): Promise<readonly RoomMembers[]> {
+    return this.#surveyor.surveyRooms(names);
+  }
+
   /** How many posts wait in a mailbox. */
   waiting(mailbox: keyof MailboxCapacities): number {
     return this.#mailboxes.boxes[mailbox].size;
@@ -397,10 +414,17 @@ export class Hub {
     for (const { encoder, members } of room.groups) {
       for (let at = flushed; at < log.head && members.length > 0; ) {
         const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES, epoch);
+        let delivered = 0;
         for (const member of members) {
-          if (member.cursor === at && member.pump.writable) member.advanceTo(member.pump.advance(frame));
+          if (member.cursor === at && member.pump.writable) {
+            const to = member.pump.advance(frame);
+            member.advanceTo(to);
+            delivered += to - at;
+          }
           if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);
         }
+        this.meter.delivered(frame, delivered);
+        room.countDeliveries(delivered);
         at = frame.to;
       }
     }

@@ -1,4 +1,5 @@
 import type { Draft } from './engine.ts';
+import type { Frame } from './subscriber.ts';
 import type { Clock } from './time.ts';
 
 /** Counts values in buckets. Observing one allocates nothing. */
@@ -49,6 +50,8 @@ export class Meter {
   readonly #budget: { readonly commands: number; readonly bytes: number };
   #startedAt = 0;
   #load = 0;
+  #frames = 0;
+  #deliveries = 0;
   #probe: Draft | undefined;
   #probedAt = 0;
 
@@ -64,6 +67,22 @@ export class Meter {
    */
   get load(): number {
     return this.#load;
+  }
+
+  /** How many frames of records sockets have accepted. */
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** How many records sockets have accepted: one that ten members got counts ten times. */
+  get deliveries(): number {
+    return this.#deliveries;
+  }
+
+  /** Sockets have accepted `records` of a frame in all. Call it once for all members of a flush. */
+  delivered({ from, to, more }: Frame, records: number): void {
+    this.#deliveries += records;
+    this.#frames += more === undefined ? records / (to - from) : records;
   }
 
   beginTurn(): void {

@@ -10,6 +10,7 @@ export class Notices {
     if (!encoder.notices.has(notice.t)) return false;
     const line = encoder.encodeNotice(notice);
     if (line !== '') this.queue(subscriber, line);
+    if (notice.t === 'error') subscriber.refused?.(notice.code, notice.room);
     return true;
   }
 

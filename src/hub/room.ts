@@ -155,6 +155,8 @@ export class Room {
   #dirtySince: number | undefined;
   #usedAt: number;
   #readers = 0;
+  #appended = 0;
+  #delivered = 0;
   /** Once it is released: then its engine does not know it any more. */
   #lastFirst: number | undefined;
 
@@ -206,6 +208,27 @@ export class Room {
     return this.#usedAt;
   }
 
+  /** Records that were appended since the last `resetActivity`. */
+  get appended(): number {
+    return this.#appended;
+  }
+
+  /** Records that its members' sockets have accepted since the last `resetActivity`. */
+  get delivered(): number {
+    return this.#delivered;
+  }
+
+  /** Its members' sockets have accepted so many records. Call it once for all members of a flush. */
+  countDeliveries(records: number): void {
+    this.#delivered += records;
+  }
+
+  /** Starts to count its records from 0. */
+  resetActivity(): void {
+    this.#appended = 0;
+    this.#delivered = 0;
+  }
+
   /** How many requests wait for records of it. */
   get readers(): number {
     return this.#readers;
@@ -255,6 +278,7 @@ export class Room {
   /** Appends committed records, to be flushed. @returns whether the room was clean before. */
   append(records: readonly LogRecord[], now: number): boolean {
     for (const record of records) this.#log.append(record);
+    this.#appended += records.length;
     this.#usedAt = now;
     const wasClean = this.#dirtySince === undefined;
     this.#dirtySince ??= now;

@@ -1,10 +1,11 @@
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { Engine, Position } from './engine.ts';
-import { type Census, Distribution, LAG_BOUNDS } from './meter.ts';
+import type { Census } from './meter.ts';
 import { recallIds } from './recall.ts';
 import { Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
 import type { Subscriber } from './subscriber.ts';
+import { Tally } from './tally.ts';
 import type { Clock, Scheduler } from './time.ts';
 
 const NO_MEMBERSHIPS: readonly Member[] = [];
@@ -200,19 +201,11 @@ export class Rooms {
 
   /** Returns how far the members of all rooms have got. */
   census(): Census {
-    const lag = new Distribution(LAG_BOUNDS);
-    let [inStep, parked, catchingUp] = [0, 0, 0];
+    const tally = new Tally();
     for (const { flushed, groups } of this.#rooms.values()) {
-      for (const { members } of groups) {
-        for (const { cursor, pump } of members) {
-          lag.observe(Math.max(0, flushed - cursor));
-          if (cursor >= flushed) inStep++;
-          else if (pump.writable) catchingUp++;
-          else parked++;
-        }
-      }
+      for (const { members } of groups) tally.count(members, flushed, 0, members.length);
     }
-    return { inStep, parked, catchingUp, lag };
+    return tally;
   }
 
   close(): void {

@@ -4,6 +4,7 @@ import { ColdReads } from './cold-reads.ts';
 import type { Events } from './events.ts';
 import type { LateReads } from './late-reads.ts';
 import type { Records } from './log.ts';
+import type { Meter } from './meter.ts';
 import type { Notices } from './notices.ts';
 import type { Presence } from './presence.ts';
 import type { Group, Member, Room } from './room.ts';
@@ -27,6 +28,7 @@ export class SlowConsumers {
   readonly #notices: Notices;
   readonly #presence: Presence;
   readonly #settings: HubSettings;
+  readonly #meter: Meter;
   readonly #frames = new CatchUpFrames();
   readonly #coldReads: ColdReads;
   /**
@@ -46,6 +48,7 @@ export class SlowConsumers {
     settings: HubSettings,
     lateReads: LateReads,
     scheduler: Scheduler,
+    meter: Meter,
     wake: () => void,
   ) {
     this.#rooms = rooms;
@@ -53,6 +56,7 @@ export class SlowConsumers {
     this.#notices = notices;
     this.#presence = presence;
     this.#settings = settings;
+    this.#meter = meter;
     this.#coldReads = new ColdReads(lateReads, scheduler, (readers) => {
       for (const reader of readers) if (!reader.closed) this.#catchingUp.add(reader);
       wake();
@@ -94,6 +98,7 @@ export class SlowConsumers {
     else if (this.#mustGo(member)) evict(member);
     else if (member.park()) {
       this.#events.emit('lagging', { client: subscriber.id, room: member.room.name, records: member.behind });
+      subscriber.parked?.(member.room.name, member.behind);
     }
   }
 
@@ -165,7 +170,7 @@ export class SlowConsumers {
 
   /** @returns whether it can go on: its socket accepts more, and its records are at hand. */
   #handFrame(member: Member): boolean {
-    const { pump } = member;
+    const { pump, room } = member;
     if (!pump.writable) return false;
     if (!this.#bringInReach(member)) {
       evict(member);
@@ -174,7 +179,10 @@ export class SlowConsumers {
     if (member.behind === 0) return true;
     const frame = this.#frameAfter(member);
     if (frame === undefined) return false;
-    member.advanceTo(pump.advance(frame));
+    const to = pump.advance(frame);
+    this.#meter.delivered(frame, to - frame.from);
+    room.countDeliveries(to - frame.from);
+    member.advanceTo(to);
     return pump.writable;
   }
 
@@ -189,7 +197,10 @@ export class SlowConsumers {
 
   #caughtUp(member: Member): void {
     this.#presence.refresh(member);
-    if (member.catchUp()) this.#events.emit('drained', { client: member.subscriber.id, room: member.room.name });
+    if (!member.catchUp()) return;
+    const { subscriber, room } = member;
+    this.#events.emit('drained', { client: subscriber.id, room: room.name });
+    subscriber.caughtUp?.(room.name);
   }
 
   /**

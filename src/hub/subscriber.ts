@@ -1,5 +1,5 @@
 import type { Close } from '../protocol/close-codes.ts';
-import type { History, Message, ServerMessage } from '../protocol/v1.ts';
+import type { ErrorCode, History, Message, ServerMessage } from '../protocol/v1.ts';
 import type { LogRecord, Records } from './log.ts';
 
 /** Consecutive records, encoded. Every member in step gets the same bytes. */
@@ -111,6 +111,16 @@ export interface Subscriber {
    * asked for.
    */
   joined(room: string, recovered: boolean): void;
+  /**
+   * It is parked in a room, `behind` records from the head. Not repeated until it has caught up.
+   *
+   * @default it need not know
+   */
+  parked?(room: string, behind: number): void;
+  /** It was parked in a room, and stands at the head again. @default it need not know */
+  caughtUp?(room: string): void;
+  /** It was sent an error that the Hub decided. @default it need not know */
+  refused?(code: ErrorCode, room: string | undefined): void;
   /** Closes a slow consumer. `at` is undefined for one that is in no room. */
   evict(close: Close, at: Eviction | undefined): void;
   /**

@@ -13,13 +13,33 @@ export interface HeadroomReadings {
   readonly journal?: (() => number) | undefined;
 }
 
+/** Share of each resource of a thread that is in use, from 0 to 1. */
+export interface Loads {
+  readonly loop: number;
+  readonly turn: number;
+  readonly mailboxes: number;
+  /** Undefined without a journal. */
+  readonly journal?: number;
+}
+
+/** Returns a function that reads the loads: the event loop's and the turns' since its last call. */
+export function loadReader({ mailbox, capacity, meter, journal }: HeadroomReadings): () => Loads {
+  const readLoop = loopUtilization();
+  const readTurn = turnLoad(meter);
+  return () => ({
+    loop: readLoop(),
+    turn: readTurn(),
+    mailboxes: Math.max(...mailboxes.map((name) => mailbox(name) / capacity(name))),
+    ...(journal && { journal: journal() }),
+  });
+}
+
 /**
  * Collects how much of each resource of this thread is in use, as the mean since the last scrape
  * where it changes quickly, and the headroom: 1 minus the fullest of them.
  */
 export function collectHeadroom(registry: Registry, readings: HeadroomReadings): void {
-  const readLoop = loopUtilization();
-  const readTurn = turnLoad(readings.meter);
+  const readLoads = loadReader(readings);
   let fullest = 0;
   new Gauge({
     name: 'pumphouse_load_ratio',
@@ -27,13 +47,7 @@ export function collectHeadroom(registry: Registry, readings: HeadroomReadings):
     labelNames: ['resource'],
     registers: [registry],
     collect() {
-      const { mailbox, capacity, journal } = readings;
-      const loads = {
-        loop: readLoop(),
-        turn: readTurn(),
-        mailboxes: Math.max(...mailboxes.map((name) => mailbox(name) / capacity(name))),
-        ...(journal && { journal: journal() }),
-      };
+      const loads = readLoads();
       for (const [resource, load] of Object.entries(loads)) this.set({ resource }, load);
       fullest = Math.max(...Object.values(loads));
     },

@@ -162,17 +162,18 @@ function countEvents(registry: Registry, events: Events): void {
   const refusals = counter('pumphouse_refused_handshakes_total', 'Handshakes refused, by reason.', ['reason']);
   events.on('refused', ({ reason }) => refusals.inc({ reason }));
   events.on('connected', () => connects.inc());
-  events.on('evicted', ({ why }) => evictions.inc({ reason: EVICTIONS[why] ?? 'other' }));
+  events.on('evicted', ({ why }) => evictions.inc({ reason: evictionReason(why) }));
   events.on('moved', (event) => lost.inc(event.lost));
   events.on('resumed', ({ outcome }) => recoveries.inc({ outcome }));
   events.on('disconnected', ({ close, by }) => closed.inc({ code: labelOf(close.code), by }));
   events.on('overloaded', ({ mailbox }) => overloads.inc({ mailbox }));
 }
 
-const EVICTIONS: Readonly<Record<string, string>> = {
-  [closes.slowConsumer.reason]: 'too_far_behind',
-  [closes.writeTimeout.reason]: 'write_timeout',
-};
+/** Returns the reason of an eviction by that of its close. */
+export function evictionReason(why: string): 'too_far_behind' | 'write_timeout' | 'other' {
+  if (why === closes.slowConsumer.reason) return 'too_far_behind';
+  return why === closes.writeTimeout.reason ? 'write_timeout' : 'other';
+}
 
 const pumphouseCodes: readonly number[] = Object.values(closes).map(({ code }) => code);
 

@@ -44,13 +44,8 @@ export const closes = {
 /** A key of `closes`. */
 export type CloseName = keyof typeof closes;
 
-/** The codes that mean "reconnect", as inclusive ranges. */
-const comesBackRanges: readonly (readonly [number, number])[] = [
-  [1001, 1001],
-  [1005, 1006],
-  [1011, 1013],
-  [4000, 4499],
-];
+/** The codes that mean "reconnect". */
+const COMES_BACK = /^(100[156]|101[1-3]|4[0-4]..)$/;
 
 /**
  * Reports whether a client that was closed with `code` should reconnect.
@@ -59,7 +54,7 @@ const comesBackRanges: readonly (readonly [number, number])[] = [
  * @example comesBack(1009) // false: the same message would be rejected again
  */
 export function comesBack(code: number): boolean {
-  return comesBackRanges.some(([from, to]) => code >= from && code <= to);
+  return COMES_BACK.test(`${code}`);
 }
 
 /**

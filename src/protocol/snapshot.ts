@@ -17,8 +17,9 @@ export interface Totals {
   readonly turns: number;
   /** Milliseconds spent in turns. */
   readonly turnMs: number;
+  /** Messages committed to rooms of this thread. One may be in rooms of several threads. */
   readonly messages: number;
-  /** Batches of messages committed. */
+  /** Batches of those messages. */
   readonly batches: number;
   /** Frames of records handed to sockets. */
   readonly frames: number;
@@ -51,6 +52,16 @@ export interface ThreadSnapshot {
   /** Bytes. `rss` is that of the process. */
   readonly memory: { readonly rss: number; readonly heap: number };
   readonly totals: Totals;
+}
+
+/** What the threads share, so that it is not the sum of theirs. */
+export interface SharedCounts {
+  /** Rooms in memory. */
+  readonly rooms: number;
+  /** Messages committed so far. */
+  readonly messages: number;
+  /** Batches of messages committed so far. */
+  readonly batches: number;
 }
 
 /** A room that was busy since the last snapshot. */
@@ -96,6 +107,8 @@ export interface Snapshot {
   /** Workers that have not answered in time. Their threads are missing. */
   readonly missing: number;
   readonly threads: readonly ThreadSnapshot[];
+  /** Rooms and messages of the process. */
+  readonly shared: SharedCounts;
   /** The 50 rooms with the most deliveries since the last snapshot, the busiest first. */
   readonly hottest: readonly HotRoom[];
   /** The last 50 evictions, the newest first. */

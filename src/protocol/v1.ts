@@ -14,6 +14,9 @@ export const ROOM_BYTES = 128;
 /** The maximum length of a user name, in bytes of UTF-8. */
 export const USER_BYTES = 64;
 
+/** The maximum length of a report's reason, in bytes of UTF-8: that of a close reason. */
+export const REASON_BYTES = 123;
+
 /** The number of rooms that one client can be in. */
 export const MAX_ROOMS = 128;
 
@@ -93,7 +96,27 @@ export interface Auth {
   readonly token: string;
 }
 
-export type ClientMessage = Join | Leave | Send | Signal | HistoryRequest | Ack | Ping | Auth;
+/**
+ * Reports how the client saw the end of its last connection of this session, for the server's
+ * operators. Sent once at most, and only where `welcome` has `reports`.
+ */
+export interface Report {
+  readonly t: 'report';
+  /** The close code. Absent if the client gave the connection up. */
+  readonly code?: number;
+  /** The close reason, or why the client gave the connection up. */
+  readonly reason: string;
+  /** Milliseconds that the connection had been live. */
+  readonly after: number;
+  /** Milliseconds since its end. */
+  readonly away: number;
+  /** Whether the platform reported a network at the end. Absent if it does not know. */
+  readonly online?: boolean;
+  /** Whether the page was visible at the end. Absent where there is no page. */
+  readonly visible?: boolean;
+}
+
+export type ClientMessage = Join | Leave | Send | Signal | HistoryRequest | Ack | Ping | Auth | Report;
 
 // ── Server messages ─────────────────────────────────────────────────────────────────────────────
 
@@ -128,6 +151,8 @@ export interface Welcome {
   readonly heartbeat: number;
   /** Seconds until the token expires; absent without a token. */
   readonly expiresIn?: number;
+  /** Set if the server takes a `report`. */
+  readonly reports?: true;
 }
 
 /** Confirms that the token of an `auth` is in force. */

@@ -33,7 +33,11 @@ export async function listenForAdmin(
   const transport = wsTransport(createAdmin({ ...options, checkKey }), LIMITS);
   try {
     const actual = await transport.listen(host, port);
-    return { url: `http://${formatHost(host)}:${actual}`, close: () => transport.terminate() };
+    const close = () => {
+      options.snapshots.close();
+      transport.terminate();
+    };
+    return { url: `http://${formatHost(host)}:${actual}`, close };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be listened on (${code ?? message})`;

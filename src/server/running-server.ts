@@ -9,6 +9,7 @@ import { Intake } from '../accept/intake.ts';
 import { createWires, WireSelector, type Wires } from '../accept/select-wire.ts';
 import { type Access, Upgrader } from '../accept/upgrader.ts';
 import { createProfiler } from '../admin/profile.ts';
+import type { Snapshots } from '../admin/snapshots.ts';
 import { createApi } from '../api/api.ts';
 import { LocalNode } from '../api/local-node.ts';
 import { Nodes } from '../api/nodes.ts';
@@ -25,7 +26,9 @@ import { ATTEMPT_RATES, type Cluster } from '../hub/cluster.ts';
 import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
+import { type LifeQuery, Lives } from '../lives/lives.ts';
 import { collectMetrics, type Readings, type ServerMetrics } from '../observe/metrics.ts';
+import { type SurveyReadings, ThreadSurveyor } from '../observe/thread-survey.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
@@ -39,7 +42,9 @@ import { type Limits, localLimits } from './limits.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { Publisher } from './publisher.ts';
 import { Rates } from './rates.ts';
+import { createSnapshots } from './snapshots.ts';
 import type { Storage } from './storage.ts';
+import { version } from './version.ts';
 import { webhookWindow } from './webhooks.ts';
 
 /** Additions to the settings, from an embedding program. */
@@ -74,6 +79,8 @@ export interface Parts {
 
 /** What a server has in common with those of the other threads. */
 interface ThreadShare {
+  /** The number of this one. */
+  readonly worker: number;
   readonly workers: number;
   /** The ports of the listeners, in the order of the settings. */
   readonly ports: readonly number[];
@@ -102,6 +109,8 @@ export class RunningServer {
   readonly hub: Hub;
   /** The metrics of this thread. */
   readonly metrics: ServerMetrics;
+  /** Surveys this thread for snapshots. */
+  readonly surveyor: ThreadSurveyor;
   readonly #parts: Parts;
   readonly #keepalive = new Keepalive<Client>(systemClock, systemScheduler);
   readonly #wires: Wires;
@@ -111,6 +120,7 @@ export class RunningServer {
   readonly #rates: Rates;
   readonly #sessions: Sessions;
   readonly #local: LocalNode;
+  readonly #nodes: Nodes;
   readonly #upgrader: Upgrader;
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
@@ -135,13 +145,25 @@ export class RunningServer {
     const { maxHandshakes } = settings;
     this.#intake = new Intake(clock, maxHandshakes === 'off' ? undefined : maxHandshakes, share?.workers);
     hub.events.on('connected', () => this.#intake.count());
-    this.#context = { hub, clock, keepalive: this.#keepalive, ...(authorizer && { authorizer }) };
+    // Only the listener of operators shows them.
+    const lives = settings.adminListen === undefined ? undefined : new Lives(clock);
+    this.#context = {
+      hub,
+      clock,
+      keepalive: this.#keepalive,
+      ...(authorizer && { authorizer }),
+      ...(lives && { lives }),
+    };
     this.#limits = parts.limits ?? localLimits(clock);
     this.#rates = new Rates(settings, this.#limits);
     this.#sessions = new Sessions(parts.secret);
     const { maxConnections: all, connectionsPerAddress: perAddress } = settings;
     const revocations = new Revocations(cluster.revocations, () => clock.now());
-    this.#local = new LocalNode({ hub, clients: this.#keepalive.clients, revocations });
+    const { clients } = this.#keepalive;
+    const findLives = lives && ((query: LifeQuery) => lives.find(query, clients));
+    this.#local = new LocalNode({ hub, clients, revocations, findLives });
+    const failed = (err: unknown) => parts.log.error({ err }, 'a request to the API failed');
+    this.#nodes = new Nodes({ local: this.#local, cluster, failed });
     this.#upgrader = new Upgrader({
       hub,
       scheduler,
@@ -163,10 +185,10 @@ export class RunningServer {
       asked: (question) => this.#local.asked(question),
     });
     hub.events.on('engine', ({ state }) => state === 'ready' && this.#closeRevoked());
-    this.metrics = collectMetrics(hub.events, {
-      ...readingsOf(hub, parts.storage.engine),
-      connections: () => this.#keepalive.clients.size,
-    });
+    const connections = () => this.#keepalive.clients.size;
+    const readings = { ...readingsOf(hub, parts.storage.engine), connections };
+    this.metrics = collectMetrics(hub.events, readings);
+    this.surveyor = new ThreadSurveyor(share?.worker ?? 0, hub.events, readings, clock.date);
     if (parts.webhooks) this.metrics.collectWebhooks(() => parts.webhooks?.readings() ?? []);
     this.#listenerOptions = {
       streamWires: createStreamWires(wireLimits),
@@ -192,7 +214,7 @@ export class RunningServer {
     const failed = (err: unknown) => log.error({ err }, 'a request to the API failed');
     return createApi({
       hub: this.hub,
-      nodes: new Nodes({ local: this.#local, cluster, failed }),
+      nodes: this.#nodes,
       revocations: cluster.revocations,
       date: () => systemClock.date(),
       keys,
@@ -304,11 +326,33 @@ export class RunningServer {
   /** With several threads, the main thread listens for operators. */
   async #listenForAdmin(): Promise<AdminListener | undefined> {
     const { settings, keys, log } = this.#parts;
-    const ready = () => this.hub.ready;
-    const options = { metrics: this.metrics, draining: () => this.#draining, ready, profiler: createProfiler() };
-    const admin = await listenForAdmin(settings, keys, options);
+    const admin = await listenForAdmin(settings, keys, {
+      metrics: this.metrics,
+      draining: () => this.#draining,
+      ready: () => this.hub.ready,
+      profiler: createProfiler(),
+      findLives: (query) => this.#nodes.ask({ kind: 'lives', ...query }),
+      snapshots: this.#createSnapshots(),
+    });
     if (admin) log.info(`pumphouse serves operators at ${admin.url}`);
     return admin;
+  }
+
+  #createSnapshots(): Snapshots {
+    const { hub, surveyor } = this;
+    const { settings, extensions, log } = this.#parts;
+    const thread = {
+      worker: 0,
+      survey: () => surveyor.survey(),
+      surveyRooms: (names: readonly string[]) => hub.surveyRooms(names),
+    };
+    const process = {
+      version,
+      engine: extensions.engine ? 'its own' : settings.engine,
+      state: () => (this.#draining ? 'draining' : hub.ready ? 'serving' : 'engine_away'),
+      shared: () => ({ rooms: hub.rooms, messages: hub.messages, batches: hub.batches }),
+    } as const;
+    return createSnapshots([thread], process, log);
   }
 
   get #publicMetrics(): Pick<ServerMetrics, 'contentType' | 'text'> {
@@ -377,7 +421,7 @@ function createHookRunner({ extensions: { hooks = {} }, settings: { hookTimeout 
   return new HookRunner(hooks, hookTimeout, systemScheduler, (hook, err) => log.error({ hook, err }, 'a hook failed'));
 }
 
-function readingsOf(hub: Hub, engine: Engine): Omit<Readings, 'connections'> {
+function readingsOf(hub: Hub, engine: Engine): Omit<Readings & SurveyReadings, 'connections'> {
   const usage = engine.usage?.bind(engine);
   return {
     rooms: () => hub.rooms,
@@ -387,6 +431,7 @@ function readingsOf(hub: Hub, engine: Engine): Omit<Readings, 'connections'> {
     mailbox: (name) => hub.waiting(name),
     capacity: (name) => hub.settings.mailboxes[name],
     census: () => hub.census(),
+    survey: () => hub.survey(),
     meter: hub.meter,
     journal: usage && (() => usage().waiting),
     storage: usage,

@@ -23,11 +23,19 @@ export function createSessionEndpoint(
   options: EndpointOptions,
 ): (request: HttpRequest) => Promise<HttpResponse> | undefined {
   const { access, native: wire, upgrader, hookRunner, addressOf, origins, draining } = options;
-  const { hub, authorizer } = access.context;
+  const { hub, authorizer, lives } = access.context;
   const rates = ratesOf(access);
   const connectionOf = (session: string) => upgrader.connectionOf(session);
   const answer = createSession({
-    commands: new SessionCommands({ hub, wire, rates, authorizer, connectionOf }),
+    commands: new SessionCommands({
+      hub,
+      wire,
+      rates,
+      authorizer,
+      connectionOf,
+      report:
+        lives && ((session, report) => lives.reported(connectionOf(session.id) ?? { ...session, life: -1 }, report)),
+    }),
     wire,
     rates,
     origins,

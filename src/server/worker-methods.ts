@@ -1,6 +1,8 @@
 import type { Settings } from '../config/settings.ts';
+import type { RoomMembers } from '../hub/survey.ts';
 import type { LogOutput } from '../observe/log.ts';
 import type { MetricObject } from '../observe/thread-metrics.ts';
+import type { ThreadSurvey } from '../observe/thread-survey.ts';
 import type { ProcessClusterMethods, WorkerClusterMethods } from '../threads/cluster-methods.ts';
 import type { Rings } from '../threads/link.ts';
 import type { LogMethods, WorkerMethods } from '../threads/log-methods.ts';
@@ -43,6 +45,9 @@ export interface WorkerThreadMethods extends WorkerMethods, WorkerClusterMethods
   /** Ends the thread at once. */
   exit(): void;
   metrics(): Promise<readonly MetricObject[]>;
+  /** Returns this thread's part of a snapshot. */
+  survey(): Promise<ThreadSurvey>;
+  surveyRooms(names: readonly string[]): Promise<readonly RoomMembers[]>;
   /** Records this thread. @returns a CPU profile as JSON. */
   profile(ms: number): Promise<string>;
   /** Calls `committed` once, at the worker's next message. */

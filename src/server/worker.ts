@@ -43,6 +43,8 @@ calls.serve({
   awaitCommit,
   renewCertificates: async () => server?.renewCertificates(),
   profile: (ms) => recordProfile(ms),
+  survey: () => server?.surveyor.survey() ?? Promise.reject(new Error('the server has not started')),
+  surveyRooms: (names) => hub.surveyRooms(names),
   metrics: async () => server?.metrics.objects() ?? [],
 });
 
@@ -89,6 +91,7 @@ async function createServer(): Promise<RunningServer> {
     hub,
     limits: openSharedLimits(limits),
     share: {
+      worker,
       workers: settings.workers,
       ports,
       warns: isFirst,

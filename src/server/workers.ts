@@ -1,11 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import { createProfiler } from '../admin/profile.ts';
+import type { Snapshots } from '../admin/snapshots.ts';
+import { Nodes } from '../api/nodes.ts';
 import { ConfigError } from '../config/error.ts';
 import { type Listener, listenersOf } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
 import { sharedPortProblem } from '../config/shared-ports.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type Logger, standardOutput } from '../observe/log.ts';
+import type { SurveyedThread } from '../observe/process-survey.ts';
 import { createOutputLock } from '../observe/shared-output.ts';
 import { type Committed, type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
 import { createRings, LogLink } from '../threads/link.ts';
@@ -22,8 +25,11 @@ import { openKeys } from './authenticator.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
 import { urlOf } from './running-server.ts';
+import { createSnapshots } from './snapshots.ts';
 import { openRevocations, openStorage, type Storage, sharedEngine } from './storage.ts';
+import { SurveyedWorker } from './surveyed-worker.ts';
 import type { MessageCount } from './v8-flags.ts';
+import { version } from './version.ts';
 import { createWebhooks, webhookWindow } from './webhooks.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
@@ -132,7 +138,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
-      this.#admin = await this.#listenForAdmin(settings, metrics);
+      this.#admin = await this.#listenForAdmin(settings, metrics, this.#log, log);
       if (this.#admin) log.info(`pumphouse serves operators at ${this.#admin.url}`);
     } catch (error) {
       await Promise.all(this.#threads.map((thread) => thread.exit()));
@@ -166,14 +172,40 @@ export class WorkerPool implements ServingProcess, MessageCount {
     for (const { calls } of this.#threads) calls.tell('awaitCommit');
   }
 
-  #listenForAdmin(settings: Settings, { contentType, text }: ThreadMetrics): Promise<AdminListener | undefined> {
+  #listenForAdmin(
+    settings: Settings,
+    { contentType, text }: ThreadMetrics,
+    parts: Log,
+    log: Logger,
+  ): Promise<AdminListener | undefined> {
+    const { cluster } = parts;
+    const failed = (err: unknown) => log.error({ err }, 'a request of an operator failed');
+    const nodes = new Nodes({ cluster, failed });
     const workers = this.#threads.map(({ number }) => `${number}`);
     return listenForAdmin(settings, openKeys(settings.keys), {
       metrics: { contentType, text },
       draining: () => this.#draining,
       ready: () => this.#log?.service.ready === true,
+      findLives: (query) => nodes.ask({ kind: 'lives', ...query }),
       profiler: createProfiler(workers, (worker, ms) => (this.#threads[Number(worker) - 1] as Thread).profile(ms)),
+      snapshots: this.#createSnapshots(settings, parts, log),
     });
+  }
+
+  #createSnapshots(settings: Settings, { service, storage }: Log, log: Logger): Snapshots {
+    const usage = storage.engine.usage?.bind(storage.engine);
+    const process = {
+      version,
+      engine: settings.engine,
+      state: () => (this.#draining ? 'draining' : service.ready ? 'serving' : 'engine_away'),
+      shared: () => ({ rooms: service.rooms, messages: service.messages, batches: service.batches }),
+      journal: usage && (() => usage().waiting),
+    } as const;
+    return createSnapshots(
+      this.#threads.map(({ surveyed }) => surveyed),
+      process,
+      log,
+    );
   }
 
   async renewCertificates(): Promise<void> {
@@ -232,6 +264,7 @@ class Thread implements MonitoredWorker {
   readonly number: number;
   /** Resolves when the thread has ended. */
   readonly ended: Promise<void>;
+  readonly surveyed: SurveyedThread;
   readonly #start: WorkerStart;
   readonly #worker: Worker;
   readonly #link: LogLink<WorkerThreadMethods, MainThreadMethods>;
@@ -244,6 +277,7 @@ class Thread implements MonitoredWorker {
     this.#start = start;
     this.#worker = new Worker(ENTRY, { workerData: start, name: `worker ${number}` });
     this.#link = new LogLink(portOf(this.#worker), rings, systemScheduler);
+    this.surveyed = new SurveyedWorker(number, this.calls, systemScheduler);
     this.#worker.on('error', (error) => onCrash(number, error));
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {

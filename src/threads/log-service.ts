@@ -89,6 +89,11 @@ export class LogService {
     return this.#state === 'ready';
   }
 
+  /** How many rooms workers have attached. */
+  get rooms(): number {
+    return this.#rooms.size;
+  }
+
   /** How many messages have been committed to rooms that a worker has attached. */
   get messages(): number {
     return this.#messages;

@@ -67,6 +67,11 @@ export class ProcessCluster {
     });
   }
 
+  /** Asks all workers, and the other nodes at the same time. Never rejects. */
+  ask(question: Json): Promise<Answers> {
+    return this.#ask(undefined, question);
+  }
+
   /** Starts to receive from the other nodes. Call it after the engine's `open`. */
   open(): void {
     this.#cluster.open({
@@ -133,7 +138,7 @@ export class ProcessCluster {
   }
 
   /** Asks the other workers, and the other nodes at the same time. */
-  async #ask(worker: number, question: Json): Promise<Answers> {
+  async #ask(worker: number | undefined, question: Json): Promise<Answers> {
     const [workers, nodes] = await Promise.all([this.#askWorkers(worker, question), this.#cluster.ask(question)]);
     return { answers: [...workers.answers, ...nodes.answers], missing: workers.missing + nodes.missing };
   }

@@ -1,7 +1,7 @@
 import type { LogRecord, Records } from '../hub/log.ts';
 import type { Frame, Notice } from '../hub/subscriber.ts';
 import { closes } from '../protocol/close-codes.ts';
-import { type ErrorCode, type Json, type Place, ROOM_BYTES } from '../protocol/v1.ts';
+import { type ErrorCode, type Json, type Place, REASON_BYTES, ROOM_BYTES } from '../protocol/v1.ts';
 import { LineBuffer } from './line-buffer.ts';
 import { type Command, decodeText, isName, type Wire, type WireLimits } from './wire.ts';
 
@@ -32,6 +32,10 @@ export const rules = {
   history: `must be a whole number from 0 to ${fields.history}`,
   limit: `must be a whole number from 1 to ${fields.history}`,
   after: 'must be absent when "before" is given',
+  code: 'must be a whole number from 1000 to 4999',
+  reason: `must be a string of at most ${REASON_BYTES} bytes`,
+  ms: `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+  flag: 'must be true or false',
 };
 
 /**
@@ -95,6 +99,7 @@ type Fields = Record<string, unknown>;
 function decodeMessage(message: Fields): Command {
   const { t, room, token } = message;
   if (t === 'ping') return { kind: 'ping' };
+  if (t === 'report') return decodeReport(message);
   if (t === 'auth') return isToken(token) ? { kind: 'auth', token } : badField(message, 'token', rules.token);
   const decoder =
     typeof t === 'string' && Object.hasOwn(decoders, t) ? decoders[t as keyof typeof decoders] : undefined;
@@ -140,6 +145,28 @@ const decoders = {
     return isSeq(seq) ? { kind: 'ack', room, seq } : badField(message, 'seq', rules.seq);
   },
 };
+
+const CODES = { min: 1000, max: 4999 };
+
+function decodeReport(message: Fields): Command {
+  const { code, reason, after, away, online, visible } = message;
+  const isCode = code === undefined || (isCount(code, CODES.max) && code >= CODES.min);
+  if (!isCode) return badField(message, 'code', rules.code);
+  if (!isText(reason, REASON_BYTES)) return badField(message, 'reason', rules.reason);
+  if (!isSeq(after)) return badField(message, 'after', rules.ms);
+  if (!isSeq(away)) return badField(message, 'away', rules.ms);
+  if (!isFlag(online)) return badField(message, 'online', rules.flag);
+  if (!isFlag(visible)) return badField(message, 'visible', rules.flag);
+  const report = {
+    ...(code !== undefined && { code }),
+    reason,
+    after,
+    away,
+    ...(online !== undefined && { online }),
+    ...(visible !== undefined && { visible }),
+  };
+  return { kind: 'report', report };
+}
 
 /** Names the refused request and its room where those fields are valid. */
 function refusal(code: ErrorCode, { t, id, room }: Fields, invalid?: InvalidField): Command {
@@ -189,6 +216,15 @@ function isToken(value: unknown): value is string {
 export function isData(value: unknown, depth = fields.depth): value is Json {
   if (typeof value !== 'object' || value === null) return value !== undefined;
   return depth > 0 && Object.values(value).every((inner) => isData(inner, depth - 1));
+}
+
+/** Reports whether `value` is a string of at most `maxBytes` bytes of UTF-8. */
+function isText(value: unknown, maxBytes: number): value is string {
+  return value === '' || isName(value, maxBytes);
+}
+
+function isFlag(value: unknown): value is boolean | undefined {
+  return value === undefined || typeof value === 'boolean';
 }
 
 function isSeq(value: unknown): value is number {

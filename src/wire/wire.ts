@@ -1,5 +1,6 @@
 import type { Encoder } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
+import type { EndReport } from '../protocol/session-life.ts';
 import { type ErrorCode, type Json, type Place, type Rate, ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
 import { PUBLIC_ROOM } from './text.ts';
 
@@ -52,6 +53,8 @@ export type Command =
   | { readonly kind: 'ack'; readonly room: string; readonly seq: number }
   | { readonly kind: 'ping' }
   | { readonly kind: 'auth'; readonly token: string }
+  /** How the client saw the end of its last connection. */
+  | { readonly kind: 'report'; readonly report: Omit<EndReport, 'at'> }
   /** Leaves the current room for this one, in wires whose clients are in one room at a time. */
   | { readonly kind: 'change-room'; readonly room: string }
   /** A frame that the wire ignores. It counts against the rate all the same. */

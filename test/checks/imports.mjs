@@ -5,7 +5,7 @@ import { cruise } from 'dependency-cruiser';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
 import config, { layers } from '../../.dependency-cruiser.mjs';
 
-const folders = ['src', 'web/sdk', 'web/app'];
+const folders = ['src', 'web/sdk', 'web/app', 'web/admin'];
 const sources = folders
   .flatMap((folder) => readdirSync(folder, { recursive: true }))
   .filter((file) => /\.tsx?$/.test(String(file))).length;

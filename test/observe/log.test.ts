@@ -37,9 +37,9 @@ test('logs a close with its code, its reason and the side that closed', () => {
 
 test('logs an eviction as a warning with the place to resume from', () => {
   const { events, lines } = logging('info');
-  events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 7, records: 5000, why: 'too slow' });
+  events.emit('evicted', { client: 'c1', user: 'ada', room: 'r', epoch: 'e', seq: 7, records: 5000, why: 'too slow' });
   expect(lines).toMatchObject([
-    { level: 40, msg: 'evicted', client: 'c1', room: 'r', epoch: 'e', seq: 7, records: 5000 },
+    { level: 40, msg: 'evicted', client: 'c1', user: 'ada', room: 'r', epoch: 'e', seq: 7, records: 5000 },
   ]);
 });
 

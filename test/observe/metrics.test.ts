@@ -20,7 +20,15 @@ test("counts the Hub's events and reads its state at each scrape", async () => {
   const events = createEvents();
   const metrics = collectMetrics(events, readings);
   events.emit('connected', { client: 'c1', wire: 'gorilla', remoteAddress: '' });
-  events.emit('evicted', { client: 'c1', room: 'r', epoch: 'e', seq: 1, records: 9, why: closes.slowConsumer.reason });
+  events.emit('evicted', {
+    client: 'c1',
+    user: 'ada',
+    room: 'r',
+    epoch: 'e',
+    seq: 1,
+    records: 9,
+    why: closes.slowConsumer.reason,
+  });
   events.emit('resumed', { client: 'c1', room: 'r', outcome: 'complete' });
   events.emit('moved', { room: 'r', epoch: 'e-2', seq: 7, lost: 3 });
   events.emit('overloaded', { mailbox: 'broadcast', capacity: 1 });

@@ -30,18 +30,21 @@ async function bundle(options: object = {}): Promise<Record<string, Uint8Array>>
 const textOf = (file: Uint8Array | undefined) => Buffer.from(file ?? '').toString();
 const gzipped = (file: Uint8Array | undefined) => gzipSync(textOf(file), { level: 9 }).byteLength;
 
-test('what loads first takes at most 5,400 bytes gzipped, mitt included, and the fallback 4 KiB', async () => {
+test('what loads first takes at most 5,400 bytes gzipped, mitt included, the fallback 4 KiB and the report 512', async () => {
   const files = await bundle();
-  expect(Object.keys(files).sort()).toEqual(['sdk-fallback.js', 'sdk.js']);
+  expect(Object.keys(files).sort()).toEqual(['sdk-fallback.js', 'sdk-report.js', 'sdk.js']);
   expect(gzipped(files['sdk.js'])).toBeLessThanOrEqual(5_400);
   expect(gzipped(files['sdk-fallback.js'])).toBeLessThanOrEqual(4 * KiB);
+  expect(gzipped(files['sdk-report.js'])).toBeLessThanOrEqual(512);
 });
 
-test('the fallback is loaded only when it is needed, and imports nothing of the other file', async () => {
+test('the fallback and the report are loaded only when they are needed, and import nothing of the other files', async () => {
   const files = await bundle();
   expect(textOf(files['sdk.js'])).not.toMatch(/(from|import) ?"/);
   expect(textOf(files['sdk.js'])).toContain('import("./sdk-fallback.js")');
+  expect(textOf(files['sdk.js'])).toContain('import("./sdk-report.js")');
   expect(textOf(files['sdk-fallback.js'])).not.toMatch(/(from|import) ?"/);
+  expect(textOf(files['sdk-report.js'])).not.toMatch(/(from|import) ?"/);
 });
 
 test('the bundle imports no package but mitt, and nothing of Node', async () => {

@@ -142,6 +142,7 @@ export async function createVariantServer(
         hub,
         limits: openSharedLimits(limits),
         share: {
+          worker: i + 1,
           workers,
           ports,
           warns: i === 0,

@@ -1,28 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { defineConfig, type Plugin } from 'vite';
-
-/**
- * Writes each file of the page compressed, too, as the server sends it: `x.br` and `x.gz` beside
- * `x`. A file that compression does not make smaller gets none.
- */
-function compressFiles(): Plugin {
-  return {
-    name: 'compress-files',
-    apply: 'build',
-    writeBundle({ dir = '' }, bundle) {
-      for (const file of Object.keys(bundle).map((name) => join(dir, name))) {
-        const content = readFileSync(file);
-        const compressed = { br: brotliCompressSync(content), gz: gzipSync(content, { level: 9 }) };
-        for (const [ending, bytes] of Object.entries(compressed)) {
-          if (bytes.length < content.length) writeFileSync(`${file}.${ending}`, bytes);
-        }
-      }
-    },
-  };
-}
+import { defineConfig } from 'vite';
+import { compressFiles } from '../compress-files.mjs';
 
 /**
  * Builds the chat into `dist/web`, where the server looks for it. `npm run dev` serves the sources
@@ -46,9 +24,10 @@ export default defineConfig(({ command }) => ({
       transform: { inject: { h: ['preact', 'h'], Fragment: ['preact', 'Fragment'] } },
       output: {
         // The client library is a separate chunk: it changes less often than the page, and a test
-        // checks its size separately. Its fallback stays a file that is loaded when it is needed.
+        // checks its size separately. Its fallback and its report stay files that are loaded when
+        // they are needed.
         codeSplitting: {
-          groups: [{ name: 'client', test: /web\/sdk\/(?!fallback)|src\/protocol|node_modules\/mitt/ }],
+          groups: [{ name: 'client', test: /web\/sdk\/(?!fallback|report)|src\/protocol|node_modules\/mitt/ }],
         },
       },
     },

@@ -127,7 +127,7 @@ export class HubClient implements Hub {
   }
 
   #onMessage(message: RoomMessage): void {
-    const room = message.room === undefined ? undefined : this.#rooms.get(message.room);
+    const room = this.#rooms.get(message.room as string);
     if (message.t === 'sent') {
       room?.emitSent(message.id, message.seq);
       this.#outbox.acknowledge(message.id, message.seq);

@@ -7,6 +7,7 @@ import {
   type Welcome,
 } from '../../src/protocol/v1.ts';
 import type { Connection, ConnectionClass, RoomSource } from './connection.ts';
+import type { End } from './report.ts';
 import type { Options, State } from './types.ts';
 
 // Milliseconds. Before each attempt the client waits a random part of the delay, which doubles from
@@ -78,6 +79,8 @@ export class Link {
   #notBefore = 0;
   #receivedAt = 0;
   #liveSince = Number.POSITIVE_INFINITY;
+  /** How the last live connection ended, until it is reported. */
+  #end: End | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewalTimer: ReturnType<typeof setTimeout> | undefined;
   /** Milliseconds of silence after which the server is pinged. */
@@ -128,7 +131,7 @@ export class Link {
     }
     const socket: Connection = new this.#Connection(this.#url, protocolsOf(this.#listener.resume()));
     this.#socket = socket;
-    socket.onmessage = ({ data }: { data: unknown }) => this.#onFrame(socket, String(data));
+    socket.onmessage = ({ data }: { data: unknown }) => this.#onFrame(socket, `${data}`);
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => this.#onClose(socket, code, reason);
     socket.onopen = () => this.#onOpen(socket);
     socket.onerror = () => {}; // a close event follows
@@ -190,14 +193,21 @@ export class Link {
   }
 
   #onWelcome(welcome: Welcome): void {
-    const { user, session, limits, heartbeat, expiresIn } = welcome;
-    this.#scheduleRenewal(expiresIn);
-    this.#heartbeat = heartbeat * 1000;
+    const { user, session, limits } = welcome;
+    this.#scheduleRenewal(welcome.expiresIn);
+    this.#heartbeat = welcome.heartbeat * 1000;
     this.#rejection = undefined;
     this.#liveSince = this.#receivedAt;
     this.#pingAfter(this.#heartbeat);
     this.#listener.welcome(welcome);
+    const end = this.#end;
     this.#setState({ name: 'live', user, session, limits, transport: this.#socket?.transport ?? 'websocket' });
+    this.#end = undefined; // also after a move from HTTP to a WebSocket, which ends nothing
+    if (end && welcome.reports)
+      import('./report.ts').then(
+        (report) => this.send(report.reportOf(end)),
+        () => {}, // it is for operators only: the file is not loaded again
+      );
   }
 
   async #authenticate(socket: Connection): Promise<void> {
@@ -271,7 +281,6 @@ export class Link {
   #retryLater(why: string, code?: number): void {
     this.#drop();
     if (performance.now() - this.#liveSince > STABLE_AFTER) this.#attempts = 0;
-    this.#liveSince = Number.POSITIVE_INFINITY;
     const cause = { why, ...(code !== undefined && { code }) };
     const retryAfter = this.#rejection?.retryAfter;
     const maxDelay = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.#attempts++);
@@ -281,6 +290,7 @@ export class Link {
     this.#openAfter(delay);
     if (!retryAfter && globalThis.navigator?.onLine === false) this.#setState({ name: 'offline', ...cause });
     else this.#setState({ name: retryAfter ? 'waiting' : 'reconnecting', in: delay, ...cause });
+    this.#liveSince = Number.POSITIVE_INFINITY;
   }
 
   /** A timer may fire early, so `open` checks the time again. */
@@ -303,6 +313,14 @@ export class Link {
   }
 
   #setState(state: State): void {
+    if (this.#state.name === 'live')
+      this.#end = [
+        state,
+        this.#liveSince,
+        performance.now(),
+        globalThis.navigator?.onLine,
+        globalThis.document?.hidden,
+      ];
     this.#state = state;
     this.#listener.state(state);
   }

@@ -145,12 +145,12 @@ export class Outbox {
    */
   handleError(error: ErrorMessage): boolean {
     const { id, retry, retryAfter = DEFAULT_RETRY_DELAY } = error;
-    if (id === undefined || !this.#inFlight.delete(id)) return false;
+    if (!this.#inFlight.delete(id as string)) return false;
     if (retry) {
       this.#paused = true;
       this.#flushAfter(retryAfter);
     } else {
-      this.#fail(id, hubError(error));
+      this.#fail(id as string, hubError(error));
       this.flush();
     }
     return true;
@@ -173,8 +173,8 @@ export class Outbox {
   #transmit(item: Item): void {
     const { room, id, json } = item;
     const text = `{"t":"send","room":${JSON.stringify(room)},"id":${JSON.stringify(id)},"data":${json}}`;
-    const limit = this.#limits?.message ?? Number.POSITIVE_INFINITY;
-    if (byteLength(text) > limit) {
+    const limit = this.#limits?.message;
+    if (byteLength(text) > (limit as number)) {
       this.#fail(
         id,
         hubError({ code: 'too_long', message: `the message exceeds the server's limit of ${limit} bytes`, room }),

@@ -161,7 +161,7 @@ export class RoomClient<T, S> implements Room<T, S> {
    * @returns whether the error is fully handled. If not, the hub must emit it.
    */
   handleError(error: ErrorMessage): boolean {
-    const pending = error.id === undefined ? undefined : this.#requests.get(error.id);
+    const pending = this.#requests.get(error.id as string);
     if (error.retry && pending) {
       setTimeout(() => this.joined && this.#link.send(pending.request), error.retryAfter);
       return true;
@@ -210,12 +210,12 @@ export class RoomClient<T, S> implements Room<T, S> {
 
   #onMessage({ seq, id, from, at, data }: RoomRecord): void {
     if (!this.place || seq <= this.place.seq) return;
-    this.place = { epoch: this.place.epoch, seq };
+    this.place = { ...this.place, seq };
     this.#events.emit('message', { seq, id, from, at, data: data as T });
   }
 
   #onGap({ from, to, why }: GapMessage): void {
-    if (this.place) this.place = { epoch: this.place.epoch, seq: Math.max(this.place.seq, to) };
+    if (this.place) this.place = { ...this.place, seq: Math.max(this.place.seq, to) };
     this.#events.emit('gap', { from, to, why });
   }
 

@@ -25,9 +25,6 @@ export interface Slot {
 // How many tabs of one browser can have a slot for the same server and user.
 const MAX_SLOTS = 100;
 
-/** Without a store, every access fails, which a slot survives. */
-const unsaved: Slot = slotIn(undefined, '');
-
 /**
  * Claims a slot in the store. Two pages of a browser must not share a slot, since both would resume
  * the same session. A reloaded page claims its previous slot. A new page claims the first slot that
@@ -36,13 +33,14 @@ const unsaved: Slot = slotIn(undefined, '');
  * @param store undefined for the browser's own; `false` for none.
  */
 export async function openSlot(name: string, store: Store | false | undefined): Promise<Slot> {
-  if (store) return slotIn(store, name);
-  if (store === false || !globalThis.window) return unsaved;
   try {
-    return navigator.locks ? await claimFirstFree(name) : slotIn(sessionStorage, name);
+    if (store === undefined && globalThis.window) {
+      return navigator.locks ? await claimFirstFree(name) : slotIn(sessionStorage, name);
+    }
   } catch {
-    return unsaved; // there is no storage, or the browser denies access to it
+    // There is no storage, or the browser denies access to it.
   }
+  return slotIn(store, name);
 }
 
 async function claimFirstFree(name: string): Promise<Slot> {
@@ -54,7 +52,7 @@ async function claimFirstFree(name: string): Promise<Slot> {
     sessionStorage.setItem(name, key);
     return slotIn(localStorage, key, release);
   }
-  return unsaved;
+  return slotIn(undefined, name);
 }
 
 /**
@@ -64,19 +62,17 @@ async function claimFirstFree(name: string): Promise<Slot> {
  */
 function lock(name: string): Promise<(() => void) | undefined> {
   return new Promise((resolve, reject) => {
-    const onLock = (granted: unknown) => {
-      if (!granted) return resolve(undefined);
-      return new Promise<void>((release) => resolve(release));
-    };
+    const onLock = (granted: unknown) => (granted ? new Promise<void>(resolve) : resolve(undefined));
     navigator.locks.request(name, { ifAvailable: true }, onLock).catch(reject);
   });
 }
 
-function slotIn(store: Store | undefined, key: string, release = () => {}): Slot {
+/** @param store without one every access fails, which a slot survives. */
+function slotIn(store: Store | false | undefined, key: string, release = () => {}): Slot {
   return {
     load() {
       try {
-        return (JSON.parse((store as Store).getItem(key) ?? '{}') ?? {}) as SavedState;
+        return (JSON.parse((store as Store).getItem(key) as string) ?? {}) as SavedState;
       } catch {
         return {};
       }
