@@ -90,7 +90,7 @@ async function measure(count: number) {
   const thread = new ThreadSurveyor(0, hub.events, readings, systemClock.date);
   const only = { worker: 0, survey: () => thread.survey(), surveyRooms: async () => [] };
   const shared = () => ({ rooms: ROOMS, messages: 0, batches: 0 });
-  const server = { version: '1', engine: 'memory', state: () => 'serving', shared } as const;
+  const server = { version: '1', engine: 'memory', state: () => 'serving' as const, shared };
   const surveyor = new ProcessSurveyor([only], server, systemClock);
   const [cpu, stalls]: [number[], number[]] = [[], []];
   for (let i = 0; i < count; i++) {

@@ -82,12 +82,14 @@ describe('a survey', () => {
     const sums = new Map<string, { messages: number; delivered: number }>();
     const sent = new Map<string, number>();
     for (let step = 0; step < 400; step++) {
-      const [room, subscriber] = [random.pick(ROOMS), subscribers[random.int(0, subscribers.length)]];
-      if (!subscriber || random.chance(0.1)) subscribe(random.pick(ROOMS));
-      else if (random.chance(0.15)) hub.register(subscriber, room);
-      else if (random.chance(0.1)) hub.unregister(subscriber, room);
-      else if (random.chance(0.15)) subscriber.room = random.int(0, 2);
-      else if (random.chance(0.15)) {
+      const room = random.pick(ROOMS);
+      const subscriber = subscribers.length < 3 ? subscribe(room) : random.pick(subscribers);
+      const action = random.int(0, 9);
+      if (action === 0) subscribe(room);
+      else if (action === 1) hub.register(subscriber, room);
+      else if (action === 2) hub.unregister(subscriber, room);
+      else if (action <= 4) subscriber.room = random.int(0, 2);
+      else if (action === 5) {
         subscriber.room = Number.POSITIVE_INFINITY;
         subscriber.writable = true;
         hub.drained(subscriber);
