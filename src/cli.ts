@@ -11,6 +11,7 @@ import { checkConfig } from './commands/check-config.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addKeyCommand } from './commands/key.ts';
 import { addTokenCommand } from './commands/token.ts';
+import { addTopCommand } from './commands/top.ts';
 import { addUserCommand } from './commands/user.ts';
 import { addWebhookCommand } from './commands/webhook.ts';
 import { addWhyCommand } from './commands/why.ts';
@@ -73,6 +74,7 @@ addTokenCommand(program);
 addWebhookCommand(program);
 addWhyCommand(program);
 addGenCertCommand(program);
+addTopCommand(program);
 
 exitOnBrokenPipe();
 try {

@@ -273,6 +273,7 @@ export class RunningServer {
     const window = this.#parts.settings.drainWindow * 1000;
     const drain = { window, intake: this.#intake.perSecond, clock: systemClock, sleep };
     this.#draining = true;
+    const shown = this.#admin?.showDrain();
     for (const transport of this.#transports) transport.stopListening();
     this.#upgrader.close();
     await this.hub.settle(); // accepted messages are delivered before their receivers are closed
@@ -282,6 +283,7 @@ export class RunningServer {
     await stopped;
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
+    await shown;
     await this.#release();
     this.#finished = Promise.all(this.#transports.map((transport) => transport.finish()));
   }

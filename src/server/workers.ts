@@ -215,8 +215,9 @@ export class WorkerPool implements ServingProcess, MessageCount {
 
   async stop(): Promise<void> {
     this.#draining = true;
+    const shown = this.#admin?.showDrain();
     const threads = this.#threads.map((thread) => thread.stop());
-    await Promise.all([...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
+    await Promise.all([shown, ...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
     this.#admin?.close();
     if (this.#log) await closeLog(this.#log);
   }
