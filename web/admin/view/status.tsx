@@ -17,7 +17,7 @@ interface Line {
 /** Returns what an operator must know first, the most urgent last. */
 function linesOf(connection: Connection, moment: Moment | undefined): Line[] {
   const lines: Line[] = [];
-  if (moment) {
+  if (moment && connection.kind !== 'retrying') {
     const { snapshot } = moment;
     if (snapshot.state === 'serving') lines.push({ tone: 'good', title: 'Serving', text: '' });
     if (snapshot.state === 'draining') {
