@@ -7,6 +7,7 @@ import {
   type MetricValue,
   Registry,
 } from 'prom-client';
+import { type CanaryReading, collectCanary } from './canary-metrics.ts';
 import { collectProcessMetrics, type OnceActive } from './event-loop.ts';
 import { collectValue } from './hub-metrics.ts';
 import { collectStorage, type StorageReadings } from './storage-metrics.ts';
@@ -85,6 +86,11 @@ export class ThreadMetrics {
 
   get contentType(): string {
     return this.#registry.contentType;
+  }
+
+  /** Adds the metrics of the process's canary. @returns a function that ends its gauge. */
+  collectCanary(reading: CanaryReading): () => void {
+    return collectCanary(this.#registry, reading);
   }
 
   /** Adds the metrics of webhooks, which the log thread delivers. */

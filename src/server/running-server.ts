@@ -15,6 +15,7 @@ import { Nodes } from '../api/nodes.ts';
 import type { Keys } from '../auth/keys.ts';
 import { Revocations } from '../auth/revocations.ts';
 import { Sessions } from '../auth/sessions.ts';
+import type { Canary } from '../canary/canary.ts';
 import type { Client, ClientContext } from '../client/client.ts';
 import { Keepalive } from '../client/keepalive.ts';
 import { type AuthSettings, type Listener, listenersOf } from '../config/listeners.ts';
@@ -34,6 +35,7 @@ import { createStreamWires } from '../wire/event-streams.ts';
 import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
+import { canaryAccess, startCanary } from './canary.ts';
 import { allClosed, closeClients } from './drain.ts';
 import { type Limits, localLimits } from './limits.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
@@ -115,6 +117,9 @@ export class RunningServer {
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #admin: AdminListener | undefined;
+  #canary: Canary | undefined;
+  /** Ends the gauge of the canary. */
+  #endCanaryGauge = () => {};
   #draining = false;
   #finished: Promise<unknown> | undefined;
 
@@ -170,6 +175,7 @@ export class RunningServer {
     this.#listenerOptions = {
       streamWires: createStreamWires(wireLimits),
       upgrader: this.#upgrader,
+      canaryAccess: settings.canary === 0 ? undefined : canaryAccess(parts.secret, this.#sessions, this.#context),
       publisher: new Publisher(hub, authorizer, draining),
       hookRunner,
       addressOf,
@@ -219,7 +225,16 @@ export class RunningServer {
         urls.push(url);
       }
     });
+    this.#startCanary(Number(new URL(urls[0] as string).port));
     return urls;
+  }
+
+  /** With several threads, the main thread has the canary. */
+  #startCanary(port: number | undefined): void {
+    const { settings, secret, log, share } = this.#parts;
+    if (share) return;
+    this.#canary = startCanary(settings, secret, port, log);
+    if (this.#canary) this.#endCanaryGauge = this.metrics.collectCanary(this.#canary.readings);
   }
 
   /** The listeners of the settings, on the ports that threads share. */
@@ -237,6 +252,7 @@ export class RunningServer {
     const accepts = (request: HttpRequest) => wires.select(request) !== undefined;
     const attachment = await this.#startOrRelease(async () => attach(server, listener, { ...SOCKET_LIMITS, accepts }));
     this.#transports.push(attachment);
+    this.#startCanary(undefined);
     this.#logStart(wire, "pumphouse is attached to the program's server");
     return attachment;
   }
@@ -249,6 +265,9 @@ export class RunningServer {
   async stop(): Promise<void> {
     const window = this.#parts.settings.drainWindow * 1000;
     const drain = { window, intake: this.#intake.perSecond, clock: systemClock, sleep };
+    // First of all, so that it counts nothing of a shutdown.
+    this.#endCanaryGauge();
+    await this.#canary?.stop();
     this.#draining = true;
     for (const transport of this.#transports) transport.stopListening();
     this.#upgrader.close();

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { createProfiler } from '../admin/profile.ts';
+import type { Canary } from '../canary/canary.ts';
 import { ConfigError } from '../config/error.ts';
 import { type Listener, listenersOf } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
@@ -19,6 +20,7 @@ import { type HeldPort, holdPort } from '../transport/free-port.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { openKeys } from './authenticator.ts';
+import { startCanary } from './canary.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
 import { urlOf } from './running-server.ts';
@@ -93,6 +95,9 @@ export class WorkerPool implements ServingProcess, MessageCount {
   #onCommitted: (() => void)[] = [];
   #log: Log | undefined;
   #admin: AdminListener | undefined;
+  #canary: Canary | undefined;
+  /** Ends the gauge of the canary. */
+  #endCanaryGauge = () => {};
   #draining = false;
   #exits = false;
   #drainMs = 0;
@@ -122,11 +127,11 @@ export class WorkerPool implements ServingProcess, MessageCount {
     const limits = createSharedLimits(settings.maxConnections);
     const output = { ...standardOutput(), lock: createOutputLock() };
     const start = { settings, transport: name, ports, limits, output, secret };
+    const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
+      this.onceCommitted(listener),
+    );
     try {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
-      const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
-        this.onceCommitted(listener),
-      );
       if (webhooks) metrics.collectWebhooks(() => webhooks.readings());
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
       // The first to listen would take in the clients of the process before, which wait for one.
@@ -144,6 +149,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
       const url = urlOf(listener, ports[i] as number);
       log.info({ transport: name, wire: listener.wire, engine, workers }, `pumphouse serves ${url}`);
     }
+    this.#canary = startCanary(settings, secret, ports[0], log);
+    if (this.#canary) this.#endCanaryGauge = metrics.collectCanary(this.#canary.readings);
   }
 
   #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster, webhooks }: Log): void {
@@ -182,6 +189,9 @@ export class WorkerPool implements ServingProcess, MessageCount {
   }
 
   async stop(): Promise<void> {
+    // First of all, so that it counts nothing of a shutdown.
+    this.#endCanaryGauge();
+    await this.#canary?.stop();
     this.#draining = true;
     const threads = this.#threads.map((thread) => thread.stop());
     await Promise.all([...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
