@@ -17,6 +17,10 @@ export interface CanaryClientOptions {
   readonly onMembership: () => void;
   /** Called with the reason whenever an attempt to connect has failed. */
   readonly onFailure: (why: string) => void;
+  /** Milliseconds after which a message that was skipped is missing. @default 10000 */
+  readonly graceMs?: number;
+  /** Milliseconds within which a send must be acknowledged. @default 10000 */
+  readonly ackMs?: number;
 }
 
 /** The data of a canary's message. */
@@ -29,10 +33,7 @@ interface Beat {
   readonly at: number;
 }
 
-/** Milliseconds after which a message that was skipped is missing. */
 const GRACE_MS = 10_000;
-
-/** Milliseconds within which a send must be acknowledged. */
 const ACK_MS = 10_000;
 
 // A server that refuses the canary is asked again after a delay that doubles, in milliseconds.
@@ -63,6 +64,11 @@ export class CanaryClient {
 
   get isMember(): boolean {
     return this.#isMember;
+  }
+
+  /** How many sends wait for their acknowledgement. */
+  get unacknowledged(): number {
+    return this.#unacknowledged.size;
   }
 
   /** Sends the next message, unless it is no member, and counts what has come and what is overdue. */
@@ -158,7 +164,7 @@ export class CanaryClient {
   }
 
   #count(now: number): void {
-    const { counter } = this.#options;
+    const { counter, ackMs = ACK_MS } = this.#options;
     for (const check of this.#checks.values()) {
       const { gaps, repeats, swaps } = check.take(now);
       counter.add('gaps', gaps);
@@ -166,18 +172,18 @@ export class CanaryClient {
       counter.add('swaps', swaps);
     }
     for (const [number, at] of this.#unacknowledged) {
-      if (now - at < ACK_MS) break;
+      if (now - at < ackMs) break;
       this.#unacknowledged.delete(number);
       counter.add('lostAcks');
     }
   }
 
   #onLine(line: string): void {
-    const { run, counter } = this.#options;
+    const { run, counter, graceMs = GRACE_MS } = this.#options;
     const beat = beatOf(line);
     if (beat?.run !== run) return;
     const now = performance.now();
-    const check = this.#checks.get(beat.user) ?? new StreamCheck(GRACE_MS);
+    const check = this.#checks.get(beat.user) ?? new StreamCheck(graceMs);
     this.#checks.set(beat.user, check);
     counter.add('received');
     if (check.received(beat.number, now)) counter.addLatency(now - beat.at);

@@ -131,14 +131,6 @@ export const rules = {
           .map((name) => `${nameOf('rooms')}.${pattern}.webhooks: "${name}" is not the name of one of the webhooks`),
       ),
   },
-  'a canary that cannot reach the server': {
-    kind: 'error',
-    check: ({ settings: { canary, canaryUrl }, program, nameOf }) => [
-      canary > 0 && canaryUrl === undefined && program?.attached
-        ? `${nameOf('canary')} needs the URL of the program's server; set ${nameOf('canaryUrl')}`
-        : undefined,
-    ],
-  },
   'a URL of no canary': {
     kind: 'warning',
     check: ({ settings: { canary, canaryUrl }, nameOf, write }) => [
