@@ -7,6 +7,7 @@ import {
   address,
   authModes,
   canaryUrl,
+  httpUrl,
   integer,
   keepDays,
   keepMegabytes,
@@ -121,6 +122,13 @@ export interface Settings {
    * @default undefined: the address of the first listener
    */
   readonly canaryUrl: string | undefined;
+  /**
+   * URL of a collector of OpenTelemetry that the metrics are exported to, every 15 seconds. It needs
+   * packages of OpenTelemetry.
+   *
+   * @default undefined: none
+   */
+  readonly otlp: string | undefined;
   /** Longest duration of a graceful shutdown, in seconds. @default 10 */
   readonly drainWindow: number;
   /** @default 'info' */
@@ -458,6 +466,14 @@ export const table: readonly Setting[] = [
     fallback: 'off',
     schema: oneOf(['on', 'off']),
     help: 'on serves /metrics to clients, too',
+  },
+  {
+    name: 'otlp',
+    value: 'URL',
+    fallback: undefined,
+    otherwise: 'none',
+    schema: v.optional(httpUrl),
+    help: 'OpenTelemetry collector to export metrics to, such as http://localhost:4318; needs packages',
   },
   {
     name: 'canary',

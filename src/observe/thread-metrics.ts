@@ -99,11 +99,16 @@ export class ThreadMetrics {
   }
 
   /** Returns the page in Prometheus's text format. */
-  readonly text = async (): Promise<string> => {
+  readonly text = async (): Promise<string> => (await this.#gather()).metrics();
+
+  /** Returns the metrics of the page. */
+  readonly objects = async (): Promise<readonly MetricObject[]> => (await this.#gather()).getMetricsAsJSON();
+
+  async #gather(): Promise<Registry> {
     const answers = await Promise.all(this.#workers.map((worker) => this.#ask(worker)));
     const own = (await this.#registry.getMetricsAsJSON().finally(this.#scraped)).map(ofLogThread);
-    return AggregatorRegistry.aggregate([...answers, own]).metrics();
-  };
+    return AggregatorRegistry.aggregate([...answers, own]);
+  }
 
   async #ask(worker: MonitoredWorker): Promise<MetricObject[]> {
     const { number } = worker;

@@ -27,6 +27,7 @@ import type { Engine } from '../hub/engine.ts';
 import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { collectMetrics, type Readings, type ServerMetrics } from '../observe/metrics.ts';
+import type { OtlpExport } from '../observe/otlp.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
 import { type Attachment, attach, type HttpServer } from '../transport/ws-attach.ts';
@@ -39,6 +40,7 @@ import { canaryAccess, startCanary } from './canary.ts';
 import { allClosed, closeClients } from './drain.ts';
 import { type Limits, localLimits } from './limits.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
+import { exportMetrics } from './otlp.ts';
 import { Publisher } from './publisher.ts';
 import { Rates } from './rates.ts';
 import type { Storage } from './storage.ts';
@@ -117,6 +119,7 @@ export class RunningServer {
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #admin: AdminListener | undefined;
+  #otlp: OtlpExport | undefined;
   #canary: Canary | undefined;
   /** Ends the gauge of the canary. */
   #endCanaryGauge = () => {};
@@ -224,15 +227,20 @@ export class RunningServer {
         this.#logStart(listener.wire, `pumphouse serves ${url}`);
         urls.push(url);
       }
+      await this.#observe(Number(new URL(urls[0] as string).port));
     });
-    this.#startCanary(Number(new URL(urls[0] as string).port));
     return urls;
   }
 
-  /** With several threads, the main thread has the canary. */
-  #startCanary(port: number | undefined): void {
+  /**
+   * Starts what observes the server from outside. With several threads, the main thread has it.
+   *
+   * @param port of the first listener; undefined for that of a program.
+   */
+  async #observe(port: number | undefined): Promise<void> {
     const { settings, secret, log, share } = this.#parts;
     if (share) return;
+    this.#otlp = await exportMetrics(settings, port ?? settings.port, () => this.metrics.objects(), log);
     this.#canary = startCanary(settings, secret, port, log);
     if (this.#canary) this.#endCanaryGauge = this.metrics.collectCanary(this.#canary.readings);
   }
@@ -250,9 +258,12 @@ export class RunningServer {
     const wires = this.#createSelector({ web, wire });
     const listener = this.#createListener(settings, wires);
     const accepts = (request: HttpRequest) => wires.select(request) !== undefined;
-    const attachment = await this.#startOrRelease(async () => attach(server, listener, { ...SOCKET_LIMITS, accepts }));
-    this.#transports.push(attachment);
-    this.#startCanary(undefined);
+    const attachment = await this.#startOrRelease(async () => {
+      const attached = attach(server, listener, { ...SOCKET_LIMITS, accepts });
+      this.#transports.push(attached);
+      await this.#observe(undefined);
+      return attached;
+    });
     this.#logStart(wire, "pumphouse is attached to the program's server");
     return attachment;
   }
@@ -312,6 +323,7 @@ export class RunningServer {
   /** Leaves the other nodes while the engine still reaches them. */
   async #release(): Promise<void> {
     const { cluster, storage, webhooks } = this.#parts;
+    await Promise.all([this.#canary?.stop(), this.#otlp?.stop()]);
     await webhooks?.stop(0);
     this.#admin?.close();
     await cluster.close();

@@ -7,6 +7,7 @@ import type { Settings } from '../config/settings.ts';
 import { sharedPortProblem } from '../config/shared-ports.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type Logger, standardOutput } from '../observe/log.ts';
+import type { OtlpExport } from '../observe/otlp.ts';
 import { createOutputLock } from '../observe/shared-output.ts';
 import { type Committed, type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
 import { createRings, LogLink } from '../threads/link.ts';
@@ -23,6 +24,7 @@ import { openKeys } from './authenticator.ts';
 import { startCanary } from './canary.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
+import { exportMetrics } from './otlp.ts';
 import { urlOf } from './running-server.ts';
 import { openRevocations, openStorage, type Storage, sharedEngine } from './storage.ts';
 import type { MessageCount } from './v8-flags.ts';
@@ -95,6 +97,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
   #onCommitted: (() => void)[] = [];
   #log: Log | undefined;
   #admin: AdminListener | undefined;
+  #otlp: OtlpExport | undefined;
   #canary: Canary | undefined;
   /** Ends the gauge of the canary. */
   #endCanaryGauge = () => {};
@@ -137,10 +140,11 @@ export class WorkerPool implements ServingProcess, MessageCount {
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
+      this.#otlp = await exportMetrics(settings, ports[0] as number, metrics.objects, log);
       this.#admin = await this.#listenForAdmin(settings, metrics);
       if (this.#admin) log.info(`pumphouse serves operators at ${this.#admin.url}`);
     } catch (error) {
-      await Promise.all(this.#threads.map((thread) => thread.exit()));
+      await Promise.all([this.#otlp?.stop(), ...this.#threads.map((thread) => thread.exit())]);
       await closeLog(this.#log);
       throw error;
     }
@@ -193,6 +197,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
     this.#endCanaryGauge();
     await this.#canary?.stop();
     this.#draining = true;
+    // While the workers answer.
+    await this.#otlp?.stop();
     const threads = this.#threads.map((thread) => thread.stop());
     await Promise.all([...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
     this.#admin?.close();
