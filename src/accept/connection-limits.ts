@@ -66,14 +66,22 @@ export class ConnectionLimiter {
     this.#counts = counts;
   }
 
-  /** Checks whether one more connection is allowed. @returns the refusal, or undefined. */
-  check(address: string): Refusal | undefined {
-    const { all, perAddress = isLoopback(address) ? all : DEFAULT_PER_ADDRESS } = this.#limits;
+  /**
+   * Checks whether one more connection is allowed.
+   *
+   * @param address undefined for a client without a limit of its address.
+   *
+   * @returns the refusal, or undefined.
+   */
+  check(address: string | undefined): Refusal | undefined {
+    const { all } = this.#limits;
     if (this.#counts.all >= all) {
       const message = `all ${all} connections are taken: raise --max-connections`;
       const response = plainText(503, 'Too many connections', { 'Retry-After': '10' });
       return limitRefusal('max_connections', message, response, jitter(10_000));
     }
+    if (address === undefined) return undefined;
+    const { perAddress = isLoopback(address) ? all : DEFAULT_PER_ADDRESS } = this.#limits;
     if (this.#counts.of(addressKey(address)) < perAddress) return undefined;
     const message = `its address has ${perAddress} connections: raise --connections-per-address, or name a proxy with --trust-proxy`;
     return limitRefusal('connections_per_address', message, tooManyRequests(), jitter(1_000));

@@ -60,6 +60,12 @@ export interface Access {
   readonly context: ClientContext;
 }
 
+/**
+ * The address of the server's own clients, wherever they connect from. They are counted apart, and
+ * have no limit of an address.
+ */
+const INTERNAL_ADDRESS = 'canary';
+
 export interface UpgraderOptions {
   readonly hub: ClientContext['hub'];
   readonly scheduler: Scheduler;
@@ -257,7 +263,9 @@ export class Upgrader {
     const { hookRunner, origins, addressOf } = this.#options;
     const native = hasSessions(wire) && offers(request, SUBPROTOCOL);
     const query = new URLSearchParams(request.query);
-    const address = addressOf(request);
+    const { isInternal } = access.context;
+    const address = isInternal ? INTERNAL_ADDRESS : addressOf(request);
+    const admit = (): Admission => ({ kind: 'admitted' });
     return {
       access,
       wire,
@@ -267,7 +275,8 @@ export class Upgrader {
       origin: request.header('origin'),
       resume: hasSessions(wire) ? resumeSecret(request) || this.#resumeInUrl(query, address) : '',
       defect: refusalOf(request, wire.library, origins),
-      connect: hookRunner?.prepareConnect(request, address) ?? (() => ({ kind: 'admitted' })),
+      // The hooks decide about clients of the program, not about the server's own.
+      connect: isInternal ? admit : (hookRunner?.prepareConnect(request, address) ?? admit),
     };
   }
 
@@ -300,9 +309,9 @@ export class Upgrader {
     return resume;
   }
 
-  #checkLimits({ address, defect }: HandshakeRequest): Refusal | undefined {
+  #checkLimits({ address, defect, access }: HandshakeRequest): Refusal | undefined {
     const { limiter, handshakes } = this.#options;
-    return limiter.check(address) ?? (defect ? undefined : handshakes?.take());
+    return limiter.check(access.context.isInternal ? undefined : address) ?? (defect ? undefined : handshakes?.take());
   }
 
   #decide(credentials: Credentials, handshake: HandshakeRequest): NowOrLater<Decision> {

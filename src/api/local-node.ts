@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type { Revocations } from '../auth/revocations.ts';
 import type { Hub } from '../hub/hub.ts';
 import { type Close, closes, revokedClose } from '../protocol/close-codes.ts';
+import { isReservedRoom } from '../protocol/reserved-rooms.ts';
 import { matchesRoom } from '../protocol/room-pattern.ts';
 import type { Json } from '../protocol/v1.ts';
 import { type AnswerTo, type Question, question } from './questions.ts';
@@ -95,7 +96,7 @@ export class LocalNode {
   #rooms({ prefix, after, limit, patterns }: Of<'rooms'>): AnswerTo<'rooms'> {
     const first = new FirstNames(limit + 1);
     for (const { name, members } of this.#hub.occupiedRooms()) {
-      const isWanted = name > after && name.startsWith(prefix);
+      const isWanted = name > after && name.startsWith(prefix) && !isReservedRoom(name);
       if (isWanted && (patterns?.some((pattern) => matchesRoom(pattern, name)) ?? true)) first.add(name, members);
     }
     const rooms = first.take();

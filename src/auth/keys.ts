@@ -1,6 +1,7 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import * as v from 'valibot';
+import { isReservedRoom } from '../protocol/reserved-rooms.ts';
 import { matchesRoom } from '../protocol/room-pattern.ts';
 import { ROOM_BYTES, USER_BYTES } from '../protocol/v1.ts';
 
@@ -17,8 +18,9 @@ export interface ApiKey {
   readonly rooms?: readonly string[];
 }
 
-/** Reports whether a key allows requests on a room. */
+/** Reports whether a key allows requests on a room. None allows those on a room of the server. */
 export function allowsRoom({ rooms }: ApiKey, room: string): boolean {
+  if (isReservedRoom(room)) return false;
   return rooms === undefined || rooms.some((pattern) => matchesRoom(pattern, room));
 }
 

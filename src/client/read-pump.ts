@@ -3,6 +3,7 @@ import type { Notice, Subscriber } from '../hub/subscriber.ts';
 import type { Clock } from '../hub/time.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import { allOf, type NowOrLater } from '../protocol/now-or-later.ts';
+import { isReservedRoom } from '../protocol/reserved-rooms.ts';
 import { type ErrorCode, errors, MAX_ROOMS, type Place } from '../protocol/v1.ts';
 import type { Command, Publication, Wire } from '../wire/wire.ts';
 import { ALLOWED, type Authorizer, CommandQueue, closeFor, type Decision, type Denied } from './authorizer.ts';
@@ -24,6 +25,8 @@ export interface ReadPumpContext {
   readonly authorizer?: Authorizer;
   /** Records the lives of clients. @default nothing is recorded */
   readonly lives?: LifeRecorder;
+  /** Whether the clients may join the rooms of the server itself. @default false */
+  readonly isInternal?: boolean;
 }
 
 /** The client of a read pump. */
@@ -58,6 +61,8 @@ export interface RoomStart {
   /** Messages before the head. */
   readonly history: number;
 }
+
+const RESERVED: Denied = { kind: 'denied', code: 'forbidden', message: 'the room is reserved for the server' };
 
 type Join = Extract<Command, { kind: 'join' }>;
 type Signal = Extract<Command, { kind: 'signal' }>;
@@ -102,8 +107,9 @@ export class ReadPump {
     this.#queue = authorizer && new CommandQueue((command) => this.#run(command), client);
   }
 
-  /** Decides whether the client may join a room, before it is open. */
+  /** Decides whether the client may join a room. */
   permission(room: string): NowOrLater<Decision> {
+    if (isReservedRoom(room) && !this.#context.isInternal) return RESERVED;
     return this.#authorizer?.join?.(this.#client, room) ?? ALLOWED;
   }
 
@@ -116,7 +122,7 @@ export class ReadPump {
    */
   open(rooms: readonly string[], start?: RoomStart): Close | undefined {
     if (start) return this.#registerAll(rooms, start);
-    const decisions = allOf(rooms.map((room) => this.#authorizer?.join?.(this.#client, room) ?? ALLOWED));
+    const decisions = allOf(rooms.map((room) => this.permission(room)));
     return this.#await(decisions, (decisions) => {
       for (const [i, room] of rooms.entries()) {
         const close = this.#register({ room, history: 0 }, decisions[i] as Decision);
@@ -286,14 +292,13 @@ export class ReadPump {
     if (this.#rooms?.has(room) === false && this.#rooms.size >= MAX_ROOMS) {
       return this.#refuse('too_many_rooms', closes.protocolError, { room });
     }
-    const decision = this.#authorizer?.join?.(this.#client, room) ?? ALLOWED;
-    return this.#await(decision, (decision) => this.#register(command, decision));
+    return this.#await(this.permission(room), (decision) => this.#register(command, decision));
   }
 
   #change(room: string): Close | undefined {
     if (room === this.#room) return undefined;
     const { hub } = this.#context;
-    return this.#await(this.#authorizer?.join?.(this.#client, room) ?? ALLOWED, (decision) => {
+    return this.#await(this.permission(room), (decision) => {
       const allowed = decision.kind === 'allowed';
       if (allowed && !hub.unregister(this.#client, this.#room)) return this.#refuse('busy', closes.busy, {});
       if (allowed) this.#left(this.#room);

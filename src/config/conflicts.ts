@@ -131,6 +131,24 @@ export const rules = {
           .map((name) => `${nameOf('rooms')}.${pattern}.webhooks: "${name}" is not the name of one of the webhooks`),
       ),
   },
+  'a URL of no canary': {
+    kind: 'warning',
+    check: ({ settings: { canary, canaryUrl }, nameOf, write }) => [
+      canary === 0 && canaryUrl !== undefined
+        ? `${nameOf('canaryUrl')} has no effect without clients; set ${write('canary', '2')}`
+        : undefined,
+    ],
+  },
+  'a canary that sends its tokens without encryption': {
+    kind: 'warning',
+    check: ({ settings: { canary, canaryUrl }, nameOf }) => {
+      if (canary === 0 || canaryUrl === undefined || /^(https|wss):/.test(canaryUrl)) return [];
+      if (isLocalHost(hostOf(canaryUrl))) return [];
+      const line =
+        'carries the tokens of the canary without encryption; use https on a network that you do not control';
+      return [`${nameOf('canaryUrl')} ${line}`];
+    },
+  },
   'settings that listeners replace': {
     kind: 'warning',
     check: (given) => replaced(given, ['host', 'port', 'wire', 'web', ...TLS_SETTINGS], 'set it for each listener'),

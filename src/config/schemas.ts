@@ -24,6 +24,28 @@ export const oneOf = <const T extends readonly string[]>(options: T) =>
 
 export const text = (what: string) => v.pipe(v.string(`is not ${what}`), v.nonEmpty(`is not ${what}`));
 
+const HTTP_URL = 'is not an http or https URL, such as http://localhost:4318';
+
+/** The URL of a service that the server sends requests to. */
+export const httpUrl = v.pipe(
+  v.string(HTTP_URL),
+  v.check((given) => {
+    const url = URL.canParse(given) ? new URL(given) : undefined;
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+  }, HTTP_URL),
+);
+
+const SERVER_URL = 'is not the URL of a server, such as https://chat.example';
+
+/** The URL of a server as its clients reach it. */
+export const canaryUrl = v.pipe(
+  v.string(SERVER_URL),
+  v.check((given) => {
+    const url = URL.canParse(given) ? new URL(given) : undefined;
+    return url !== undefined && /^(http|ws)s?:$/.test(url.protocol) && url.hash === '' && url.username === '';
+  }, SERVER_URL),
+);
+
 /** A number, or `off` for no limit. */
 export const limit = (what: string, low: number, high: number) =>
   v.union([v.literal('off'), integer(what, low, high)], `is not "off" or ${what} (${low} to ${high})`);

@@ -6,6 +6,8 @@ import {
   type Address,
   address,
   authModes,
+  canaryUrl,
+  httpUrl,
   integer,
   keepDays,
   keepMegabytes,
@@ -107,6 +109,26 @@ export interface Settings {
   readonly adminListen: Address | undefined;
   /** Serve `/metrics` on the listeners of clients, too. @default 'off' */
   readonly publicMetrics: 'on' | 'off';
+  /**
+   * Clients of its own with which the server checks that messages arrive, 0 to 20. Each sends one
+   * message a second to all of them.
+   *
+   * @default 0: none
+   */
+  readonly canary: number;
+  /**
+   * URL at which these clients reach the server, such as that of a load balancer.
+   *
+   * @default undefined: the address of the first listener
+   */
+  readonly canaryUrl: string | undefined;
+  /**
+   * URL of a collector of OpenTelemetry that the metrics are exported to, every 15 seconds. It needs
+   * packages of OpenTelemetry.
+   *
+   * @default undefined: none
+   */
+  readonly otlp: string | undefined;
   /** Longest duration of a graceful shutdown, in seconds. @default 10 */
   readonly drainWindow: number;
   /** @default 'info' */
@@ -444,6 +466,30 @@ export const table: readonly Setting[] = [
     fallback: 'off',
     schema: oneOf(['on', 'off']),
     help: 'on serves /metrics to clients, too',
+  },
+  {
+    name: 'otlp',
+    value: 'URL',
+    fallback: undefined,
+    otherwise: 'none',
+    schema: v.optional(httpUrl),
+    help: 'OpenTelemetry collector to export metrics to, such as http://localhost:4318; needs packages',
+  },
+  {
+    name: 'canary',
+    value: 'N',
+    unit: 'clients',
+    fallback: 0,
+    schema: integer('a number of clients', 0, 20),
+    help: 'clients of its own with which the server checks that messages arrive, for the metrics; 0 disables it',
+  },
+  {
+    name: 'canaryUrl',
+    value: 'URL',
+    fallback: undefined,
+    otherwise: 'the address of the first listener',
+    schema: v.optional(canaryUrl),
+    help: 'URL at which the clients of --canary reach the server, such as https://chat.example',
   },
   {
     name: 'drainWindow',

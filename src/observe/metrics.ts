@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
 import type { Events } from '../hub/events.ts';
+import { type CanaryReading, collectCanary } from './canary-metrics.ts';
 import { activityOf, collectProcessMetrics } from './event-loop.ts';
 import { collectHeadroom, type HeadroomReadings } from './headroom.ts';
 import { collectHubMetrics, type HubReadings } from './hub-metrics.ts';
@@ -24,6 +25,8 @@ interface Metrics {
 export interface ServerMetrics extends Metrics {
   /** Returns the metrics in a form that can be cloned to another thread. */
   objects(): Promise<readonly MetricObject[]>;
+  /** Adds the metrics of a canary. @returns a function that ends its gauge. */
+  collectCanary(reading: CanaryReading): () => void;
   /** Adds the metrics of webhooks. */
   collectWebhooks(read: () => readonly WebhookReading[]): void;
 }
@@ -39,6 +42,7 @@ export function collectMetrics(events: Events, readings: Readings): ServerMetric
     contentType: registry.contentType,
     text: () => registry.metrics().finally(scraped),
     objects: () => registry.getMetricsAsJSON().finally(scraped),
+    collectCanary: (reading) => collectCanary(registry, reading),
     collectWebhooks: (read) => collectWebhooks(registry, read),
   };
 }

@@ -7,6 +7,7 @@ import {
   type MetricValue,
   Registry,
 } from 'prom-client';
+import { type CanaryReading, collectCanary } from './canary-metrics.ts';
 import { collectProcessMetrics, type OnceActive } from './event-loop.ts';
 import { collectValue } from './hub-metrics.ts';
 import { collectStorage, type StorageReadings } from './storage-metrics.ts';
@@ -87,17 +88,27 @@ export class ThreadMetrics {
     return this.#registry.contentType;
   }
 
+  /** Adds the metrics of the process's canary. @returns a function that ends its gauge. */
+  collectCanary(reading: CanaryReading): () => void {
+    return collectCanary(this.#registry, reading);
+  }
+
   /** Adds the metrics of webhooks, which the log thread delivers. */
   collectWebhooks(read: () => readonly WebhookReading[]): void {
     collectWebhooks(this.#registry, read);
   }
 
   /** Returns the page in Prometheus's text format. */
-  readonly text = async (): Promise<string> => {
+  readonly text = async (): Promise<string> => (await this.#gather()).metrics();
+
+  /** Returns the metrics of the page. */
+  readonly objects = async (): Promise<readonly MetricObject[]> => (await this.#gather()).getMetricsAsJSON();
+
+  async #gather(): Promise<Registry> {
     const answers = await Promise.all(this.#workers.map((worker) => this.#ask(worker)));
     const own = (await this.#registry.getMetricsAsJSON().finally(this.#scraped)).map(ofLogThread);
-    return AggregatorRegistry.aggregate([...answers, own]).metrics();
-  };
+    return AggregatorRegistry.aggregate([...answers, own]);
+  }
 
   async #ask(worker: MonitoredWorker): Promise<MetricObject[]> {
     const { number } = worker;

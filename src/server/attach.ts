@@ -21,6 +21,9 @@ export function checkAttachable(server: unknown, options: Readonly<Record<string
   if (options['transport'] === 'uws') {
     throw new ConfigError('transport: "uws" cannot attach to a server of Node; use ws or remove server');
   }
+  if (options['canary'] && options['canaryUrl'] === undefined) {
+    throw new ConfigError("canary: its clients need the URL of the program's server; set canaryUrl");
+  }
 }
 
 /** Returns the port of a server; undefined until it listens, and on a Unix socket. */

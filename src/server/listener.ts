@@ -3,6 +3,7 @@ import type { HookRunner } from '../accept/hooks.ts';
 import type { WireSelector } from '../accept/select-wire.ts';
 import type { Access, Upgrader } from '../accept/upgrader.ts';
 import { credentialsOf } from '../auth/authenticator.ts';
+import { isCanary } from '../auth/canary.ts';
 import type { Buckets, RateLimit } from '../client/rate-limit.ts';
 import { createLogin } from '../http/login.ts';
 import { createPublish } from '../http/publish.ts';
@@ -26,6 +27,8 @@ export interface ListenerOptions
   /** The wire of the native protocol. */
   readonly native: Wire;
   readonly access: Access;
+  /** Of the clients of canaries. @default there are none */
+  readonly canaryAccess: Access | undefined;
   readonly upgrader: Upgrader;
   readonly publisher: Publisher;
   readonly hookRunner: HookRunner;
@@ -44,7 +47,7 @@ export interface ListenerOptions
 
 /** Returns what one listener serves: its page, routes and streams, and its wires' handshakes. */
 export function createListener(options: ListenerOptions): Application {
-  const { wires, access, upgrader, origins, streamWires } = options;
+  const { wires, access, canaryAccess, upgrader, origins, streamWires, native } = options;
   const routes = createRoutes(routeOptions(options));
   const streams = createEventStreams({ upgrader, access, origins, wires: streamWires });
   const session = createSessionEndpoint(options);
@@ -52,7 +55,9 @@ export function createListener(options: ListenerOptions): Application {
     handle: (request) => streams(request) ?? session(request) ?? routes(request),
     upgrade(request) {
       const wire = wires.select(request);
-      return wire ? upgrader.upgrade(request, wire, access) : upgrader.rejectPath(request);
+      if (!wire) return upgrader.rejectPath(request);
+      const ofCanary = canaryAccess && wire === native && isCanary(request.header('authorization'));
+      return upgrader.upgrade(request, wire, ofCanary ? canaryAccess : access);
     },
   };
 }

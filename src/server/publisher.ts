@@ -5,6 +5,7 @@ import type { Authorizer } from '../client/authorizer.ts';
 import { plainText } from '../http/responses.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Encoder, Notice, Pump, Subscriber } from '../hub/subscriber.ts';
+import { isReservedRoom } from '../protocol/reserved-rooms.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 import type { HttpPost } from '../wire/wire.ts';
 
@@ -35,7 +36,7 @@ export class Publisher {
   async #publish(post: HttpPost, from: string, grants: Principal['grants']): Promise<Outcome> {
     const { room } = post;
     if (this.#draining()) return 'draining';
-    if (grants !== undefined && !allows(grants, 'send', room)) return 'forbidden';
+    if (isReservedRoom(room) || (grants !== undefined && !allows(grants, 'send', room))) return 'forbidden';
     const receipt = new Receipt(from);
     const decision = await (post.kind === 'arrival'
       ? this.#authorizer?.join?.(receipt, room)

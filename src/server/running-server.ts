@@ -16,6 +16,7 @@ import { Nodes } from '../api/nodes.ts';
 import type { Keys } from '../auth/keys.ts';
 import { Revocations } from '../auth/revocations.ts';
 import { Sessions } from '../auth/sessions.ts';
+import type { Canary } from '../canary/canary.ts';
 import type { Client, ClientContext } from '../client/client.ts';
 import { Keepalive } from '../client/keepalive.ts';
 import { type AuthSettings, type Listener, listenersOf } from '../config/listeners.ts';
@@ -28,6 +29,7 @@ import type { Hub } from '../hub/hub.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type LifeQuery, Lives } from '../lives/lives.ts';
 import { collectMetrics, type Readings, type ServerMetrics } from '../observe/metrics.ts';
+import type { OtlpExport } from '../observe/otlp.ts';
 import { type SurveyReadings, ThreadSurveyor } from '../observe/thread-survey.ts';
 import type { TransportChoice } from '../transport/choose.ts';
 import type { Application, HttpRequest, Transport } from '../transport/transport.ts';
@@ -37,9 +39,11 @@ import { createStreamWires } from '../wire/event-streams.ts';
 import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
+import { canaryAccess, startCanary } from './canary.ts';
 import { allClosed, closeClients } from './drain.ts';
 import { type Limits, localLimits } from './limits.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
+import { exportMetrics } from './otlp.ts';
 import { Publisher } from './publisher.ts';
 import { Rates } from './rates.ts';
 import { createSnapshots } from './snapshots.ts';
@@ -125,6 +129,10 @@ export class RunningServer {
   readonly #listenerOptions: Omit<ListenerOptions, 'access' | 'wires' | 'native' | 'web' | 'postBuckets'>;
   readonly #transports: Omit<Transport, 'listen'>[] = [];
   #admin: AdminListener | undefined;
+  #otlp: OtlpExport | undefined;
+  #canary: Canary | undefined;
+  /** Ends the gauge of the canary. */
+  #endCanaryGauge = () => {};
   #draining = false;
   #finished: Promise<unknown> | undefined;
 
@@ -193,6 +201,7 @@ export class RunningServer {
     this.#listenerOptions = {
       streamWires: createStreamWires(wireLimits),
       upgrader: this.#upgrader,
+      canaryAccess: settings.canary === 0 ? undefined : canaryAccess(parts.secret, this.#sessions, this.#context),
       publisher: new Publisher(hub, authorizer, draining),
       hookRunner,
       addressOf,
@@ -241,8 +250,22 @@ export class RunningServer {
         this.#logStart(listener.wire, `pumphouse serves ${url}`);
         urls.push(url);
       }
+      await this.#observe(Number(new URL(urls[0] as string).port));
     });
     return urls;
+  }
+
+  /**
+   * Starts what observes the server from outside. With several threads, the main thread has it.
+   *
+   * @param port of the first listener; undefined for that of a program.
+   */
+  async #observe(port: number | undefined): Promise<void> {
+    const { settings, secret, log, share } = this.#parts;
+    if (share) return;
+    this.#otlp = await exportMetrics(settings, port ?? settings.port, () => this.metrics.objects(), log);
+    this.#canary = startCanary(settings, secret, port, log);
+    if (this.#canary) this.#endCanaryGauge = this.metrics.collectCanary(this.#canary.readings);
   }
 
   /** The listeners of the settings, on the ports that threads share. */
@@ -258,8 +281,12 @@ export class RunningServer {
     const wires = this.#createSelector({ web, wire });
     const listener = this.#createListener(settings, wires);
     const accepts = (request: HttpRequest) => wires.select(request) !== undefined;
-    const attachment = await this.#startOrRelease(async () => attach(server, listener, { ...SOCKET_LIMITS, accepts }));
-    this.#transports.push(attachment);
+    const attachment = await this.#startOrRelease(async () => {
+      const attached = attach(server, listener, { ...SOCKET_LIMITS, accepts });
+      this.#transports.push(attached);
+      await this.#observe(undefined);
+      return attached;
+    });
     this.#logStart(wire, "pumphouse is attached to the program's server");
     return attachment;
   }
@@ -272,6 +299,9 @@ export class RunningServer {
   async stop(): Promise<void> {
     const window = this.#parts.settings.drainWindow * 1000;
     const drain = { window, intake: this.#intake.perSecond, clock: systemClock, sleep };
+    // First of all, so that it counts nothing of a shutdown.
+    this.#endCanaryGauge();
+    await this.#canary?.stop();
     this.#draining = true;
     const shown = this.#admin?.showDrain();
     for (const transport of this.#transports) transport.stopListening();
@@ -318,6 +348,7 @@ export class RunningServer {
   /** Leaves the other nodes while the engine still reaches them. */
   async #release(): Promise<void> {
     const { cluster, storage, webhooks } = this.#parts;
+    await Promise.all([this.#canary?.stop(), this.#otlp?.stop()]);
     await webhooks?.stop(0);
     this.#admin?.close();
     await cluster.close();

@@ -9,10 +9,11 @@ import { lmdb } from '../engine/lmdb.ts';
 import { LmdbReadPlaces } from '../engine/lmdb-read-places.ts';
 import { memory } from '../engine/memory.ts';
 import { redis } from '../engine/redis/redis.ts';
-import type { RetentionOf } from '../engine/retention.ts';
+import type { Retention, RetentionOf } from '../engine/retention.ts';
 import type { ReadPlaces, RevocationStore } from '../hub/cluster.ts';
 import type { Engine, LocalEngine } from '../hub/engine.ts';
 import type { Logger } from '../observe/log.ts';
+import { isReservedRoom } from '../protocol/reserved-rooms.ts';
 
 /** The engine that stores the rooms, and the secret that signs sessions. */
 export interface Storage {
@@ -25,6 +26,9 @@ export interface Storage {
 
 const MiB = 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+// Nobody reads the messages of a canary later than its own clients, after a short outage.
+const RESERVED: Retention = { ms: 60 * 60 * 1000, bytes: 256 * 1024 };
 
 // A failing disk fails every batch: one line a second is enough.
 const ERROR_LOG_INTERVAL_MS = 1_000;
@@ -67,10 +71,10 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
 /** Returns the function that finds the bounds of a room's stored records. */
 function retentionOf({ keepDays, keepMegabytes, rooms }: Settings): RetentionOf {
   const [days, megabytes] = [tableOf(rooms, 'keepDays'), tableOf(rooms, 'keepMegabytes')];
-  return (room) => ({
-    ms: (days.find(room) ?? keepDays) * DAY_MS,
-    bytes: (megabytes.find(room) ?? keepMegabytes) * MiB,
-  });
+  return (room) => {
+    if (isReservedRoom(room)) return RESERVED;
+    return { ms: (days.find(room) ?? keepDays) * DAY_MS, bytes: (megabytes.find(room) ?? keepMegabytes) * MiB };
+  };
 }
 
 /**

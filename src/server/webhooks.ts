@@ -8,6 +8,7 @@ import { RedisEngine } from '../engine/redis/redis.ts';
 import type { Engine } from '../hub/engine.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import type { Logger } from '../observe/log.ts';
+import { isReservedRoom } from '../protocol/reserved-rooms.ts';
 import { matchesRoom } from '../protocol/room-pattern.ts';
 import { addressFilter } from '../webhooks/addresses.ts';
 import type { CursorStore } from '../webhooks/cursor.ts';
@@ -65,7 +66,9 @@ function definitionOf(settings: WebhookSettings, { rooms: roomSettings }: Settin
     // The path or the query of a URL may be a secret.
     url: url.origin,
     rooms: [...new Set([...rooms, ...byRoom])],
-    matches: (room) => rooms.some((pattern) => matchesRoom(pattern, room)) || table.find(room)?.includes(name) === true,
+    matches: (room) =>
+      !isReservedRoom(room) &&
+      (rooms.some((pattern) => matchesRoom(pattern, room)) || table.find(room)?.includes(name) === true),
     from,
     key: keyOf(secret) as Buffer,
     receiver: new Poster({

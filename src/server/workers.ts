@@ -2,12 +2,14 @@ import { Worker } from 'node:worker_threads';
 import { createProfiler } from '../admin/profile.ts';
 import type { Snapshots } from '../admin/snapshots.ts';
 import { Nodes } from '../api/nodes.ts';
+import type { Canary } from '../canary/canary.ts';
 import { ConfigError } from '../config/error.ts';
 import { type Listener, listenersOf } from '../config/listeners.ts';
 import type { Settings } from '../config/settings.ts';
 import { sharedPortProblem } from '../config/shared-ports.ts';
 import { systemClock, systemScheduler } from '../hub/time.ts';
 import { type Logger, standardOutput } from '../observe/log.ts';
+import type { OtlpExport } from '../observe/otlp.ts';
 import type { SurveyedThread } from '../observe/process-survey.ts';
 import { createOutputLock } from '../observe/shared-output.ts';
 import { type Committed, type MonitoredWorker, ThreadMetrics } from '../observe/thread-metrics.ts';
@@ -22,8 +24,10 @@ import { type HeldPort, holdPort } from '../transport/free-port.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { openKeys } from './authenticator.ts';
+import { startCanary } from './canary.ts';
 import type { ServingProcess } from './create-server.ts';
 import { localCluster } from './local-cluster.ts';
+import { exportMetrics } from './otlp.ts';
 import { urlOf } from './running-server.ts';
 import { createSnapshots } from './snapshots.ts';
 import { openRevocations, openStorage, type Storage, sharedEngine } from './storage.ts';
@@ -99,6 +103,10 @@ export class WorkerPool implements ServingProcess, MessageCount {
   #onCommitted: (() => void)[] = [];
   #log: Log | undefined;
   #admin: AdminListener | undefined;
+  #otlp: OtlpExport | undefined;
+  #canary: Canary | undefined;
+  /** Ends the gauge of the canary. */
+  #endCanaryGauge = () => {};
   #draining = false;
   #exits = false;
   #drainMs = 0;
@@ -128,20 +136,21 @@ export class WorkerPool implements ServingProcess, MessageCount {
     const limits = createSharedLimits(settings.maxConnections);
     const output = { ...standardOutput(), lock: createOutputLock() };
     const start = { settings, transport: name, ports, limits, output, secret };
+    const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
+      this.onceCommitted(listener),
+    );
     try {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
-      const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
-        this.onceCommitted(listener),
-      );
       if (webhooks) metrics.collectWebhooks(() => webhooks.readings());
       for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
+      this.#otlp = await exportMetrics(settings, ports[0] as number, metrics.objects, log);
       this.#admin = await this.#listenForAdmin(settings, metrics, this.#log, log);
       if (this.#admin) log.info(`pumphouse serves operators at ${this.#admin.url}`);
     } catch (error) {
-      await Promise.all(this.#threads.map((thread) => thread.exit()));
+      await Promise.all([this.#otlp?.stop(), ...this.#threads.map((thread) => thread.exit())]);
       await closeLog(this.#log);
       throw error;
     }
@@ -150,6 +159,8 @@ export class WorkerPool implements ServingProcess, MessageCount {
       const url = urlOf(listener, ports[i] as number);
       log.info({ transport: name, wire: listener.wire, engine, workers }, `pumphouse serves ${url}`);
     }
+    this.#canary = startCanary(settings, secret, ports[0], log);
+    if (this.#canary) this.#endCanaryGauge = metrics.collectCanary(this.#canary.readings);
   }
 
   #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster, webhooks }: Log): void {
@@ -214,8 +225,13 @@ export class WorkerPool implements ServingProcess, MessageCount {
   }
 
   async stop(): Promise<void> {
+    // First of all, so that it counts nothing of a shutdown.
+    this.#endCanaryGauge();
+    await this.#canary?.stop();
     this.#draining = true;
     const shown = this.#admin?.showDrain();
+    // While the workers answer.
+    await this.#otlp?.stop();
     const threads = this.#threads.map((thread) => thread.stop());
     await Promise.all([shown, ...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
     this.#admin?.close();

@@ -42,6 +42,16 @@ const webhook = { name: 'audit', url: 'https://example.com', secret: `whsec_${'A
 
 const CASES: readonly Case[] = [
   {
+    rule: 'a URL of no canary',
+    flags: { canaryUrl: 'https://chat.example' },
+    line: '--canary-url has no effect without clients; set --canary 2',
+  },
+  {
+    rule: 'a canary that sends its tokens without encryption',
+    flags: { canary: '2', canaryUrl: 'ws://chat.example' },
+    line: '--canary-url carries the tokens of the canary without encryption; use https on a network that you do not control',
+  },
+  {
     rule: 'a room with an unknown webhook',
     rooms: { 'orders:*': { webhooks: ['audit', 'other'] } },
     webhooks: [webhook],

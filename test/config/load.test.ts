@@ -68,6 +68,9 @@ test('uses the default of every setting without sources', () => {
     drainWindow: 10,
     logLevel: 'info',
     rooms: {},
+    otlp: undefined,
+    canary: 0,
+    canaryUrl: undefined,
   });
   expect(new Set(Object.values(origins))).toEqual(new Set(['default']));
 });

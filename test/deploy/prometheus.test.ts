@@ -59,7 +59,9 @@ test(
   'every expression of the alerts and the dashboard is about metrics that a server has',
   async () => {
     const folder = temporaryFolder();
-    const node = await NodeProcess.start({ flags: ['--engine', 'lmdb', '--data', join(folder, 'data')] });
+    const node = await NodeProcess.start({
+      flags: ['--engine', 'lmdb', '--data', join(folder, 'data'), '--canary', '2'],
+    });
     onTestFinished(() => node.kill());
     const config = join(folder, 'prometheus.yml');
     const rules = join(process.cwd(), 'deploy/prometheus-alerts.yml');
