@@ -4,6 +4,7 @@ import type { WireSelector } from '../accept/select-wire.ts';
 import type { Access, Upgrader } from '../accept/upgrader.ts';
 import { credentialsOf } from '../auth/authenticator.ts';
 import type { Buckets, RateLimit } from '../client/rate-limit.ts';
+import { createAddress } from '../http/address.ts';
 import { createLogin } from '../http/login.ts';
 import { createPublish } from '../http/publish.ts';
 import { createRoutes, type RouteOptions } from '../http/routes.ts';
@@ -31,6 +32,8 @@ export interface ListenerOptions
   readonly hookRunner: HookRunner;
   /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
+  /** Reports whether a connection from this address is a trusted proxy's. */
+  readonly isTrustedProxy: (address: string) => boolean;
   readonly scheduler: Scheduler;
   /** Returns the token buckets of this listener's posts. */
   readonly postBuckets: (rate: Rate) => Buckets;
@@ -48,8 +51,9 @@ export function createListener(options: ListenerOptions): Application {
   const routes = createRoutes(routeOptions(options));
   const streams = createEventStreams({ upgrader, access, origins, wires: streamWires });
   const session = createSessionEndpoint(options);
+  const address = createAddress(options);
   return {
-    handle: (request) => streams(request) ?? session(request) ?? routes(request),
+    handle: (request) => streams(request) ?? session(request) ?? address(request) ?? routes(request),
     upgrade(request) {
       const wire = wires.select(request);
       return wire ? upgrader.upgrade(request, wire, access) : upgrader.rejectPath(request);
