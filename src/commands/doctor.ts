@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { ConfigError } from '../config/error.ts';
 import { diagnose, type Reporting } from '../doctor/doctor.ts';
-import { adviceText, jsonOf, lineOf, summaryOf } from '../doctor/report.ts';
+import { adviceText, exitCodeOf, jsonOf, lineOf, summaryOf } from '../doctor/report.ts';
 import { parseTarget } from '../doctor/target.ts';
 import type { WalkOptions } from '../doctor/walk.ts';
 import { parseOrigin } from '../protocol/origin-pattern.ts';
@@ -50,13 +50,18 @@ async function doctor(url: string, flags: Options): Promise<void> {
     const print = flags.json ? {} : { found: progress.line, waiting: progress.wait };
     try {
       const diagnosis = await diagnose(options, signal, print satisfies Reporting);
-      if (diagnosis.findings.some(({ kind }) => kind === 'fail')) process.exitCode = 1;
-      if (flags.json) console.log(JSON.stringify(jsonOf(diagnosis), null, 2));
+      process.exitCode = exitCodeOf(diagnosis);
+      if (flags.json) console.log(JSON.stringify(jsonOf(diagnosis), rounded, 2));
       else console.log(`${adviceText(diagnosis)}\n${summaryOf(diagnosis)}`);
     } finally {
       progress.stop();
     }
   });
+}
+
+/** Milliseconds need no more than a tenth. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === 'number' ? Math.round(value * 10) / 10 : value;
 }
 
 /** Prints the findings, and on a terminal how long the idle check still takes. */

@@ -17,7 +17,7 @@ const ERROR_PAGE = /<center>(nginx[^<]{0,40}|openresty[^<]{0,40})<\/center>/i;
  * page. Pumphouse itself sends neither header.
  */
 export function recognizeProxy(headers: IncomingHttpHeaders, body = ''): ProxyIdentity {
-  const [server, via] = [String(headers.server ?? ''), headers.via ?? ''];
+  const [server, via] = [String(headers['server'] ?? ''), headers['via'] ?? ''];
   const product = server || (/\bcaddy\b/i.exec(via)?.[0] ?? '') || (ERROR_PAGE.exec(body)?.[1] ?? '') || via;
   if (product === '') return UNKNOWN_PROXY;
   return { kind: kindOf(product), product: printable(product) };

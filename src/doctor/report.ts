@@ -1,13 +1,17 @@
 import { type Advice, adviceFor } from './advice.ts';
 import type { Finding } from './check.ts';
 import type { Diagnosis } from './doctor.ts';
+import { printable } from './proxy.ts';
 
 const MARKS = { pass: '✓', warn: '!', fail: '✗', skipped: '-' } as const;
 const NAME_WIDTH = 15;
 
+// Parts of a line come from the other side, which may not send a terminal what it likes.
+const MAX_LINE = 300;
+
 /** One line for a check. */
 export function lineOf({ name, kind, detail }: Finding): string {
-  return `${MARKS[kind]} ${name.padEnd(NAME_WIDTH)} ${detail}`;
+  return `${MARKS[kind]} ${name.padEnd(NAME_WIDTH)} ${printable(detail, MAX_LINE)}`;
 }
 
 /** What to change, after the lines of the checks. Equal advice of several checks is written once. */
@@ -26,10 +30,15 @@ export function adviceText({ walk, findings }: Diagnosis): string {
 
 function changesText({ text, ...programs }: Advice): string {
   const lines = Object.entries(programs).flatMap(([program, { add = [], remove = [] }]) => [
-    ...(add.length > 0 ? [`  ${program}, add`, ...add.map((line) => `      ${line}`)] : []),
-    ...(remove.length > 0 ? [`  ${program}, remove`, ...remove.map((line) => `      ${line}`)] : []),
+    ...(add.length > 0 ? [`  ${program}, add`, ...add.map(indented)] : []),
+    ...(remove.length > 0 ? [`  ${program}, remove`, ...remove.map(indented)] : []),
   ]);
-  return `${[text, ...lines].join('\n')}\n`;
+  return `${[printable(text, MAX_LINE), ...lines].join('\n')}\n`;
+}
+
+function indented(line: string): string {
+  const [indent = ''] = /^ */.exec(line) ?? [];
+  return `      ${indent}${printable(line)}`;
 }
 
 /** The last line. */
@@ -45,11 +54,17 @@ export function summaryOf({ findings }: Diagnosis): string {
   return parts.filter((part) => part !== '').join(', ');
 }
 
+/** 1 if a check has failed, else 0. */
+export function exitCodeOf({ findings }: Diagnosis): 0 | 1 {
+  return findings.some(({ kind }) => kind === 'fail') ? 1 : 0;
+}
+
 /** The whole diagnosis as an object of the JSON output. docs/deployment.md describes it. */
-export function jsonOf({ walk, findings }: Diagnosis): object {
+export function jsonOf(diagnosis: Diagnosis): object {
+  const { walk, findings } = diagnosis;
   return {
     url: walk.target.wsUrl,
-    result: findings.some(({ kind }) => kind === 'fail') ? 'fail' : 'pass',
+    result: exitCodeOf(diagnosis) === 0 ? 'pass' : 'fail',
     proxy: walk.proxy,
     checks: findings.map((finding) => ({
       name: finding.name,

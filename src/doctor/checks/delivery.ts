@@ -27,14 +27,15 @@ export const delivery: Check = {
     const { connection } = opening;
     const refused = await joinRoom(walk, connection);
     if (refused !== undefined) return skipped(refused);
-    const delays = await sendSpaced(walk, scope, connection);
-    if (typeof delays === 'string') return fail(delays, bufferingAdvice);
-    const [fastest, slowest] = [Math.min(...delays.delays), Math.max(...delays.delays)];
-    const measured = { ...delays };
-    const spread = `${MESSAGES} messages within ${millis(fastest)} to ${millis(slowest)}`;
-    const isHeld = slowest - fastest > HELD_MS && delays.lumped >= MESSAGES / 2;
-    if (isHeld) return fail(`${spread}, ${delays.lumped} of them in lumps`, bufferingAdvice, measured);
-    return pass(spread, measured);
+    const first = await sendSpaced(walk, scope, connection);
+    // A machine that is busy for a moment makes a lump, too, but hardly twice.
+    const spaced = typeof first === 'object' && isHeld(first) ? await sendSpaced(walk, scope, connection) : first;
+    if (typeof spaced === 'string') return fail(spaced, bufferingAdvice);
+    const { delays, lumped } = spaced;
+    const detail = `${MESSAGES} messages, each within ${millis(Math.min(...delays))} to ${millis(Math.max(...delays))}`;
+    const measured = { delays, lumped };
+    if (isHeld(spaced)) return fail(`${detail}, ${lumped} of them in lumps`, bufferingAdvice, measured);
+    return pass(detail, measured);
   },
 };
 
@@ -45,23 +46,32 @@ interface Delays {
   readonly lumped: number;
 }
 
+function isHeld({ delays, lumped }: Delays): boolean {
+  return Math.max(...delays) - Math.min(...delays) > HELD_MS && lumped >= MESSAGES / 2;
+}
+
 /** Sends messages at equal distances. @returns a text if not all arrive. */
 async function sendSpaced({ options: { room } }: Walk, scope: Scope, connection: Connection): Promise<Delays | string> {
   const sent: number[] = [];
+  const from = connection.received.length;
+  const prefix = `doctor-${from}-`;
   for (let i = 0; i < MESSAGES; i++) {
     sent.push(performance.now());
-    connection.send({ t: 'send', room, id: `doctor-${i}`, data: { text: 'pumphouse doctor' } });
+    connection.send({ t: 'send', room, id: `${prefix}${i}`, data: { text: 'pumphouse doctor' } });
     await scope.sleep(INTERVAL_MS);
   }
   const arrival = (i: number) =>
-    connection.find((message) => message.t === 'message' && message.room === room && message.id === `doctor-${i}`);
+    connection.find(
+      (message) => message.t === 'message' && message.room === room && message.id === `${prefix}${i}`,
+      from,
+    );
   const arrivals = () => sent.map((_, i) => arrival(i)).filter((each) => each !== undefined);
   const all = await connection.until(() => {
     const arrived = arrivals();
     return arrived.length === MESSAGES || connection.closed ? arrived : undefined;
   });
   const arrived = all === LATE ? arrivals() : all;
-  const error = connection.find(({ t }) => t === 'error')?.message as ErrorMessage | undefined;
+  const error = connection.find(({ t }) => t === 'error', from)?.message as ErrorMessage | undefined;
   if (arrived.length < MESSAGES) {
     return `${arrived.length} of ${MESSAGES} messages arrived${error ? `: ${error.message}` : ' in time'}`;
   }

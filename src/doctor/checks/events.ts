@@ -103,7 +103,7 @@ function rejectedStatus(walk: Walk, { status, headers, body }: EventStream, path
     const text = 'The proxy does not forward this path: clients without a WebSocket have no fallback.';
     return warn(`HTTP 404 for /${path}`, { ...routeAdvice('/api/v1/'), text }, { status });
   }
-  const known = explain({ status, headers, body }, walk);
+  const known = explain({ status, headers, body }, `/${path}`);
   const advice: Advice = known?.advice ?? routeAdvice(`/${path}`);
   return fail(known?.detail ?? `HTTP ${status}`, advice, { status });
 }

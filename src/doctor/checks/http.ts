@@ -28,7 +28,7 @@ export const http: Check = {
       walk.report = { ...report, local: answer.local, remote: answer.remote };
       return pass(`Pumphouse answers in ${millis(answer.ms)}${through}`, measured);
     }
-    const known = explain(answer, walk);
+    const known = explain(answer, '/api/v1/');
     if (known) return fail(known.detail, known.advice, measured);
     return stranger(walk, scope, answer);
   },
@@ -79,10 +79,10 @@ interface Explanation {
   readonly advice: Advice;
 }
 
-/** Explains a status that a proxy answers with, or Pumphouse because of a proxy. */
+/** Explains a status that a proxy answers with, or Pumphouse because of a proxy, for a path. */
 export function explain(
   { status, headers, body }: Pick<Answer, 'status' | 'headers' | 'body'>,
-  { target }: Walk,
+  path: string,
 ): Explanation | undefined {
   const line = `HTTP ${status}`;
   if (status >= 300 && status < 400) {
@@ -99,7 +99,7 @@ export function explain(
     return { detail: `${line}: ${printable(body, 60) || 'unavailable'}`, advice };
   }
   if (status === 401 || status === 403) {
-    const text = `The proxy or the server refuses access: remove the rule that covers ${new URL(target.wsUrl).pathname}.`;
+    const text = `The proxy or the server refuses access: remove the rule that covers ${path}.`;
     const nginx = { remove: ['deny all;', 'auth_basic …;'] };
     return { detail: line, advice: { text, nginx, caddy: { remove: ['basicauth …', 'respond … 403'] } } };
   }
@@ -108,10 +108,10 @@ export function explain(
 
 /** Explains the response to a WebSocket handshake, other than 101. */
 export function explainHandshake(answer: Pick<Answer, 'status' | 'headers' | 'body'>, walk: Walk): Explanation {
-  const known = explain(answer, walk);
+  const path = new URL(walk.target.wsUrl).pathname;
+  const known = explain(answer, path);
   if (known) return known;
   const { status, body } = answer;
-  const path = new URL(walk.target.wsUrl).pathname;
   if (status === 404) return { detail: `HTTP 404 for ${path}`, advice: routeAdvice(path) };
   if (status === 429)
     return { detail: 'HTTP 429', advice: advise('Too many connections of this address: see the limits.') };

@@ -6,6 +6,9 @@ import { LATE } from '../scope.ts';
 import { openSession } from '../session.ts';
 import { failedOpening } from './failed-opening.ts';
 
+// A ping may be late by a tick of the server's timer, and by the network.
+const LATE_PING = 1.2;
+
 /** A connection without messages stays open. The server's pings are its only traffic. */
 export const idle: Check = {
   name: 'idle',
@@ -25,8 +28,7 @@ export const idle: Check = {
     connection.send({ t: 'ping' });
     const alive = await connection.until(() => connection.find(({ t }) => t === 'pong', from));
     if (alive === LATE) return fail(`dead after ${seconds(idleMs)}, without a close`, idleAdvice, measured);
-    // A ping may be late by a tick of the server's timer.
-    if (pings.length === 0 && idleMs > (welcome.heartbeat + 5) * 1000) {
+    if (pings.length === 0 && idleMs > welcome.heartbeat * 1000 * LATE_PING) {
       const text = 'Something in between answers ping frames itself: the server cannot see that a client is gone.';
       return warn(`open for ${seconds(idleMs)}, without a ping of the server`, advise(text), measured);
     }

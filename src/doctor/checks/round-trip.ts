@@ -30,7 +30,7 @@ export const roundTrip: Check = {
       const text = 'Ping frames are lost: the server closes such clients with 4002 after 35 seconds. Let frames pass.';
       return fail(`a ping frame has no pong, a message takes ${millis(messages.median)}`, advise(text), measured);
     }
-    const detail = `frames ${text(frames)}, messages ${text(messages)}`;
+    const detail = `ping frames ${text(frames)}, messages ${text(messages)}`;
     if (Math.max(frames.median, messages.median) <= SLOW_MS) return pass(detail, measured);
     const slow = 'The way is slow: serve from a place that is nearer to the clients, or look for a busy proxy.';
     return warn(detail, advise(slow), measured);
@@ -38,7 +38,7 @@ export const roundTrip: Check = {
 };
 
 function text({ min, median, max }: Times): string {
-  return `${millis(min)} / ${millis(median)} / ${millis(max)}`;
+  return `${millis(median)} (${millis(min)} to ${millis(max)})`;
 }
 
 function pingFrames(connection: Connection, scope: Scope): Promise<Times | undefined> {
