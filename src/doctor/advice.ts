@@ -127,8 +127,11 @@ export const idleAdvice: Advice = {
 
 export const bufferingAdvice: Advice = {
   text: 'The proxy holds data back until its buffer is full.',
-  nginx: { add: ['proxy_buffering off;'], remove: ['proxy_ignore_headers X-Accel-Buffering;'] },
-  caddy: { add: ['flush_interval -1'] },
+  nginx: {
+    add: ['proxy_buffering off;', 'proxy_http_version 1.1;'],
+    remove: ['proxy_ignore_headers X-Accel-Buffering;'],
+  },
+  caddy: { add: ['flush_interval -1'], remove: ['buffer_responses', 'response_buffers …'] },
 };
 
 export const compressionAdvice: Advice = {

@@ -28,11 +28,11 @@ describe('behind Caddy', () => {
       notForwarded: (at: number) => site(at, port, 'header_up -X-Forwarded-For'),
       notTrusted: (at: number) => site(at, other),
       timeout: (at: number) => site(at, port, 'transport http {\nread_timeout 2s\n}'),
-      buffered: (at: number) => site(at, port, 'buffer_responses'),
+      buffered: (at: number) => site(at, port, '', `reverse_proxy */events 127.0.0.1:${port} {\nbuffer_responses\n}`),
       down: (at: number) => site(at, closed),
-      noProtocol: (at: number) => site(at, port, 'header_down -Sec-WebSocket-Protocol'),
+      noProtocol: (at: number) => site(at, port, 'header_up -Sec-WebSocket-Protocol'),
       gzip: (at: number) =>
-        site(at, port, '', 'encode {\ngzip\nminimum_length 0\nmatch {\nheader Content-Type text/event-stream*\n}\n}'),
+        site(at, port, '', 'encode {\ngzip\nminimum_length 1\nmatch {\nheader Content-Type text/event-stream*\n}\n}'),
       stranger: (at: number) => `http://127.0.0.1:${at} {\nrespond "Hello"\n}`,
     });
   });
@@ -94,7 +94,7 @@ describe('behind Caddy', () => {
       site: 'noProtocol',
       fails: ['subprotocol'],
       detail: 'none is selected instead of pumphouse.v1',
-      lines: ['header_down -Sec-WebSocket-Protocol'],
+      lines: ['caddy, remove\n      header_up -Sec-WebSocket-Protocol\n'],
     },
     {
       site: 'gzip',
@@ -130,7 +130,8 @@ describe('behind Caddy', () => {
 
   test.concurrent('finds a buffer that holds events back', async ({ skip, expect }) => {
     skip(!caddy.path, caddy.reason);
-    const examined = await examine(at('buffered'), { timeoutMs: 4_000 });
+    const examined = await examine(at('buffered'), { timeoutMs: 2_000 });
+    console.log(examined.output);
     expect(examined.failed).toEqual(['session-events', 'room-events']);
     expect(examined.output).toContain('caddy, add\n      flush_interval -1\n');
     expect(examined.code).toBe(1);

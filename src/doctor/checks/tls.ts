@@ -59,7 +59,7 @@ function inspect(socket: TLSSocket, { target: { hostname }, options: { insecure 
   const certificate = socket.getPeerCertificate();
   const version = socket.getProtocol() ?? '';
   const alpn = socket.alpnProtocol || 'none';
-  const days = Math.floor((Date.parse(certificate.valid_to) - Date.now()) / DAY_MS);
+  const days = Math.trunc((Date.parse(certificate.valid_to) - Date.now()) / DAY_MS);
   const measured = { version, alpn, days, validTo: certificate.valid_to, issuer: issuerOf(certificate) };
   const defect = defectOf(socket, certificate, hostname, days);
   if (defect !== undefined) {
