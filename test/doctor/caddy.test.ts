@@ -28,7 +28,8 @@ describe('behind Caddy', () => {
       notForwarded: (at: number) => site(at, port, 'header_up -X-Forwarded-For'),
       notTrusted: (at: number) => site(at, other),
       timeout: (at: number) => site(at, port, 'transport http {\nread_timeout 2s\n}'),
-      buffered: (at: number) => site(at, port, '', `reverse_proxy */events 127.0.0.1:${port} {\nbuffer_responses\n}`),
+      buffered: (at: number) =>
+        site(at, port, '', `@events path */events\nreverse_proxy @events 127.0.0.1:${port} {\nbuffer_responses\n}`),
       down: (at: number) => site(at, closed),
       noProtocol: (at: number) => site(at, port, 'header_up -Sec-WebSocket-Protocol'),
       gzip: (at: number) =>
@@ -131,7 +132,6 @@ describe('behind Caddy', () => {
   test.concurrent('finds a buffer that holds events back', async ({ skip, expect }) => {
     skip(!caddy.path, caddy.reason);
     const examined = await examine(at('buffered'), { timeoutMs: 2_000 });
-    console.log(examined.output);
     expect(examined.failed).toEqual(['session-events', 'room-events']);
     expect(examined.output).toContain('caddy, add\n      flush_interval -1\n');
     expect(examined.code).toBe(1);

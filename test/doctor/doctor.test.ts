@@ -1,19 +1,19 @@
 import { SignJWT } from 'jose';
 import { createServer, type Server, type ServerOptions } from 'pumphouse';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort } from '../../bench/server.ts';
 import { printable } from '../../src/doctor/proxy.ts';
 import { parseTarget } from '../../src/doctor/target.ts';
 import { examine } from './examine.ts';
 import { lumpyProxy, type Middle, pinglessServer, silentServer, slowProxy, swallowingProxy } from './middle.ts';
 
-async function start(options: ServerOptions = {}): Promise<Server> {
+async function start({ onTestFinished }: TestContext, options: ServerOptions = {}): Promise<Server> {
   const server = await createServer({ port: 0, ...options });
   onTestFinished(() => server.stop());
   return server;
 }
 
-async function startMiddle(starting: Promise<Middle>): Promise<string> {
+async function startMiddle({ onTestFinished }: TestContext, starting: Promise<Middle>): Promise<string> {
   const { url, stop } = await starting;
   onTestFinished(stop);
   return url;
@@ -22,8 +22,8 @@ async function startMiddle(starting: Promise<Middle>): Promise<string> {
 const portOf = ({ port }: Server) => port as number;
 
 describe.each(['uws', 'ws'] as const)('a server without a proxy, on %s', (transport) => {
-  test('passes every check', async () => {
-    const server = await start({ transport });
+  test.concurrent('passes every check', async (context) => {
+    const server = await start(context, { transport });
     const examined = await examine(server.url, { idleMs: 100 });
     expect([examined.failed, examined.code]).toEqual([[], 0]);
     expect(examined.skipped).toEqual(['redirect']);
@@ -41,8 +41,8 @@ describe('a server that requires tokens', () => {
       .setExpirationTime('1m')
       .sign(Buffer.from(secret));
 
-  test('skips the checks that need a session', async () => {
-    const server = await start({ auth: 'jwt', jwtSecret: secret });
+  test.concurrent('skips the checks that need a session', async (context) => {
+    const server = await start(context, { auth: 'jwt', jwtSecret: secret });
     const examined = await examine(server.url);
     expect([examined.failed, examined.code]).toEqual([[], 0]);
     expect(examined.of('session').detail).toBe('the server requires a token or a login: --token TOKEN');
@@ -51,16 +51,16 @@ describe('a server that requires tokens', () => {
     expect(examined.of('foreign-origin').kind).toBe('pass');
   });
 
-  test('checks all with a token, and prints it nowhere', async () => {
-    const server = await start({ auth: 'jwt', jwtSecret: secret });
+  test.concurrent('checks all with a token, and prints it nowhere', async (context) => {
+    const server = await start(context, { auth: 'jwt', jwtSecret: secret });
     const token = await tokenOf({});
     const examined = await examine(server.url, { token, idleMs: 50 });
     expect([examined.failed, examined.skipped]).toEqual([[], ['redirect']]);
     expect(JSON.stringify([examined.output, examined.diagnosis.findings])).not.toContain(token);
   });
 
-  test('names a token that is not valid, and a room that it does not allow', async () => {
-    const server = await start({ auth: 'jwt', jwtSecret: secret });
+  test.concurrent('names a token that is not valid, and a room that it does not allow', async (context) => {
+    const server = await start(context, { auth: 'jwt', jwtSecret: secret });
     const invalid = await examine(server.url, { token: 'abc' });
     expect(invalid.failed).toContain('session');
     expect(invalid.of('session').detail).toContain('closed with 4501');
@@ -70,8 +70,8 @@ describe('a server that requires tokens', () => {
   });
 });
 
-test('warns of an address that accepts no connections', async () => {
-  const { port } = await start();
+test.concurrent('warns of an address that accepts no connections', async (context) => {
+  const { port } = await start(context);
   const resolve = async () => [
     { address: '::1', family: 6 },
     { address: '127.0.0.1', family: 4 },
@@ -83,7 +83,7 @@ test('warns of an address that accepts no connections', async () => {
   expect(examined.output).toContain('caddy, remove\n      bind …\n');
 });
 
-test('reports a name without addresses, and a port without a listener', async () => {
+test.concurrent('reports a name without addresses, and a port without a listener', async () => {
   const resolve = () => Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND x'), { code: 'ENOTFOUND' }));
   const unknown = await examine('https://chat.example', { resolve });
   expect([unknown.failed, unknown.code]).toEqual([['dns'], 1]);
@@ -94,8 +94,8 @@ test('reports a name without addresses, and a port without a listener', async ()
   expect(closed.output).toContain('  nginx, add\n');
 });
 
-test('ends in time where nothing answers', async () => {
-  const url = await startMiddle(silentServer());
+test.concurrent('ends in time where nothing answers', async (context) => {
+  const url = await startMiddle(context, silentServer());
   const started = performance.now();
   const [plain, secure] = await Promise.all([
     examine(url, { timeoutMs: 300 }),
@@ -105,43 +105,43 @@ test('ends in time where nothing answers', async () => {
   expect([plain.failed, secure.failed]).toEqual([['http', 'websocket'], ['tls']]);
 });
 
-test('finds a port that does not speak TLS', async () => {
-  const server = await start();
+test.concurrent('finds a port that does not speak TLS', async (context) => {
+  const server = await start(context);
   const examined = await examine(server.url.replace('http:', 'https:'));
   expect([examined.failed, examined.code]).toEqual([['tls'], 1]);
   expect(examined.output).toContain('ssl;');
 });
 
-test('finds a proxy that swallows close codes', async () => {
-  const url = await startMiddle(swallowingProxy(portOf(await start())));
+test.concurrent('finds a proxy that swallows close codes', async (context) => {
+  const url = await startMiddle(context, swallowingProxy(portOf(await start(context))));
   const examined = await examine(url);
   expect([examined.failed, examined.code]).toEqual([['close-codes'], 1]);
   expect(examined.of('close-codes').detail).toBe('1003 arrives as 1006');
   expect(examined.output).toContain('nginx, add\n      proxy_pass http://127.0.0.1:8080;\n');
 });
 
-test('finds a proxy that delivers in lumps', async () => {
-  const url = await startMiddle(lumpyProxy(portOf(await start({ publishRate: 'off' })), 700));
+test.concurrent('finds a proxy that delivers in lumps', async (context) => {
+  const url = await startMiddle(context, lumpyProxy(portOf(await start(context, { publishRate: 'off' })), 700));
   const examined = await examine(url);
   expect(examined.failed).toContain('delivery');
   expect(examined.of('delivery').detail).toContain('of them in lumps');
   expect(examined.output).toContain('proxy_buffering off;');
 });
 
-test('warns of slow round trips', async () => {
-  const url = await startMiddle(slowProxy(portOf(await start()), 170));
+test.concurrent('warns of slow round trips', async (context) => {
+  const url = await startMiddle(context, slowProxy(portOf(await start(context)), 170));
   const examined = await examine(url);
   expect([examined.failed, examined.code]).toEqual([[], 0]);
   expect(examined.warned).toContain('round-trip');
 });
 
-test('warns of pings that do not arrive', async () => {
-  const examined = await examine(await startMiddle(pinglessServer()), { idleMs: 1_000, timeoutMs: 1_000 });
+test.concurrent('warns of pings that do not arrive', async (context) => {
+  const examined = await examine(await startMiddle(context, pinglessServer()), { idleMs: 1_000, timeoutMs: 1_000 });
   expect(examined.of('idle')).toMatchObject({ kind: 'warn', detail: 'open for 1.0 s, without a ping of the server' });
 });
 
-test('accepts an origin that the server allows, and names the flag for another', async () => {
-  const server = await start({ origin: ['https://shop.example'] });
+test.concurrent('accepts an origin that the server allows, and names the flag for another', async (context) => {
+  const server = await start(context, { origin: ['https://shop.example'] });
   const [allowed, other] = await Promise.all([
     examine(server.url, { origin: 'https://shop.example' }),
     examine(server.url, { origin: 'https://blog.example' }),
@@ -160,6 +160,14 @@ test.each([
   ['http://[::1]:81', 'ws://[::1]:81/ws', 'http://[::1]:81/', 81],
 ])('reads %s', (text, wsUrl, httpUrl, port) => {
   expect(parseTarget(text)).toMatchObject({ kind: 'target', target: { wsUrl, httpUrl, port } });
+});
+
+test.each([
+  ['https://', 'has no valid host or port'],
+  ['https://chat.example/ws?token=x', 'has a query: a token is given with --token'],
+  ['https://ada:x@chat.example', 'has a user name or a password'],
+])('rejects %s', (text, reason) => {
+  expect(parseTarget(text)).toEqual({ kind: 'invalid', reason });
 });
 
 test('prints no control characters of the other side', () => {

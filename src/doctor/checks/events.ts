@@ -103,9 +103,9 @@ function rejectedStatus(walk: Walk, { status, headers, body }: EventStream, path
     const text = 'The proxy does not forward this path: clients without a WebSocket have no fallback.';
     return warn(`HTTP 404 for /${path}`, { ...routeAdvice('/api/v1/'), text }, { status });
   }
-  const known = explain({ status, headers, body }, `/${path}`);
-  const advice: Advice = known?.advice ?? routeAdvice(`/${path}`);
-  return fail(known?.detail ?? `HTTP ${status}`, advice, { status });
+  const explanation = explain({ status, headers, body }, `/${path}`);
+  const advice: Advice = explanation?.advice ?? routeAdvice(`/${path}`);
+  return fail(explanation?.detail ?? `HTTP ${status}`, advice, { status });
 }
 
 function detailOf(body: string): string {
@@ -130,14 +130,14 @@ async function followMessage(
   const headers = { 'pumphouse-session': welcome.resume, 'content-type': 'text/plain', ...walk.authorization };
   const body = `${JSON.stringify({ t: 'send', room, id, data: { text: 'pumphouse doctor' } })}\n`;
   const url = new URL('api/v1/session', walk.target.httpUrl).href;
-  const sending = exchange(walk, scope, url, { method: 'POST', headers, body });
-  const event = await stream.until(() => stream.events.find(({ data }) => data.includes(`"${id}"`)), HELD_MS);
   const measured = { headersMs: stream.ms, firstMs };
-  const answer = await sending;
+  const answer = await exchange(walk, scope, url, { method: 'POST', headers, body });
   if (answer.kind === 'failed')
     return fail(`no answer to a message: ${answer.detail}`, routeAdvice('/api/v1/'), measured);
   if (answer.status !== 200) return fail(`HTTP ${answer.status} for a message`, routeAdvice('/api/v1/'), measured);
   if (!answer.body.includes('"t":"sent"')) return skipped(`the message is not stored: ${printable(answer.body)}`);
+  // It may have arrived before the answer.
+  const event = await stream.until(() => stream.events.find(({ data }) => data.includes(`"${id}"`)), HELD_MS);
   if (event === LATE) {
     return fail(`the first event after ${millis(firstMs)}, and no message`, bufferingAdvice, measured);
   }

@@ -28,8 +28,8 @@ export const http: Check = {
       walk.report = { ...report, local: answer.local, remote: answer.remote };
       return pass(`Pumphouse answers in ${millis(answer.ms)}${through}`, measured);
     }
-    const known = explain(answer, '/api/v1/');
-    if (known) return fail(known.detail, known.advice, measured);
+    const explanation = explain(answer, '/api/v1/');
+    if (explanation) return fail(explanation.detail, explanation.advice, measured);
     return stranger(walk, scope, answer);
   },
 };
@@ -109,8 +109,8 @@ export function explain(
 /** Explains the response to a WebSocket handshake, other than 101. */
 export function explainHandshake(answer: Pick<Answer, 'status' | 'headers' | 'body'>, walk: Walk): Explanation {
   const path = new URL(walk.target.wsUrl).pathname;
-  const known = explain(answer, path);
-  if (known) return known;
+  const explanation = explain(answer, path);
+  if (explanation) return explanation;
   const { status, body } = answer;
   if (status === 404) return { detail: `HTTP 404 for ${path}`, advice: routeAdvice(path) };
   if (status === 429)

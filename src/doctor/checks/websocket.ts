@@ -4,12 +4,13 @@ import { advise, foreignOriginAdvice, hostAdvice, originAdvice, subprotocolAdvic
 import { type Check, fail, type Outcome, pass, warn } from '../check.ts';
 import { millis } from '../exchange.ts';
 import { type Opening, openSession } from '../session.ts';
+import type { Walk } from '../walk.ts';
 import { explainHandshake } from './http.ts';
 
 const FOREIGN = 'https://doctor.invalid';
 
 /** The opening of the walk's first session, which the checks below read. */
-const openings = new WeakMap<object, Opening>();
+const openings = new WeakMap<Walk, Opening>();
 
 /** Opens a WebSocket as a page of the own origin does. */
 export const websocket: Check = {
