@@ -68,6 +68,39 @@ const description = {
   },
 };
 
+const address = {
+  get: {
+    operationId: 'getAddress',
+    summary: 'Read the address that the server sees',
+    description:
+      "The client's address, by which the server limits it and logs it. `pumphouse doctor` compares it with its own. Nothing is about other clients.",
+    tags: ['Operation'],
+    security: [],
+    responses: {
+      200: {
+        description: 'The address, and how the server found it.',
+        content: {
+          'application/json': {
+            schema: {
+              type: 'object',
+              required: ['address', 'trustedProxy', 'forwarded'],
+              properties: {
+                address: { type: 'string', description: "The client's address." },
+                trustedProxy: {
+                  type: 'boolean',
+                  description: 'Whether the connection is from a proxy of `--trust-proxy`.',
+                },
+                forwarded: { type: 'boolean', description: 'Whether the request has the header `X-Forwarded-For`.' },
+              },
+            },
+          },
+        },
+      },
+      405: text('The method is neither GET nor HEAD.'),
+    },
+  },
+};
+
 const roomEvents = {
   get: {
     operationId: 'followRoom',
@@ -194,6 +227,7 @@ const publish = {
 };
 
 export const otherPaths = {
+  '/api/v1/address': address,
   '/api/v1/openapi.json': description,
   '/api/v1/rooms/{room}/events': roomEvents,
   '/api/v1/session': session,

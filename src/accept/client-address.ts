@@ -10,14 +10,7 @@ import type { HttpRequest } from '../transport/transport.ts';
  */
 export function clientAddress(proxies: readonly string[]): (request: HttpRequest) => string {
   if (proxies.length === 0) return ({ remoteAddress }) => remoteAddress;
-  const trusted = new BlockList();
-  for (const proxy of proxies) {
-    const [address = '', bits] = proxy.split('/');
-    const family = familyOf(address);
-    if (bits === undefined) trusted.addAddress(address, family);
-    else trusted.addSubnet(address, Number(bits), family);
-  }
-  const isProxy = (address: string) => isIP(address) > 0 && trusted.check(address, familyOf(address));
+  const isProxy = trustedProxies(proxies);
   return (request) => {
     const { remoteAddress } = request;
     if (!isProxy(remoteAddress)) return remoteAddress;
@@ -28,6 +21,22 @@ export function clientAddress(proxies: readonly string[]): (request: HttpRequest
     const client = forwarded.findLast((address) => !isProxy(address));
     return client !== undefined && isIP(client) > 0 ? client : remoteAddress;
   };
+}
+
+/**
+ * Returns a function that reports whether an address is a trusted proxy's.
+ *
+ * @param proxies addresses or networks of the trusted proxies.
+ */
+export function trustedProxies(proxies: readonly string[]): (address: string) => boolean {
+  const trusted = new BlockList();
+  for (const proxy of proxies) {
+    const [address = '', bits] = proxy.split('/');
+    const family = familyOf(address);
+    if (bits === undefined) trusted.addAddress(address, family);
+    else trusted.addSubnet(address, Number(bits), family);
+  }
+  return (address) => isIP(address) > 0 && trusted.check(address, familyOf(address));
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {

@@ -5,6 +5,7 @@ import type { Access, Upgrader } from '../accept/upgrader.ts';
 import { credentialsOf } from '../auth/authenticator.ts';
 import { isCanary } from '../auth/canary.ts';
 import type { Buckets, RateLimit } from '../client/rate-limit.ts';
+import { createAddress } from '../http/address.ts';
 import { createLogin } from '../http/login.ts';
 import { createPublish } from '../http/publish.ts';
 import { createRoutes, type RouteOptions } from '../http/routes.ts';
@@ -34,6 +35,8 @@ export interface ListenerOptions
   readonly hookRunner: HookRunner;
   /** Returns the client's address, which behind a proxy is not the connection's. */
   readonly addressOf: (request: HttpRequest) => string;
+  /** Reports whether a connection from this address is a trusted proxy's. */
+  readonly isTrustedProxy: (address: string) => boolean;
   readonly scheduler: Scheduler;
   /** Returns the token buckets of this listener's posts. */
   readonly postBuckets: (rate: Rate) => Buckets;
@@ -51,8 +54,9 @@ export function createListener(options: ListenerOptions): Application {
   const routes = createRoutes(routeOptions(options));
   const streams = createEventStreams({ upgrader, access, origins, wires: streamWires });
   const session = createSessionEndpoint(options);
+  const address = createAddress(options);
   return {
-    handle: (request) => streams(request) ?? session(request) ?? routes(request),
+    handle: (request) => streams(request) ?? session(request) ?? address(request) ?? routes(request),
     upgrade(request) {
       const wire = wires.select(request);
       if (!wire) return upgrader.rejectPath(request);

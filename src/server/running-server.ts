@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { clientAddress } from '../accept/client-address.ts';
+import { clientAddress, trustedProxies } from '../accept/client-address.ts';
 import { addressKey, ConnectionLimiter } from '../accept/connection-limits.ts';
 import { HandshakeLimiter } from '../accept/handshake-limiter.ts';
 import { HookRunner, type Hooks } from '../accept/hooks.ts';
@@ -205,6 +205,7 @@ export class RunningServer {
       publisher: new Publisher(hub, authorizer, draining),
       hookRunner,
       addressOf,
+      isTrustedProxy: trustedProxies(settings.trustProxy),
       scheduler,
       publishRate: settings.publishRate,
       takePost: (room, address) => this.#rates.takePost(room, address),

@@ -130,6 +130,16 @@ describe.each(servings)('the responses of a server, served by %s', (serving) => 
     checkResponse('get', path, answer);
   });
 
+  test('match the description of /api/v1/address', async () => {
+    for (const method of ['get', 'post'] as const) {
+      const response = await fetch(`${server.url}/api/v1/address`, { method });
+      const received = await response.text();
+      const body = response.ok ? JSON.parse(received) : undefined;
+      const { status, headers } = response;
+      checkResponse('get', '/api/v1/address', { status, headers, text: received, body });
+    }
+  });
+
   test('match the description of /login', async () => {
     for (const body of ['{"username":"ann","password":"x"}', '{}']) {
       const response = await fetch(`${server.url}/login`, { method: 'POST', body });
