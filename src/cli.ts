@@ -24,7 +24,7 @@ import { createLog } from './observe/log.ts';
 import { type ServingProcess, startServer } from './server/create-server.ts';
 import { loadHooks } from './server/hooks-file.ts';
 import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
-import { version } from './server/version.ts';
+import { readVersion } from './server/version.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
@@ -43,7 +43,7 @@ const IN_LISTENERS = ['in "listeners"', 'in "listeners"'] as const;
 
 const program = new Command('pumphouse')
   .description('Self-hosted realtime rooms: a chat in the browser, and a WebSocket server for programs.')
-  .version(version)
+  .version(readVersion())
   .configureOutput({ writeErr: () => {} })
   .exitOverride()
   .addHelpText(

@@ -93,7 +93,7 @@ export class Snapshots {
     return this.#options.clock.now() - at;
   }
 
-  /** @returns false if there are too many by now: requests are answered before their streams open. */
+  /** @returns false if there are too many by now: others may have been added since `watch`. */
   #add(viewer: Viewer): boolean {
     if (this.#viewers.size >= MAX_VIEWERS) return false;
     this.#viewers.add(viewer);

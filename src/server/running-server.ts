@@ -48,7 +48,7 @@ import { Publisher } from './publisher.ts';
 import { Rates } from './rates.ts';
 import { createSnapshots } from './snapshots.ts';
 import type { Storage } from './storage.ts';
-import { version } from './version.ts';
+import { readVersion } from './version.ts';
 import { webhookWindow } from './webhooks.ts';
 
 /** Additions to the settings, from an embedding program. */
@@ -381,7 +381,7 @@ export class RunningServer {
       surveyRooms: (names: readonly string[]) => hub.surveyRooms(names),
     };
     const process = {
-      version,
+      version: readVersion(),
       engine: extensions.engine ? 'its own' : settings.engine,
       state: () => (this.#draining ? 'draining' : hub.ready ? 'serving' : 'engine_away'),
       shared: () => ({ rooms: hub.rooms, messages: hub.messages, batches: hub.batches }),

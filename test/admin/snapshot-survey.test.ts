@@ -31,7 +31,9 @@ class SlowTime extends VirtualTime {
 const ROOMS = ['a', 'b', 'c', 'd', 'e'];
 
 async function open(time = new VirtualTime()) {
-  const hub = new Hub({ engine: memory(), clock: time, scheduler: time });
+  // Members that join a coalescing room are ahead of the records that it holds back.
+  const coalesce = (room: string) => (room === 'a' ? { maxDelayMs: 50, maxBytes: 10_000 } : undefined);
+  const hub = new Hub({ engine: memory(), clock: time, scheduler: time, settings: { coalesce } });
   await hub.open();
   const encoders = [new CommaEncoder('gap'), new CommaEncoder('gap')];
   const subscribers: SlowSubscriber[] = [];
@@ -53,7 +55,7 @@ function modelOf(subscribers: readonly SlowSubscriber[]) {
   for (const { memberships, writable } of subscribers) {
     for (const { room, cursor } of memberships) {
       const entry = rooms.get(room.name) ?? { members: 0, parked: 0, catchingUp: 0, maxLag: 0 };
-      const lag = room.flushed - cursor;
+      const lag = Math.max(0, room.flushed - cursor);
       entry.members++;
       entry.maxLag = Math.max(entry.maxLag, lag);
       if (lag === 0) inStep++;
@@ -98,12 +100,14 @@ describe('a survey', () => {
         sent.set(room, (sent.get(room) ?? 0) + 1);
       }
       if (random.chance(0.5)) time.turn();
+      if (random.chance(0.1)) time.advance(random.int(1, 100));
       if (!random.chance(0.05)) continue;
       const survey = await hub.survey();
       expectModel(survey, modelOf(subscribers));
       add(sums, survey.busiest);
     }
     time.settle();
+    time.advance(100);
     add(sums, (await hub.survey()).busiest);
     const accepted = acceptedBy(subscribers);
     expect(hub.meter.deliveries).toBe([...accepted.values()].reduce((a, b) => a + b, 0));
