@@ -30,7 +30,11 @@ function linesOf(connection: Connection, moment: Moment | undefined): Line[] {
     }
     if (snapshot.missing > 0) {
       const [title, subject] = [plural(snapshot.missing, 'worker'), snapshot.missing === 1 ? 'It has' : 'They have'];
-      lines.push({ tone: 'watch', title: `${title} missing`, text: `${subject} not answered in time. Sums lack it.` });
+      lines.push({
+        tone: 'watch',
+        title: `${title} missing`,
+        text: `${subject} not answered in time, so that sums are unknown.`,
+      });
     }
   }
   if (connection.kind === 'connecting' && !moment) lines.push({ tone: 'watch', title: 'Connecting', text: '' });
@@ -45,13 +49,15 @@ function linesOf(connection: Connection, moment: Moment | undefined): Line[] {
 /** The state of the server, announced as it changes. */
 export function Status({ connection, moment }: { connection: Connection; moment: Moment | undefined }) {
   return (
-    <ul class="status" role="status">
-      {linesOf(connection, moment).map(({ tone, title, text }) => (
-        <li key={title} data-tone={tone}>
-          <strong>{title}</strong> {text}
-        </li>
-      ))}
-    </ul>
+    <div role="status">
+      <ul class="status">
+        {linesOf(connection, moment).map(({ tone, title, text }) => (
+          <li key={title} data-tone={tone}>
+            <strong>{title}</strong> {text}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
