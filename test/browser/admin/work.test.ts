@@ -1,22 +1,20 @@
 import type { Page } from 'playwright-core';
-import { connect } from 'pumphouse/client';
-import { describe, expect, test } from 'vitest';
+import { connect, type Room } from 'pumphouse/client';
+import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { freePort } from '../../../bench/server.ts';
 import { Keys } from '../../../src/auth/keys.ts';
 import { sharedPortProblem } from '../../../src/config/shared-ports.ts';
 import { temporaryFolder } from '../../deploy/proxies.ts';
+import { sluggard } from '../../integration/server.ts';
 import { startServer } from '../../server.ts';
 import { variant } from '../../workers/variants.ts';
-import { useChat } from '../page.ts';
+import { type Text, useChat } from '../page.ts';
 
-const adminPort = await freePort();
-const ADMIN = `http://127.0.0.1:${adminPort}/`;
-const serverFlags = [
-  ...['--publish-rate', 'off', '--send-buffer', '150', '--write-wait', '60'],
-  ...['--drain-window', '4', '--admin-listen', `127.0.0.1:${adminPort}`],
-];
-const chat = useChat(serverFlags);
+const chat = useChat();
+
+/** The place of the parked members in the legend of their panel. */
+const PARKED = 2;
 
 async function openAt(url: string): Promise<Page> {
   const page = await chat.newPage({ viewport: { width: 1280, height: 800 } });
@@ -41,7 +39,7 @@ class StalledSocket extends WebSocket {
 }
 
 /** Joins a room with clients that do not read. */
-function joinStalled(room: string, count: number, url = chat.server().url): void {
+function joinStalled(room: string, count: number, url: string): void {
   for (let i = 0; i < count; i++) {
     const hub = connect(url, { user: `slow-${i}`, WebSocket: StalledSocket });
     chat.onTestEnd(() => hub.close());
@@ -49,59 +47,69 @@ function joinStalled(room: string, count: number, url = chat.server().url): void
   }
 }
 
-test('shows the work of clients, and members that are parked, then evicted', async () => {
-  const page = await openAt(ADMIN);
-  await page.getByRole('status').getByText('Serving').waitFor();
-  const ada = chat.bot('ada', 'lobby');
-  await ada.send({ text: 'hello' });
-  await expect.poll(() => figure(page, 'connections')).toBe(1);
-  joinStalled('lobby', 50);
-  await expect.poll(() => figure(page, 'members')).toBe(51);
-
-  const text = 'x'.repeat(3_000);
-  let sending = true;
-  let sent = 0;
-  const sender = (async () => {
-    while (sending) {
-      await ada.send({ text });
-      // Once the sockets are full, the members lag by few messages until they are seen.
-      if (++sent > 1_000) await new Promise((resolve) => setTimeout(resolve, 20));
+/** Sends messages until a function returned is called, fast at first, to fill the sockets. */
+function sendOn(room: Room<Text, unknown>): () => Promise<void> {
+  let isSending = true;
+  const sending = (async () => {
+    for (let sent = 0; isSending; sent++) {
+      await room.send({ text: 'x'.repeat(3_000) }).catch(() => {});
+      if (sent > 1_000) await new Promise((resolve) => setTimeout(resolve, 20));
     }
   })();
+  return () => {
+    isSending = false;
+    return sending;
+  };
+}
+
+test('shows the work of clients, and members that are parked, then evicted', async () => {
+  const port = await freePort();
+  const limits = ['--publish-rate', 'off', '--send-buffer', '150'];
+  const server = await startServer([...limits, '--admin-listen', `127.0.0.1:${port}`]);
+  chat.onTestEnd(() => server.kill('SIGKILL'));
+  const page = await openAt(`http://127.0.0.1:${port}/`);
+  await page.getByRole('status').getByText('Serving').waitFor();
+  const ada = chat.bot('ada', 'lobby', server.url);
+  await ada.send({ text: 'hello' });
+  await expect.poll(() => figure(page, 'connections')).toBe(1);
+  joinStalled('lobby', 50, server.url);
+  await expect.poll(() => figure(page, 'members')).toBe(51);
+
+  const stopSending = sendOn(ada);
   await expect.poll(() => figure(page, 'messages')).toBeGreaterThan(0);
   await expect.poll(() => figure(page, 'deliveries')).toBeGreaterThan(0);
   await panel(page, 'rooms').getByRole('rowheader', { name: 'lobby' }).waitFor();
-  await expect.poll(() => figure(page, 'members', 2), { timeout: 30_000 }).toBeGreaterThan(0);
+  await expect.poll(() => figure(page, 'members', PARKED), { timeout: 30_000 }).toBeGreaterThan(0);
   const evictions = panel(page, 'evictions');
   await evictions
     .getByRole('link', { name: /^slow-/ })
     .first()
     .waitFor({ timeout: 30_000 });
   await expect.poll(() => evictions.locator('.health').textContent()).toBe('Act');
-  sending = false;
-  await sender;
+  await stopSending();
 }, 60_000);
 
-describe('a server that stops', () => {
-  test('is shown as draining, then as away, and the page comes back with the next one', async () => {
-    const port = await freePort();
-    const flags = ['--drain-window', '4', '--admin-listen', `127.0.0.1:${port}`];
-    const first = await startServer(flags);
-    chat.onTestEnd(() => first.kill('SIGKILL'));
-    const page = await openAt(`http://127.0.0.1:${port}/`);
-    joinStalled('lobby', 1, first.url);
-    await expect.poll(() => figure(page, 'connections')).toBe(1);
-    const stopped = first.kill();
-    await page.getByRole('status').getByText('Draining').waitFor();
-    await page.getByRole('status').getByText('Disconnected, retrying').waitFor();
-    await stopped;
-    const second = await startServer(flags);
-    chat.onTestEnd(() => second.kill('SIGKILL'));
-    await page.getByRole('status').getByText('Serving').waitFor();
-    expect(await page.getByRole('status').getByText('Disconnected').count()).toBe(0);
-    await expect.poll(() => figure(page, 'connections')).toBe(0);
-  }, 40_000);
-});
+test('shows a drain, that the server is away, and the next server', async () => {
+  const port = await freePort();
+  // The transport ws waits for the answer to its close frame.
+  const flags = ['--transport', 'ws', '--drain-window', '3', '--admin-listen', `127.0.0.1:${port}`];
+  const first = await startServer(flags);
+  chat.onTestEnd(() => first.kill('SIGKILL'));
+  const page = await openAt(`http://127.0.0.1:${port}/`);
+  const status = page.getByRole('status');
+  const tcp = await sluggard(first.port); // never answers
+  chat.onTestEnd(() => tcp.destroy());
+  await expect.poll(() => figure(page, 'connections')).toBe(1);
+  const stopped = first.kill();
+  await status.getByText('Draining').waitFor();
+  await status.getByText('Disconnected, retrying').waitFor();
+  await stopped;
+  const second = await startServer(flags);
+  chat.onTestEnd(() => second.kill('SIGKILL'));
+  await status.getByText('Serving').waitFor();
+  expect(await status.getByText('Disconnected').count()).toBe(0);
+  await expect.poll(() => figure(page, 'connections')).toBe(0);
+}, 40_000);
 
 test('asks for a key, and keeps it out of the address', async () => {
   const file = `${temporaryFolder()}/keys.json`;

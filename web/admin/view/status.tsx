@@ -39,7 +39,7 @@ function linesOf(connection: Connection, moment: Moment | undefined): Line[] {
   }
   if (connection.kind === 'connecting' && !moment) lines.push({ tone: 'watch', title: 'Connecting', text: '' });
   if (connection.kind === 'retrying') {
-    const reason = connection.reason === '' ? '' : `Last time, ${connection.reason}. `;
+    const reason = connection.reason === '' ? '' : `The last reason: ${connection.reason}. `;
     const age = moment ? `The figures are those of ${formatTime(moment.snapshot.at)}.` : '';
     lines.push({ tone: 'act', title: 'Disconnected, retrying', text: reason + age });
   }
