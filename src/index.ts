@@ -39,9 +39,11 @@ export type { Group, Member, Room } from './hub/room.ts';
 export type { Coalesce, HubOverrides, HubSettings, MailboxCapacities, SlowPolicy } from './hub/settings.ts';
 export type * from './hub/subscriber.ts';
 export { MAX_FRAME_BYTES, MAX_STEP_BYTES } from './hub/subscriber.ts';
+export type { BusyRoom, RoomMembers, Survey } from './hub/survey.ts';
 export { type Clock, type Scheduler, systemClock, systemScheduler } from './hub/time.ts';
 export { type Close, type CloseName, closes, comesBack } from './protocol/close-codes.ts';
 export type { NowOrLater } from './protocol/now-or-later.ts';
+export type { HotRoom } from './protocol/snapshot.ts';
 export type * as Protocol from './protocol/v1.ts';
 export type { Rate } from './protocol/v1.ts';
 export {
