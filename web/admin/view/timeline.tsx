@@ -41,7 +41,7 @@ export function Timeline({ life, now }: { life: ConnectionLife; now: number }) {
   const scale = scaleOf(life, now);
   return (
     <div class="timeline" aria-hidden="true">
-      <svg width="100%" height={HEIGHT}>
+      <svg aria-hidden="true" width="100%" height={HEIGHT}>
         <ServerLane life={life} scale={scale} now={now} />
         <ClientLane life={life} scale={scale} />
       </svg>
@@ -73,14 +73,12 @@ function ServerLane({ life, scale, now }: { life: ConnectionLife; scale: Scale; 
             height={BAR}
           />
         ) : (
-          <svg
+          <Sign
             key={`${event.kind} ${event.at} ${event.room}`}
-            class={event.kind}
-            x={scale.at(event.at)}
+            kind={event.kind}
+            at={scale.at(event.at)}
             y={SERVER + BAR}
-          >
-            {event.kind === 'refused' ? <path d="M0 2l5 9h-10z" /> : <path d="M-1 -18h2v22h-2z" />}
-          </svg>
+          />
         ),
       )}
       {roundTrips?.last.map(({ at, ms }) => (
@@ -115,10 +113,24 @@ function ClientLane({ life: { report }, scale }: { life: ConnectionLife; scale: 
         height={BAR - 8}
       />
       <End at={scale.at(ended)} y={CLIENT} code={report.code === undefined ? '' : `${report.code}`} />
-      <svg class="back" x={scale.at(report.at)} y={CLIENT}>
-        <path d="M-5 -2l9 9l-9 9z" />
-      </svg>
+      <Sign kind="back" at={scale.at(report.at)} y={CLIENT} />
     </g>
+  );
+}
+
+const SIGNS = {
+  joined: 'M-1 -18h2v22h-2z',
+  left: 'M-1 -18h2v22h-2z',
+  refused: 'M0 2l5 9h-10z',
+  back: 'M-5 -2l9 9l-9 9z',
+};
+
+/** A sign at a place in percent, which a path alone cannot have. */
+function Sign({ kind, at, y }: { kind: keyof typeof SIGNS; at: string; y: number }) {
+  return (
+    <svg aria-hidden="true" class={kind} x={at} y={y}>
+      <path d={SIGNS[kind]} />
+    </svg>
   );
 }
 
@@ -126,7 +138,7 @@ function ClientLane({ life: { report }, scale }: { life: ConnectionLife; scale: 
 function End({ at, y, code }: { at: string; y: number; code: string }) {
   const isLate = Number.parseFloat(at) > 15;
   return (
-    <svg class="end" x={at} y={y}>
+    <svg aria-hidden="true" class="end" x={at} y={y}>
       <path d={`M-1.5 -5h3v${BAR + 10}h-3z`} />
       <text x={isLate ? -5 : 5} y="-8" text-anchor={isLate ? 'end' : 'start'}>
         {code}
