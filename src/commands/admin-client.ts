@@ -34,7 +34,9 @@ export async function readAdmin({ url, key }: AdminServer, path: string): Promis
   } catch (error) {
     const { cause, message, name } = error as Error & { cause?: NodeJS.ErrnoException };
     if (name === 'TimeoutError') throw new ConfigError(`${url} has not answered within ${TIMEOUT_MS / 1000} s`);
-    throw new ConfigError(`${url} cannot be reached (${cause?.code ?? message}); is it the address of --admin-listen?`);
+    throw new ConfigError(
+      `${url} cannot be reached (${cause?.code ?? cause?.message ?? message}); is it the address of --admin-listen?`,
+    );
   }
   const line = body.trim();
   const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;

@@ -50,17 +50,25 @@ function linesOf(life: ConnectionLife): readonly Line[] {
   ];
 }
 
+interface ConnectionProps {
+  readonly life: ConnectionLife;
+  /** When the server answered. */
+  readonly now: number;
+  /** Its heading follows those around it. */
+  readonly heading: 'h2' | 'h3';
+}
+
 /** One connection: why it ended, its time line, and the same as a list. */
-export function Connection({ life, now }: { life: ConnectionLife; now: number }) {
+export function Connection({ life, now, heading: Heading }: ConnectionProps) {
   const { openedAt, end, wire, remoteAddress } = life;
   const { meaning, advice } = explainEnd(life);
   const span = formatDuration((end?.at ?? now) - openedAt);
   return (
     <article class="panel connection" data-open={end === undefined}>
       <header>
-        <h3>
+        <Heading>
           {dateFormat.format(openedAt)}, {formatTime(openedAt)}
-        </h3>
+        </Heading>
         <span class="unit">
           {end ? `lasted ${span}` : `open for ${span}`}, wire {wire}, from {visibleName(remoteAddress)}
         </span>

@@ -31,7 +31,7 @@ function Session({ answer: { user, connections, missing }, now }: { answer: Sess
       <Missing count={missing} />
       <Legend />
       {connections.map((life) => (
-        <Connection key={`${life.openedAt} ${life.wire}`} life={life} now={now} />
+        <Connection key={`${life.openedAt} ${life.wire}`} life={life} now={now} heading="h2" />
       ))}
     </>
   );

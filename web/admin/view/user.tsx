@@ -38,7 +38,7 @@ function Sessions({ answer: { sessions, missing }, now }: { answer: UserSessions
             , {plural(connections.length, 'connection')}
           </h2>
           {connections.slice(0, CONNECTIONS).map((life) => (
-            <Connection key={`${life.openedAt} ${life.wire}`} life={life} now={now} />
+            <Connection key={`${life.openedAt} ${life.wire}`} life={life} now={now} heading="h3" />
           ))}
           {connections.length > CONNECTIONS && (
             <p class="muted">
