@@ -32,8 +32,11 @@ export async function readAdmin({ url, key }: AdminServer, path: string): Promis
     });
     body = await response.text();
   } catch (error) {
-    const { cause, message } = error as Error & { cause?: NodeJS.ErrnoException };
-    throw new ConfigError(`${url} cannot be reached (${cause?.code ?? message}); is it the address of --admin-listen?`);
+    const { cause, message, name } = error as Error & { cause?: NodeJS.ErrnoException };
+    if (name === 'TimeoutError') throw new ConfigError(`${url} has not answered within ${TIMEOUT_MS / 1000} s`);
+    throw new ConfigError(
+      `${url} cannot be reached (${cause?.code ?? cause?.message ?? message}); is it the address of --admin-listen?`,
+    );
   }
   const line = body.trim();
   const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;

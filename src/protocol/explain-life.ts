@@ -1,4 +1,12 @@
-import type { ConnectionLife, EndReport, LifeEnd } from './session-life.ts';
+import type {
+  AuthenticationKind,
+  ConnectionLife,
+  EndReport,
+  LifeCursor,
+  LifeEnd,
+  LifeEvent,
+  RoundTrips,
+} from './session-life.ts';
 
 /** What the end of a connection means, and what to do about it: a sentence or two each. */
 export interface Explanation {
@@ -147,16 +155,84 @@ function seconds(ms: number): string {
 }
 
 /** Describes how a client saw the end. */
-export function describeReport({ code, reason, after, away, online, visible }: EndReport): string {
+export function describeReport({ code, reason, after, away, online, visible }: EndReport, { name }: Formats): string {
   const how = code === undefined ? 'gave it up' : `saw it end with code ${code}`;
-  const why = reason === '' ? '' : ` (${reason})`;
+  const why = reason === '' ? '' : ` “${name(reason)}”`;
   const network = online === undefined ? '' : online ? ', online' : ', offline';
   const page = visible === undefined ? '' : visible ? ', with the page visible' : ', with the page hidden';
-  return `${how}${why} after ${seconds(after)}${network}${page}, and was back after ${seconds(away)}`;
+  return `${how}${why} after ${formatDuration(after)}${network}${page}, and was back after ${formatDuration(away)}`;
+}
+
+/** How a handshake was accepted, as it follows "connected". */
+export const AUTHENTICATED: Readonly<Record<AuthenticationKind, string>> = {
+  none: 'as a guest',
+  token: 'with a token',
+  ticket: 'with the ticket of a sign-in',
+  password: 'with a password',
+  session: 'with the secret of its session',
+  hook: 'as the connect hook decided',
+};
+
+/** How times, and names of a client's making, are shown. */
+export interface Formats {
+  time(at: number): string;
+  name(text: string): string;
+}
+
+/** Describes an event. @param ended when its connection ended. */
+export function describeEvent(event: LifeEvent, ended: number | undefined, { time, name }: Formats): string {
+  const room = event.room === undefined ? 'a room' : name(event.room);
+  switch (event.kind) {
+    case 'joined':
+    case 'left':
+      return `${event.kind} ${room}`;
+    case 'parked': {
+      const until = event.until ?? ended;
+      const to = until === undefined ? 'until now' : `until ${time(until)} (${formatDuration(until - event.at)})`;
+      return `parked in ${room} ${to}: its socket accepted no data, ${messages(event.behind)} behind at most`;
+    }
+    case 'refused': {
+      const times = event.count === 1 ? '' : `, ${event.count} times until ${time(event.last)}`;
+      return `was sent the error ${event.code}${event.room === undefined ? '' : ` for ${room}`}${times}`;
+    }
+  }
+}
+
+/** Describes the round trips of a connection. */
+export function describeRoundTrips({ count, min, max, last }: RoundTrips): string {
+  const [, median] = spread(last.map(({ ms }) => ms));
+  const pings = count === 1 ? '1 ping' : `${count} pings`;
+  return `answered ${pings}: ${min} to ${max} ms, median of the last ${last.length} ${median} ms`;
+}
+
+/** Describes a cursor. */
+export function describeCursor({ room, seq, epoch, behind }: LifeCursor, { name }: Formats): string {
+  const where = behind === 0 ? 'at its head' : `${messages(behind)} behind`;
+  return `in ${name(room)} at message ${seq} of epoch ${name(epoch)}, ${where}`;
+}
+
+/** Describes the end, without its time. */
+export function describeEnd({ code, reason, by }: LifeEnd, { name }: Formats): string {
+  const side = by === 'server' ? 'the server' : code === 1006 ? 'the network or the client' : 'the client';
+  return `closed by ${side} with ${code}${reason === '' ? '' : ` “${name(reason)}”`}`;
+}
+
+/** Formats milliseconds in its two largest units. */
+export function formatDuration(ms: number): string {
+  const rest = Math.round(Math.max(0, ms) / 1000);
+  if (ms < 120_000) return seconds(ms);
+  const minutes = Math.floor(rest / 60);
+  if (minutes < 120) return `${minutes} min ${rest % 60} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function messages(count: number): string {
+  return count === 1 ? '1 message' : `${count} messages`;
 }
 
 /** Returns the shortest, the median and the longest of some durations. */
-export function spread(values: readonly number[]): readonly [min: number, median: number, max: number] {
+function spread(values: readonly number[]): readonly [min: number, median: number, max: number] {
   const sorted = [...values].sort((a, b) => a - b);
   return [sorted[0] ?? 0, sorted[Math.floor(sorted.length / 2)] ?? 0, sorted.at(-1) ?? 0];
 }

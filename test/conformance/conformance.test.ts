@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { jwtAuthenticator, secretKey } from '../../src/auth/jwt.ts';
 import { memory } from '../../src/engine/memory.ts';
 import { systemClock } from '../../src/hub/time.ts';
+import { Lives } from '../../src/lives/lives.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
 import { type ClientMessage, errors, type ServerMessage } from '../../src/protocol/v1.ts';
 import { localCluster } from '../../src/server/local-cluster.ts';
@@ -73,6 +74,8 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
     await Promise.all([ada.next('joined'), bob.next('joined')]);
     return { ...server, ada, bob };
   };
+
+  const welcomeOf = ({ got }: Peer) => got[0] as Extract<ServerMessage, { t: 'welcome' }>;
 
   /** Sorts the members of a presence. Several workers each list their own first. */
   const ordered = (presence: ServerMessage | undefined) =>
@@ -823,6 +826,52 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
     const three = await connect('?user=ada&room=r');
     await three.next('joined');
     expect(await three.all('read')).toEqual([]);
+  rule('D1', 'takes no report where the welcome does not ask for one', async () => {
+    const { ada } = await pair();
+    expect(welcomeOf(ada).reports).toBeUndefined();
+    ada.send({ t: 'report', reason: '', after: 1, away: 1 });
+    expect(await ada.next('error')).toMatchObject({ code: 'unknown_type', retry: false });
+  });
+
+  rule('D1 D2 D4', 'takes one report of a connection, without an answer', async () => {
+    const lives = new Lives(systemClock);
+    const { ada } = await pair({ lives });
+    const { session, reports } = welcomeOf(ada);
+    expect(reports).toBe(true);
+    const report = { code: 1006, reason: 'lost', after: 5000, away: 300, online: true, visible: false };
+    ada.send({ t: 'report', ...report }, { t: 'ping' });
+    await ada.next('pong');
+    expect(await ada.all('error')).toEqual([]);
+    ada.send({ t: 'report', ...report });
+    expect(await ada.next('error')).toMatchObject({ code: 'forbidden', retry: false });
+    expect(lives.find({ by: 'session', name: session }, []).reports).toMatchObject([{ session, report }]);
+    expect(lives.find({ by: 'user', name: 'ada' }, []).reports).toMatchObject([{ session, report }]);
+  });
+
+  rule('D3', 'rejects a report with an invalid field, and keeps nothing of it', async () => {
+    const lives = new Lives(systemClock);
+    const { ada } = await pair({ lives });
+    const valid = { t: 'report', reason: '', after: 0, away: 0 } as const;
+    const invalid: [field: string, value: unknown][] = [
+      ['code', 999],
+      ['code', 5000],
+      ['code', '1006'],
+      ['reason', 'é'.repeat(62)],
+      ['reason', 7],
+      ['after', -1],
+      ['after', 1.5],
+      ['away', 2 ** 53],
+      ['online', 1],
+      ['visible', 'no'],
+    ];
+    for (const [field, value] of invalid) {
+      ada.send({ ...valid, [field]: value } as unknown as ClientMessage);
+      expect(await ada.next('error')).toMatchObject({ code: 'bad_field', field });
+    }
+    expect(lives.find({ by: 'user', name: 'ada' }, []).reports).toEqual([]);
+    ada.send({ ...valid, reason: `${'é'.repeat(61)}!`, code: 4999, after: Number.MAX_SAFE_INTEGER }, { t: 'ping' });
+    await ada.next('pong');
+    expect(lives.find({ by: 'user', name: 'ada' }, []).reports).toHaveLength(1);
   });
 
   rule('G1 G2', 'answers ping, and closes a client that sends no pong with 4002', async () => {

@@ -15,6 +15,7 @@ import { Sessions } from '../../src/auth/sessions.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
 import type { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
+import type { LifeRecorder } from '../../src/client/lives.ts';
 import type { RateLimit } from '../../src/client/rate-limit.ts';
 import { memory } from '../../src/engine/memory.ts';
 import type { Cluster, RevocationStore } from '../../src/hub/cluster.ts';
@@ -50,6 +51,8 @@ export interface Options {
   /** Refused connections that may be open at once. @default 100 */
   readonly maxRefused?: number;
   readonly draining?: () => boolean;
+  /** Takes reports. @default it does not */
+  readonly lives?: LifeRecorder;
   /** @default those that the test makes by `ask` alone */
   readonly revocations?: RevocationStore;
 }
@@ -135,7 +138,15 @@ function createWorker(transport: Variant['transport'], options: Options, { hub, 
   const local = new LocalNode({ hub, clients: keepalive.clients, revocations });
   const hookRunner = more.hooks && new HookRunner(more.hooks, 100, systemScheduler, () => {});
   const authorizer = hookRunner?.authorizer();
-  const context = { hub, clock: systemClock, keepalive, publishRate, ...(authorizer && { authorizer }) };
+  const { lives } = options;
+  const context = {
+    hub,
+    clock: systemClock,
+    keepalive,
+    publishRate,
+    ...(authorizer && { authorizer }),
+    ...(lives && { lives }),
+  };
   const limiter = new ConnectionLimiter({ all: 1e6, perAddress: undefined, ...more.connections }, counts);
   const { maxHandshakes } = more;
   const intake = maxHandshakes === undefined ? undefined : new Intake(systemClock, maxHandshakes, workers);

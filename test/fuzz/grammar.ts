@@ -26,8 +26,37 @@ function lengthOf(length: number, masked: boolean, random: Random): number[] {
   return [bit | 127, 0, 0, 0, 0, (length >> 24) & 255, (length >> 16) & 255, (length >> 8) & 255, length & 255];
 }
 
-const KINDS = ['join', 'leave', 'send', 'signal', 'history', 'ack', 'ping', 'auth', 'welcome', 'shout', 'constructor'];
-const FIELDS = ['t', 'room', 'id', 'data', 'since', 'history', 'before', 'after', 'limit', 'seq', 'token', '__proto__'];
+const KINDS = [
+  'join',
+  'leave',
+  'send',
+  'signal',
+  'history',
+  'ack',
+  'ping',
+  'auth',
+  'report',
+  'welcome',
+  'shout',
+  'constructor',
+];
+const FIELDS = [
+  't',
+  'room',
+  'id',
+  'data',
+  'since',
+  'history',
+  'before',
+  'after',
+  'limit',
+  'seq',
+  'token',
+  'code',
+  'reason',
+  'away',
+  '__proto__',
+];
 
 function payloadOf(random: Random): Buffer {
   const kind = random.next();
