@@ -13,7 +13,7 @@ export interface CanaryClientOptions {
   readonly token: () => string;
   readonly certificate?: OwnCertificate | undefined;
   readonly counter: CanaryCounter;
-  /** Called when it has become a member, or is none any more. */
+  /** Called when it has become a member, and when it has stopped being one. */
   readonly onMembership: () => void;
   /** Called with the reason whenever an attempt to connect has failed. */
   readonly onFailure: (why: string) => void;
@@ -71,7 +71,7 @@ export class CanaryClient {
     return this.#unacknowledged.size;
   }
 
-  /** Sends the next message, unless it is no member, and counts what has come and what is overdue. */
+  /** Sends the next message while it is a member. Counts what has come, and what is overdue. */
   beat(): void {
     const { counter, run, user } = this.#options;
     const now = performance.now();

@@ -4,7 +4,7 @@ const COUNTS = ['sent', 'received', 'gaps', 'repeats', 'swaps', 'lostAcks', 'rec
 export type CanaryCount = (typeof COUNTS)[number];
 
 /** Upper bounds of the buckets of latencies, in milliseconds. */
-export const LATENCY_BOUNDS: readonly number[] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+const LATENCY_BOUNDS: readonly number[] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 
 // The words of the memory.
 const CONNECTED = COUNTS.length;

@@ -1,11 +1,6 @@
 // The part of the client library in use. The library is a bundle of its own, beside the server, so
 // no import of TypeScript reaches it.
 
-/** A message of the room. */
-export interface SdkMessage {
-  readonly data: unknown;
-}
-
 export type SdkState =
   | { readonly name: 'connecting' | 'live' | 'offline' | 'closed' }
   | { readonly name: 'reconnecting' | 'waiting' | 'refused'; readonly why: string };
@@ -25,7 +20,7 @@ export interface SdkHub {
   close(): void;
 }
 
-export interface SdkOptions {
+interface SdkOptions {
   readonly user: string;
   readonly token: () => string;
   readonly storage: false;

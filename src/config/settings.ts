@@ -123,8 +123,8 @@ export interface Settings {
    */
   readonly canaryUrl: string | undefined;
   /**
-   * URL of a collector of OpenTelemetry that the metrics are exported to, every 15 seconds. It needs
-   * packages of OpenTelemetry.
+   * URL of a collector of OpenTelemetry that the metrics are exported to, every 15 seconds. It
+   * needs packages of OpenTelemetry.
    *
    * @default undefined: none
    */

@@ -12,7 +12,7 @@ type Attributes = DataPoint<unknown>['attributes'];
 type Sample = MetricObject['values'][number] & { readonly metricName?: string };
 
 /** Returns a time as OpenTelemetry has it. @param ms in milliseconds since 1970. */
-export function timeOf(ms: number): Time {
+function timeOf(ms: number): Time {
   return [Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6)];
 }
 

@@ -28,7 +28,7 @@ const TIMEOUT_MS = 10_000;
 const LAST_EXPORT_MS = 1_500;
 
 /** The packages for `npm install`. */
-export const OTLP_PACKAGES =
+const OTLP_PACKAGES =
   '@opentelemetry/api@1 @opentelemetry/sdk-metrics@2 @opentelemetry/exporter-metrics-otlp-http@0.223';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -69,7 +69,7 @@ export async function startOtlp(options: OtlpOptions): Promise<OtlpExport> {
   return { stop: () => reader.shutdown({ timeoutMillis: LAST_EXPORT_MS }).catch(() => {}) };
 }
 
-/** Returns the URL for metrics below that of a collector, as `OTEL_EXPORTER_OTLP_ENDPOINT` has it. */
+/** Returns the URL for metrics below that of a collector, as the exporters' own variable does. */
 export function metricsUrl(collector: string): string {
   const url = new URL(collector);
   if (!url.pathname.endsWith('/v1/metrics')) url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/metrics`;

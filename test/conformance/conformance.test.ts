@@ -826,6 +826,8 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
     const three = await connect('?user=ada&room=r');
     await three.next('joined');
     expect(await three.all('read')).toEqual([]);
+  });
+
   rule('D1', 'takes no report where the welcome does not ask for one', async () => {
     const { ada } = await pair();
     expect(welcomeOf(ada).reports).toBeUndefined();

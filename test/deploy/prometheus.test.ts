@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../bench/server.ts';
+import { canarySamples } from '../canary/metrics.ts';
 import { NodeProcess } from '../nodes/node-process.ts';
 import { waitUntil } from '../redis/wait.ts';
 import { findProgram } from './install.ts';
@@ -63,6 +64,8 @@ test(
       flags: ['--engine', 'lmdb', '--data', join(folder, 'data'), '--canary', '2'],
     });
     onTestFinished(() => node.kill());
+    const canaryIsUp = async () => (await canarySamples(node.url))['up'] === 1;
+    await waitUntil('the canary is connected', canaryIsUp, START_MS);
     const config = join(folder, 'prometheus.yml');
     const rules = join(process.cwd(), 'deploy/prometheus-alerts.yml');
     const committed = readFileSync('deploy/prometheus.yml', 'utf8');
