@@ -17,6 +17,7 @@ export const layers = {
   accept: ['protocol', 'hub', 'transport/transport', 'wire', 'client', 'auth', 'http'],
   config: ['protocol', 'hub/settings', 'wire/wire'],
   observe: ['protocol', 'hub/events'],
+  doctor: ['protocol'],
   server: [
     'protocol',
     'hub',
@@ -34,7 +35,16 @@ export const layers = {
     'observe',
     'webhooks',
   ],
-  commands: ['protocol', 'transport/tls', 'auth', 'config', 'engine/backup', 'engine/redis/inspect', 'server'],
+  commands: [
+    'protocol',
+    'transport/tls',
+    'auth',
+    'config',
+    'engine/backup',
+    'engine/redis/inspect',
+    'doctor',
+    'server',
+  ],
 };
 
 const rules = Object.entries(layers).map(([from, to]) => ({

@@ -8,6 +8,7 @@ import { addBackupCommands } from './commands/backup.ts';
 import { addBenchCommand } from './commands/bench.ts';
 import { exitOnBrokenPipe } from './commands/broken-pipe.ts';
 import { checkConfig } from './commands/check-config.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addKeyCommand } from './commands/key.ts';
 import { addTokenCommand } from './commands/token.ts';
@@ -69,6 +70,7 @@ withSettings(program.command('check-config'))
 
 addBackupCommands(program);
 addBenchCommand(program);
+addDoctorCommand(program);
 addUserCommand(program);
 addKeyCommand(program);
 addTokenCommand(program);
