@@ -57,6 +57,8 @@ async function doctor(url: string, flags: Options): Promise<void> {
       progress.stop();
     }
   });
+  // A name server that does not answer would keep the process.
+  process.stdout.write('', () => process.exit());
 }
 
 /** Milliseconds need no more than a tenth. */

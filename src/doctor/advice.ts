@@ -1,7 +1,8 @@
 import type { ProxyIdentity } from './proxy.ts';
 
-/** Lines of one program's configuration. */
+/** What to change for one program: lines of its configuration, or a command. */
 interface Change {
+  readonly run?: readonly string[];
   readonly add?: readonly string[];
   readonly remove?: readonly string[];
 }
@@ -82,7 +83,7 @@ export const hostAdvice: Advice = {
 export function originAdvice(origin: string): Advice {
   return {
     text: `Pumphouse does not allow pages of ${origin}.`,
-    pumphouse: { add: [`pumphouse serve --origin ${origin}`] },
+    pumphouse: { run: [`pumphouse serve --origin ${origin}`] },
   };
 }
 
@@ -92,27 +93,30 @@ export const foreignOriginAdvice: Advice = {
   caddy: { remove: ['header_up -Origin', 'header_up Origin …'] },
 };
 
-/** @param proxy the address from which the proxy connects, as Pumphouse sees it. */
-export function trustAdvice(proxy: string): Advice {
+/**
+ * @param proxy the address from which the proxy connects, as Pumphouse sees it.
+ *
+ * @param isForwarded whether the proxy forwards the addresses of its clients.
+ */
+export function trustAdvice(proxy: string, isForwarded: boolean): Advice {
   return {
     text: 'All clients share one address and its limits: Pumphouse does not trust the proxy (trustProxy).',
-    pumphouse: { add: [`pumphouse serve --trust-proxy ${proxy}`] },
-    nginx: { add: ['proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;'] },
-    caddy: { remove: ['header_up -X-Forwarded-For'] },
+    pumphouse: { run: [`pumphouse serve --trust-proxy ${proxy}`] },
+    ...(!isForwarded && { nginx: forwardedAdvice.nginx, caddy: forwardedAdvice.caddy }),
   };
 }
 
-export const forwardedAdvice: Advice = {
+export const forwardedAdvice = {
   text: 'All clients share one address and its limits: the proxy does not forward theirs.',
   nginx: { add: ['proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;'] },
   caddy: { remove: ['header_up -X-Forwarded-For'] },
-};
+} as const satisfies Advice;
 
 /** For a chain of proxies of which Pumphouse trusts the last. */
 export function chainAdvice(proxy: string): Advice {
   return {
     text: `${proxy} looks like another proxy: trust it as well (trustProxy), and let each proxy keep what it gets.`,
-    pumphouse: { add: [`pumphouse serve --trust-proxy ${proxy}`] },
+    pumphouse: { run: [`pumphouse serve --trust-proxy ${proxy}`] },
     nginx: { add: ['proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;'] },
     caddy: { add: ['servers {', `  trusted_proxies static ${proxy}`, '}'] },
   };
@@ -150,8 +154,8 @@ export const certificateAdvice: Advice = {
 
 export const renewalAdvice: Advice = {
   text: 'Renew the certificate, and let the proxy read it again.',
-  nginx: { add: ['certbot renew && nginx -s reload'] },
-  caddy: { add: ['caddy reload'] },
+  nginx: { run: ['certbot renew && nginx -s reload'] },
+  caddy: { run: ['caddy reload'] },
 };
 
 /** @param port of the target. */

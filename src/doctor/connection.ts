@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { type ClientOptions, WebSocket } from 'ws';
-import { type Close, closes } from '../protocol/close-codes.ts';
+import type { Close } from '../protocol/close-codes.ts';
 import { type ClientMessage, type ServerMessage, SUBPROTOCOL } from '../protocol/v1.ts';
 import { errorText } from './exchange.ts';
 import { LATE, type Late, type Scope } from './scope.ts';
@@ -90,7 +90,8 @@ export class Connection {
 }
 
 /**
- * Opens a WebSocket, and resolves with the response to its handshake. The scope ends the connection.
+ * Opens a WebSocket, and resolves with the response to its handshake. The scope ends the
+ * connection.
  *
  * @param origin of the page. @default a program, which has none
  */
@@ -141,9 +142,4 @@ function readRejection(walk: Walk, response: IncomingMessage): Promise<Handshake
     response.on('error', () => {});
     response.once('close', finish);
   });
-}
-
-/** Whether a connection ended without a close code of its own. */
-export function isCut({ code }: Close): boolean {
-  return code === closes.abnormal.code || code === closes.empty.code;
 }

@@ -35,6 +35,9 @@ const checks: readonly Check[] = [
   roomEvents,
 ];
 
+// For a check to report which of its steps was late.
+const GRACE_MS = 500;
+
 export interface Diagnosis {
   readonly walk: Walk;
   readonly findings: readonly Finding[];
@@ -95,17 +98,21 @@ async function perform(
   );
   if (unmet) return skipped(`needs ${unmet.name}`);
   const scope = new Scope(ms);
-  const abort = () => scope.close();
-  signal.addEventListener('abort', abort, { once: true });
+  const guard = new Scope(ms + GRACE_MS);
+  const close = () => {
+    scope.close();
+    guard.close();
+  };
+  signal.addEventListener('abort', close, { once: true });
   try {
-    const outcome = await scope.wait(check.run(walk, scope));
+    const outcome = await guard.wait(check.run(walk, scope));
     signal.throwIfAborted();
     return outcome === LATE ? fail('not done in time', advise('Try again with a longer --timeout.')) : outcome;
   } catch (error) {
     signal.throwIfAborted();
     return fail(errorText(error), advise('This is unexpected: the log of the server may have the reason.'));
   } finally {
-    signal.removeEventListener('abort', abort);
-    scope.close();
+    signal.removeEventListener('abort', close);
+    close();
   }
 }

@@ -14,7 +14,7 @@ export function lineOf({ name, kind, detail }: Finding): string {
   return `${MARKS[kind]} ${name.padEnd(NAME_WIDTH)} ${printable(detail, MAX_LINE)}`;
 }
 
-/** What to change, after the lines of the checks. Equal advice of several checks is written once. */
+/** What to change. Equal advice of several checks is written once. */
 export function adviceText({ walk, findings }: Diagnosis): string {
   const grouped = new Map<string, { readonly names: string[]; readonly advice: Advice }>();
   for (const finding of findings) {
@@ -29,7 +29,8 @@ export function adviceText({ walk, findings }: Diagnosis): string {
 }
 
 function changesText({ text, ...programs }: Advice): string {
-  const lines = Object.entries(programs).flatMap(([program, { add = [], remove = [] }]) => [
+  const lines = Object.entries(programs).flatMap(([program, { run = [], add = [], remove = [] }]) => [
+    ...(run.length > 0 ? [`  ${program}, run`, ...run.map(indented)] : []),
     ...(add.length > 0 ? [`  ${program}, add`, ...add.map(indented)] : []),
     ...(remove.length > 0 ? [`  ${program}, remove`, ...remove.map(indented)] : []),
   ]);

@@ -23,7 +23,7 @@ export async function openSession(walk: Walk, scope: Scope, origin = ownOrigin(w
   const handshake = await connect(walk, scope, origin);
   if (handshake.kind !== 'open') return handshake;
   const { connection, ms } = handshake;
-  // A server that waits for a token refuses the first message that is none, instead of waiting.
+  // A server that requires a token refuses any other first message at once, instead of waiting.
   if (walk.options.token === undefined) connection.send({ t: 'ping' });
   const first = await connection.until(() => connection.find(isWelcome) ?? connection.closed);
   if (first === LATE) return { kind: 'silent', ms };

@@ -131,7 +131,7 @@ describe('behind Caddy', () => {
 
   test.concurrent('finds a buffer that holds events back', async ({ skip, expect }) => {
     skip(!caddy.path, caddy.reason);
-    const examined = await examine(at('buffered'), { timeoutMs: 2_000 });
+    const examined = await examine(at('buffered'), { timeoutMs: 4_000 });
     expect(examined.failed).toEqual(['session-events', 'room-events']);
     expect(examined.output).toContain('caddy, add\n      flush_interval -1\n');
     expect(examined.code).toBe(1);

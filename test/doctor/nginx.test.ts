@@ -205,7 +205,7 @@ describe('behind nginx', () => {
 
   test.concurrent('finds a buffer that holds events back', async ({ skip, expect }) => {
     skip(!nginx.path, nginx.reason);
-    const examined = await examine(at('buffered'), { timeoutMs: 2_000 });
+    const examined = await examine(at('buffered'), { timeoutMs: 4_000 });
     expect(examined.failed).toEqual(['session-events', 'room-events']);
     expect(examined.output).toContain('nginx, add\n      proxy_buffering off;\n');
     expect(examined.code).toBe(1);
@@ -223,7 +223,7 @@ describe('behind nginx', () => {
     skip(!nginx.path, nginx.reason);
     const examined = await examine(at('socketOnly'));
     expect(examined.failed).toEqual([]);
-    expect(examined.warned).toEqual(['http', 'session-events', 'room-events']);
+    expect(examined.warned).toEqual(expect.arrayContaining(['http', 'session-events', 'room-events']));
     expect(examined.output).toContain('clients without one have no fallback over HTTP');
   });
 
@@ -251,7 +251,8 @@ describe('behind nginx', () => {
   test.concurrent('goes on with an invalid certificate if told to, and warns of it', async ({ skip, expect }) => {
     skip(!nginx.path, nginx.reason);
     const examined = await examine(secured('expired'));
-    expect([examined.failed, examined.warned, examined.code]).toEqual([[], ['tls'], 0]);
+    expect([examined.failed, examined.code]).toEqual([[], 0]);
+    expect(examined.of('tls').kind).toBe('warn');
     expect(examined.of('websocket').kind).toBe('pass');
   });
 

@@ -13,7 +13,7 @@ export const address: Check = {
     const measured = { ...report };
     const sees = `the server sees ${seen}`;
     // The doctor sends no X-Forwarded-For: a proxy has added it.
-    if (forwarded && !trustedProxy) return fail(`${sees}, the proxy`, trustAdvice(seen), measured);
+    if (forwarded && !trustedProxy) return fail(`${sees}, the proxy`, trustAdvice(seen, forwarded), measured);
     if (trustedProxy && !forwarded) return fail(`${sees}, the proxy`, forwardedAdvice, measured);
     // From elsewhere, a private address is that of something in between.
     const isElsewhere = !isLocal(remote) && seen !== local;
@@ -25,16 +25,16 @@ export const address: Check = {
     if (seen === local) {
       if (proxy.kind !== 'nginx' && proxy.kind !== 'caddy') return pass(`${sees}, this machine`, measured);
       // Both ends are here, so the proxy has the same address as its client.
-      return fail(`${sees}, the proxy`, trustAdvice(seen), measured);
+      return fail(`${sees}, the proxy`, trustAdvice(seen, forwarded), measured);
     }
-    if (isLocal(seen) && isElsewhere) return fail(`${sees}, a proxy`, trustAdvice(seen), measured);
+    if (isLocal(seen) && isElsewhere) return fail(`${sees}, a proxy`, trustAdvice(seen, forwarded), measured);
     if (isLoopback(seen) !== isLoopback(local)) {
       const text = `This machine connects from ${local}: a proxy or a translation of addresses is in between.`;
-      return warn(sees, { ...trustAdvice(seen), text }, measured);
+      return warn(sees, { ...trustAdvice(seen, forwarded), text }, measured);
     }
     if (proxy.kind === 'nginx' || proxy.kind === 'caddy') {
       const text = `${seen} must be this machine's public address. If it is that of the proxy, all clients share its limits.`;
-      return warn(sees, { ...trustAdvice(seen), text }, measured);
+      return warn(sees, { ...trustAdvice(seen, forwarded), text }, measured);
     }
     return isLocal(seen) && !isLocal(local)
       ? warn(sees, advise(`This machine connects from ${local}.`), measured)

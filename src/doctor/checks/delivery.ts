@@ -1,4 +1,5 @@
-import type { ErrorMessage, Sent, ServerMessage } from '../../protocol/v1.ts';
+import { randomUUID } from 'node:crypto';
+import type { ErrorMessage, ServerMessage } from '../../protocol/v1.ts';
 import { advise, bufferingAdvice } from '../advice.ts';
 import { type Check, fail, type Outcome, pass, skipped } from '../check.ts';
 import type { Connection } from '../connection.ts';
@@ -29,8 +30,8 @@ export const delivery: Check = {
     if (refused !== undefined) return skipped(refused);
     const first = await sendSpaced(walk, scope, connection);
     // A machine that is busy for a moment makes a lump, too, but hardly twice.
-    const spaced = typeof first === 'object' && isHeld(first) ? await sendSpaced(walk, scope, connection) : first;
-    if (typeof spaced === 'string') return fail(spaced, bufferingAdvice);
+    const spaced = !('kind' in first) && isHeld(first) ? await sendSpaced(walk, scope, connection) : first;
+    if ('kind' in spaced) return spaced;
     const { delays, lumped } = spaced;
     const detail = `${MESSAGES} messages, each within ${millis(Math.min(...delays))} to ${millis(Math.max(...delays))}`;
     const measured = { delays, lumped };
@@ -50,11 +51,15 @@ function isHeld({ delays, lumped }: Delays): boolean {
   return Math.max(...delays) - Math.min(...delays) > HELD_MS && lumped >= MESSAGES / 2;
 }
 
-/** Sends messages at equal distances. @returns a text if not all arrive. */
-async function sendSpaced({ options: { room } }: Walk, scope: Scope, connection: Connection): Promise<Delays | string> {
+/** Sends messages at equal distances. @returns the outcome if not all arrive. */
+async function sendSpaced(
+  { options: { room } }: Walk,
+  scope: Scope,
+  connection: Connection,
+): Promise<Delays | Outcome> {
   const sent: number[] = [];
   const from = connection.received.length;
-  const prefix = `doctor-${from}-`;
+  const prefix = `doctor-${randomUUID()}-`;
   for (let i = 0; i < MESSAGES; i++) {
     sent.push(performance.now());
     connection.send({ t: 'send', room, id: `${prefix}${i}`, data: { text: 'pumphouse doctor' } });
@@ -66,14 +71,16 @@ async function sendSpaced({ options: { room } }: Walk, scope: Scope, connection:
       from,
     );
   const arrivals = () => sent.map((_, i) => arrival(i)).filter((each) => each !== undefined);
+  const isRejected = () => connection.find(({ t }) => t === 'error', from) !== undefined;
   const all = await connection.until(() => {
     const arrived = arrivals();
-    return arrived.length === MESSAGES || connection.closed ? arrived : undefined;
+    return arrived.length === MESSAGES || connection.closed || isRejected() ? arrived : undefined;
   });
   const arrived = all === LATE ? arrivals() : all;
-  const error = connection.find(({ t }) => t === 'error', from)?.message as ErrorMessage | undefined;
   if (arrived.length < MESSAGES) {
-    return `${arrived.length} of ${MESSAGES} messages arrived${error ? `: ${error.message}` : ' in time'}`;
+    const error = connection.find(({ t }) => t === 'error', from)?.message as ErrorMessage | undefined;
+    if (error !== undefined) return skipped(`the server stores no more messages now: ${error.message}`);
+    return fail(`${arrived.length} of ${MESSAGES} messages arrived in time`, bufferingAdvice);
   }
   const at = arrived.map((each) => each.at);
   const lumped = at.filter((time, i) => i > 0 && time - (at[i - 1] as number) < LUMP_MS).length;
@@ -92,8 +99,10 @@ export const largeFrame: Check = {
     if (refused !== undefined) return skipped(refused);
     const bytes = welcome.limits.message;
     const started = performance.now();
-    connection.send(frameOf(walk.options.room, bytes));
-    const answer = (t: ServerMessage['t']) => connection.find((message) => message.t === t && isLarge(message));
+    const id = `doctor-${randomUUID()}`;
+    connection.send(frameOf(walk.options.room, id, bytes));
+    const answer = (t: ServerMessage['t']) =>
+      connection.find((message) => message.t === t && 'id' in message && message.id === id);
     const result = await connection.until(() =>
       answer('sent') && answer('message') ? true : (answer('error') ?? connection.closed),
     );
@@ -101,15 +110,9 @@ export const largeFrame: Check = {
   },
 };
 
-const LARGE_ID = 'doctor-large';
-
-function isLarge(message: ServerMessage): boolean {
-  return 'id' in message && (message as Sent).id === LARGE_ID;
-}
-
 /** A `send` of that many bytes. */
-function frameOf(room: string, bytes: number): string {
-  const frame = (text: string) => JSON.stringify({ t: 'send', room, id: LARGE_ID, data: { text } });
+function frameOf(room: string, id: string, bytes: number): string {
+  const frame = (text: string) => JSON.stringify({ t: 'send', room, id, data: { text } });
   return frame('x'.repeat(bytes - Buffer.byteLength(frame(''))));
 }
 

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
-import { addressAdvice, advise, upstreamAdvice } from '../advice.ts';
+import { addressAdvice, advise } from '../advice.ts';
 import { type Check, fail, pass, warn } from '../check.ts';
 import { errorText, millis } from '../exchange.ts';
 import { LATE, type Scope } from '../scope.ts';
@@ -43,19 +43,26 @@ export const tcp: Check = {
   async run(walk, scope) {
     const { port, secure } = walk.target;
     const attempts = await Promise.all(walk.addresses.map((each) => attempt(each, walk, scope)));
-    const dead = attempts.filter(({ error }) => error !== undefined);
     const alive = attempts.filter(({ error }) => error === undefined);
     walk.reachable = walk.addresses.find(({ address }) => alive.some((each) => each.address === address));
-    const failures = dead.map(({ address, error }) => `${address}: ${error}`).join('; ');
-    const connected = `${alive.map(({ address, ms }) => `${address} in ${millis(ms)}`).join(', ')}, port ${port}`;
     const measured = { port, addresses: attempts };
+    const failures = attempts.filter(({ error }) => error !== undefined);
+    const detail = failures.map(({ address, error }) => `${address}: ${error}`).join('; ');
     if (alive.length === 0) {
-      const firewall = `Let the proxy listen at port ${port}, and the firewall let it pass.`;
-      return fail(failures, { ...upstreamAdvice, ...listenAdvice(port, secure), text: firewall }, measured);
+      const text = `Let the proxy listen at port ${port}, and the firewall let it pass.`;
+      return fail(detail, { text, ...listenAdvice(port, secure) }, measured);
     }
-    return dead.length > 0 ? warn(failures, addressAdvice(port, secure), measured) : pass(connected, measured);
+    if (!failures.every(isOutOfReach)) return warn(detail, addressAdvice(port, secure), measured);
+    const connected = `${alive.map(({ address, ms }) => `${address} in ${millis(ms)}`).join(', ')}, port ${port}`;
+    const ignored = failures.map(({ address }) => `; ${address} is out of reach of this machine`).join('');
+    return pass(connected + ignored, measured);
   },
 };
+
+/** Reports whether this machine lacks the network of an address, such as IPv6. */
+function isOutOfReach({ error }: Attempt): boolean {
+  return error?.includes('ENETUNREACH') === true;
+}
 
 function listenAdvice(port: number, secure: boolean) {
   return {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Welcome } from '../../protocol/v1.ts';
 import { type Advice, advise, bufferingAdvice, compressionAdvice, routeAdvice } from '../advice.ts';
 import { type Check, fail, type Outcome, pass, skipped, warn } from '../check.ts';
@@ -125,7 +126,7 @@ async function followMessage(
 ): Promise<Outcome> {
   if (welcome === undefined) return fail('the stream has no welcome', advise('Something in between changes it.'));
   const { room } = walk.options;
-  const id = `doctor-${Math.random().toString(36).slice(2)}`;
+  const id = `doctor-${randomUUID()}`;
   const sentAt = performance.now();
   const headers = { 'pumphouse-session': welcome.resume, 'content-type': 'text/plain', ...walk.authorization };
   const body = `${JSON.stringify({ t: 'send', room, id, data: { text: 'pumphouse doctor' } })}\n`;

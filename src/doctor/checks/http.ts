@@ -37,6 +37,7 @@ export const http: Check = {
 /** Distinguishes a proxy that forwards the WebSocket alone from a server that is not Pumphouse. */
 async function stranger(walk: Walk, scope: Scope, { status, body }: Answer): Promise<Outcome> {
   const session = new Scope(scope.remaining / 2);
+  scope.defer(() => session.close());
   const opening = await openSession(walk, session).finally(() => session.close());
   const page = await exchange(walk, scope, walk.target.httpUrl);
   const title = page.kind === 'answer' ? titleOf(page.body) : '';

@@ -64,14 +64,17 @@ export const origin: Check = {
       const advice = walk.origin === walk.target.origin ? hostAdvice : originAdvice(walk.origin);
       return fail(`closed with ${code}: ${walk.origin} is not allowed`, advice, measured);
     }
-    // A proxy that drops close frames hides the reason, which a program's connection shows.
-    if (code === closes.unauthenticated.code || opening.error !== undefined) {
-      return pass(`${walk.origin} is not refused`, measured);
-    }
+    // Something in between may drop the close frame, and so the reason.
+    if (!isBare(code) || opening.error !== undefined) return pass(`${walk.origin} is not refused`, measured);
     walk.acceptsOrigin = false;
     return fail(`closed with ${code} before the welcome`, hostAdvice, measured);
   },
 };
+
+/** Reports whether a code is what remains of a close frame that does not pass. */
+function isBare(code: number): boolean {
+  return code === closes.normal.code || code === closes.empty.code || code === closes.abnormal.code;
+}
 
 /** Pages of other origins are refused. */
 export const foreignOrigin: Check = {
