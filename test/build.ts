@@ -9,7 +9,7 @@ const newestMtime = (folder: string) =>
 const builtAt = statSync(ENTRY, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 /**
- * Builds the pages and the server if their sources have changed, so that tests run the current ones.
+ * Builds the pages and the server if their sources have changed: tests run the current ones.
  */
 export function setup(): void {
   if (Math.max(newestMtime('src'), newestMtime('bench')) < builtAt) return;

@@ -43,6 +43,9 @@ describe.each([[], ['--workers', '2']])('the admin listener of a server with %j'
     expect(page).toMatch(/^pumphouse_headroom_ratio(\{worker="1"\})? (0\.\d+|1)$/m);
     expect(await (await fetch(`${address}/readyz`)).text()).toBe('ok\n');
     expect((await fetch(`${address}/elsewhere`)).status).toBe(404);
+    const root = await fetch(`${address}/`);
+    expect(await root.text()).toContain('The Hub at work');
+    expect(root.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
     expect((await fetch(`${address}/metrics`, { method: 'POST' })).status).toBe(405);
     for (const worker of workers.length > 0 ? ['', '&worker=2'] : ['']) {
       const profile = await fetch(`${address}/admin/v1/profile?seconds=1${worker}`, { method: 'POST' });
@@ -70,7 +73,7 @@ test("refuses requests that another site's page makes a browser send", async () 
   expect(await statusOf(url, { origin: await admin() })).toBe(200);
 });
 
-test('asks for a key with the scope admin on other addresses, except at the probes', async () => {
+test('asks for a key with the scope admin on other addresses, except at the probes and the page', async () => {
   const file = `${temporaryFolder()}/keys.json`;
   const keys = new Keys(file);
   const key = keys.add({ name: 'prometheus', scopes: ['admin'] });
@@ -86,6 +89,9 @@ test('asks for a key with the scope admin on other addresses, except at the prob
   expect(await status('/metrics', `${key.slice(0, -1)}_`)).toBe(401);
   expect(await status('/metrics', key)).toBe(200);
   expect(await status('/livez')).toBe(200);
+  expect(await status('/')).toBe(200);
+  expect(await status('/assets/missing.js')).toBe(404);
+  expect(await status('/admin/v1/events')).toBe(401);
   keys.remove('prometheus');
   expect(await status('/metrics', key)).toBe(401);
 });

@@ -3,8 +3,8 @@ import { defineConfig } from 'vite';
 import { compressFiles } from '../compress-files.mjs';
 
 /**
- * Builds the page of the admin listener into `dist/admin-page`, where the listener looks for it. The
- * folder `dist/admin` has the listener's own code.
+ * Builds the page of the admin listener into `dist/admin-page`, where the listener looks for it.
+ * The folder `dist/admin` has the listener's own code.
  */
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),

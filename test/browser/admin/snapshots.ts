@@ -63,7 +63,7 @@ export const HOSTILE_NAMES = [
   'two\u2028lines',
 ];
 
-export function hotRooms(names: readonly string[]): HotRoom[] {
+function hotRooms(names: readonly string[]): HotRoom[] {
   return names.map((name, i) => ({
     name,
     members: 10 + i,

@@ -22,7 +22,9 @@ export const LEVELS = [
   'heap',
 ] as const;
 
-/** The figures of the time between two snapshots. Rates are per second, durations in milliseconds. */
+/**
+ * The figures of the time between two snapshots. Rates are per second, durations in milliseconds.
+ */
 export const FLOWS = [
   'turns',
   'turnMean',
@@ -42,7 +44,7 @@ export const FLOWS = [
 
 export type FigureName = (typeof LEVELS)[number] | (typeof FLOWS)[number];
 
-/** Figures that would be too low without a thread. Others are those of the threads that answered. */
+/** Figures that would be too low without a thread. The others are those of the other threads. */
 const SUMS: readonly FigureName[] = [
   'posts',
   'connections',
@@ -134,7 +136,7 @@ function flowsBetween(
   later: Snapshot,
   scope: Scope,
 ): Record<(typeof FLOWS)[number], number | null> {
-  const seconds = earlier === undefined ? 0 : (later.at - earlier.at) / 1000;
+  const seconds = earlier === undefined ? 0 : later.uptime - earlier.uptime;
   if (earlier === undefined || seconds <= 0 || hasRestarted(earlier, later)) return UNKNOWN;
   const before = new Map(threadsOf(earlier, scope).map((thread) => [thread.worker, thread]));
   const works = threadsOf(later, scope).flatMap((thread) => workSince(before.get(thread.worker), thread) ?? []);

@@ -2,7 +2,7 @@ import type { FigureName } from './figures.ts';
 import type { History } from './history.ts';
 
 /** How a panel's figures are, in the order of severity. */
-export const HEALTHS = ['unknown', 'normal', 'watch', 'act'] as const;
+const HEALTHS = ['unknown', 'normal', 'watch', 'act'] as const;
 export type Health = (typeof HEALTHS)[number];
 
 // A state is that of some seconds, so that it does not flicker.
@@ -13,13 +13,13 @@ const MINUTE = 60;
 const FEW_MEMBERS = 5;
 
 /** Returns how a value is of which a higher one is worse. */
-export function judge(value: number | null, watch: number, act: number): Health {
+function judge(value: number | null, watch: number, act: number): Health {
   if (value === null) return 'unknown';
   return value >= act ? 'act' : value >= watch ? 'watch' : 'normal';
 }
 
 /** Returns the worst of some states. */
-export function worst(healths: readonly Health[]): Health {
+function worst(healths: readonly Health[]): Health {
   return HEALTHS[Math.max(0, ...healths.map((health) => HEALTHS.indexOf(health)))] as Health;
 }
 

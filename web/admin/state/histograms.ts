@@ -21,8 +21,8 @@ export function since(earlier: Histogram, later: Histogram): Histogram | undefin
 }
 
 /**
- * Estimates the value that a share of the values do not exceed. It lies in its bucket in proportion.
- * In the last bucket, which has no upper bound, it is the lower one.
+ * Estimates the value that a share of the values do not exceed. It lies in its bucket in
+ * proportion. In the last bucket, which has no upper bound, it is the lower one.
  *
  * @param share from 0 to 1.
  * @returns null for a histogram without values.

@@ -9,7 +9,7 @@ const decimalFormats = [0, 1, 2].map(
 );
 
 /** Stands for a figure that is unknown. */
-export const UNKNOWN = '–';
+const UNKNOWN = '–';
 
 /** Formats a figure, or a dash if it is unknown. */
 export type Format = (value: number | null | undefined) => string;

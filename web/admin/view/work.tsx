@@ -125,7 +125,7 @@ function Figures({ moment }: { moment: Moment }) {
 /** What is normal, as docs/monitoring.md says, and what to do when it is not. */
 const TEXTS: Record<keyof typeof LINES | 'lag', Pick<PanelProps, 'unit' | 'normal' | 'advice'>> = {
   load: {
-    unit: 'share of the fullest thread',
+    unit: 'share in use',
     normal: 'Normal: headroom above 30 %, and each bar below its mark.',
     advice: 'The fullest resource limits the server: more workers for the loop, a faster disk for the journal.',
   },
