@@ -171,6 +171,12 @@ describe('the answer of several nodes', () => {
     expect(answer.missing).toBe(1);
   });
 
+  test('gives a report to no connection over which it came, whatever its client says', async () => {
+    const over = { session: 's', report: report(202, 0, 1), over: 200_000 };
+    const answer = await answerOf([{ connections: [life(200, 205), life(100, 199)], reports: [over] }]);
+    expect(reportsIn(answer)).toEqual([undefined, 202_000]);
+  });
+
   test('gives a report to no connection that had ended before', async () => {
     // The one that it is about is no longer kept.
     const answer = await answerOf([{ connections: [life(500), life(10, 20)], reports: told(report(501, 5, 100)) }]);
