@@ -146,7 +146,7 @@ function life(opened: number, ended?: number): ConnectionLife {
   };
 }
 
-/** A report received at `at`, of an end `away` seconds before, of a connection that lived `after`. */
+/** A report at a second: the end was `away` seconds before, of a connection that lived `after`. */
 function report(at: number, away: number, after: number): EndReport {
   return { at: at * 1000, away: away * 1000, after: after * 1000, reason: '' };
 }
