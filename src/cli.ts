@@ -11,6 +11,7 @@ import { checkConfig } from './commands/check-config.ts';
 import { addGenCertCommand } from './commands/gen-cert.ts';
 import { addKeyCommand } from './commands/key.ts';
 import { addTokenCommand } from './commands/token.ts';
+import { addTopCommand } from './commands/top.ts';
 import { addUserCommand } from './commands/user.ts';
 import { addWebhookCommand } from './commands/webhook.ts';
 import { addWhyCommand } from './commands/why.ts';
@@ -22,7 +23,7 @@ import { createLog } from './observe/log.ts';
 import { type ServingProcess, startServer } from './server/create-server.ts';
 import { loadHooks } from './server/hooks-file.ts';
 import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
-import { version } from './server/version.ts';
+import { readVersion } from './server/version.ts';
 
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
@@ -41,7 +42,7 @@ const IN_LISTENERS = ['in "listeners"', 'in "listeners"'] as const;
 
 const program = new Command('pumphouse')
   .description('Self-hosted realtime rooms: a chat in the browser, and a WebSocket server for programs.')
-  .version(version)
+  .version(readVersion())
   .configureOutput({ writeErr: () => {} })
   .exitOverride()
   .addHelpText(
@@ -73,6 +74,7 @@ addTokenCommand(program);
 addWebhookCommand(program);
 addWhyCommand(program);
 addGenCertCommand(program);
+addTopCommand(program);
 
 exitOnBrokenPipe();
 try {

@@ -26,9 +26,11 @@ const RETRY_AFTER_S = 5;
 const RETRY = Buffer.from('retry: 2000\n\n');
 
 const EVENT_HEADERS = {
-  'content-type': 'text/event-stream',
-  'cache-control': 'no-store',
-  'x-accel-buffering': 'no', // nginx would hold events back
+  'content-type': 'text/event-stream; charset=utf-8',
+  // A proxy that compressed or buffered the stream would hold its events back.
+  'cache-control': 'no-store, no-transform',
+  'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
 };
 
 /** A snapshot as JSON, and as an event that all viewers get. */
@@ -73,6 +75,15 @@ export class Snapshots {
     return { headers: EVENT_HEADERS, listener: viewer };
   }
 
+  /** Computes a snapshot for the viewers at once, as the state of the process has changed. */
+  async refresh(): Promise<void> {
+    await this.#pending?.catch(() => {}); // it may have the state before
+    this.#last = undefined;
+    if (this.#viewers.size === 0) return;
+    this.#cancelTimer?.();
+    await this.#tick();
+  }
+
   /** Ends the streams. */
   close(): void {
     for (const viewer of this.#viewers) viewer.end();
@@ -82,7 +93,7 @@ export class Snapshots {
     return this.#options.clock.now() - at;
   }
 
-  /** @returns false if there are too many by now: requests are answered before their streams open. */
+  /** @returns false if there are too many by now: others may have been added since `watch`. */
   #add(viewer: Viewer): boolean {
     if (this.#viewers.size >= MAX_VIEWERS) return false;
     this.#viewers.add(viewer);
@@ -108,8 +119,12 @@ export class Snapshots {
     this.#cancelTimer = undefined;
     const { clock, failed } = this.#options;
     const startedAt = clock.now();
-    const computed = await this.#compute().catch(failed);
-    if (computed) for (const viewer of this.#viewers) viewer.show(computed.event, clock.now());
+    try {
+      const { event } = await this.#compute();
+      for (const viewer of this.#viewers) viewer.show(event, clock.now());
+    } catch (error) {
+      failed(error);
+    }
     // A timer runs already if all viewers have left meanwhile and others have come.
     if (this.#viewers.size > 0 && this.#cancelTimer === undefined) {
       this.#schedule(startedAt + INTERVAL_MS - clock.now());

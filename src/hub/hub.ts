@@ -394,15 +394,17 @@ export class Hub {
     for (const { encoder, members } of room.groups) {
       for (let at = flushed; at < log.head && members.length > 0; ) {
         const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES, epoch);
-        let delivered = 0;
+        // In the common case nothing is added: every member takes the frame.
+        let missed = 0;
         for (const member of members) {
           if (member.cursor === at && member.pump.writable) {
             const to = member.pump.advance(frame);
             member.advanceTo(to);
-            delivered += to - at;
-          }
+            if (to !== frame.to) missed += frame.to - to;
+          } else missed += frame.to - at;
           if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);
         }
+        const delivered = members.length * (frame.to - at) - missed;
         this.meter.delivered(frame, delivered);
         room.countDeliveries(delivered);
         at = frame.to;

@@ -218,7 +218,7 @@ export class Room {
     return this.#delivered;
   }
 
-  /** Its members' sockets have accepted so many records. Call it once for all members of a flush. */
+  /** Its members' sockets have accepted so many records. Called once for the members of a flush. */
   countDeliveries(records: number): void {
     this.#delivered += records;
   }

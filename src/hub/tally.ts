@@ -29,7 +29,7 @@ export class Tally implements Census {
     this.#catchingUpBefore = this.catchingUp;
   }
 
-  /** Counts the members at the indices from `start` up to `end`, of a room that has flushed so far. */
+  /** Counts the members from index `start` up to `end`, whose room is flushed up to `flushed`. */
   count(members: readonly Member[], flushed: number, start: number, end: number): void {
     for (let i = start; i < end; i++) {
       const { cursor, pump } = members[i] as Member;

@@ -1,6 +1,6 @@
 import type { Events } from '../hub/events.ts';
 import type { BusyRoom, Survey } from '../hub/survey.ts';
-import type { Eviction, Histogram, ThreadSnapshot, Totals } from '../protocol/snapshot.ts';
+import type { Eviction, Histogram, MailboxLevel, ThreadSnapshot, Totals } from '../protocol/snapshot.ts';
 import type { Buckets } from './distribution.ts';
 import { type HeadroomReadings, type Loads, loadReader } from './headroom.ts';
 import { evictionReason, type HubReadings, mailboxes } from './hub-metrics.ts';
@@ -87,7 +87,10 @@ export class ThreadSurveyor {
 
   #mailboxes(): ThreadSnapshot['mailboxes'] {
     const { mailbox, capacity } = this.#readings;
-    const level = (name: (typeof mailboxes)[number]) => ({ posts: mailbox(name), capacity: capacity(name) });
+    const level = (name: (typeof mailboxes)[number]): MailboxLevel => ({
+      posts: mailbox(name),
+      capacity: capacity(name),
+    });
     const [register, unregister, broadcast, request] = mailboxes;
     return {
       register: level(register),

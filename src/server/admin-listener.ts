@@ -11,6 +11,8 @@ const LIMITS = { maxPayload: 1024, maxBackpressure: 1024 * 1024 };
 /** The listener for operators. */
 export interface AdminListener {
   readonly url: string;
+  /** Shows viewers that the server drains. */
+  showDrain(): Promise<void>;
   /** Ends all of its connections. */
   close(): void;
 }
@@ -37,7 +39,7 @@ export async function listenForAdmin(
       options.snapshots.close();
       transport.terminate();
     };
-    return { url: `http://${formatHost(host)}:${actual}`, close };
+    return { url: `http://${formatHost(host)}:${actual}`, showDrain: () => options.snapshots.refresh(), close };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be listened on (${code ?? message})`;

@@ -44,7 +44,7 @@ import { Publisher } from './publisher.ts';
 import { Rates } from './rates.ts';
 import { createSnapshots } from './snapshots.ts';
 import type { Storage } from './storage.ts';
-import { version } from './version.ts';
+import { readVersion } from './version.ts';
 import { webhookWindow } from './webhooks.ts';
 
 /** Additions to the settings, from an embedding program. */
@@ -272,6 +272,7 @@ export class RunningServer {
     const window = this.#parts.settings.drainWindow * 1000;
     const drain = { window, intake: this.#intake.perSecond, clock: systemClock, sleep };
     this.#draining = true;
+    const shown = this.#admin?.showDrain();
     for (const transport of this.#transports) transport.stopListening();
     this.#upgrader.close();
     await this.hub.settle(); // accepted messages are delivered before their receivers are closed
@@ -281,6 +282,7 @@ export class RunningServer {
     await stopped;
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();
+    await shown;
     await this.#release();
     this.#finished = Promise.all(this.#transports.map((transport) => transport.finish()));
   }
@@ -346,7 +348,7 @@ export class RunningServer {
       surveyRooms: (names: readonly string[]) => hub.surveyRooms(names),
     };
     const process = {
-      version,
+      version: readVersion(),
       engine: extensions.engine ? 'its own' : settings.engine,
       state: () => (this.#draining ? 'draining' : hub.ready ? 'serving' : 'engine_away'),
       shared: () => ({ rooms: hub.rooms, messages: hub.messages, batches: hub.batches }),

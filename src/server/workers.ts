@@ -29,7 +29,7 @@ import { createSnapshots } from './snapshots.ts';
 import { openRevocations, openStorage, type Storage, sharedEngine } from './storage.ts';
 import { SurveyedWorker } from './surveyed-worker.ts';
 import type { MessageCount } from './v8-flags.ts';
-import { version } from './version.ts';
+import { readVersion } from './version.ts';
 import { createWebhooks, webhookWindow } from './webhooks.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
@@ -195,7 +195,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
   #createSnapshots(settings: Settings, { service, storage }: Log, log: Logger): Snapshots {
     const usage = storage.engine.usage?.bind(storage.engine);
     const process = {
-      version,
+      version: readVersion(),
       engine: settings.engine,
       state: () => (this.#draining ? 'draining' : service.ready ? 'serving' : 'engine_away'),
       shared: () => ({ rooms: service.rooms, messages: service.messages, batches: service.batches }),
@@ -215,8 +215,9 @@ export class WorkerPool implements ServingProcess, MessageCount {
 
   async stop(): Promise<void> {
     this.#draining = true;
+    const shown = this.#admin?.showDrain();
     const threads = this.#threads.map((thread) => thread.stop());
-    await Promise.all([...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
+    await Promise.all([shown, ...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
     this.#admin?.close();
     if (this.#log) await closeLog(this.#log);
   }

@@ -318,7 +318,7 @@ describe('a slow consumer', () => {
       time.settle();
     }
     expect(evicted).toMatchObject([
-      { client: 'c1', room: PUBLIC_ROOM, seq: 1, records: 11, why: 'reading too slowly' },
+      { client: 'c1', user: 'c1', room: PUBLIC_ROOM, seq: 1, records: 11, why: 'reading too slowly' },
     ]);
     expect(slow.socket.closedWith?.code).toBe(1005);
     expect(disconnected).toMatchObject([{ client: 'c1', close: { code: 1005 }, by: 'server' }]);

@@ -66,9 +66,7 @@ export class Board {
   #add(scope: Scope, snapshot: Snapshot): void {
     const figures = figuresOf(this.#previous, snapshot, scope);
     if (figures) this.#figures.set(scope, figures);
-    // A sum that lacks a worker would look like a decrease.
-    const isWhole = scope !== 'all' || snapshot.missing === 0;
-    this.#historyOf(scope).add(snapshot.at / 1000, isWhole ? figures : undefined);
+    this.#historyOf(scope).add(snapshot.at / 1000, figures);
   }
 
   #historyOf(scope: Scope): History {

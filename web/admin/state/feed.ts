@@ -8,7 +8,7 @@ import { ServerEventParser } from './server-events.ts';
 export type Connection =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  /** @property reason for the operator, empty for a server that cannot be reached. */
+  /** @property reason why the last stream ended; empty where its connection did. */
   | { readonly kind: 'retrying'; readonly reason: string };
 
 // A stream that has been silent for that long is dead: a snapshot comes once a second.
@@ -40,11 +40,12 @@ export class Feed {
 
   async #run(stopping: AbortSignal): Promise<void> {
     this.connection.value = { kind: 'connecting' };
-    let pause = FIRST_PAUSE;
+    let [pause, reason] = [FIRST_PAUSE, ''];
+    const received = () => {
+      [pause, reason] = [FIRST_PAUSE, ''];
+    };
     while (!stopping.aborted) {
-      const reason = await this.#read(stopping, () => {
-        pause = FIRST_PAUSE;
-      });
+      reason = (await this.#read(stopping, received)) || reason;
       this.#board.disconnected();
       if (stopping.aborted || refusal.peek() !== undefined) return;
       this.connection.value = { kind: 'retrying', reason };
@@ -69,6 +70,7 @@ export class Feed {
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(), SILENCE);
         for (const { name, data } of parser.push(value)) {
+          if (name === 'close') return String(JSON.parse(data).reason);
           if (name === 'snapshot') this.#take(JSON.parse(data));
           received();
         }

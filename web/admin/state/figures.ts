@@ -42,6 +42,21 @@ export const FLOWS = [
 
 export type FigureName = (typeof LEVELS)[number] | (typeof FLOWS)[number];
 
+/** Figures that would be too low without a thread. Others are those of the threads that answered. */
+const SUMS: readonly FigureName[] = [
+  'posts',
+  'connections',
+  'inStep',
+  'parked',
+  'catchingUp',
+  'heap',
+  'turns',
+  'deliveries',
+  'frames',
+  'connects',
+  'closes',
+];
+
 /** A figure is null where it is unknown: no time has passed, or there was nothing to measure. */
 export type Figures = Readonly<Record<FigureName, number | null>>;
 
@@ -58,7 +73,12 @@ export function threadsOf({ threads }: Snapshot, scope: Scope): readonly ThreadS
 export function figuresOf(earlier: Snapshot | undefined, later: Snapshot, scope: Scope): Figures | undefined {
   const threads = threadsOf(later, scope);
   if (threads.length === 0) return undefined;
-  return { ...levelsOf(later, threads, scope), ...flowsBetween(earlier, later, scope) };
+  const figures = { ...levelsOf(later, threads, scope), ...flowsBetween(earlier, later, scope) };
+  return scope === 'all' && later.missing > 0 ? withoutSums(figures) : figures;
+}
+
+function withoutSums(figures: Figures): Figures {
+  return { ...figures, ...Object.fromEntries(SUMS.map((name) => [name, null])) };
 }
 
 /** Reports whether a snapshot is of another run of the server than an earlier one. */

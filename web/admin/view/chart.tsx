@@ -1,4 +1,5 @@
 import { effect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { cursor, nearest } from '../state/cursor.ts';
@@ -22,6 +23,12 @@ export interface ChartProps {
   readonly minTop: number;
   /** Formats the labels of the axis. @default numbers */
   readonly tick?: (value: number) => string;
+  /** The distances of the labels of the axis. @default round numbers */
+  readonly steps?: number[];
+  /** Shows the values in place of the legend. */
+  readonly values?: (index: number) => ComponentChildren;
+  /** The time of the last snapshot, which renders the chart again. */
+  readonly at: number;
 }
 
 const HEIGHT = 132;
@@ -30,12 +37,12 @@ const HEIGHT = 132;
 const MIN_SPAN = 60;
 
 /** The figures of the last ten minutes: at the cursor, or the present ones, and as lines. */
-export function Chart({ title, history, lines, minTop, tick = formatTick }: ChartProps) {
+export function Chart({ title, history, lines, minTop, tick = formatTick, steps, values }: ChartProps) {
   const container = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | undefined>(undefined);
   useEffect(() => {
     const element = container.current as HTMLDivElement;
-    const created = createChart(element, lines.length, minTop, tick);
+    const created = createChart(element, { count: lines.length, minTop, tick, steps });
     chart.current = created;
     const resizing = new ResizeObserver(() => created.setSize({ width: element.clientWidth, height: HEIGHT }));
     resizing.observe(element);
@@ -53,11 +60,11 @@ export function Chart({ title, history, lines, minTop, tick = formatTick }: Char
     chart.current?.setData(data as unknown as uPlot.AlignedData);
   });
   const index = cursor.value === undefined ? history.at.length - 1 : nearest(history.at, cursor.value);
-  const values = lines.map(({ figure, format }) => format(history.column(figure)[index]));
+  const texts = lines.map(({ figure, format }) => format(history.column(figure)[index]));
   const time = formatTime((history.at[index] ?? 0) * 1000);
   return (
     <>
-      <Legend lines={lines} values={values} />
+      {values ? values(index) : <Legend lines={lines} values={texts} />}
       <div
         class="chart"
         ref={container}
@@ -67,7 +74,7 @@ export function Chart({ title, history, lines, minTop, tick = formatTick }: Char
         aria-valuemin={0}
         aria-valuemax={Math.max(0, history.at.length - 1)}
         aria-valuenow={Math.max(0, index)}
-        aria-valuetext={`${time}: ${lines.map(({ label }, i) => `${label} ${values[i]}`).join(', ')}`}
+        aria-valuetext={`${time}: ${lines.map(({ label }, i) => `${label} ${texts[i]}`).join(', ')}`}
         onKeyDown={(event) => moveCursor(event, history.at, index)}
         onBlur={() => {
           cursor.value = undefined;
@@ -109,7 +116,15 @@ function moveCursor(event: KeyboardEvent, times: readonly number[], index: numbe
   cursor.value = times[Math.min(Math.max(index + step, 0), times.length - 1)];
 }
 
-function createChart(element: HTMLElement, count: number, minTop: number, tick: (value: number) => string): uPlot {
+interface Axes {
+  /** How many lines there are. */
+  readonly count: number;
+  readonly minTop: number;
+  readonly tick: (value: number) => string;
+  readonly steps: number[] | undefined;
+}
+
+function createChart(element: HTMLElement, { count, minTop, tick, steps }: Axes): uPlot {
   const colour = (of: (colours: Palette) => string) => () => of(palette.peek() as Palette);
   const axis = {
     stroke: colour(({ muted }) => muted),
@@ -127,7 +142,7 @@ function createChart(element: HTMLElement, count: number, minTop: number, tick: 
     {
       width: element.clientWidth,
       height: HEIGHT,
-      padding: [8, 4, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       select: { show: false, left: 0, top: 0, width: 0, height: 0 },
       cursor: { y: false, drag: { x: false, y: false } },
@@ -136,8 +151,15 @@ function createChart(element: HTMLElement, count: number, minTop: number, tick: 
         y: { range: (_, __, max) => [0, Math.max(minTop, (max ?? 0) * 1.1)] },
       },
       axes: [
-        { ...axis, size: 22, gap: 4, space: 70, values: (_, splits) => splits.map((at) => formatMinute(at * 1000)) },
-        { ...axis, size: 46, gap: 4, space: 32, values: (_, splits) => splits.map(tick) },
+        { ...axis, size: 22, gap: 4, space: 80, values: timeLabels },
+        {
+          ...axis,
+          size: 46,
+          gap: 6,
+          space: 32,
+          values: (_, splits) => splits.map(tick),
+          ...(steps && { incrs: steps }),
+        },
       ],
       series: [{}, ...series],
       hooks: { setCursor: [pointAt] },
@@ -150,6 +172,11 @@ function createChart(element: HTMLElement, count: number, minTop: number, tick: 
 function timeRange({ data }: uPlot): uPlot.Range.MinMax {
   const [first, last] = [data[0][0] ?? 0, data[0].at(-1) ?? 0];
   return [Math.min(Math.max(first, last - WINDOW), last - MIN_SPAN), last];
+}
+
+/** Labels whole minutes, and seconds between them. */
+function timeLabels(_: uPlot, splits: number[]): string[] {
+  return splits.map((at) => (at % 60 === 0 ? formatMinute(at * 1000) : formatTime(at * 1000)));
 }
 
 /** The pointer moves the cursor of all charts. */

@@ -30,7 +30,10 @@ export function useMotion(keyframes: Keyframe[], duration: number, speed: number
     const started = element.current?.animate(keyframes, { duration, iterations: Infinity });
     started?.pause();
     animation.current = started;
-    return () => started?.cancel();
+    return () => {
+      started?.cancel();
+      animation.current = undefined;
+    };
   }, [still, keyframes]);
   useEffect(() => {
     if (speed === 0) animation.current?.pause();

@@ -1,5 +1,7 @@
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const minuteFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+// The time of the operator, as logs write it: 24 hours, which take little space.
+const clock = { hourCycle: 'h23', hour: '2-digit', minute: '2-digit' } as const;
+const timeFormat = new Intl.DateTimeFormat('en', { ...clock, second: '2-digit' });
+const minuteFormat = new Intl.DateTimeFormat('en', clock);
 const countFormat = new Intl.NumberFormat('en');
 const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const decimalFormats = [0, 1, 2].map(

@@ -25,10 +25,9 @@ export function LagBars({ lag }: { lag: Histogram }) {
   );
 }
 
-/** Returns the whole numbers of a bucket, as in "2–10". */
+/** Returns the end of a bucket, as in "≤10". Each begins where the one before ends. */
 function labelOf(bounds: readonly number[], bucket: number): string {
   const upper = bounds[bucket];
-  const lower = bucket === 0 ? 0 : (bounds[bucket - 1] as number) + 1;
-  if (upper === undefined) return `${formatTick(lower)} +`;
-  return lower >= upper ? formatTick(upper) : `${formatTick(lower)}–${formatTick(upper)}`;
+  if (upper === undefined) return `>${formatTick(bounds.at(-1) ?? 0)}`;
+  return upper <= 1 ? formatTick(upper) : `≤${formatTick(upper)}`;
 }

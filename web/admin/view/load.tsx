@@ -1,21 +1,30 @@
-import type { Figures } from '../state/figures.ts';
+import type { History } from '../state/history.ts';
 import { formatShare } from './format.ts';
 
 const RESOURCES = [
-  { figure: 'loop', label: 'Loop', bound: 0.7 },
-  { figure: 'turn', label: 'Turn', bound: 0.5 },
-  { figure: 'mailboxes', label: 'Mailboxes', bound: 0.1 },
-  { figure: 'journal', label: 'Journal', bound: 0.1 },
+  { figure: 'loop', label: 'loop', bound: 0.7 },
+  { figure: 'turn', label: 'turn', bound: 0.5 },
+  { figure: 'mailboxes', label: 'mailboxes', bound: 0.1 },
+  { figure: 'journal', label: 'journal', bound: 0.1 },
 ] as const;
 
-/** The share of each resource that is in use, with the end of what is normal. */
-export function LoadBars({ figures }: { figures: Figures | undefined }) {
+/**
+ * The headroom, and the share of each resource that is in use, with a mark at the end of what is
+ * normal.
+ *
+ * @param index of the moment in the history.
+ */
+export function LoadBars({ history, index }: { history: History; index: number }) {
   return (
-    <dl class="loads">
+    <dl class="loads legend">
+      <div data-series="1">
+        <dt>headroom</dt>
+        <dd>{formatShare(history.column('headroom')[index])}</dd>
+      </div>
       {RESOURCES.map(({ figure, label, bound }) => {
-        const share = figures?.[figure] ?? null;
+        const share = history.column(figure)[index] ?? null;
         return (
-          <div key={figure} data-over={share !== null && share >= bound}>
+          <div key={figure} data-load={figure} data-over={share !== null && share >= bound}>
             <dt>{label}</dt>
             <dd>
               {formatShare(share)}

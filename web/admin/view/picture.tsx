@@ -8,13 +8,19 @@ import { isWide } from './theme.ts';
 
 const MAILBOXES = ['register', 'unregister', 'broadcast', 'request'] as const;
 
+interface PictureProps {
+  readonly moment: Moment;
+  /** Whether nothing is known of the present, so that nothing moves. */
+  readonly isStale: boolean;
+}
+
 /** The way of the messages through the Hub: its levels, and what runs between them. */
-export function Picture({ moment: { snapshot, scope, figures } }: { moment: Moment }) {
+export function Picture({ moment: { snapshot, scope, figures }, isStale }: PictureProps) {
   const layout = isWide.value ? WIDE : TALL;
   const { size } = layout;
   const levels = mailboxLevels(snapshot, scope);
   const intake = sum(figures?.messages, figures?.connects, figures?.closes);
-  const flow = { size };
+  const rate = (value: number | null | undefined) => (isStale ? null : (value ?? null));
   return (
     <section class="panel" data-panel="picture" aria-labelledby="panel-picture">
       <header>
@@ -38,15 +44,15 @@ export function Picture({ moment: { snapshot, scope, figures } }: { moment: Mome
           <Cursors boxes={layout.cursors} figures={figures} />
           <Station box={layout.pumps} value={formatRate(figures?.frames)} label="frames/s" />
         </svg>
-        <Wheel box={layout.turn} size={size} rate={figures?.turns ?? null} />
-        <Flow {...flow} pipe={layout.intake} rate={intake} />
+        <Wheel box={layout.turn} size={size} rate={rate(figures?.turns)} />
+        <Flow size={size} pipe={layout.intake} rate={rate(intake)} />
         {layout.posts.map((pipe) => (
-          <Flow {...flow} key={pipe.y} pipe={pipe} rate={figures?.turns ?? null} />
+          <Flow size={size} key={pipe.y} pipe={pipe} rate={rate(figures?.turns)} />
         ))}
-        <Flow {...flow} pipe={layout.batches} rate={figures?.batches ?? null} />
-        <Flow {...flow} pipe={layout.records} rate={figures?.deliveries ?? null} />
+        <Flow size={size} pipe={layout.batches} rate={rate(figures?.batches)} />
+        <Flow size={size} pipe={layout.records} rate={rate(figures?.deliveries)} />
         {layout.frames.map((pipe) => (
-          <Flow {...flow} key={pipe.y} pipe={pipe} rate={figures?.frames ?? null} />
+          <Flow size={size} key={pipe.y} pipe={pipe} rate={rate(figures?.frames)} />
         ))}
       </div>
       <p class="normal">

@@ -17,7 +17,7 @@ interface Line {
 /** Returns what an operator must know first, the most urgent last. */
 function linesOf(connection: Connection, moment: Moment | undefined): Line[] {
   const lines: Line[] = [];
-  if (moment) {
+  if (moment && connection.kind !== 'retrying') {
     const { snapshot } = moment;
     if (snapshot.state === 'serving') lines.push({ tone: 'good', title: 'Serving', text: '' });
     if (snapshot.state === 'draining') {
@@ -30,12 +30,16 @@ function linesOf(connection: Connection, moment: Moment | undefined): Line[] {
     }
     if (snapshot.missing > 0) {
       const [title, subject] = [plural(snapshot.missing, 'worker'), snapshot.missing === 1 ? 'It has' : 'They have'];
-      lines.push({ tone: 'watch', title: `${title} missing`, text: `${subject} not answered in time. Sums lack it.` });
+      lines.push({
+        tone: 'watch',
+        title: `${title} missing`,
+        text: `${subject} not answered in time, so that sums are unknown.`,
+      });
     }
   }
   if (connection.kind === 'connecting' && !moment) lines.push({ tone: 'watch', title: 'Connecting', text: '' });
   if (connection.kind === 'retrying') {
-    const reason = connection.reason === '' ? '' : `Last time, ${connection.reason}. `;
+    const reason = connection.reason === '' ? '' : `The last reason: ${connection.reason}. `;
     const age = moment ? `The figures are those of ${formatTime(moment.snapshot.at)}.` : '';
     lines.push({ tone: 'act', title: 'Disconnected, retrying', text: reason + age });
   }
@@ -45,13 +49,15 @@ function linesOf(connection: Connection, moment: Moment | undefined): Line[] {
 /** The state of the server, announced as it changes. */
 export function Status({ connection, moment }: { connection: Connection; moment: Moment | undefined }) {
   return (
-    <ul class="status" role="status">
-      {linesOf(connection, moment).map(({ tone, title, text }) => (
-        <li key={title} data-tone={tone}>
-          <strong>{title}</strong> {text}
-        </li>
-      ))}
-    </ul>
+    <div role="status">
+      <ul class="status">
+        {linesOf(connection, moment).map(({ tone, title, text }) => (
+          <li key={title} data-tone={tone}>
+            <strong>{title}</strong> {text}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

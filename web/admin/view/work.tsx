@@ -20,12 +20,14 @@ export function Work({ board, feed }: { board: Board; feed: Feed }) {
   const isStale = feed.connection.value.kind === 'retrying';
   return (
     <div class="work" data-stale={isStale}>
-      <h1>The Hub at work</h1>
-      <Status connection={feed.connection.value} moment={moment} />
+      <div class="top">
+        <h1>The Hub at work</h1>
+        <Status connection={feed.connection.value} moment={moment} />
+      </div>
       {moment && (
         <>
           <Overview board={board} moment={moment} />
-          <Picture moment={moment} />
+          <Picture moment={moment} isStale={isStale} />
           {/* The charts of another scope have other data from the start on. */}
           <div class="panels" key={String(moment.scope)}>
             <Figures moment={moment} />
@@ -74,17 +76,23 @@ const LINES = {
 } as const satisfies Record<string, readonly Line[]>;
 
 const MiB = 1024 * 1024;
+const MIB_STEPS = Array.from({ length: 20 }, (_, power) => 2 ** power * MiB);
+const formatMiBTick = (bytes: number) => formatTick(bytes / MiB);
 
 /** The panels with charts. */
 function Figures({ moment }: { moment: Moment }) {
-  const { snapshot, figures, history, healths } = moment;
+  const { snapshot, history, healths } = moment;
   const panel = (name: keyof typeof LINES | 'lag') => ({ name, title: TITLES[name], health: healths[name] });
-  const chart = (name: keyof typeof LINES) => ({ title: TITLES[name], history, lines: LINES[name] });
+  const chart = (name: keyof typeof LINES) => ({ title: TITLES[name], history, lines: LINES[name], at: snapshot.at });
   return (
     <>
       <Panel {...panel('load')} {...TEXTS.load}>
-        <LoadBars figures={figures} />
-        <Chart {...chart('load')} minTop={1} tick={formatShare} />
+        <Chart
+          {...chart('load')}
+          minTop={1}
+          tick={formatShare}
+          values={(index) => <LoadBars history={history} index={index} />}
+        />
       </Panel>
       <Panel {...panel('turns')} {...TEXTS.turns}>
         <Chart {...chart('turns')} minTop={1} />
@@ -108,7 +116,7 @@ function Figures({ moment }: { moment: Moment }) {
         <LagBars lag={lagOf(threadsOf(snapshot, moment.scope))} />
       </Panel>
       <Panel {...panel('memory')} {...TEXTS.memory}>
-        <Chart {...chart('memory')} minTop={64 * MiB} tick={(bytes) => formatTick(bytes / MiB)} />
+        <Chart {...chart('memory')} minTop={64 * MiB} tick={formatMiBTick} steps={MIB_STEPS} />
       </Panel>
     </>
   );

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { ConfigError } from '../config/error.ts';
+import type { Snapshot } from '../protocol/snapshot.ts';
+import { Disconnected, parseAddress, readSnapshot, readSnapshots, type ServerAddress } from './top/connection.ts';
+import { ratesBetween } from './top/rates.ts';
+import { renderScreen, type View } from './top/screen.ts';
+import { Screen } from './top/terminal.ts';
+
+interface Options {
+  readonly key?: string;
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
+
+const DEFAULT_URL = 'http://127.0.0.1:9090';
+const RETRY_MS = 1_000;
+
+// The size of a screen that is not a terminal's.
+const COLUMNS = 80;
+const ROWS = 40;
+
+/** `pumphouse top`: shows what a server does, from its admin listener. */
+export function addTopCommand(program: Command): void {
+  program
+    .command('top [URL]')
+    .description('Show what a running server does: its load, its members and its hottest rooms.')
+    .allowExcessArguments(false)
+    .option('--key <KEY>', 'key with the scope admin, where the listener asks for one (env PUMPHOUSE_ADMIN_KEY)')
+    .option('--once', 'print one screen and exit; with --json one snapshot')
+    .option('--json', 'print each snapshot as a line of JSON')
+    .addHelpText('after', `\nURL is that of --admin-listen (default ${DEFAULT_URL}). q or Ctrl+C ends it.`)
+    .action(async (url: string | undefined, options: Options) => {
+      const address = {
+        url: parseAddress(url ?? DEFAULT_URL),
+        key: options.key ?? process.env['PUMPHOUSE_ADMIN_KEY'],
+      };
+      await run(address, options).catch((error) => {
+        throw error instanceof Disconnected ? new ConfigError(error.message) : error;
+      });
+    });
+}
+
+function run(address: ServerAddress, { once, json }: Options): Promise<void> {
+  if (once) return json ? printSnapshot(address) : printScreen(address);
+  if (json) return printSnapshots(address);
+  if (process.stdout.isTTY) return showScreen(address);
+  throw new ConfigError('top: the output is not a terminal; use --once or --json');
+}
+
+async function printSnapshot(address: ServerAddress): Promise<void> {
+  console.log(JSON.stringify(await readSnapshot(address)));
+}
+
+/** Takes two snapshots, which its rates need. */
+async function printScreen(address: ServerAddress): Promise<void> {
+  let before: Snapshot | undefined;
+  for await (const snapshot of readSnapshots(address)) {
+    const rates = before && ratesBetween(before, snapshot);
+    before = snapshot;
+    if (rates === undefined) continue;
+    const { columns = COLUMNS } = process.stdout;
+    const lines = renderScreen({ url: address.url, snapshot, rates }, { columns, rows: ROWS }, hasColours());
+    console.log(lines.join('\n'));
+    return;
+  }
+}
+
+async function printSnapshots(address: ServerAddress): Promise<void> {
+  await watch(address, {
+    received: (snapshot) => console.log(JSON.stringify(snapshot)),
+    disconnected: (line) => console.error(`pumphouse: ${line}`),
+  });
+}
+
+async function showScreen({ url, key }: ServerAddress): Promise<void> {
+  let view: View | undefined;
+  let screen: Screen | undefined;
+  const draw = () => {
+    if (view && screen) screen.draw(renderScreen(view, screen.size, hasColours()));
+  };
+  const quit = (code: number) => {
+    screen?.close();
+    process.exit(code);
+  };
+  process.on('exit', () => screen?.close());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => quit(0));
+  const listener = {
+    received: (snapshot: Snapshot) => {
+      screen ??= new Screen(process.stdin, process.stdout, () => quit(0), draw);
+      const rates = view && ratesBetween(view.snapshot, snapshot);
+      view = { url, snapshot, rates };
+      draw();
+    },
+    disconnected: (problem: string) => {
+      view = view && { ...view, problem };
+      draw();
+    },
+  };
+  // Its error is printed on the screen that was there before.
+  await watch({ url, key }, listener).finally(() => screen?.close());
+}
+
+/** Receives what a server sends. */
+interface Watcher {
+  received(snapshot: Snapshot): void;
+  disconnected(line: string): void;
+}
+
+/**
+ * Reads snapshots, and connects again when the server has been away.
+ *
+ * @throws Disconnected if it cannot be reached at first, and ConfigError if it refuses.
+ */
+async function watch(address: ServerAddress, watcher: Watcher): Promise<never> {
+  let connected = false;
+  let isAway = false;
+  for (;;) {
+    try {
+      for await (const snapshot of readSnapshots(address)) {
+        connected = true;
+        isAway = false;
+        watcher.received(snapshot);
+      }
+    } catch (error) {
+      if (!connected || !(error instanceof Disconnected)) throw error;
+    }
+    if (!isAway) watcher.disconnected('disconnected, retrying');
+    isAway = true;
+    await sleep(RETRY_MS);
+  }
+}
+
+function hasColours(): boolean {
+  const { NO_COLOR = '', TERM } = process.env;
+  return process.stdout.isTTY === true && NO_COLOR === '' && TERM !== 'dumb';
+}
