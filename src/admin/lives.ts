@@ -5,6 +5,7 @@ import type {
   FoundLives,
   SessionAnswer,
   SessionLife,
+  SessionReport,
   UserSessionsAnswer,
 } from '../protocol/session-life.ts';
 import { USER_BYTES } from '../protocol/v1.ts';
@@ -23,6 +24,9 @@ const SESSION_ID = /^[\w-]{1,64}$/;
 
 // What the clocks of two nodes may differ by.
 const TOLERANCE_MS = 5_000;
+
+// What two readings of one time may differ by.
+const ROUNDING_MS = 2;
 
 /** Returns a function that answers a request for the lives of connections, for their paths. */
 export function answerLives(path: string, find: FindLives): (() => Promise<HttpResponse>) | undefined {
@@ -71,7 +75,7 @@ function sessionsOf(answers: readonly FoundLives[]): readonly SessionLife[] {
   const reports = answers.flatMap((answer) => answer.reports);
   return [...new Set(connections.map(({ session }) => session))].map((session): SessionLife => {
     const theirs = connections.filter((connection) => connection.session === session);
-    const reported = reports.filter((each) => each.session === session).map(({ report }) => report);
+    const reported = reports.filter((each) => each.session === session);
     return { session, user: (theirs[0] as ConnectionLife).user, connections: withReports(theirs, reported) };
   });
 }
@@ -80,12 +84,16 @@ function sessionsOf(answers: readonly FoundLives[]): readonly SessionLife[] {
  * Gives each report to the connection that it is about: the newest of those that had opened when
  * the client saw the end. The report itself came over a later one, perhaps to another node.
  */
-function withReports(connections: readonly ConnectionLife[], reports: readonly EndReport[]): readonly ConnectionLife[] {
+function withReports(
+  connections: readonly ConnectionLife[],
+  reports: readonly SessionReport[],
+): readonly ConnectionLife[] {
   const about = new Map<ConnectionLife, EndReport>();
-  for (const report of [...reports].sort((a, b) => b.at - a.at)) {
+  for (const { report, over = report.at } of [...reports].sort((a, b) => b.report.at - a.report.at)) {
     const ended = report.at - report.away;
     const started = ended - report.after;
-    const subject = connections.find((connection) => connection.openedAt <= ended && !about.has(connection));
+    const latest = Math.min(ended, over - ROUNDING_MS);
+    const subject = connections.find((connection) => connection.openedAt <= latest && !about.has(connection));
     // The connection itself may be forgotten: an earlier one had ended before it started.
     const isIt = subject && (subject.end === undefined || subject.end.at >= started - TOLERANCE_MS);
     if (isIt) about.set(subject, report);

@@ -47,5 +47,5 @@ const report = v.object({
 /** The connections of a session or a user on one node or worker, and what their clients report. */
 export const foundLives: v.GenericSchema<unknown, FoundLives> = v.object({
   connections: v.array(connection),
-  reports: v.array(v.object({ session: v.string(), report })),
+  reports: v.array(v.object({ session: v.string(), report, over: v.optional(ms) })),
 });

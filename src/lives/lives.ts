@@ -118,7 +118,8 @@ export class Lives implements LifeRecorder {
 
   reported({ id, user, life }: Pick<Living, 'id' | 'user' | 'life'>, report: Omit<EndReport, 'at'>): boolean {
     if (life >= 0 && !this.#records.takeReport(life)) return false;
-    this.#reports.add(id, user, { at: this.#clock.date(), ...report });
+    const over = life < 0 ? {} : { over: this.#dateOf(this.#records.openedAt(life)) };
+    this.#reports.add(user, { session: id, report: { at: this.#clock.date(), ...report }, ...over });
     return true;
   }
 

@@ -1,11 +1,11 @@
-import type { EndReport, FoundLives } from '../protocol/session-life.ts';
+import type { SessionReport } from '../protocol/session-life.ts';
 
 // A client reports once a connection. More than these of one session replace its earlier ones.
 const REPORTS_OF_SESSION = 20;
 
 interface Kept {
   readonly user: string;
-  readonly reports: EndReport[];
+  readonly reports: SessionReport[];
 }
 
 /** The newest reports of clients on the ends of their connections. */
@@ -20,7 +20,8 @@ export class Reports {
     this.#kept = kept;
   }
 
-  add(session: string, user: string, report: EndReport): void {
+  add(user: string, report: SessionReport): void {
+    const { session } = report;
     const kept = this.#sessions.get(session) ?? { user, reports: [] };
     this.#sessions.delete(session);
     this.#sessions.set(session, kept);
@@ -34,12 +35,12 @@ export class Reports {
   }
 
   /** Returns the reports of a session, or of all sessions of a user. */
-  find(by: 'session' | 'user', name: string): FoundLives['reports'] {
+  find(by: 'session' | 'user', name: string): readonly SessionReport[] {
     const sessions = by === 'session' ? [name] : [...this.#sessions.keys()];
     return sessions.flatMap((session) => {
       const kept = this.#sessions.get(session);
       if (kept === undefined || (by === 'user' && kept.user !== name)) return [];
-      return kept.reports.map((report) => ({ session, report }));
+      return kept.reports;
     });
   }
 

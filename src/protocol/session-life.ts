@@ -99,11 +99,19 @@ export interface ConnectionLife {
   readonly report?: EndReport | undefined;
 }
 
+/** A report of the client of a session. */
+export interface SessionReport {
+  readonly session: string;
+  readonly report: EndReport;
+  /** When the connection was opened over which it came. Absent if another thread has that. */
+  readonly over?: number | undefined;
+}
+
 /** What one thread knows of a session or a user. A report may be about a connection elsewhere. */
 export interface FoundLives {
   /** The newest first. */
   readonly connections: readonly ConnectionLife[];
-  readonly reports: readonly { readonly session: string; readonly report: EndReport }[];
+  readonly reports: readonly SessionReport[];
 }
 
 /** A session: its connections, the newest first. */

@@ -120,6 +120,20 @@ describe.each(['uws', 'ws'] as const)('POST /api/v1/session on %s', (transport) 
     expect((await post(server, ada.secret, 'no json')).lines).toMatchObject([{ code: 'not_json' }]);
   });
 
+  test('takes a report where the admin listener is on, and once of a connection that is here (W3)', async () => {
+    const report = { t: 'report', code: 1006, reason: 'lost', after: 5, away: 5 } as const;
+    const unknown = await start();
+    const bob = await connect(unknown, 'bob');
+    expect((await post(unknown, bob.secret, [report])).lines).toMatchObject([{ t: 'error', code: 'unknown_type' }]);
+    const server = await start({ adminListen: { host: '127.0.0.1', port: 0 } });
+    const ada = await connect(server, 'ada');
+    expect((await post(server, ada.secret, [report, { t: 'ping' }])).lines).toEqual([{ t: 'pong' }]);
+    const invalid = { ...report, after: -1 };
+    expect((await post(server, ada.secret, [invalid])).lines).toMatchObject([{ code: 'bad_field', field: 'after' }]);
+    expect((await post(server, ada.secret, [report])).lines).toMatchObject([{ t: 'error', code: 'forbidden' }]);
+    ada.socket.terminate();
+  });
+
   test('rejects the messages that belong to the stream (W3)', async () => {
     const server = await start();
     const ada = await connect(server, 'ada');

@@ -146,7 +146,7 @@ function life(opened: number, ended?: number): ConnectionLife {
   };
 }
 
-/** A report received at `at`, of an end `away` seconds before, of a connection that lived `after`. */
+/** A report at a second: the end was `away` seconds before, of a connection that lived `after`. */
 function report(at: number, away: number, after: number): EndReport {
   return { at: at * 1000, away: away * 1000, after: after * 1000, reason: '' };
 }
@@ -169,6 +169,12 @@ describe('the answer of several nodes', () => {
     expect(answer.connections.map(({ openedAt }) => openedAt)).toEqual([200_000, 106_000, 10_000]);
     expect(reportsIn(answer)).toEqual([undefined, 201_000, 107_000]);
     expect(answer.missing).toBe(1);
+  });
+
+  test('gives a report to no connection over which it came, whatever its client says', async () => {
+    const over = { session: 's', report: report(202, 0, 1), over: 200_000 };
+    const answer = await answerOf([{ connections: [life(200, 205), life(100, 199)], reports: [over] }]);
+    expect(reportsIn(answer)).toEqual([undefined, 202_000]);
   });
 
   test('gives a report to no connection that had ended before', async () => {

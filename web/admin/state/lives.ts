@@ -11,7 +11,7 @@ export type Loaded<T> =
 
 const REFRESH = 5_000; // milliseconds
 
-/** Loads an answer of the admin listener, and again every five seconds while the page is visible. */
+/** Loads an answer of the server, and again every five seconds while the page is visible. */
 export function useLives<T>(path: string): Loaded<T> {
   const loaded = useSignal<Loaded<T>>({ kind: 'loading' });
   useSignalEffect(() => {
