@@ -30,7 +30,9 @@ test('serves metrics to nobody unless a setting says so', async () => {
   const { url } = await start();
   expect((await fetch(`${url}/metrics`)).status).toBe(404);
   const open = await start('--public-metrics', 'on');
-  expect(await (await fetch(`${open.url}/metrics`)).text()).toContain('pumphouse_connections 0');
+  const page = await (await fetch(`${open.url}/metrics`)).text();
+  expect(page).toContain('pumphouse_connections 0');
+  expect(page).not.toContain('pumphouse_canary');
 });
 
 describe.each([[], ['--workers', '2']])('the admin listener of a server with %j', (...workers) => {

@@ -137,6 +137,9 @@ describe('reports the source, the value and what is expected in one line', () =>
   const port = 'is not a port (0 to 65535)';
   test.each([
     [{ flags: { port: 'http' } }, `--port: "http" ${port}`],
+    [{ flags: { canary: '21' } }, '--canary: "21" is not a number of clients (0 to 20)'],
+    [{ flags: { canaryUrl: 'x' } }, '--canary-url: "x" is not the URL of a server, such as https://chat.example'],
+    [{ flags: { otlp: 'ws://h' } }, '--otlp: "ws://h" is not an http or https URL, such as http://localhost:4318'],
     [{ flags: { port: '65536' } }, `--port: "65536" ${port}`],
     [{ flags: { port: '-1' } }, `--port: "-1" ${port}`],
     [{ flags: { port: '' } }, `--port: "" ${port}`],

@@ -322,6 +322,11 @@ test.each([
   expect(server.listenerCount('upgrade')).toBe(0);
 });
 
+test('needs the URL of the server that a canary checks', async () => {
+  const rejected = createServer({ server: createHttpServer(), canary: 1 });
+  await expect(rejected).rejects.toThrow("canary: its clients need the URL of the program's server; set canaryUrl");
+});
+
 test('rejects the transport uws beside a server, and what is not an HTTP server', async () => {
   const rejection = async (options: object) => {
     const error = await createServer(options as AttachOptions).catch((reason: unknown) => reason);
