@@ -132,17 +132,14 @@ export class WorkerPool implements ServingProcess, MessageCount {
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);
-    const { secret, webhooks } = this.#log;
+    const { secret } = this.#log;
     const limits = createSharedLimits(settings.maxConnections);
     const output = { ...standardOutput(), lock: createOutputLock() };
     const start = { settings, transport: name, ports, limits, output, secret };
-    const metrics = new ThreadMetrics(this.#threads, committedOf(this.#log), (listener) =>
-      this.onceCommitted(listener),
-    );
+    let metrics: ThreadMetrics;
     try {
       for (let worker = 1; worker <= settings.workers; worker++) this.#startThread({ ...start, worker }, this.#log);
-      if (webhooks) metrics.collectWebhooks(() => webhooks.readings());
-      for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
+      metrics = this.#collectMetrics(this.#log);
       // The first to listen would take in the clients of the process before, which wait for one.
       await Promise.all(this.#threads.map((thread) => thread.start('prepare')));
       await Promise.all(this.#threads.map((thread) => thread.start('listen')));
@@ -161,6 +158,15 @@ export class WorkerPool implements ServingProcess, MessageCount {
     }
     this.#canary = startCanary(settings, secret, ports[0], log);
     if (this.#canary) this.#endCanaryGauge = metrics.collectCanary(this.#canary.readings);
+  }
+
+  /** Call it once the threads are started. */
+  #collectMetrics(parts: Log): ThreadMetrics {
+    const { webhooks } = parts;
+    const metrics = new ThreadMetrics(this.#threads, committedOf(parts), (listener) => this.onceCommitted(listener));
+    if (webhooks) metrics.collectWebhooks(() => webhooks.readings());
+    for (const { calls } of this.#threads) calls.serve({ metricsText: () => metrics.text() });
+    return metrics;
   }
 
   #startThread(start: Omit<WorkerStart, 'rings'>, { service, cluster, webhooks }: Log): void {

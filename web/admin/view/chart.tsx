@@ -142,7 +142,7 @@ function createChart(element: HTMLElement, { count, minTop, tick, steps }: Axes)
     {
       width: element.clientWidth,
       height: HEIGHT,
-      padding: [8, 20, 0, 0],
+      padding: [8, 30, 0, 0],
       legend: { show: false },
       select: { show: false, left: 0, top: 0, width: 0, height: 0 },
       cursor: { y: false, drag: { x: false, y: false } },
