@@ -131,7 +131,7 @@ describe('sending', () => {
     await link.waitFor();
     expect(await link.count()).toBe(1);
     expect(await link.getAttribute('href')).toBe('https://example.com/a_(b)');
-    expect(await link.getAttribute('rel')).toBe('noopener noreferrer nofollow');
+    expect(await link.getAttribute('rel')).toBe('noopener noreferrer nofollow ugc');
   });
 
   test('collapses a long message until it is expanded', async () => {

@@ -4,6 +4,7 @@ import { type Row, rowsOf } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
 import { JumpToLatest } from './jump-to-latest.tsx';
 import { LogStart } from './log-start.tsx';
+import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
 import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
@@ -46,6 +47,7 @@ export class Log extends Component<Props> {
   override render({ room, live }: Props) {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
     void [room.revision.value, room.loading.value];
+    const rich = renderer.value !== undefined;
     const rows = rowsOf(room.timeline.entries, room.authorOf, room.readState.unreadAfter.value);
     this.#rows = rows;
     const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
@@ -64,10 +66,10 @@ export class Log extends Component<Props> {
           {room.loaded.value && <LogStart room={room} empty={empty} />}
           <ol class="rows" ref={this.#list}>
             {rows.map((row) => (
-              <LogRow key={row.key} row={row} room={room} />
+              <LogRow key={row.key} row={row} room={room} rich={rich} />
             ))}
           </ol>
-          {!room.timeline.detached && <Unsent room={room} live={live} />}
+          {!room.timeline.detached && <Unsent room={room} live={live} rich={rich} />}
         </div>
         <JumpToLatest room={room} onJump={this.#jumpToLatest} />
       </div>

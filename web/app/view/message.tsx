@@ -10,13 +10,15 @@ interface Props {
   readonly author: Person;
   /** Whether the message is the first of its group and shows its author. */
   readonly first: boolean;
+  /** Whether the renderer of Markdown is loaded. */
+  readonly rich: boolean;
 }
 
 /** A message in the log, or one that the log has lost. */
-export function Message({ message: { at, text, lost }, author, first }: Props) {
+export function Message({ message: { at, text, lost }, author, first, rich }: Props) {
   return (
     <Bubble author={author} first={first} at={at}>
-      <Text text={text} />
+      <Text text={text} rich={rich} />
       {lost ? (
         <span class="send-status">Not stored</span>
       ) : (

@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { ConfirmDialog } from './confirm-dialog.tsx';
+import { copyText } from './copy.ts';
 import { count, visibleName } from './format.ts';
 import { MoreIcon } from './icons.tsx';
 import { pane } from './screen.ts';
@@ -27,12 +28,7 @@ export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
   }, [open.value]);
 
   const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(location.href);
-      copyResult.value = 'Copied';
-    } catch {
-      copyResult.value = 'Copy failed'; // no permission, or no clipboard API over plain HTTP
-    }
+    copyResult.value = (await copyText(location.href)) ? 'Copied' : 'Copy failed';
     setTimeout(() => {
       copyResult.value = '';
     }, RESULT_MS);
