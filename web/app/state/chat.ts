@@ -22,6 +22,8 @@ const SLOW = 4000;
 const UNAUTHENTICATED = 4501;
 /** How long the page offers to return to a room, in milliseconds. */
 const UNDO_MS = 10_000;
+/** How long a line about what the user has done is shown, in milliseconds. */
+const NOTICE_MS = 5_000;
 /** How long the page shows that the user was removed from a room. */
 const REMOVAL_NOTICE_MS = 60_000;
 /** How long the page reports an eviction after it reconnects. */
@@ -118,9 +120,24 @@ export class Chat {
     this.pendingName.value = name === this.name.value ? undefined : name;
   }
 
-  /** Shows a room, and joins it if necessary. */
-  open(name: string): void {
-    const hash = hashOf(name);
+  /** A line about what the user has just done, or an empty string. */
+  readonly notice = signal('');
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Shows a line for a while. */
+  showNotice(line: string): void {
+    this.notice.value = line;
+    clearTimeout(this.#noticeTimer);
+    this.#noticeTimer = setTimeout(() => (this.notice.value = ''), NOTICE_MS);
+  }
+
+  /**
+   * Shows a room, and joins it if necessary.
+   *
+   * @param seq the number of the message to show. @default where the room was left
+   */
+  open(name: string, seq?: number): void {
+    const hash = hashOf(name, seq);
     if (location.hash === hash) this.#openFromHash();
     else location.hash = hash;
   }
@@ -167,8 +184,12 @@ export class Chat {
       return;
     }
     const name = roomFromHash(location.hash) ?? (this.rooms.value[0]?.name || DEFAULT_ROOM);
+    const seq = messageInHash(location.hash);
+    // A link to a message opens it once. The link of the room stays.
     if (location.hash !== hashOf(name)) history.replaceState(null, '', hashOf(name));
-    this.#setCurrent(this.rooms.value.find((room) => room.name === name) ?? this.#add(name));
+    const room = this.rooms.value.find((other) => other.name === name) ?? this.#add(name);
+    if (seq !== undefined) room.showMessage(seq);
+    this.#setCurrent(room);
   }
 
   #setCurrent(room: Conversation | undefined): void {
@@ -183,6 +204,7 @@ export class Chat {
   #add(name: string): Conversation {
     const room = new Conversation(name, {
       onMessages: (conversation, messages) => this.#onMessages(conversation, messages),
+      onMissingMessage: (line) => this.showNotice(line),
       onRemoved: (conversation) => this.#drop(conversation, { name: conversation.name, removed: true }),
     });
     if (this.#hub) room.bind(this.#hub, this.name.value);
@@ -226,9 +248,17 @@ export class Chat {
   }
 }
 
-/** Returns the URL fragment of a room. */
-export function hashOf(room: string): string {
-  return `#/${encodeURIComponent(room)}`;
+/** Returns the URL fragment of a room, or of a message in it. */
+export function hashOf(room: string, seq?: number): string {
+  return `#/${encodeURIComponent(room)}${seq === undefined ? '' : `?message=${seq}`}`;
+}
+
+const MESSAGE = /\?message=([1-9]\d{0,14})$/;
+
+/** Returns the number of the message that a URL fragment names; undefined if it names none. */
+function messageInHash(hash: string): number | undefined {
+  const digits = MESSAGE.exec(hash)?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /** Returns the room that a URL fragment names; undefined if it names none. */
@@ -253,7 +283,7 @@ function linkErrorOf(hash: string): string {
 }
 
 function nameInHash(hash: string): string {
-  return hash.replace(/^#\/?/, '');
+  return hash.replace(/^#\/?/, '').replace(MESSAGE, '');
 }
 
 const MAX_ROOM_BYTES = 128;

@@ -19,6 +19,8 @@ export type Membership =
 export interface ConversationListener {
   /** Handles new messages from other users. */
   onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
+  /** Handles a link to a message that the server does not have. */
+  onMissingMessage(reason: string): void;
   /** Handles the end of the membership by the server. */
   onRemoved(conversation: Conversation): void;
 }
@@ -55,6 +57,10 @@ export class Conversation {
   readonly peopleCount = signal(0);
   /** Where the log was scrolled to when the reader switched rooms; undefined at its end. */
   scrollPosition: ScrollPosition | undefined;
+  /** The key of the message that the log has yet to scroll to, as a link to it was opened. */
+  readonly target = signal<string | undefined>(undefined);
+  /** Whether a link to a message was opened, and the log was not at its end since. */
+  readonly atLink = signal(false);
   /** The error to show below the composer, or an empty string. */
   readonly error = signal('');
   #room: Room<TextData, TypingSignal> | undefined;
@@ -67,6 +73,8 @@ export class Conversation {
   /** The members before the connection was lost. */
   #previousMembers: ReadonlySet<string> = new Set();
   #joinedAt = 0;
+  /** The number of the message to show once the room is loaded. */
+  #targetSeq: number | undefined;
   /** The number of history requests in flight. */
   #requests = 0;
   /** The place of the last `joined`. */
@@ -141,12 +149,14 @@ export class Conversation {
     if (this.readState.active === active) return;
     this.readState.setActive(active);
     this.revision.value++;
-    if (active) void this.#loadUnread();
+    if (active && this.#targetSeq === undefined && !this.target.value) void this.#loadUnread();
   }
 
   /** Sets whether the log is scrolled to the end of the entries shown. */
   setAtEnd(atEnd: boolean): void {
-    this.readState.setAtLatest(atEnd && !this.timeline.detached);
+    const atLatest = atEnd && !this.timeline.detached;
+    if (atLatest) this.atLink.value = false;
+    this.readState.setAtLatest(atLatest);
   }
 
   showLatest(): void {
@@ -154,6 +164,47 @@ export class Conversation {
     this.readState.opensAtUnread = false;
     this.setAtEnd(true);
     this.revision.value++;
+  }
+
+  /** Shows a message among those around it, as soon as the room is loaded. */
+  showMessage(seq: number): void {
+    this.#targetSeq = seq;
+    if (this.loaded.value) void this.#showTarget();
+  }
+
+  async #showTarget(): Promise<void> {
+    const seq = this.#targetSeq;
+    const place = this.#joinedPlace;
+    this.#targetSeq = undefined;
+    if (seq === undefined || !place) return;
+    this.readState.opensAtUnread = false;
+    if (!this.#keyOf(seq)) {
+      // A link to the last messages before a failover may name one that was lost.
+      const after = Math.max(0, seq - CONTEXT_SIZE - 1);
+      await this.#load({ after }, place.epoch, (page) => {
+        if (page.messages.some((message) => message.seq === seq)) this.timeline.showPage(page);
+      });
+    }
+    const key = this.#keyOf(seq);
+    if (key === undefined) {
+      if (this.error.value === '') this.#listener.onMissingMessage('The message of this link is no longer kept.');
+      return;
+    }
+    batch(() => {
+      this.readState.setAtLatest(false);
+      this.atLink.value = true;
+      this.target.value = key;
+      this.revision.value++;
+    });
+  }
+
+  /** Returns the key of a message among the entries shown. */
+  #keyOf(seq: number): string | undefined {
+    const epoch = this.#joinedPlace?.epoch;
+    const entry = this.timeline.entries.find(
+      (each) => each.kind === 'message' && !each.lost && each.seq === seq && each.epoch === epoch,
+    );
+    return entry?.key;
   }
 
   /** Loads messages before the first entry shown. */
@@ -247,7 +298,8 @@ export class Conversation {
     this.loaded.value = true;
     this.readState.historyLoaded();
     this.revision.value++;
-    await this.#loadUnread();
+    if (this.#targetSeq === undefined) await this.#loadUnread();
+    else await this.#showTarget();
   }
 
   #onMessage(message: Message<TextData>): void {

@@ -45,7 +45,7 @@ function Conversation({ chat }: { chat: Chat }) {
     <>
       <RoomHeader chat={chat} room={room} />
       <ConnectionStatus chat={chat} />
-      <Log key={room.name} room={room} live={chat.connection.value.name === 'live'} />
+      <Log key={room.name} chat={chat} room={room} live={chat.connection.value.name === 'live'} />
       <Composer key={`to ${room.name}`} chat={chat} room={room} />
     </>
   );
