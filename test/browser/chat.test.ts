@@ -261,7 +261,7 @@ describe('the keyboard', () => {
       '(e => e.labels?.[0]?.textContent || e.getAttribute("aria-label") || e.textContent)(document.activeElement)';
     await page.locator('nav a').focus();
     const order = [await page.evaluate(name)];
-    while (order.length < 10) {
+    while (order.length < 11) {
       await page.keyboard.press('Tab');
       order.push(await page.evaluate(name));
     }
@@ -275,6 +275,7 @@ describe('the keyboard', () => {
       'Room menu',
       'Conversation in room',
       'Message',
+      'Emoji',
       'Send',
     ]);
   });

@@ -4,3 +4,8 @@ declare module '*.svg' {
 }
 
 declare module '*.css' {}
+
+declare module 'virtual:emoji' {
+  const lines: string;
+  export default lines;
+}

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
@@ -24,6 +25,42 @@ function compressFiles(): Plugin {
   };
 }
 
+// Newer emoji are missing in the fonts of many systems.
+const MAX_EMOJI_VERSION = 15;
+/** The group of skin tones and hair, which are parts of emoji. */
+const COMPONENTS = 2;
+
+interface EmojiData {
+  readonly emoji: string;
+  readonly group: number;
+  readonly annotation: string;
+  readonly shortcodes?: readonly string[];
+  readonly tags?: readonly string[];
+  readonly version: number;
+}
+
+/**
+ * Provides `virtual:emoji`: a line for each emoji, with its group, name, short names and keywords,
+ * separated by tabs.
+ */
+function emojiLines(): Plugin {
+  const id = '\0virtual:emoji';
+  return {
+    name: 'emoji-lines',
+    resolveId: (source) => (source === 'virtual:emoji' ? id : undefined),
+    load(source) {
+      if (source !== id) return undefined;
+      const path = createRequire(import.meta.url).resolve('emoji-picker-element-data/en/github/data.json');
+      const lines = (JSON.parse(readFileSync(path, 'utf8')) as EmojiData[])
+        .filter(({ version, group }) => version <= MAX_EMOJI_VERSION && group !== COMPONENTS)
+        .map(({ emoji, group, annotation, shortcodes = [], tags = [] }) =>
+          [emoji, group, annotation, shortcodes.join(' '), tags.join(' ')].join('\t'),
+        );
+      return `export default ${JSON.stringify(lines.join('\n'))}`;
+    },
+  };
+}
+
 /**
  * Builds the chat into `dist/web`, where the server looks for it. `npm run dev` serves the sources
  * instead and proxies `/ws` to a running server.
@@ -31,7 +68,7 @@ function compressFiles(): Plugin {
 export default defineConfig(({ command }) => ({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [compressFiles()],
+  plugins: [emojiLines(), compressFiles()],
   // The built page calls `h`, which preact needs anyway, in place of the automatic JSX runtime.
   ...(command === 'build' && { oxc: { jsx: { runtime: 'classic', pragma: 'h', pragmaFrag: 'Fragment' } } }),
   define: { 'window.__PREACT_SIGNALS_DEVTOOLS__': 'undefined' },

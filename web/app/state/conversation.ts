@@ -121,6 +121,12 @@ export class Conversation {
   /** Returns the author of a message. */
   authorOf = (message: MessageEntry): Person => this.#authors.authorOf(message);
 
+  /** The names of the members, and of the authors of the messages shown, the latest first. */
+  knownNames(): string[] {
+    const authors = this.timeline.entries.flatMap((entry) => (entry.kind === 'message' ? [entry.from] : []));
+    return [...new Set([...authors.reverse(), ...(this.people.peek() ?? []).map(({ name }) => name)])];
+  }
+
   /** Handles a rejected join. */
   reject(reason: string): void {
     this.membership.value = { name: 'rejected', reason };

@@ -24,6 +24,15 @@ export function LinkIcon() {
   );
 }
 
+export function EmojiIcon() {
+  return (
+    <Icon>
+      <circle cx="12" cy="12" r="9" />
+      <path d="M8.500 14.500c1 1.300 2.200 2 3.500 2s2.500-.7 3.500-2M9 9.500h.01M15 9.500h.01" />
+    </Icon>
+  );
+}
+
 export function ArrowDown() {
   return (
     <Icon>
