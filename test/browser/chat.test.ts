@@ -261,7 +261,7 @@ describe('the keyboard', () => {
       '(e => e.labels?.[0]?.textContent || e.getAttribute("aria-label") || e.textContent)(document.activeElement)';
     await page.locator('nav a').focus();
     const order = [await page.evaluate(name)];
-    while (order.length < 11) {
+    while (order.length < 12) {
       await page.keyboard.press('Tab');
       order.push(await page.evaluate(name));
     }
@@ -271,6 +271,7 @@ describe('the keyboard', () => {
       'Join',
       'Rename',
       'Notify me about new messages',
+      'Notify me when I am mentioned',
       '1 person online',
       'Room menu',
       'Conversation in room',

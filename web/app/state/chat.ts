@@ -52,6 +52,9 @@ export class Chat {
   /** A new name, which takes effect when no message is pending under the old one. */
   readonly pendingName = signal<string | undefined>(undefined);
   readonly unread = computed(() => this.rooms.value.reduce((sum, { readState }) => sum + readState.unread.value, 0));
+  readonly mentions = computed(() =>
+    this.rooms.value.reduce((sum, { readState }) => sum + readState.mentions.value, 0),
+  );
   /** Whether the server has recently evicted this page as a slow consumer. */
   readonly evicted = signal(false);
   /** The number of pending messages in all rooms. */
@@ -215,9 +218,10 @@ export class Chat {
 
   #onMessages(room: Conversation, messages: readonly MessageEntry[]): void {
     const named = messages.map((message) => ({ ...message, from: personLabel(room.authorOf(message)) }));
-    const last = named.at(-1);
+    const mention = named.findLast((_, index) => room.mentionsUser(messages[index] as MessageEntry));
+    const last = mention ?? named.at(-1);
     if (room === this.current.value && !document.hidden) announce(named);
-    if (last) notify(room.name, last, () => this.open(room.name));
+    if (last) notify(room.name, last, mention !== undefined, () => this.open(room.name));
   }
 
   #onState(hub: Hub, state: State): void {

@@ -1,13 +1,15 @@
 import { batch, signal } from '@preact/signals';
 import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
+import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
+import { mentionsUser } from './mentions.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
 import { OwnTabs } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
 import { requiredCredential } from './sign-in.ts';
 import { browserId } from './storage.ts';
-import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
+import { type Entry, type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
 
 /** Whether the user is a member of the room. */
@@ -73,6 +75,10 @@ export class Conversation {
   /** The members before the connection was lost. */
   #previousMembers: ReadonlySet<string> = new Set();
   #joinedAt = 0;
+  /** The folded names that can be mentioned, of these people and entries. */
+  #known: { people?: readonly Person[] | undefined; entries?: readonly Entry[]; names: ReadonlySet<string> } = {
+    names: new Set(),
+  };
   /** The number of the message to show once the room is loaded. */
   #targetSeq: number | undefined;
   /** The number of history requests in flight. */
@@ -125,6 +131,16 @@ export class Conversation {
   knownNames(): string[] {
     const authors = this.timeline.entries.flatMap((entry) => (entry.kind === 'message' ? [entry.from] : []));
     return [...new Set([...authors.reverse(), ...(this.people.peek() ?? []).map(({ name }) => name)])];
+  }
+
+  /** Whether a folded name is that of a member, or of the author of a message shown. */
+  knows(folded: string): boolean {
+    const people = this.people.peek();
+    const { entries } = this.timeline;
+    if (this.#known.people !== people || this.#known.entries !== entries) {
+      this.#known = { people, entries, names: new Set([this.#user, ...this.knownNames()].map(fold)) };
+    }
+    return this.#known.names.has(folded);
   }
 
   /** Handles a rejected join. */
@@ -260,7 +276,9 @@ export class Conversation {
       const { messages, more } = await this.#room.history({ ...range, limit: PAGE_SIZE });
       // The log was reset meanwhile, or the view moved to another part of it.
       if (this.#room.place?.epoch !== epoch || this.timeline.generation !== generation) return;
-      addPage({ messages: messages.map((message) => toEntry(message, epoch)), more });
+      const entries = messages.map((message) => toEntry(message, epoch));
+      this.#countMentions(entries.filter((message) => !this.authorOf(message).own));
+      addPage({ messages: entries, more });
       this.error.value = '';
       this.revision.value++;
     } catch (error) {
@@ -374,6 +392,15 @@ export class Conversation {
     });
   }
 
+  /** Whether a message of another user names this one. */
+  mentionsUser(message: MessageEntry): boolean {
+    return mentionsUser(message.text, this.#user) && !this.authorOf(message).own;
+  }
+
+  #countMentions(messages: readonly MessageEntry[]): void {
+    for (const message of messages) if (this.mentionsUser(message)) this.readState.addMention(message);
+  }
+
   /** Moves the messages that have arrived to the timeline. */
   #addIncoming(): void {
     const { readState } = this;
@@ -383,6 +410,7 @@ export class Conversation {
     const fromOthers = messages.filter((message) => !this.authorOf(message).own);
     this.timeline.add(messages, !readState.atLatest);
     if (fromOthers.length < messages.length && readState.active) readState.unreadAfter.value = undefined;
+    this.#countMentions(fromOthers);
     if (fromOthers.length > 0) this.#listener.onMessages(this, fromOthers);
     this.outgoing.refresh();
   }

@@ -4,6 +4,7 @@ import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
+import { RoomContext } from './inline-text.tsx';
 import { JumpToLatest } from './jump-to-latest.tsx';
 import { LogStart } from './log-start.tsx';
 import { Gestures, type MessageContext } from './message-gestures.ts';
@@ -71,12 +72,14 @@ export class Log extends Component<Props> {
           onScroll={this.#onScroll}
         >
           {room.loaded.value && <LogStart room={room} empty={empty} />}
-          <ol class="rows" ref={this.#list}>
-            {rows.map((row) => (
-              <LogRow key={row.key} row={row} room={room} rich={rich} />
-            ))}
-          </ol>
-          {!room.timeline.detached && <Unsent room={room} live={live} rich={rich} />}
+          <RoomContext.Provider value={room}>
+            <ol class="rows" ref={this.#list}>
+              {rows.map((row) => (
+                <LogRow key={row.key} row={row} room={room} rich={rich} user={room.user} />
+              ))}
+            </ol>
+            {!room.timeline.detached && <Unsent room={room} live={live} rich={rich} />}
+          </RoomContext.Provider>
         </div>
         <JumpToLatest room={room} onJump={this.#jumpToLatest} />
       </div>

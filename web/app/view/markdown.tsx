@@ -2,7 +2,7 @@ import './markdown.css';
 import { useSignal } from '@preact/signals';
 import { type Block, type Inline, parseMarkdown } from '../state/markdown.ts';
 import { copyText } from './copy.ts';
-import { InlineText, LINK_PROPS } from './inline-text.tsx';
+import { InlineText, propsOf } from './inline-text.tsx';
 
 /** The time for which the result of copying is visible, in milliseconds. */
 const RESULT_MS = 2_000;
@@ -76,7 +76,7 @@ function Inlines({ nodes, inLink = false }: { nodes: readonly Inline[]; inLink?:
 function Link({ href, nodes }: { href: string; nodes: readonly Inline[] }) {
   return (
     <>
-      <a href={href} {...LINK_PROPS}>
+      <a href={href} {...propsOf(href)}>
         <Inlines nodes={nodes} inLink />
       </a>
       <span class="target"> ({targetText(href)})</span>
