@@ -197,6 +197,7 @@ export class Chat {
 
   #setCurrent(room: Conversation | undefined): void {
     this.current.value = room;
+    if (room) updateStored(({ rooms }) => ({ rooms: [room.name, ...rooms.filter((name) => name !== room.name)] }));
     this.#updateActive();
   }
 

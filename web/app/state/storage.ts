@@ -3,6 +3,7 @@ import type { Place } from '../../sdk/index.ts';
 /** State that the browser stores for all tabs and later visits. */
 export interface Stored {
   readonly name: string;
+  /** The joined rooms, the one that was opened last first. */
   readonly rooms: readonly string[];
   /** The last message seen, by room. */
   readonly seen: Readonly<Record<string, Place>>;

@@ -4,6 +4,7 @@ import { Composer } from './composer.tsx';
 import { ConnectionStatus } from './connection.tsx';
 import { LeftRoom } from './left-room.tsx';
 import { Log } from './log.tsx';
+import { Overlays } from './overlays.tsx';
 import { People } from './people.tsx';
 import { Profile } from './profile.tsx';
 import { RoomHeader } from './room-header.tsx';
@@ -28,6 +29,7 @@ export function App({ chat }: { chat: Chat }) {
         <Conversation chat={chat} />
         <LeftRoom chat={chat} />
       </main>
+      <Overlays chat={chat} />
       <People room={chat.current.value} />
       <div class="visually-hidden" role="status">
         {announcements.value.map(({ id, line }) => (

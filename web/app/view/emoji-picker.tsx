@@ -1,6 +1,6 @@
 import './completion.css';
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { allEmoji, findEmoji, GROUPS } from '../state/emoji.ts';
 
 const MAX_RESULTS = 120;
@@ -20,7 +20,7 @@ export function EmojiPicker({ onPick, onClose }: Props) {
   const query = useSignal('');
   const group = useSignal(0);
   const index = useSignal(0);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const wanted = query.value.trim().replaceAll(':', '');
   const found = wanted === '' ? allEmoji.filter((each) => each.group === group.value) : findEmoji(wanted, MAX_RESULTS);
   useEffect(() => grid.current?.children[index.value]?.scrollIntoView({ block: 'nearest' }), [index.value]);

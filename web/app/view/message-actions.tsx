@@ -1,6 +1,6 @@
 import './message-actions.css';
 import { type ComponentType, render } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { hashOf } from '../state/chat.ts';
 import { personLabel } from '../state/people.ts';
 import { copyText } from './copy.ts';
@@ -107,7 +107,7 @@ export function openDialog(context: MessageContext, opener: HTMLElement): void {
 
 function ActionsDialog({ context, onClose }: { context: MessageContext; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const close = () => dialog.current?.close();
   return (
     // A click beside the dialog is one on its backdrop. Escape closes it by the keyboard.
