@@ -43,7 +43,7 @@ export const CHAT = fileURLToPath(new URL('../../dist/web', import.meta.url));
 // The built-in page loads nothing from elsewhere and has no inline script. Custom pages may.
 const CHAT_HEADERS = {
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
 };
 

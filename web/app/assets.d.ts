@@ -9,3 +9,7 @@ declare module 'virtual:emoji' {
   const lines: string;
   export default lines;
 }
+
+interface ImportMeta {
+  readonly env: { readonly PROD: boolean };
+}

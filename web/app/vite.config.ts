@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -62,13 +63,51 @@ function emojiLines(): Plugin {
 }
 
 /**
+ * Emits the service worker as `sw.js`. It stores the files that the page loads first, and the others
+ * when they are used.
+ */
+function serviceWorker(): Plugin {
+  return {
+    name: 'service-worker',
+    apply: 'build',
+    generateBundle: {
+      order: 'post',
+      handler(_, bundle) {
+        const files = new Set<string>();
+        const add = (name: string) => {
+          const chunk = bundle[name];
+          if (chunk?.type !== 'chunk' || files.has(name)) return;
+          files.add(name);
+          for (const asset of [
+            ...(chunk.viteMetadata?.importedCss ?? []),
+            ...(chunk.viteMetadata?.importedAssets ?? []),
+          ])
+            files.add(asset);
+          chunk.imports.forEach(add);
+        };
+        for (const [name, output] of Object.entries(bundle)) if (output.type === 'chunk' && output.isEntry) add(name);
+        const names = [...files].sort();
+        const page = bundle['index.html'];
+        const version = createHash('sha256')
+          .update(names.join())
+          .update(page?.type === 'asset' ? page.source : '');
+        const source = readFileSync(new URL('service-worker.js', import.meta.url), 'utf8')
+          .replace('__VERSION__', version.digest('hex').slice(0, 12))
+          .replace("['__FILES__']", JSON.stringify(names));
+        this.emitFile({ type: 'asset', fileName: 'sw.js', source });
+      },
+    },
+  };
+}
+
+/**
  * Builds the chat into `dist/web`, where the server looks for it. `npm run dev` serves the sources
  * instead and proxies `/ws` to a running server.
  */
 export default defineConfig(({ command }) => ({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [emojiLines(), compressFiles()],
+  plugins: [emojiLines(), serviceWorker(), compressFiles()],
   // The built page calls `h`, which preact needs anyway, in place of the automatic JSX runtime.
   ...(command === 'build' && { oxc: { jsx: { runtime: 'classic', pragma: 'h', pragmaFrag: 'Fragment' } } }),
   define: { 'window.__PREACT_SIGNALS_DEVTOOLS__': 'undefined' },

@@ -67,7 +67,10 @@ export class Chat {
   async start(): Promise<void> {
     await loadRequiredCredential();
     addEventListener('hashchange', () => this.#openFromHash());
-    document.addEventListener('visibilitychange', () => this.#updateActive());
+    document.addEventListener('visibilitychange', () => {
+      this.#updateActive();
+      if (document.hidden) for (const room of this.rooms.value) room.storeNow();
+    });
     onStoredChange(({ seen }) => {
       for (const room of this.rooms.value) {
         const place = seen[room.name];
@@ -214,6 +217,7 @@ export class Chat {
     if (this.#hub) room.bind(this.#hub, this.name.value);
     this.rooms.value = [...this.rooms.value, room].toSorted((a, b) => a.name.localeCompare(b.name));
     updateStored(({ rooms }) => ({ rooms: rooms.includes(name) ? rooms : [...rooms, name] }));
+    if (this.connection.value.name === 'offline') void room.showArchived();
     return room;
   }
 
@@ -241,7 +245,9 @@ export class Chat {
       setTimeout(() => (this.evicted.value = false), EVICTION_NOTICE_MS);
       this.name.value = state.user; // may be another name than the requested one
     }
+    const unreachable = state.name === 'offline' || state.name === 'reconnecting' || state.name === 'waiting';
     for (const room of this.rooms.value) {
+      if (unreachable) void room.showArchived();
       if (state.name === 'live') room.setUser(state.user);
       room.outgoing.refresh();
     }

@@ -1,5 +1,6 @@
 import { batch, signal } from '@preact/signals';
 import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
+import { archive, archived, forgetRoom, MAX_ARCHIVED } from './archive.ts';
 import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
 import { mentionsUser } from './mentions.ts';
@@ -33,6 +34,9 @@ export interface ScrollPosition {
   readonly bottom: number;
 }
 
+/** How often the latest messages are stored, in milliseconds. */
+const ARCHIVE_INTERVAL_MS = 5_000;
+
 /** How many read messages to load before the first unread one. */
 const CONTEXT_SIZE = 20;
 
@@ -52,6 +56,11 @@ export class Conversation {
   readonly membership = signal<Membership>({ name: 'joining' });
   /** Whether the last messages of the history are loaded. */
   readonly loaded = signal(false);
+  /**
+   * The messages that this browser has stored, shown until the room can be loaded; undefined if the
+   * server has not been unreachable since the page was opened.
+   */
+  readonly archived = signal<readonly MessageEntry[] | undefined>(undefined);
   /** Whether a history request is in flight. */
   readonly loading = signal(false);
   /** The people in the room; undefined in a room that is too large. */
@@ -75,6 +84,7 @@ export class Conversation {
   /** The members before the connection was lost. */
   #previousMembers: ReadonlySet<string> = new Set();
   #joinedAt = 0;
+  #archiveTimer: ReturnType<typeof setTimeout> | undefined;
   /** The folded names that can be mentioned, of these people and entries. */
   #known: { people?: readonly Person[] | undefined; entries?: readonly Entry[]; names: ReadonlySet<string> } = {
     names: new Set(),
@@ -148,12 +158,40 @@ export class Conversation {
     this.membership.value = { name: 'rejected', reason };
   }
 
+  /** Shows the stored messages until the room can be loaded. */
+  async showArchived(): Promise<void> {
+    if (this.loaded.value || this.archived.value) return;
+    const messages = await archived(this.name);
+    if (messages.length > 0) this.archived.value = messages;
+  }
+
+  /** Stores the latest messages, at most once in a while. */
+  #scheduleArchive(): void {
+    this.#archiveTimer ??= setTimeout(() => this.storeNow(), ARCHIVE_INTERVAL_MS);
+  }
+
+  /** Stores the latest messages if they have not been stored. */
+  storeNow(): void {
+    if (this.#archiveTimer === undefined) return;
+    clearTimeout(this.#archiveTimer);
+    this.#archiveTimer = undefined;
+    void archive(this.name, this.timeline.latest(MAX_ARCHIVED));
+  }
+
+  #stopArchive(): void {
+    clearTimeout(this.#archiveTimer);
+    this.#archiveTimer = undefined;
+    void forgetRoom(this.name);
+  }
+
   leave(): void {
+    this.#stopArchive();
     this.#ownTabs.leave();
     this.#room?.leave();
   }
 
   #onRemoved(): void {
+    this.#stopArchive();
     this.#ownTabs.leave();
     this.#listener.onRemoved(this);
   }
@@ -320,6 +358,8 @@ export class Conversation {
     const place = this.#joinedPlace;
     if (place && place.epoch !== epoch) return this.#loadLatest({ epoch: place.epoch, seq: Math.min(seq, place.seq) });
     this.loaded.value = true;
+    this.archived.value = undefined;
+    this.#scheduleArchive();
     this.readState.historyLoaded();
     this.revision.value++;
     if (this.#targetSeq === undefined) await this.#loadUnread();
@@ -411,6 +451,7 @@ export class Conversation {
     this.timeline.add(messages, !readState.atLatest);
     if (fromOthers.length < messages.length && readState.active) readState.unreadAfter.value = undefined;
     this.#countMentions(fromOthers);
+    if (this.loaded.value) this.#scheduleArchive();
     if (fromOthers.length > 0) this.#listener.onMessages(this, fromOthers);
     this.outgoing.refresh();
   }

@@ -4,6 +4,7 @@ import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
+import { count } from './format.ts';
 import { RoomContext } from './inline-text.tsx';
 import { JumpToLatest } from './jump-to-latest.tsx';
 import { LogStart } from './log-start.tsx';
@@ -56,7 +57,8 @@ export class Log extends Component<Props> {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
     void [room.revision.value, room.loading.value, room.target.value];
     const rich = renderer.value !== undefined;
-    const rows = rowsOf(room.timeline.entries, room.authorOf, room.readState.unreadAfter.value);
+    const archived = room.archived.value;
+    const rows = rowsOf(archived ?? room.timeline.entries, room.authorOf, room.readState.unreadAfter.value);
     this.#rows = rows;
     const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
     return (
@@ -72,6 +74,11 @@ export class Log extends Component<Props> {
           onScroll={this.#onScroll}
         >
           {room.loaded.value && <LogStart room={room} empty={empty} />}
+          {archived && (
+            <p class="muted log-start">
+              Offline: these are the latest {count(archived.length, 'message')} that this browser has stored.
+            </p>
+          )}
           <RoomContext.Provider value={room}>
             <ol class="rows" ref={this.#list}>
               {rows.map((row) => (
