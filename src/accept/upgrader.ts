@@ -105,6 +105,8 @@ interface HandshakeRequest {
   readonly isStream?: boolean;
   /** Calls the connect hook. */
   readonly connect: () => NowOrLater<Admission>;
+  /** Whether its user is authenticated, or named by the hook. @default it is not known yet */
+  readonly isVerified?: boolean;
 }
 
 /** The decision on a handshake. It creates the client last, when nothing else can refuse it. */
@@ -398,7 +400,8 @@ export class Upgrader {
       const resumed = hasSessions(handshake.wire) ? sessions.resume(handshake.resume) : undefined;
       return andThen(resumed ? this.isRevoked(resumed) : false, (revoked): NowOrLater<Admittance> => {
         if (revoked === 'unknown') return refused(unauthenticated(UNAVAILABLE, authenticator));
-        const prepared = this.#prepare(user, principal, handshake, revoked);
+        const isVerified = admission.user !== undefined || authenticator.requires !== 'nothing';
+        const prepared = this.#prepare(user, principal, { ...handshake, isVerified }, revoked);
         if (prepared.kind === 'refused') return prepared;
         const permission = prepared.kind === 'connection' ? prepared.permission?.() : undefined;
         return andThen(permission ?? ALLOWED, (permission) => {
@@ -519,7 +522,7 @@ export class Upgrader {
   #prepareSession(
     verifiedUser: string | undefined,
     principal: Principal,
-    { access, wire, query, resume: secret, address }: HandshakeRequest,
+    { access, wire, query, resume: secret, address, isVerified = false }: HandshakeRequest,
     revoked: boolean,
   ): Prepared {
     const { sessions, context } = access;
@@ -540,7 +543,7 @@ export class Upgrader {
     const valid = validity(principal, access);
     // Without another credential, a connection rests on the secret of the session that it resumes.
     const issued = principal.issued ?? (verifiedUser === undefined ? session.issued : context.clock.date());
-    const identity = { user, address, rooms, welcome, issued, ...valid };
+    const identity = { user, isVerified, address, rooms, welcome, issued, ...valid };
     const create = (reservation: Reservation) => {
       const onOpen = () => this.#revoked(user, issued, principal) ?? this.#sessions.open(reservation, client);
       const client: Client = new Client(id, wire, context, { ...identity, onOpen });

@@ -13,6 +13,8 @@ export interface Sender {
   readonly session: Pick<Session, 'id' | 'user'>;
   readonly grants: Principal['grants'];
   readonly address: string;
+  /** Whether the session's user is authenticated. */
+  readonly isVerified: boolean;
 }
 
 /** The rates of a session over HTTP. A method returns false when its rate is used up. */
@@ -116,18 +118,21 @@ export class SessionCommands {
     );
   }
 
-  #execute(command: RoomCommand, { session }: Sender, caller: Caller): void {
+  #execute(command: RoomCommand, { session, isVerified }: Sender, caller: Caller): void {
     const { hub } = this.#options;
     const { id: sender, user: from } = session;
     const { room } = command;
     let posted = true;
     if (command.kind === 'broadcast') {
-      const { id, data, json, bytes } = command;
-      posted = hub.broadcast({ room, from, sender, id, data, json, bytes, by: caller });
+      const { id, data, json, bytes, extra } = command;
+      const draft = { room, from, sender, id, data, json, bytes, by: caller };
+      const draftExtra = extra?.kind === 'change' ? { ...extra, byUser: isVerified } : extra;
+      posted = hub.broadcast(draftExtra === undefined ? draft : { ...draft, extra: draftExtra });
       if (posted) caller.expect(command);
     } else if (command.kind === 'history') {
-      const { id, before, after, limit } = command;
-      posted = hub.history({ subscriber: caller, room, id, before, after, limit });
+      const { id, before, after, limit, changes } = command;
+      const options = { before, after, limit, ...(changes !== undefined && { changes }) };
+      posted = hub.history({ subscriber: caller, room, id, ...options });
       if (posted) caller.expect(command);
     } else if (command.kind === 'signal') {
       posted = this.#signal(room, command.data, session, caller);

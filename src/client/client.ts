@@ -29,6 +29,7 @@ export type ClientState = 'opening' | 'ready' | 'closing' | 'closed';
 export class Client implements Reader, SocketListener, Connection {
   readonly id: string;
   readonly user: string;
+  readonly isVerified: boolean;
   readonly wire: Wire;
   readonly pump: WritePump;
   readonly #context: ClientContext;
@@ -60,6 +61,7 @@ export class Client implements Reader, SocketListener, Connection {
   constructor(id: string, wire: Wire, context: ClientContext, identity: Identity = {}) {
     this.id = id;
     this.user = identity.user ?? id;
+    this.isVerified = identity.isVerified ?? false;
     this.wire = wire;
     this.#rooms = identity.rooms ?? wire.rooms;
     this.#welcome = identity.welcome;

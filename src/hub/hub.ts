@@ -18,7 +18,7 @@ import type { Member, Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 import { type HubOverrides, type HubSettings, hubSettings, type MailboxCapacities } from './settings.ts';
 import { SlowConsumers } from './slow-consumers.ts';
-import { MAX_STEP_BYTES, type Signal, type Subscriber } from './subscriber.ts';
+import { type Frame, MAX_STEP_BYTES, type Signal, type Subscriber } from './subscriber.ts';
 import { type Clock, type Scheduler, systemClock, systemScheduler } from './time.ts';
 
 export interface HubOptions {
@@ -76,6 +76,7 @@ export class Hub {
     this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, this.meter, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
+      outdated: (room) => this.#slowConsumers.forgetReads(room),
       moved: (room, place) => this.#membership.move(room, place),
       skipped: (room, place) => this.#membership.skip(room, place),
     });
@@ -113,10 +114,11 @@ export class Hub {
   /**
    * Joins a room: at its head, after the place `since`, or with its last `history` records.
    *
+   * @param changes whether the subscriber understands changes of messages.
    * @returns false when the mailbox is full.
    */
-  register(subscriber: Subscriber, room: string, since?: Place, history = 0): boolean {
-    return this.#post('register', { subscriber, room, since, history });
+  register(subscriber: Subscriber, room: string, since?: Place, history = 0, changes = false): boolean {
+    return this.#post('register', { subscriber, room, since, history, changes });
   }
 
   /**
@@ -377,13 +379,23 @@ export class Hub {
     for (const { encoder, members } of room.groups) {
       for (let at = flushed; at < log.head && members.length > 0; ) {
         const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES, epoch);
-        for (const member of members) {
-          if (member.cursor === at && member.pump.writable) member.advanceTo(member.pump.advance(frame));
-          if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);
-        }
+        if (frame.isSilent) this.#passSilently(members, frame, log.head);
+        else
+          for (const member of members) {
+            if (member.cursor === at && member.pump.writable) member.advanceTo(member.pump.advance(frame));
+            if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);
+          }
         at = frame.to;
       }
     }
     room.finishFlush();
+  }
+
+  /** The wire shows nothing for the frame's records: the members that are there are past them. */
+  #passSilently(members: readonly Member[], { from, to }: Frame, head: number): void {
+    for (const member of members) {
+      if (member.cursor === from && member.pump.writable) member.advanceTo(to);
+      if (to === head && member.cursor !== head) this.#slowConsumers.note(member);
+    }
   }
 }

@@ -174,13 +174,13 @@ export class SlowConsumers {
     if (member.behind === 0) return true;
     const frame = this.#frameAfter(member);
     if (frame === undefined) return false;
-    member.advanceTo(pump.advance(frame));
+    member.advanceTo(frame.isSilent ? frame.to : pump.advance(frame));
     return pump.writable;
   }
 
   /** Returns the member's next frame, or undefined while the engine reads its records. */
-  #frameAfter({ room, pump, cursor, subscriber }: Member): Frame | undefined {
-    const group = room.group(pump.encoder);
+  #frameAfter({ room, encoder, cursor, subscriber }: Member): Frame | undefined {
+    const group = room.group(encoder);
     const cached = this.#frames.get(group, cursor);
     if (cached !== undefined) return cached;
     const records = this.#coldReads.recordsAfter(room, cursor, subscriber);
