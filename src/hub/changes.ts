@@ -50,6 +50,12 @@ export interface Folded {
   replace(record: LogRecord): void;
 }
 
+/** Consecutive records from `first` on. */
+interface Run extends Folded {
+  readonly first: number;
+  at(seq: number): LogRecord;
+}
+
 /**
  * Judges a draft at the end of a log.
  *
@@ -89,7 +95,7 @@ export function foldInto(records: Folded, change: LogRecord): LogRecord | undefi
   const folded = fold(target, change, extra);
   const edited = extra.op === 'edit' || extra.op === 'delete' ? messageExtra(target)?.edited : undefined;
   const edit = edited === undefined ? undefined : records.find(edited);
-  if (edit) records.replace(withoutText(edit));
+  if (edit?.extra?.kind === 'change' && edit.extra.of === target.seq) records.replace(withoutText(edit));
   records.replace(folded);
   return folded;
 }
@@ -147,8 +153,31 @@ function reacted(reactions: readonly Reacted[], op: ChangeOp, reaction: string, 
   return changed.filter(([, { length }]) => length > 0);
 }
 
+/**
+ * Folds a change into a run of records, of which its message may be older than the first: the edits
+ * that it replaces lose their data all the same.
+ */
+export function foldIntoRun(records: Run, change: LogRecord): void {
+  const { extra, seq: end } = change;
+  if (extra?.kind !== 'change') return;
+  if (extra.of >= records.first) foldInto(records, change);
+  else if (extra.op === 'edit' || extra.op === 'delete') {
+    for (let seq = records.first; seq < end; seq++) {
+      const record = records.at(seq);
+      if (record.extra?.kind === 'change' && record.extra.op === 'edit' && record.extra.of === extra.of) {
+        records.replace(withoutText(record));
+      }
+    }
+  }
+}
+
 function withoutText(edit: LogRecord): LogRecord {
   return { ...edit, data: '', json: false, extra: { ...(edit.extra as ChangeExtra), replaced: true } };
+}
+
+/** Whether the record had a text that is gone. */
+export function hasLostText({ extra }: LogRecord): boolean {
+  return extra?.kind === 'change' ? extra.replaced === true : extra?.deleted === true;
 }
 
 /** Returns the bytes of a record's own data, and about those of its reactions. */

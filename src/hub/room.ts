@@ -1,6 +1,6 @@
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { Place } from '../protocol/v1.ts';
-import { foldInto } from './changes.ts';
+import { foldIntoRun } from './changes.ts';
 import { Dedupe } from './dedupe.ts';
 import type { Engine, Position } from './engine.ts';
 import { Log, type LogRecord } from './log.ts';
@@ -292,7 +292,7 @@ export class Room {
   }
 
   #change(change: LogRecord, of: number): void {
-    foldInto(this.#log, change);
+    foldIntoRun(this.#log, change);
     if (of < this.#log.first) this.#outdated = true;
   }
 
