@@ -122,3 +122,35 @@ test('a deleted text is in no file of the data directory after the next store', 
   expect(records.slice(0, 5).map(({ data }) => data)).toEqual(['', '', 'kept, too', '', 'another 0']);
   await fourth.close();
 });
+
+test('a deleted text is in no key of Redis, also after edits', async (context) => {
+  context.skip(!installation.path, installation.reason);
+  const { command } = server as RedisProcess;
+  const run = command.bind(server);
+  await run('CONFIG', 'SET', 'rdbcompression', 'no');
+  const engine = onRedis();
+  const append = await open(engine);
+  for (let i = 0; i < 150; i++) await append(draft(`before ${i}`));
+  await append(draft('first-secret'), draft('in-one-entry'));
+  await append(draft('second-secret'));
+  for (let i = 0; i < 150; i++) await append(draft(`after ${i}`));
+  await append(edit(151, 'edited-secret'));
+  await append(draft('last-secret'), edit(153, 'twice-secret'));
+  await append(edit(153, 'thrice-secret'));
+  const dumps = async () => {
+    const keys = (await run('KEYS', '*')) as string[];
+    const all = await Promise.all(keys.map(async (key) => String(await run('DUMP', key))));
+    return all.join();
+  };
+  expect(await append(remove(151), remove(153), remove(305))).toMatchObject([{}, {}, { kind: 'stored' }]);
+  const text = await dumps();
+  for (const each of ['first', 'second', 'edited', 'last', 'twice', 'thrice'])
+    expect(text).not.toContain(`${each}-secret`);
+  expect(text).toContain('in-one-entry');
+  const records = await engine.read('x', 0, 1000);
+  expect(records.map(({ seq }) => seq)).toEqual(records.map((_, i) => i + 1));
+  expect(records.filter(({ data }) => data.includes('secret'))).toEqual([]);
+  expect(records.slice(149, 154).map(({ data }) => data)).toEqual(['before 149', '', 'in-one-entry', '', 'after 0']);
+  await engine.close();
+  await run('FLUSHALL');
+});
