@@ -3,7 +3,7 @@
  * brings its own sockets.
  */
 
-export type { Allowed, Asker, Handshake, Hooks } from './accept/hooks.ts';
+export type { Allowed, Asker, Handshake, Hooks, SendDetails } from './accept/hooks.ts';
 export type { Authorizer, Decision, Denied } from './client/authorizer.ts';
 export { Client, type ClientContext, type ClientState } from './client/client.ts';
 export type { Identity, Renewal, Term } from './client/identity.ts';
@@ -25,6 +25,7 @@ export type { LeaseTimes } from './engine/redis/cluster.ts';
 export type { Servers } from './engine/redis/primary.ts';
 export { type RedisOptions, redis } from './engine/redis/redis.ts';
 export type { Retention, RetentionOf } from './engine/retention.ts';
+export type * from './hub/changes.ts';
 export type * from './hub/cluster.ts';
 export type { Dedupe, DedupeLimits } from './hub/dedupe.ts';
 export type * from './hub/engine.ts';
@@ -33,7 +34,7 @@ export type { Decision as EngineDecision } from './hub/engine.ts';
 export { createEvents, type Events, type HubEvents } from './hub/events.ts';
 export type { HistoryRequest } from './hub/history.ts';
 export { Hub, type HubOptions } from './hub/hub.ts';
-export type { Log, LogLimits, LogRecord, Records } from './hub/log.ts';
+export type { ChangeExtra, Extra, Log, LogLimits, LogRecord, MessageExtra, Reacted, Records } from './hub/log.ts';
 export type { Census, Distribution, Meter } from './hub/meter.ts';
 export type { HeadRequest, RoomHead } from './hub/requests.ts';
 export type { Group, Member, Room } from './hub/room.ts';

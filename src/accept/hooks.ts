@@ -3,7 +3,7 @@ import type { Admission } from '../http/publish.ts';
 import type { Subscriber } from '../hub/subscriber.ts';
 import type { Scheduler } from '../hub/time.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
-import { type Json, USER_BYTES } from '../protocol/v1.ts';
+import { type ChangeOp, type Json, USER_BYTES } from '../protocol/v1.ts';
 import type { HttpRequest } from '../transport/transport.ts';
 import { isUser, type Publication } from '../wire/wire.ts';
 
@@ -17,6 +17,16 @@ export interface Handshake {
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   readonly remoteAddress: string;
+}
+
+/** What a message is beside its data. */
+export interface SendDetails {
+  /** What a change does. @default it is a message */
+  readonly op?: ChangeOp;
+  /** The `seq` of the message to change. */
+  readonly of?: number;
+  /** The `seq` of the message that this one replies to. */
+  readonly reply?: number;
 }
 
 /** The client that a hook decides about. */
@@ -35,8 +45,12 @@ export interface Hooks {
   /** Decides whether a client may connect. `user` replaces the name that it asks for. */
   connect?(handshake: Handshake): Allowed | { readonly user: string } | Promise<Allowed | { readonly user: string }>;
   join?(asker: Asker, room: string): Allowed | Promise<Allowed>;
-  /** `data` is the message's: `{ text }` from clients that send plain text. */
-  send?(asker: Asker, room: string, data: Json): Allowed | Promise<Allowed>;
+  /**
+   * `data` is the message's: `{ text }` from clients that send plain text. `details` tell a change
+   * of an earlier message, or a reply: the data of an edit is the new one, that of a reaction its
+   * `{ text }`, and that of a delete has an empty one.
+   */
+  send?(asker: Asker, room: string, data: Json, details: SendDetails): Allowed | Promise<Allowed>;
 }
 
 /** Calls the hooks: it turns what they throw into rejections, and limits how long they take. */
@@ -68,7 +82,8 @@ export class HookRunner {
       ...(send && {
         send: (client, publication) => {
           const { room } = publication;
-          return this.#call('send', () => send(askerOf(client), room, dataOf(publication)), toDecision, UNDECIDED);
+          const ask = () => send(askerOf(client), room, dataOf(publication), detailsOf(publication));
+          return this.#call('send', ask, toDecision, UNDECIDED);
         },
       }),
     };
@@ -143,6 +158,13 @@ function isThenable<A>(answer: A | Promise<A>): answer is Promise<A> {
 
 function askerOf({ id, user }: Subscriber): Asker {
   return { session: id, user };
+}
+
+const NO_DETAILS: SendDetails = {};
+
+function detailsOf({ extra }: Publication): SendDetails {
+  if (extra === undefined) return NO_DETAILS;
+  return extra.kind === 'change' ? { op: extra.op, of: extra.of } : { reply: extra.reply };
 }
 
 function dataOf({ data, json }: Publication): Json {

@@ -113,6 +113,8 @@ interface HandshakeRequest {
   readonly isStream?: boolean;
   /** Calls the connect hook. */
   readonly connect: () => NowOrLater<Admission>;
+  /** Whether its user is authenticated, or named by the hook. @default it is not known yet */
+  readonly isVerified?: boolean;
 }
 
 /** The decision on a handshake. It creates the client last, when nothing else can refuse it. */
@@ -409,7 +411,8 @@ export class Upgrader {
       const resumed = hasSessions(handshake.wire) ? sessions.resume(handshake.resume) : undefined;
       return andThen(resumed ? this.isRevoked(resumed) : false, (revoked): NowOrLater<Admittance> => {
         if (revoked === 'unknown') return refused(unauthenticated(UNAVAILABLE, authenticator));
-        const prepared = this.#prepare(user, principal, handshake, revoked);
+        const isVerified = admission.user !== undefined || authenticator.requires !== 'nothing';
+        const prepared = this.#prepare(user, principal, { ...handshake, isVerified }, revoked);
         if (prepared.kind === 'refused') return prepared;
         const permission = prepared.kind === 'connection' ? prepared.permission?.() : undefined;
         return andThen(permission ?? ALLOWED, (permission) => {
@@ -532,7 +535,7 @@ export class Upgrader {
   #prepareSession(
     verifiedUser: string | undefined,
     principal: Principal,
-    { access, wire, query, resume: secret, address }: HandshakeRequest,
+    { access, wire, query, resume: secret, address, isVerified = false }: HandshakeRequest,
     revoked: boolean,
   ): Prepared {
     const { sessions, context } = access;
@@ -554,9 +557,8 @@ export class Upgrader {
     const valid = validity(principal, access);
     // Without another credential, a connection rests on the secret of the session that it resumes.
     const issued = principal.issued ?? (verifiedUser === undefined ? session.issued : context.clock.date());
-    const signedIn = verifiedUser !== undefined || access.authenticator.requires !== 'nothing';
     const verdict = verdictOf(principal, verifiedUser, resumed);
-    const identity = { user, signedIn, address, rooms, welcome, issued, verdict, ...valid };
+    const identity = { user, isVerified, address, rooms, welcome, issued, verdict, ...valid };
     const create = (reservation: Reservation) => {
       const onOpen = () => this.#revoked(user, issued, principal) ?? this.#sessions.open(reservation, client);
       const client: Client = new Client(id, wire, context, { ...identity, onOpen });

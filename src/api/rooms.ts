@@ -4,7 +4,8 @@ import type { Hub } from '../hub/hub.ts';
 import type { LogRecord } from '../hub/log.ts';
 import type { RoomHead } from '../hub/requests.ts';
 import type { HttpResponse } from '../transport/transport.ts';
-import { DEFAULT_HISTORY, encodeRecord, fields } from '../wire/v1.ts';
+import { encodeAnyMessage } from '../wire/record-json.ts';
+import { DEFAULT_HISTORY, fields } from '../wire/v1.ts';
 import { problem } from './problem.ts';
 import { collect, Receipt } from './receipt.ts';
 import { type AnyRoute, route } from './route.ts';
@@ -81,7 +82,7 @@ function messagesRoute({ hub }: ServerApi): AnyRoute {
       }
       const room = params['room'] as string;
       const receipt = new Receipt('');
-      if (!hub.history({ subscriber: receipt, room, before, after, limit })) receipt.refuse();
+      if (!hub.history({ subscriber: receipt, room, before, after, limit, changes: true })) receipt.refuse();
       const [response] = await collect([receipt], (answer) => {
         if (answer.kind === 'history') return messagesOf(room, hub.epochOf(room), answer.history);
         return notRead(answer.kind === 'busy' ? 'busy' : 'unavailable');
@@ -98,7 +99,7 @@ function messagesOf(
   { records, more }: { readonly records: readonly LogRecord[]; readonly more: boolean },
 ): HttpResponse {
   const place = `"room":${JSON.stringify(room)}${epoch === undefined ? '' : `,"epoch":${JSON.stringify(epoch)}`}`;
-  const messages = records.map((record) => `{${encodeRecord(record)}`).join(',');
+  const messages = records.map((record) => `{${encodeAnyMessage(record)}`).join(',');
   return jsonText(`{${place},"messages":[${messages}],"more":${more}}`);
 }
 

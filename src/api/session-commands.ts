@@ -12,9 +12,9 @@ import { Caller } from './caller.ts';
 export interface Sender {
   readonly session: Pick<Session, 'id' | 'user'>;
   readonly grants: Principal['grants'];
-  /** Whether the server has authenticated the session's user. */
-  readonly signedIn: boolean;
   readonly address: string;
+  /** Whether the session's user is authenticated. */
+  readonly isVerified: boolean;
 }
 
 /** The rates of a session over HTTP. A method returns false when its rate is used up. */
@@ -133,18 +133,21 @@ export class SessionCommands {
   }
 
   #execute(command: RoomCommand, origin: Sender, caller: Caller): void {
-    const { session } = origin;
+    const { session, isVerified } = origin;
     const { hub } = this.#options;
     const { id: sender, user: from } = session;
     const { room } = command;
     let posted = true;
     if (command.kind === 'broadcast') {
-      const { id, data, json, bytes } = command;
-      posted = hub.broadcast({ room, from, sender, id, data, json, bytes, by: caller });
+      const { id, data, json, bytes, extra } = command;
+      const draft = { room, from, sender, id, data, json, bytes, by: caller };
+      const draftExtra = extra?.kind === 'change' ? { ...extra, byUser: isVerified } : extra;
+      posted = hub.broadcast(draftExtra === undefined ? draft : { ...draft, extra: draftExtra });
       if (posted) caller.expect(command);
     } else if (command.kind === 'history') {
-      const { id, before, after, limit } = command;
-      posted = hub.history({ subscriber: caller, room, id, before, after, limit });
+      const { id, before, after, limit, changes } = command;
+      const options = { before, after, limit, ...(changes !== undefined && { changes }) };
+      posted = hub.history({ subscriber: caller, room, id, ...options });
       if (posted) caller.expect(command);
     } else if (command.kind === 'signal') {
       posted = this.#signal(room, command.data, session, caller);
@@ -159,12 +162,12 @@ export class SessionCommands {
   }
 
   /** Only the node of the connection knows how much was sent to it: elsewhere any `seq` counts. */
-  #acknowledge(room: string, seq: number, { session: { id, user }, signedIn }: Sender): boolean {
+  #acknowledge(room: string, seq: number, { session: { id, user }, isVerified }: Sender): boolean {
     const { hub, connectionOf } = this.#options;
     const connection = connectionOf(id);
     if (connection !== undefined) return hub.acknowledge(connection, room, seq);
     hub.events.emit('shown', { client: id, user, room, seq });
-    return signedIn ? hub.read(user, room, seq) : true;
+    return isVerified ? hub.read(user, room, seq) : true;
   }
 }
 

@@ -109,8 +109,8 @@ async function identify(request: HttpRequest, options: SessionOptions): Promise<
   // The connect hook may name a client otherwise than its token does, as it did for the connection.
   const user = admission.user ?? principal.user;
   if (user !== undefined && user !== session.user) return unauthorized(TOKEN_NEEDED);
-  const signedIn = admission.user !== undefined || options.authenticator.requires !== 'nothing';
-  return { kind: 'ok', value: { session, grants: principal.grants, signedIn, address } };
+  const isVerified = admission.user !== undefined || options.authenticator.requires !== 'nothing';
+  return { kind: 'ok', value: { session, grants: principal.grants, address, isVerified } };
 }
 
 /** A session proves its user, except where each request needs a token. */

@@ -33,7 +33,7 @@ const UNKNOWN: Verdict = { authentication: 'none', resumed: false };
 export class Client implements Reader, SocketListener, Connection, Living {
   readonly id: string;
   readonly user: string;
-  readonly signedIn: boolean;
+  readonly isVerified: boolean;
   readonly wire: Wire;
   readonly pump: WritePump;
   readonly #context: ClientContext;
@@ -66,7 +66,7 @@ export class Client implements Reader, SocketListener, Connection, Living {
   constructor(id: string, wire: Wire, context: ClientContext, identity: Identity = {}) {
     this.id = id;
     this.user = identity.user ?? id;
-    this.signedIn = identity.signedIn === true;
+    this.isVerified = identity.isVerified ?? false;
     this.wire = wire;
     this.#rooms = identity.rooms ?? wire.rooms;
     this.#welcome = identity.welcome;

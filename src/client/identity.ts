@@ -8,8 +8,8 @@ import type { RoomStart } from './read-pump.ts';
 export interface Identity {
   /** Name by which others know it. @default its id */
   readonly user?: string;
-  /** Whether the server has authenticated the user. @default false */
-  readonly signedIn?: boolean;
+  /** Whether that name is authenticated. @default false */
+  readonly isVerified?: boolean;
   /** Rooms that it joins when it opens. @default those of its wire */
   readonly rooms?: readonly string[];
   /**

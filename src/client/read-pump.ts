@@ -1,3 +1,4 @@
+import type { DraftExtra } from '../hub/changes.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Notice, Subscriber } from '../hub/subscriber.ts';
 import type { Clock } from '../hub/time.ts';
@@ -34,6 +35,8 @@ export interface Reader extends Subscriber {
   readonly address: string;
   /** The index of the record of its life; -1 without one. */
   readonly life: number;
+  /** Whether its user is authenticated: then it may change what any of its sessions has sent. */
+  readonly isVerified: boolean;
   /**
    * Sends a notice without waiting for a turn of the Hub. Does nothing where the wire cannot
    * express it.
@@ -54,6 +57,8 @@ const REQUESTS_PER_MESSAGE = 5;
 
 // A client that is refused this often in a row ignores its errors: it is closed.
 const MAX_REFUSALS = 100;
+
+const NO_PLACE = { before: undefined, after: undefined };
 
 /** Where a client starts in its first rooms. @default at their heads */
 export interface RoomStart {
@@ -231,10 +236,15 @@ export class ReadPump {
   }
 
   #broadcast(publication: Publication): Close | undefined {
-    const { room, id, data, json, bytes } = publication;
+    const { room, id, data, json, bytes, extra } = publication;
     const { id: sender, user: from } = this.#client;
-    const posted = this.#context.hub.broadcast({ room, from, sender, id, data, json, bytes, by: this.#client });
+    const draft = { room, from, sender, id, data, json, bytes, by: this.#client };
+    const posted = this.#context.hub.broadcast(extra === undefined ? draft : { ...draft, extra: this.#extra(extra) });
     return this.#posted(posted, publication);
+  }
+
+  #extra(extra: NonNullable<Publication['extra']>): DraftExtra {
+    return extra.kind === 'change' ? { ...extra, byUser: this.#client.isVerified } : extra;
   }
 
   #request(command: Request): Close | undefined {
@@ -261,8 +271,8 @@ export class ReadPump {
       case 'signal':
         return this.#signal(room, command.data);
       case 'history': {
-        const { id, before, after, limit } = command;
-        return this.#posted(hub.history({ subscriber: client, room, id, before, after, limit }), subjectOf(command));
+        const { kind: _, ...request } = command;
+        return this.#posted(hub.history({ subscriber: client, ...NO_PLACE, ...request }), subjectOf(command));
       }
       case 'ack':
         return this.#posted(hub.acknowledge(client, room, command.seq), { room });
@@ -306,9 +316,9 @@ export class ReadPump {
     });
   }
 
-  #register({ room, since, history }: Omit<Join, 'kind'>, decision: Decision): Close | undefined {
+  #register({ room, since, history, changes }: Omit<Join, 'kind'>, decision: Decision): Close | undefined {
     if (decision.kind === 'denied') return this.#deny(decision, { room });
-    const posted = this.#context.hub.register(this.#client, room, since, history);
+    const posted = this.#context.hub.register(this.#client, room, since, history, changes);
     if (posted) this.#entered(room);
     this.#room = room;
     return this.#posted(posted, { room });

@@ -1,5 +1,6 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
-import type { LogRecord } from '../hub/log.ts';
+import type { Extra, LogRecord } from '../hub/log.ts';
+import { erase } from './eraser.ts';
 import type { Retention, RetentionOf } from './retention.ts';
 import type { Term } from './terms.ts';
 
@@ -31,6 +32,10 @@ export interface Part {
   readonly name: string;
   readonly extent: Extent;
   readonly records: readonly EncodedRecord[];
+  /** Stored records that changes were folded into. */
+  readonly folded: readonly EncodedRecord[];
+  /** Beginnings of stored records whose data is gone: the file is to be searched for it. */
+  readonly erased: readonly string[];
 }
 
 // Records are dropped in runs, once a room exceeds its bytes by this fraction. No block of records
@@ -58,18 +63,21 @@ export type Fields = [
   data: string,
   json: boolean,
   bytes: number,
+  extra?: Extra,
 ];
 
 /** Encodes a record as one line. */
 export function encodeRecord(record: LogRecord): EncodedRecord {
-  const { seq, at, from, sender, id, data, json, bytes } = record;
+  const { seq, at, from, sender, id, data, json, bytes, extra } = record;
   const fields: Fields = [seq, at, from, sender, id, data, json, bytes];
+  if (extra !== undefined) fields.push(extra);
   return { record, text: JSON.stringify(fields) };
 }
 
 /** Returns the record with these fields. */
-export function recordOf([seq, at, from, sender, id, data, json, bytes]: Fields): LogRecord {
-  return { seq, at, from, sender, id, data, json, bytes };
+export function recordOf([seq, at, from, sender, id, data, json, bytes, extra]: Fields): LogRecord {
+  const record = { seq, at, from, sender, id, data, json, bytes };
+  return extra === undefined ? record : { ...record, extra };
 }
 
 /** The entry of a room's name. */
@@ -79,11 +87,18 @@ export interface StoredRoom {
   readonly terms?: readonly Term[];
 }
 
+// The keys of what is to be erased have this in the place of a room.
+const NO_ROOM = 0;
+
 const EMPTY_EXTENT = { first: 1, stored: 0, end: 0, start: 0 };
 
 /** The rooms in LMDB: their names and records, trimmed to the retention. */
 export class LmdbStore {
+  readonly #file: string;
   readonly #root: RootDatabase;
+  /** What the file is to be searched for, by its key. */
+  readonly #toErase = new Map<number, string>();
+  #lastErased = 0;
   readonly #names: Database<StoredRoom, string>;
   readonly #log: Database<string, Key | Range>;
   readonly #retention: RetentionOf;
@@ -98,12 +113,38 @@ export class LmdbStore {
   constructor(path: string, retention: RetentionOf, date: () => number) {
     // `put` makes its own batches: errors of the batches that lmdb forms by itself cannot be
     // caught.
-    this.#root = open({ path: `${path}/data.mdb`, noSubdir: true, maxDbs: 2, eventTurnBatching: false });
+    // Memory that is not initialized could have parts of deleted texts.
+    const options = { noSubdir: true, maxDbs: 2, eventTurnBatching: false, noMemInit: false } as const;
+    this.#file = `${path}/data.mdb`;
+    this.#root = open({ path: this.#file, ...options });
     this.#names = this.#root.openDB<StoredRoom, string>({ name: 'rooms' });
     this.#log = this.#root.openDB<string, Key | Range>({ name: 'log', encoding: 'string' });
     this.#retention = retention;
     this.#date = date;
     for (const { value } of this.#names.getRange()) this.#nextId = Math.max(this.#nextId, value.id + 1);
+    for (const { key, value } of this.#log.getRange({ start: [NO_ROOM, 0], end: [NO_ROOM + 1, 0] })) {
+      this.#lastErased = key[1];
+      this.#toErase.set(key[1], value);
+    }
+  }
+
+  /** Whether the file has texts that are to be overwritten. */
+  get mustErase(): boolean {
+    return this.#toErase.size > 0;
+  }
+
+  /** Overwrites the texts of deleted records in the file. Rejects with the file system's error. */
+  async erase(): Promise<void> {
+    const erased = [...this.#toErase];
+    await erase(
+      this.#file,
+      erased.map(([, beginning]) => beginning),
+      (work) => this.#root.transactionSync(work),
+    );
+    await this.#root.batch(() => {
+      for (const [number] of erased) void this.#log.remove([NO_ROOM, number]);
+    });
+    for (const [number] of erased) this.#toErase.delete(number);
   }
 
   has(name: string): boolean {
@@ -163,7 +204,8 @@ export class LmdbStore {
    * Adds a part that was put to its extent. The caller removes the same records from those waiting
    * in the same step, so that a read never misses a record or sees it twice.
    */
-  stored({ extent, records }: Part): void {
+  stored({ extent, records, erased }: Part): void {
+    for (const beginning of erased) this.#toErase.set(++this.#lastErased, beginning);
     extent.named = true;
     extent.stored += records.length;
     for (const { record } of records) extent.end += record.bytes;
@@ -216,7 +258,10 @@ export class LmdbStore {
 
   /** Runs inside a transaction, which decides the outcome of every put. */
   #put(parts: readonly Part[]): void {
-    for (const { name, extent, records } of parts) {
+    let number = this.#lastErased;
+    for (const { name, extent, records, folded, erased } of parts) {
+      for (const beginning of erased) void this.#log.put([NO_ROOM, ++number], beginning);
+      if (folded.length > 0) this.#rewrite(extent, folded);
       if (!extent.named) void this.#names.put(name, { id: extent.id, epoch: extent.epoch });
       let { end } = extent;
       for (let from = 0; from < records.length; ) {
@@ -229,6 +274,29 @@ export class LmdbStore {
         void this.#log.put([extent.id, last, first, at, start, end], block.map(({ text }) => text).join('\n'));
         from = to;
       }
+    }
+  }
+
+  /**
+   * Puts records in the places of stored ones. Each block is first filled with spaces: a page from
+   * which LMDB removes an entry keeps some of its bytes.
+   */
+  #rewrite({ id, first }: Extent, folded: readonly EncodedRecord[]): void {
+    const sorted = folded.filter(({ record }) => record.seq >= first).sort((a, b) => a.record.seq - b.record.seq);
+    for (let i = 0; i < sorted.length; ) {
+      const { seq } = (sorted[i] as EncodedRecord).record;
+      const [block] = this.#log.getRange({ start: [id, seq], end: [id + 1, 0], limit: 1 });
+      if (block === undefined) return;
+      const { key, value } = block as { key: Key; value: string };
+      const [, last, start] = key;
+      const lines = value.split('\n');
+      for (; i < sorted.length; i++) {
+        const { record, text } = sorted[i] as EncodedRecord;
+        if (record.seq > last) break;
+        lines[record.seq - start] = text;
+      }
+      void this.#log.put(key, ' '.repeat(Buffer.byteLength(value)));
+      void this.#log.put(key, lines.join('\n'));
     }
   }
 

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { statfsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { foldInto, hasLostText } from '../hub/changes.ts';
 import type { Draft, EngineListener, EngineUsage, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
 import type { Place } from '../protocol/v1.ts';
+import { beginningOf } from './eraser.ts';
 import { Journal } from './journal.ts';
 import { entryOf } from './journal-entry.ts';
+import { judgeBatch, reportBatch } from './judged-batch.ts';
 import { type EncodedRecord, type Extent, encodeRecord, LmdbStore, type Part, recordOf } from './lmdb-store.ts';
 import { type Retention, type RetentionOf, retentionOf } from './retention.ts';
 import { divergedEnd, earlierEpochs, firstLife, type Life } from './terms.ts';
@@ -49,6 +52,9 @@ const STORE_BYTES = MiB;
 
 const RETRY_MS = 1_000;
 
+// Between two searches of the file for deleted texts at least so many times as the first one took.
+const ERASE_SHARE = 10;
+
 // Appends fail while more than this waits for LMDB, which bounds memory and journal.
 const MAX_WAITING_BYTES = 16 * MiB;
 
@@ -67,6 +73,10 @@ interface RoomLog {
   head: number;
   /** The records after the extent, up to `head`. */
   readonly waiting: EncodedRecord[];
+  /** How many of them are being stored. */
+  storing: number;
+  /** Records that are stored, or are being stored, as changes since then have left them. */
+  readonly folded: Map<number, EncodedRecord>;
 }
 
 /**
@@ -98,6 +108,8 @@ export class LmdbEngine implements LocalEngine {
   #storeNow: (() => void) | undefined;
   #closing = false;
   #sweep: NodeJS.Timeout | undefined;
+  /** When deleted texts may be searched for again, as in `performance.now()`. */
+  #eraseAt = 0;
   /** The last transaction failed: the next one is a retry. */
   #retrying = false;
   /**
@@ -138,41 +150,57 @@ export class LmdbEngine implements LocalEngine {
 
   append(room: string, drafts: readonly Draft[]): void {
     const log = this.#room(room);
-    const at = this.#date();
-    let seq = log.head;
-    const records: LogRecord[] = [];
-    const encoded: EncodedRecord[] = [];
-    for (const { from, sender = '', id, data, json = false, bytes } of drafts) {
-      const record = { seq: ++seq, at, from, sender, id, data, json, bytes };
-      records.push(record);
-      encoded.push(encodeRecord(record));
-    }
+    const batch = judgeBatch(drafts, log.head, this.#date(), { find: (seq) => this.#find(log, seq) });
+    const encoded = batch.records.map(encodeRecord);
     try {
       if (this.#waitingBytes > MAX_WAITING_BYTES) throw new Error('too many records wait for LMDB');
-      this.#journal.write(lineOf(log, encoded));
+      if (encoded.length > 0) this.#journal.write(lineOf(log, encoded));
     } catch (error) {
       this.#onError(this.#describe(error as Error));
       this.#listener.decided({ room, outcomes: drafts.map(() => FAILED) });
       return;
     }
-    log.head = seq;
-    this.#enqueue(room, log, encoded);
-    this.#storing ??= this.#storeAll();
+    log.head += encoded.length;
+    if (encoded.length > 0) this.#enqueue(room, log, encoded);
+    for (const record of batch.folded.values()) this.#replace(log, record);
+    if (encoded.length > 0) this.#storing ??= this.#storeAll();
     if (this.#waitingBytes > STORE_BYTES && !this.#retrying) this.#storeNow?.();
-    this.#listener.committed({ room, records, own: true });
+    reportBatch(this.#listener, room, batch);
   }
 
   read(room: string, after: number, limit: number): readonly LogRecord[] {
-    const { extent, head, waiting } = this.#room(room);
-    const { first, stored } = extent;
+    const log = this.#room(room);
+    const { first } = log.extent;
     const start = Math.max(after + 1, first);
-    const last = Math.min(head, start + limit - 1);
+    return this.#read(log, start, Math.min(log.head, start + limit - 1));
+  }
+
+  /** @param start the first of the records, which is retained. */
+  #read({ extent, waiting, folded }: RoomLog, start: number, last: number): readonly LogRecord[] {
+    const { stored } = extent;
     if (start > last) return [];
     const records = start > stored ? [] : this.#store.read(extent, start, Math.min(last, stored));
     for (const { record } of waiting.slice(Math.max(0, start - stored - 1), Math.max(0, last - stored))) {
       records.push(record);
     }
-    return records;
+    return folded.size === 0 ? records : records.map((record) => folded.get(record.seq)?.record ?? record);
+  }
+
+  #find(log: RoomLog, seq: number): LogRecord | undefined {
+    return seq < log.extent.first || seq > log.head ? undefined : this.#read(log, seq, seq)[0];
+  }
+
+  /** Puts a record in the place of another, which may be stored. */
+  #replace(log: RoomLog, record: LogRecord): void {
+    const { extent, waiting, storing, folded } = log;
+    const encoded = encodeRecord(record);
+    const index = record.seq - extent.stored - 1;
+    if (index < storing) {
+      folded.set(record.seq, encoded);
+      return;
+    }
+    this.#waitingBytes += encoded.text.length - (waiting[index] as EncodedRecord).text.length;
+    waiting[index] = encoded;
   }
 
   /** Iterates over the names of the stored rooms. */
@@ -182,7 +210,7 @@ export class LmdbEngine implements LocalEngine {
 
   release(room: string): void {
     const log = this.#rooms.get(room);
-    if (log && log.waiting.length === 0) this.#rooms.delete(room);
+    if (log && log.waiting.length === 0 && log.folded.size === 0) this.#rooms.delete(room);
   }
 
   usage(): EngineUsage {
@@ -206,7 +234,7 @@ export class LmdbEngine implements LocalEngine {
   #use(name: string, extent: Extent): RoomLog {
     const line = JSON.stringify([name, extent.epoch]).slice(0, -1);
     const earlier = extent.terms && earlierEpochs(lifeOf(extent, extent.stored));
-    const log: RoomLog = { extent, earlier, line, head: extent.stored, waiting: [] };
+    const log: RoomLog = { extent, earlier, line, head: extent.stored, waiting: [], storing: 0, folded: new Map() };
     this.#rooms.set(name, log);
     return log;
   }
@@ -229,6 +257,7 @@ export class LmdbEngine implements LocalEngine {
         if (log.extent.epoch !== epoch || record.seq !== log.head + 1) continue; // already stored, or after lost records
         log.head = record.seq;
         this.#enqueue(name, log, [encodeRecord(record)]);
+        foldInto({ find: (seq) => this.#find(log, seq), replace: (folded) => this.#replace(log, folded) }, record);
       }
     }
     this.#journal.open();
@@ -237,11 +266,12 @@ export class LmdbEngine implements LocalEngine {
     for (const part of parts) this.#stored(part);
     this.#journal.forget();
     this.#rooms.clear();
+    if (this.#store.mustErase) this.#storing = this.#storeAll();
   }
 
   /** Moves the waiting records to LMDB, one transaction after another, until none wait. */
   async #storeAll(): Promise<void> {
-    while (this.#waiting.size > 0) {
+    while (this.#waiting.size > 0 || this.#store.mustErase) {
       await this.#delay(this.#retrying ? RETRY_MS : STORE_AFTER_MS);
       try {
         const complete = this.#journal.rotate();
@@ -251,15 +281,28 @@ export class LmdbEngine implements LocalEngine {
         // After a failed transaction, LMDB may wait for a flush that never comes.
         await Promise.race([this.#store.flushed(), this.#everFailed ? sleep(RETRY_MS) : NEVER]);
         this.#journal.drop(complete);
+        if (this.#store.mustErase) await this.#erase();
         this.#retrying = false;
       } catch (error) {
         this.#retrying = true;
         this.#everFailed = true;
+        for (const name of this.#waiting) this.#notStored(this.#room(name));
         this.#onError(this.#describe(error as Error));
         if (this.#closing) break; // the next start reads the journal
       }
     }
     this.#storing = undefined;
+  }
+
+  /**
+   * Overwrites deleted texts in the file. It is read as a whole, so this waits until it has not been
+   * done for some times as long.
+   */
+  async #erase(): Promise<void> {
+    const started = performance.now();
+    if (started < this.#eraseAt && !this.#closing) return;
+    await this.#store.erase();
+    this.#eraseAt = performance.now() + ERASE_SHARE * (performance.now() - started);
   }
 
   /** Waits for `ms`, for `#storeNow` or for the close. */
@@ -288,18 +331,37 @@ export class LmdbEngine implements LocalEngine {
   /** Returns a copy of the waiting records. They keep waiting, readable, until `#stored`. */
   #waitingParts(): Part[] {
     return [...this.#waiting].map((name) => {
-      const { extent, waiting } = this.#room(name);
-      return { name, extent, records: [...waiting] };
+      const log = this.#room(name);
+      log.storing = log.waiting.length;
+      const folded = [...log.folded.values()];
+      const erased = folded.filter(({ record }) => hasLostText(record)).map(({ record }) => beginningOf(record));
+      return { name, extent: log.extent, records: [...log.waiting], folded, erased };
     });
+  }
+
+  /** The transaction has failed: what was changed meanwhile is stored as it is now. */
+  #notStored(log: RoomLog): void {
+    log.storing = 0;
+    for (const { record } of log.folded.values()) {
+      if (record.seq <= log.extent.stored) continue;
+      log.folded.delete(record.seq);
+      this.#replace(log, record);
+    }
   }
 
   /** Moves a part from the waiting records to the extent, without yielding in between. */
   #stored(part: Part): void {
     const { name, records } = part;
-    const { waiting } = this.#room(name);
+    const log = this.#room(name);
+    const { waiting, folded } = log;
     this.#store.stored(part);
     waiting.splice(0, records.length);
-    if (waiting.length === 0) this.#waiting.delete(name);
+    log.storing = 0;
+    for (const encoded of part.folded) {
+      const { seq } = encoded.record;
+      if (folded.get(seq) === encoded) folded.delete(seq);
+    }
+    if (waiting.length === 0 && folded.size === 0) this.#waiting.delete(name);
     for (const { text } of records) this.#waitingBytes -= text.length;
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Draft, Engine, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
+import type { Engine, EngineListener, LocalEngine, Position } from '../hub/engine.ts';
 import type { LogLimits, LogRecord } from '../hub/log.ts';
+import { type JudgedBatch, judgeBatch, reportBatch } from './judged-batch.ts';
 
 interface RoomLog {
   readonly epoch: string;
@@ -61,9 +62,10 @@ export function memory({ retention = defaultRetention, date = Date.now }: Memory
     position,
     append(room, drafts) {
       const log = logOf(room);
-      const records = commit(log, drafts, date());
+      const batch = judgeBatch(drafts, log.head, date(), { find: (seq) => log.records[seq - firstOf(log)] });
+      commit(log, batch);
       trim(log, retention);
-      listener?.committed({ room, records, own: true });
+      if (listener) reportBatch(listener, room, batch);
     },
     read(room, after, limit) {
       const log = rooms.get(room);
@@ -89,15 +91,18 @@ export function isMemory(engine: Engine): boolean {
   return engines.has(engine);
 }
 
-function commit(log: RoomLog, drafts: readonly Draft[], at: number): LogRecord[] {
-  const records: LogRecord[] = [];
-  for (const { from, sender = '', id, data, json = false, bytes } of drafts) {
-    const record = { seq: ++log.head, at, from, sender, id, data, json, bytes };
-    records.push(record);
+function firstOf({ head, records }: RoomLog): number {
+  return head - records.length + 1;
+}
+
+function commit(log: RoomLog, { records, folded }: JudgedBatch): void {
+  for (const record of records) {
     log.records.push(record);
-    log.bytes += bytes;
+    log.bytes += record.bytes;
   }
-  return records;
+  log.head += records.length;
+  const first = firstOf(log);
+  for (const record of folded.values()) log.records[record.seq - first] = record;
 }
 
 function trim(log: RoomLog, retention: LogLimits): void {

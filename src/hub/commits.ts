@@ -1,4 +1,5 @@
 import { errors, type Place } from '../protocol/v1.ts';
+import type { RefusalCode } from './changes.ts';
 import { IN_FLIGHT } from './dedupe.ts';
 import type { Commit, Decision, Draft, Engine, EngineListener, Move, Outcome } from './engine.ts';
 import type { Events } from './events.ts';
@@ -24,6 +25,8 @@ export interface CommitListener {
    * The oldest `drafts` undecided drafts of the room are decided, and their records are in its log.
    */
   decided(room: Room, drafts: number): void;
+  /** A record that is older than the room's window has changed: what was read of it is void. */
+  outdated(room: Room): void;
   /** The room's log goes on after the place, in another life. */
   moved(room: Room, place: Place): void;
   /** The room's log goes on after the place: the records before it are not in memory. */
@@ -208,6 +211,7 @@ export class Commits {
 
   #commit(room: Room, records: readonly LogRecord[]): void {
     if (room.append(records, this.#clock.now())) this.#listener.dirtied(room);
+    if (room.takeOutdated()) this.#listener.outdated(room);
     this.#messages += records.length;
     this.#batches++;
     if (!this.#events.has('committed')) return;
@@ -227,6 +231,7 @@ export class Commits {
       const outcome = outcomes[i] as Outcome;
       if (outcome.kind === 'stored') this.#stored(room, draft, outcome.seq);
       else if (outcome.kind === 'duplicate') this.#duplicate(draft, outcome.seq);
+      else if (outcome.kind === 'refused') this.#refuse(room, draft, outcome.code);
       else this.#fail(room, draft, outcome.kind === 'unknown');
       // A log that others write to may lose the record. Then the sender is to know.
       if (draft.by && 'seq' in outcome) this.#rooms.membership(draft.by, room)?.acknowledgeSend(outcome.seq);
@@ -261,6 +266,18 @@ export class Commits {
     }
   }
 
+  /** A refusal is final: a retry that waits for the draft is refused with it. */
+  #refuse(room: Room, draft: Draft, code: RefusalCode): void {
+    if (draft.sender !== undefined) room.dedupe.failed(draft.sender, draft.id);
+    for (const each of [draft, ...this.#takeRetries(draft)]) {
+      const { by, id } = each;
+      this.#meter.dropped(each);
+      if (!by || by.closed) continue;
+      const message = code === 'forbidden' ? OTHERS_MESSAGE : errors[code].message;
+      this.#notices.notify(by, { t: 'error', code, ...errors[code], message, id, room: room.name });
+    }
+  }
+
   #acknowledge({ by, room, id }: Draft, seq: number, duplicate: boolean): void {
     if (!by || by.closed) return;
     this.#notices.notify(by, duplicate ? { t: 'sent', room, id, seq, duplicate } : { t: 'sent', room, id, seq });
@@ -279,6 +296,8 @@ export class Commits {
     return retries;
   }
 }
+
+const OTHERS_MESSAGE = 'only its sender may edit or delete a message';
 
 function keyOf({ room, sender, id }: Draft): string {
   return `${room}\n${sender}\n${id}`;

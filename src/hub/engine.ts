@@ -1,5 +1,6 @@
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { Place } from '../protocol/v1.ts';
+import type { DraftExtra, RefusalCode } from './changes.ts';
 import type { Cluster } from './cluster.ts';
 import type { LogRecord } from './log.ts';
 import type { Subscriber } from './subscriber.ts';
@@ -22,6 +23,8 @@ export interface Draft {
   readonly bytes: number;
   /** The subscriber to acknowledge. */
   readonly by?: Subscriber;
+  /** A reply, or a change of an earlier message. @default an ordinary message */
+  readonly extra?: DraftExtra;
 }
 
 /** Records that an engine has committed. They follow the room's head without a hole. */
@@ -36,12 +39,15 @@ export interface Commit {
 }
 
 /**
- * The outcome of a draft. An `unknown` one may be in the log: the engine lost its store before it
+ * The outcome of a draft. A stored change is folded into the record that it changes: whatever reads
+ * that record from then on gets it changed. An `unknown` one may be in the log: the engine lost its store before it
  * learned the outcome, and has stopped trying.
  */
 export type Outcome =
   | { readonly kind: 'stored'; readonly seq: number }
   | { readonly kind: 'duplicate'; readonly seq: number }
+  /** The log does not allow it: it is a change of a message that the sender may not change so. */
+  | { readonly kind: 'refused'; readonly code: RefusalCode }
   | { readonly kind: 'failed' }
   | { readonly kind: 'unknown' };
 
@@ -139,11 +145,14 @@ export interface Engine {
    * @default no epoch is known but those of the position
    */
   divergedEnd?(room: string, epoch: string): number | undefined;
-  /** Appends drafts to an attached room's log, in order. */
+  /**
+   * Appends drafts to an attached room's log, in order. Each is judged at its place in the log
+   * (`judge`): some are refused.
+   */
   append(room: string, drafts: readonly Draft[]): void;
   /**
    * Returns at most `limit` of the records after `after`, oldest first, as far back as the engine
-   * retains them. Records that it finds to be gone have left the position's `first…seq` by then.
+   * retains them. Messages have the changes that were committed until then. Records that it finds to be gone have left the position's `first…seq` by then.
    * Rejects when the store cannot be reached.
    */
   read(room: string, after: number, limit: number): NowOrLater<readonly LogRecord[]>;

@@ -1,4 +1,5 @@
 import { errors } from '../protocol/v1.ts';
+import { sizeOf } from './changes.ts';
 import type { LateReads } from './late-reads.ts';
 import type { LogRecord } from './log.ts';
 import type { Notices } from './notices.ts';
@@ -15,10 +16,30 @@ export interface HistoryRequest {
   readonly before: number | undefined;
   readonly after: number | undefined;
   readonly limit: number;
+  /**
+   * Whether to return deleted messages.
+   *
+   * @default as the subscriber's membership says
+   */
+  readonly changes?: boolean;
+}
+
+/** A request that is being answered. */
+interface Search {
+  readonly request: HistoryRequest;
+  /** Where the reading goes on: as in the request, past the records that have no messages. */
+  readonly before: number | undefined;
+  readonly after: number | undefined;
+  /** The outer end of what has been read. */
+  readonly edge: number | undefined;
+  readonly pages: number;
 }
 
 // Reads that wait for an engine: past so many, requests are rejected.
 const MAX_READING = 256;
+
+// Reads of one request that find nothing but changes: past so many, the answer has no messages.
+const MAX_PAGES = 16;
 
 /** Answers requests for history. */
 export class HistoryReader {
@@ -31,10 +52,16 @@ export class HistoryReader {
   }
 
   /**
-   * Answers with the requested records that fit one frame: those closest to the requested place.
+   * Answers with the requested messages that fit one frame: those closest to the requested place.
    */
   answer(room: Room, request: HistoryRequest): void {
-    const { subscriber, before, after, limit } = request;
+    const { before, after } = request;
+    this.#search(room, { request, before, after, edge: undefined, pages: 1 });
+  }
+
+  #search(room: Room, search: Search): void {
+    const { request, before, after } = search;
+    const { subscriber, limit } = request;
     if (subscriber.closed) return;
     if (room.isReleased) {
       this.reject(request, 'unavailable');
@@ -46,8 +73,8 @@ export class HistoryReader {
     const count = after === undefined ? Math.max(0, end - 1 - start) : limit;
     const records = this.#lateReads.reading < MAX_READING ? room.read(start, count) : undefined;
     if (records === undefined) this.reject(request, 'busy');
-    else if (records instanceof Promise) this.#answerLater(room, request, end, records);
-    else this.#reply(room, request, end, records);
+    else if (records instanceof Promise) this.#answerLater(room, search, end, records);
+    else this.#found(room, search, end, records);
   }
 
   /** Tells the client that its request cannot be answered now. */
@@ -57,7 +84,7 @@ export class HistoryReader {
     if (!subscriber.closed) this.#notices.notify(subscriber, { t: 'error', code, ...errors[code], message, ...named });
   }
 
-  #answerLater(room: Room, request: HistoryRequest, end: number, reading: Promise<readonly LogRecord[]>): void {
+  #answerLater(room: Room, search: Search, end: number, reading: Promise<readonly LogRecord[]>): void {
     const { epoch } = room;
     room.addReader();
     const finish = (answer: () => void) => {
@@ -68,20 +95,32 @@ export class HistoryReader {
       reading,
       // Records that were read before a move may be lost: they are read again.
       (records) =>
-        finish(() => (room.epoch === epoch ? this.#reply(room, request, end, records) : this.answer(room, request))),
-      () => finish(() => this.reject(request, 'unavailable')),
+        finish(() =>
+          room.epoch === epoch ? this.#found(room, search, end, records) : this.answer(room, search.request),
+        ),
+      () => finish(() => this.reject(search.request, 'unavailable')),
     );
   }
 
-  #reply(room: Room, request: HistoryRequest, end: number, found: readonly LogRecord[]): void {
-    const { subscriber, id, after } = request;
+  /** Answers with what was read, or reads on where there is nothing to show. */
+  #found(room: Room, search: Search, end: number, found: readonly LogRecord[]): void {
+    const { request, after, edge, pages } = search;
+    const { subscriber, id } = request;
     if (subscriber.closed) return;
     const { head } = room.log;
-    const records = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
-    const [oldest, newest] = [records[0]?.seq ?? end, records.at(-1)?.seq ?? head];
+    const read = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
+    const [oldest, newest] = [read[0]?.seq ?? end, read.at(-1)?.seq ?? head];
     const more = after === undefined ? oldest > room.first : newest < head;
-    const history = { t: 'history', room: room.name, ...(id !== undefined && { id }), records, more } as const;
-    this.#notices.notify(subscriber, history);
+    const records = read.filter(request.changes ? isMessage : isUndeleted);
+    const from = after === undefined ? oldest : (edge ?? Math.min(oldest, newest + 1));
+    const to = after === undefined ? (edge ?? (read.length > 0 ? newest : end - 1)) : newest;
+    if (records.length === 0 && more && read.length > 0 && pages < MAX_PAGES) {
+      const next = after === undefined ? { before: oldest, edge: to } : { after: newest, edge: from };
+      this.#search(room, { ...search, ...next, pages: pages + 1 });
+      return;
+    }
+    const named = { t: 'history', room: room.name, ...(id !== undefined && { id }) } as const;
+    this.#notices.notify(subscriber, { ...named, records, from, to: Math.max(to, from - 1), more });
   }
 }
 
@@ -93,9 +132,17 @@ function fitting(records: readonly LogRecord[]): LogRecord[] {
   const result: LogRecord[] = [];
   let bytes = 0;
   for (const record of records) {
-    bytes += record.bytes + RECORD_OVERHEAD;
+    bytes += sizeOf(record) + RECORD_OVERHEAD;
     if (bytes > MAX_FRAME_BYTES && result.length > 0) break;
     result.push(record);
   }
   return result;
+}
+
+function isMessage({ extra }: LogRecord): boolean {
+  return extra?.kind !== 'change';
+}
+
+function isUndeleted({ extra }: LogRecord): boolean {
+  return extra === undefined || (extra.kind === 'message' && extra.deleted === undefined);
 }

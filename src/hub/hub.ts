@@ -19,7 +19,7 @@ import type { Member, Room } from './room.ts';
 import { Rooms } from './rooms.ts';
 import { type HubOverrides, type HubSettings, hubSettings, type MailboxCapacities } from './settings.ts';
 import { SlowConsumers } from './slow-consumers.ts';
-import { MAX_STEP_BYTES, type Signal, type Subscriber } from './subscriber.ts';
+import { type Frame, MAX_STEP_BYTES, type Signal, type Subscriber } from './subscriber.ts';
 import { type RoomMembers, type Survey, Surveyor } from './survey.ts';
 import { type Clock, type Scheduler, systemClock, systemScheduler } from './time.ts';
 
@@ -81,6 +81,7 @@ export class Hub {
     this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, this.meter, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
+      outdated: (room) => this.#slowConsumers.forgetReads(room),
       moved: (room, place) => this.#membership.move(room, place),
       skipped: (room, place) => this.#membership.skip(room, place),
     });
@@ -123,10 +124,11 @@ export class Hub {
   /**
    * Joins a room: at its head, after the place `since`, or with its last `history` records.
    *
+   * @param changes whether the subscriber understands changes of messages.
    * @returns false when the mailbox is full.
    */
-  register(subscriber: Subscriber, room: string, since?: Place, history = 0): boolean {
-    return this.#post('register', { subscriber, room, since, history });
+  register(subscriber: Subscriber, room: string, since?: Place, history = 0, changes = false): boolean {
+    return this.#post('register', { subscriber, room, since, history, changes });
   }
 
   /**
@@ -414,22 +416,37 @@ export class Hub {
     for (const { encoder, members } of room.groups) {
       for (let at = flushed; at < log.head && members.length > 0; ) {
         const frame = encoder.encode(room.name, log, at, MAX_STEP_BYTES, epoch);
-        // In the common case nothing is added: every member takes the frame.
-        let missed = 0;
-        for (const member of members) {
-          if (member.cursor === at && member.pump.writable) {
-            const to = member.pump.advance(frame);
-            member.advanceTo(to);
-            if (to !== frame.to) missed += frame.to - to;
-          } else missed += frame.to - at;
-          if (frame.to === log.head && member.cursor !== log.head) this.#slowConsumers.note(member);
-        }
-        const delivered = members.length * (frame.to - at) - missed;
-        this.meter.delivered(frame, delivered);
-        room.countDeliveries(delivered);
+        if (frame.isSilent) this.#passSilently(members, frame, log.head);
+        else this.#handToAll(room, members, frame);
         at = frame.to;
       }
     }
     room.finishFlush();
+  }
+
+  /** The wire shows nothing for the frame's records: the members that are there are past them. */
+  #passSilently(members: readonly Member[], { from, to }: Frame, head: number): void {
+    for (const member of members) {
+      if (member.cursor === from && member.pump.writable) member.advanceTo(to);
+      if (to === head && member.cursor !== head) this.#slowConsumers.note(member);
+    }
+  }
+
+  #handToAll(room: Room, members: readonly Member[], frame: Frame): void {
+    const { head } = room.log;
+    const { from, to: end } = frame;
+    // In the common case nothing is added: every member takes the frame.
+    let missed = 0;
+    for (const member of members) {
+      if (member.cursor === from && member.pump.writable) {
+        const to = member.pump.advance(frame);
+        member.advanceTo(to);
+        if (to !== end) missed += end - to;
+      } else missed += end - from;
+      if (end === head && member.cursor !== head) this.#slowConsumers.note(member);
+    }
+    const delivered = members.length * (end - from) - missed;
+    this.meter.delivered(frame, delivered);
+    room.countDeliveries(delivered);
   }
 }

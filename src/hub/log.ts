@@ -1,4 +1,37 @@
-/** A message in a room's log. */
+import type { ChangeOp } from '../protocol/v1.ts';
+
+/** What a record has beside the fields of an ordinary message. Few have any of it. */
+export type Extra = MessageExtra | ChangeExtra;
+
+/** A message that replies to another, or that changes have been folded into. */
+export interface MessageExtra {
+  readonly kind: 'message';
+  /** The `seq` of the message that this one replies to. */
+  readonly reply?: number;
+  /** The `seq` of the last change that is folded into the record. */
+  readonly changed?: number;
+  /** The `seq` of the last edit. */
+  readonly edited?: number;
+  /** Its data is gone. */
+  readonly deleted?: true;
+  /** In the order of their first users. */
+  readonly reactions?: readonly Reacted[];
+}
+
+/** A reaction, and who has reacted so, in order. */
+export type Reacted = readonly [reaction: string, users: readonly string[]];
+
+/** A change of an earlier record. The data is that of an edit, or the text of a reaction. */
+export interface ChangeExtra {
+  readonly kind: 'change';
+  readonly op: ChangeOp;
+  /** The `seq` of the record that it changes. */
+  readonly of: number;
+  /** An edit that a later change has replaced: its data is gone. */
+  readonly replaced?: true;
+}
+
+/** A message, or a change of one, in a room's log. */
 export interface LogRecord {
   /** Position in the room: 1, 2, 3 … without a hole. */
   readonly seq: number;
@@ -9,8 +42,12 @@ export interface LogRecord {
   readonly id: string;
   readonly data: string;
   readonly json: boolean;
-  /** Length of `data` in bytes of UTF-8. */
+  /**
+   * Length of the first `data` in bytes of UTF-8. It stays what it was when a change is folded into
+   * the record: a change counts for what it adds elsewhere.
+   */
   readonly bytes: number;
+  readonly extra?: Extra;
 }
 
 /** Consecutive records, of which the last is `head`. */
@@ -94,9 +131,27 @@ export class Log implements Records {
     return true;
   }
 
+  /** Puts a record in the place of the one with its `seq`, which must lie in `first`…`head`. */
+  replace(record: LogRecord): void {
+    this.#ring[record.seq & (this.#ring.length - 1)] = record;
+  }
+
+  /** Returns the record with this `seq`, if it is in memory. */
+  find(seq: number): LogRecord | undefined {
+    return seq >= this.#first && seq <= this.#head ? this.at(seq) : undefined;
+  }
+
   /** Returns the record with this `seq`, which must lie in `first`…`head`. */
   at(seq: number): LogRecord {
     return this.#ring[seq & (this.#ring.length - 1)] as LogRecord;
+  }
+
+  /** Reports whether a record after `seq` changes another. */
+  hasChanges(seq: number): boolean {
+    for (let at = this.#head; at > seq && at >= this.#first; at--) {
+      if (this.at(at).extra?.kind === 'change') return true;
+    }
+    return false;
   }
 
   /** Reports whether every record after `seq` is in memory. */

@@ -19,6 +19,8 @@ export interface Registration {
   readonly room: string;
   readonly since: Place | undefined;
   readonly history: number;
+  /** Whether it understands changes of messages. */
+  readonly changes: boolean;
 }
 
 /** A request to leave a room or all rooms, or to leave all rooms and then be closed. */
@@ -85,13 +87,15 @@ export class Membership {
    * Joins a room. Messages sent before the join are in the log first, so the new member does not
    * get them.
    */
-  join(room: Room, { subscriber, since, history }: Registration): void {
+  join(room: Room, { subscriber, since, history, changes }: Registration): void {
     if (subscriber.closed) return;
     if (room.undecided.waiting > 0) this.#commits.commit();
     this.#completeDeparture(room, subscriber);
     const existing = this.#rooms.membership(subscriber, room);
     const start = existing ? { cursor: existing.cursor, recovered: true } : startOf(room, since, history);
-    const member = existing ?? this.#add(room, subscriber, start.cursor);
+    const encoder = (changes && subscriber.pump.encoder.withChanges) || subscriber.pump.encoder;
+    existing?.room.regroup(existing, encoder);
+    const member = existing ?? this.#add(room, subscriber, encoder, start.cursor);
     if (member.behind > 0) this.#slowConsumers.add(subscriber);
     if (since !== undefined && !existing) {
       this.#events.emit('resumed', { client: subscriber.id, room: room.name, outcome: outcomeOf(start) });
@@ -127,7 +131,7 @@ export class Membership {
       this.#notices.notify(subscriber, { t: 'error', code: 'bad_field', ...error });
     } else if (member.acknowledge(seq)) {
       this.#events.emit('shown', { client: subscriber.id, user: subscriber.user, room: name, seq });
-      if (subscriber.signedIn) this.#readMarks.read(subscriber.user, member.room, seq, subscriber);
+      if (subscriber.isVerified) this.#readMarks.read(subscriber.user, member.room, seq, subscriber);
     }
   }
 
@@ -177,8 +181,8 @@ export class Membership {
     }
   }
 
-  #add(room: Room, subscriber: Subscriber, cursor: number): Member {
-    const member = this.#rooms.join(room, subscriber, cursor);
+  #add(room: Room, subscriber: Subscriber, encoder: Encoder, cursor: number): Member {
+    const member = this.#rooms.join(room, subscriber, encoder, cursor);
     this.#events.emit('registered', { client: subscriber.id, room: room.name, members: room.members });
     this.#presence.joined(room, subscriber);
     return member;

@@ -29,7 +29,7 @@ export class ReadMarks {
   /** A client has joined a room: it learns how far its user has read it. */
   joined({ subscriber, room }: Member): void {
     const { user } = subscriber;
-    if (!subscriber.signedIn || !subscriber.pump.encoder.notices.has('read')) return;
+    if (!subscriber.isVerified || !subscriber.pump.encoder.notices.has('read')) return;
     const connections = this.#connections.get(user);
     if (connections) connections.add(subscriber);
     else this.#connections.set(user, new Set([subscriber]));

@@ -81,11 +81,15 @@ export class Requests {
   #read(request: HistoryRequest): void {
     const room = this.#rooms.get(request.room);
     const read: RoomWork = (attached) => {
-      if (attached) this.#history.answer(attached, request);
+      if (attached) this.#history.answer(attached, { ...request, changes: this.#wantsChanges(attached, request) });
       else this.#history.reject(request, 'unavailable');
     };
     if (room) read(room);
     else this.#rooms.wait(request.room, request.subscriber, read);
+  }
+
+  #wantsChanges(room: Room, { changes, subscriber }: HistoryRequest): boolean {
+    return changes ?? this.#rooms.membership(subscriber, room)?.getsChanges ?? false;
   }
 
   #head({ room: name, answer }: HeadRequest): void {

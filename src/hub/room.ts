@@ -1,5 +1,6 @@
 import type { NowOrLater } from '../protocol/now-or-later.ts';
 import type { Place } from '../protocol/v1.ts';
+import { foldIntoRun } from './changes.ts';
 import { Dedupe } from './dedupe.ts';
 import type { Engine, Position } from './engine.ts';
 import { Log, type LogRecord } from './log.ts';
@@ -16,6 +17,8 @@ export class Member {
   /** The subscriber's pump, kept here because every delivery reads it. */
   readonly pump: Pump;
   readonly room: Room;
+  /** The encoder of its frames: that of its group. */
+  #encoder: Encoder;
   #cursor: number;
   #live: boolean;
   #lagging = false;
@@ -25,13 +28,23 @@ export class Member {
   #index: number;
 
   /** @param index its index among the members of its group. */
-  constructor(subscriber: Subscriber, room: Room, cursor: number, index: number) {
+  constructor(subscriber: Subscriber, room: Room, encoder: Encoder, cursor: number, index: number) {
     this.subscriber = subscriber;
     this.pump = subscriber.pump;
     this.room = room;
+    this.#encoder = encoder;
     this.#cursor = cursor;
     this.#live = cursor === room.log.head;
     this.#index = index;
+  }
+
+  get encoder(): Encoder {
+    return this.#encoder;
+  }
+
+  /** Whether it is handed changes of messages as such. */
+  get getsChanges(): boolean {
+    return this.#encoder === this.pump.encoder.withChanges;
   }
 
   /** The client has been handed every record up to here, or been notified of the gap. */
@@ -123,6 +136,11 @@ export class Member {
     return true;
   }
 
+  /** It moves to another group, whose encoder this is. */
+  encodeBy(encoder: Encoder): void {
+    this.#encoder = encoder;
+  }
+
   /** Its index changes when another member leaves; -1 when it leaves itself. */
   moveTo(index: number): void {
     this.#index = index;
@@ -157,6 +175,8 @@ export class Room {
   #readers = 0;
   #appended = 0;
   #delivered = 0;
+  /** A record that is older than the window has changed. */
+  #outdated = false;
   /** Once it is released: then its engine does not know it any more. */
   #lastFirst: number | undefined;
 
@@ -277,12 +297,27 @@ export class Room {
 
   /** Appends committed records, to be flushed. @returns whether the room was clean before. */
   append(records: readonly LogRecord[], now: number): boolean {
-    for (const record of records) this.#log.append(record);
+    for (const record of records) {
+      this.#log.append(record);
+      if (record.extra?.kind === 'change') this.#change(record, record.extra.of);
+    }
     this.#appended += records.length;
     this.#usedAt = now;
     const wasClean = this.#dirtySince === undefined;
     this.#dirtySince ??= now;
     return wasClean;
+  }
+
+  /** @returns whether a record that is older than the window has changed since the last call. */
+  takeOutdated(): boolean {
+    const outdated = this.#outdated;
+    this.#outdated = false;
+    return outdated;
+  }
+
+  #change(change: LogRecord, of: number): void {
+    foldIntoRun(this.#log, change);
+    if (of < this.#log.first) this.#outdated = true;
   }
 
   /** The members in step have been handed everything: the log may drop its oldest records. */
@@ -295,7 +330,8 @@ export class Room {
   /** Its log goes on after the place, in another life: it drops the records after it. */
   moveTo({ epoch, seq }: Place): void {
     this.#epoch = epoch;
-    if (!this.#log.cut(seq)) this.#log = new Log(seq, this.#settings.window);
+    // A lost change is folded into records that are not lost: they are to be read again.
+    if (this.#log.hasChanges(seq) || !this.#log.cut(seq)) this.#log = new Log(seq, this.#settings.window);
     this.#flushed = Math.min(this.#flushed, seq);
     if (this.#flushed === this.#log.head) this.#dirtySince = undefined;
   }
@@ -318,10 +354,10 @@ export class Room {
     this.#lastFirst = this.first;
   }
 
-  /** Adds a member that has everything up to `cursor`. */
-  add(subscriber: Subscriber, cursor: number, now: number): Member {
-    const { members } = this.group(subscriber.pump.encoder);
-    const member = new Member(subscriber, this, cursor, members.length);
+  /** Adds a member that has everything up to `cursor`. @param encoder of its frames. */
+  add(subscriber: Subscriber, encoder: Encoder, cursor: number, now: number): Member {
+    const { members } = this.group(encoder);
+    const member = new Member(subscriber, this, encoder, cursor, members.length);
     members.push(member);
     this.#members++;
     this.#usedAt = now;
@@ -330,15 +366,29 @@ export class Room {
 
   /** Removes a member, by putting the last one of its group in its place. */
   remove(member: Member, now: number): void {
-    const { members } = this.group(member.pump.encoder);
+    this.#removeFromGroup(member);
+    member.moveTo(-1);
+    this.#members--;
+    this.#usedAt = now;
+  }
+
+  /** Moves a member to the group of another encoder. */
+  regroup(member: Member, encoder: Encoder): void {
+    if (member.encoder === encoder) return;
+    this.#removeFromGroup(member);
+    const { members } = this.group(encoder);
+    member.encodeBy(encoder);
+    member.moveTo(members.length);
+    members.push(member);
+  }
+
+  #removeFromGroup(member: Member): void {
+    const { members } = this.group(member.encoder);
     const last = members.pop() as Member;
     if (last !== member) {
       members[member.index] = last;
       last.moveTo(member.index);
     }
-    member.moveTo(-1);
-    this.#members--;
-    this.#usedAt = now;
   }
 
   /** Returns the members with this encoder. A room sees few encoders: a scan finds one fastest. */

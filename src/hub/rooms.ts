@@ -4,7 +4,7 @@ import type { Census } from './meter.ts';
 import { recallIds } from './recall.ts';
 import { Member, Room } from './room.ts';
 import type { HubSettings } from './settings.ts';
-import type { Subscriber } from './subscriber.ts';
+import type { Encoder, Subscriber } from './subscriber.ts';
 import { Tally } from './tally.ts';
 import type { Clock, Scheduler } from './time.ts';
 
@@ -172,8 +172,8 @@ export class Rooms {
   }
 
   /** Adds a member that has everything up to `cursor`. */
-  join(room: Room, subscriber: Subscriber, cursor: number): Member {
-    const member = room.add(subscriber, cursor, this.#clock.now());
+  join(room: Room, subscriber: Subscriber, encoder: Encoder, cursor: number): Member {
+    const member = room.add(subscriber, encoder, cursor, this.#clock.now());
     const memberships = this.membershipsOf(subscriber);
     this.#memberships.set(subscriber, memberships.length === 0 ? member : [...memberships, member]);
     return member;

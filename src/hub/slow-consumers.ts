@@ -179,6 +179,10 @@ export class SlowConsumers {
     if (member.behind === 0) return true;
     const frame = this.#frameAfter(member);
     if (frame === undefined) return false;
+    if (frame.isSilent) {
+      member.advanceTo(frame.to);
+      return true;
+    }
     const to = pump.advance(frame);
     this.#meter.delivered(frame, to - frame.from);
     room.countDeliveries(to - frame.from);
@@ -187,8 +191,8 @@ export class SlowConsumers {
   }
 
   /** Returns the member's next frame, or undefined while the engine reads its records. */
-  #frameAfter({ room, pump, cursor, subscriber }: Member): Frame | undefined {
-    const group = room.group(pump.encoder);
+  #frameAfter({ room, encoder, cursor, subscriber }: Member): Frame | undefined {
+    const group = room.group(encoder);
     const cached = this.#frames.get(group, cursor);
     if (cached !== undefined) return cached;
     const records = this.#coldReads.recordsAfter(room, cursor, subscriber);

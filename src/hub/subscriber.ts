@@ -1,5 +1,5 @@
 import type { Close } from '../protocol/close-codes.ts';
-import type { ErrorCode, History, Message, ServerMessage } from '../protocol/v1.ts';
+import type { Change, ErrorCode, History, Message, ServerMessage } from '../protocol/v1.ts';
 import type { LogRecord, Records } from './log.ts';
 
 /** Consecutive records, encoded. Every member in step gets the same bytes. */
@@ -7,6 +7,8 @@ export interface Frame {
   readonly bytes: Uint8Array;
   /** For wires that do not merge records: a frame for each record after the first. */
   readonly more?: readonly Uint8Array[];
+  /** Set if the wire shows nothing for these records, such as reactions: nothing is sent. */
+  readonly isSilent?: true;
   /** The frame holds the records after `from`, up to and including `to`. */
   readonly from: number;
   readonly to: number;
@@ -17,12 +19,16 @@ export interface Frame {
  * the log has them.
  */
 export type Notice =
-  | Exclude<ServerMessage, Message | History>
+  | Exclude<ServerMessage, Message | Change | History>
   | {
       readonly t: 'history';
       readonly room: string;
       readonly id?: string;
+      /** Without changes; deleted messages are among them only for a client that expects those. */
       readonly records: readonly LogRecord[];
+      /** The records that were read. */
+      readonly from: number;
+      readonly to: number;
       readonly more: boolean;
     };
 
@@ -37,6 +43,8 @@ export interface Encoder {
   readonly sendBuffer?: number | undefined;
   /** Whether one frame may hold several records, or several notices. */
   readonly merges: boolean;
+  /** The encoder of members that understand changes. @default this one */
+  readonly withChanges?: Encoder;
   /** The notices that this wire can express. */
   readonly notices: ReadonlySet<Notice['t']>;
   /**
@@ -100,7 +108,7 @@ export interface Subscriber {
    *
    * @default false
    */
-  readonly signedIn?: boolean;
+  readonly isVerified?: boolean;
   readonly pump: Pump;
   /** True from its close on: the Hub registers it no more and sends it nothing. */
   readonly closed: boolean;

@@ -20,6 +20,9 @@ export const REASON_BYTES = 123;
 /** The number of rooms that one client can be in. */
 export const MAX_ROOMS = 128;
 
+/** The maximum length of a reaction, in bytes of UTF-8. */
+export const REACTION_BYTES = 32;
+
 /** Any JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
@@ -41,6 +44,8 @@ export interface Join {
   readonly since?: Place;
   /** @default 0 */
   readonly history?: number;
+  /** Whether the client understands `change`. @default it gets no changes */
+  readonly changes?: boolean;
 }
 
 /** Leaves a room. */
@@ -55,6 +60,25 @@ export interface Send {
   readonly room: string;
   readonly id: string;
   readonly data: Json;
+  /** The `seq` of the message that this one replies to. */
+  readonly reply?: number;
+}
+
+/** What a change does to its message. */
+export type ChangeOp = 'edit' | 'delete' | 'react' | 'unreact';
+
+/** Changes an earlier message of the room. It has an `id`, a `seq` and an answer as a message has. */
+export interface SendChange {
+  readonly t: 'send';
+  readonly room: string;
+  readonly id: string;
+  readonly op: ChangeOp;
+  /** The `seq` of the message. */
+  readonly of: number;
+  /** The new data of an `edit`; absent otherwise. */
+  readonly data?: Json;
+  /** The reaction of a `react` or `unreact`; absent otherwise. */
+  readonly reaction?: string;
 }
 
 /** Sends data to the connected members without storing it, such as a typing indicator. */
@@ -73,6 +97,8 @@ export interface HistoryRequest {
   readonly after?: number;
   /** @default 50 */
   readonly limit?: number;
+  /** Whether to return deleted messages. @default as in the room's `join` */
+  readonly changes?: boolean;
 }
 
 /** Reports the `seq` up to which the client has displayed the messages. */
@@ -116,7 +142,7 @@ export interface Report {
   readonly visible?: boolean;
 }
 
-export type ClientMessage = Join | Leave | Send | Signal | HistoryRequest | Ack | Ping | Auth | Report;
+export type ClientMessage = Join | Leave | Send | SendChange | Signal | HistoryRequest | Ack | Ping | Auth | Report;
 
 // ── Server messages ─────────────────────────────────────────────────────────────────────────────
 
@@ -217,7 +243,44 @@ export interface Message {
   readonly from: string;
   /** Milliseconds since 1970. */
   readonly at: number;
-  readonly data: Json;
+  /** Absent if the message is deleted. */
+  readonly data?: Json;
+  /** The `seq` of the message that this one replies to. */
+  readonly reply?: number;
+  /** The `seq` of the last edit. */
+  readonly edited?: number;
+  readonly deleted?: true;
+  /** The oldest reaction first. */
+  readonly reactions?: readonly Reaction[];
+  /** The `seq` of the last change that the other fields contain. */
+  readonly changed?: number;
+}
+
+/** A reaction to a message. */
+export interface Reaction {
+  readonly reaction: string;
+  /** How many users have reacted so. */
+  readonly count: number;
+  /** The first of them. */
+  readonly users: readonly string[];
+}
+
+/** A change of an earlier message of the room. */
+export interface Change {
+  readonly t: 'change';
+  readonly room: string;
+  readonly seq: number;
+  readonly id: string;
+  readonly from: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly op: ChangeOp;
+  /** The `seq` of the message. */
+  readonly of: number;
+  /** The new data of an `edit`, unless a later edit or a delete has replaced it. */
+  readonly data?: Json;
+  /** The reaction of a `react` or `unreact`. */
+  readonly reaction?: string;
 }
 
 /** Acknowledges a `send`: the message is in the log. */
@@ -272,6 +335,9 @@ export interface History {
   readonly room: string;
   readonly id?: string;
   readonly messages: readonly Omit<Message, 't' | 'room'>[];
+  /** What the reply is about: the messages `from` to `to`, of which those not returned are changes. */
+  readonly from: number;
+  readonly to: number;
   /** Whether more messages exist in the requested direction. */
   readonly more: boolean;
 }
@@ -310,6 +376,7 @@ export type ServerMessage =
   | Joined
   | Left
   | Message
+  | Change
   | Sent
   | Gap
   | Presence
@@ -331,6 +398,8 @@ export const errors = {
   forbidden: { message: 'not allowed', retry: false },
   unauthenticated: { message: 'not authenticated: send a token first', retry: false },
   bad_token: { message: 'the token is invalid, another user’s, or not accepted here', retry: false },
+  not_found: { message: 'there is no such message', retry: false },
+  too_many_reactions: { message: 'the message has too many reactions', retry: false },
   not_member: { message: 'not a member of this room', retry: false },
   too_many_rooms: { message: 'in too many rooms: leave one first', retry: false },
   rate_limited: { message: 'sending too fast', retry: true, retryAfter: 1000 },

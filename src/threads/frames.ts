@@ -1,5 +1,6 @@
+import { type DraftExtra, type RefusalCode, refusalCodes } from '../hub/changes.ts';
 import type { Draft, Outcome, Position } from '../hub/engine.ts';
-import type { LogRecord } from '../hub/log.ts';
+import type { Extra, LogRecord } from '../hub/log.ts';
 
 /** What a worker sends to the log thread. */
 export interface UpFrames {
@@ -33,7 +34,7 @@ const MOVED = 5;
 const SKIPPED = 6;
 const BEHIND = 7;
 
-const OUTCOMES = ['stored', 'duplicate', 'failed', 'unknown'] as const;
+const OUTCOMES = ['stored', 'duplicate', 'failed', 'unknown', 'refused'] as const;
 
 // Offsets of the words that most frames have.
 const ATTACHMENT = 4;
@@ -47,6 +48,8 @@ const OUTCOME = 1 + 8;
 // Flags of a message: one for JSON, then two bits for the encoding of each text.
 const JSON_FLAG = 1;
 const ENCODING_BITS = 2;
+// Set if the JSON text of what a message has beside its fields follows its texts, after its length.
+const EXTRA_FLAG = 1 << 9;
 const ENCODINGS = ['latin1', 'utf8', 'utf16le'] as const;
 const UTF8 = 1;
 const UTF16 = 2;
@@ -76,8 +79,8 @@ export class FrameEncoder {
     this.#begin(DRAFTS, attachment, HEADER);
     let at = start;
     for (; at < drafts.length; at++) {
-      const { from, sender = '', id, data, json = false, bytes } = drafts[at] as Draft;
-      if (!this.#message(0, json, bytes, from, sender, id, data, maxBytes)) break;
+      const { from, sender = '', id, data, json = false, bytes, extra } = drafts[at] as Draft;
+      if (!this.#message(0, json, bytes, from, sender, id, data, extra, maxBytes)) break;
     }
     this.#buffer.writeUInt32LE(at - start, COUNT);
     return at;
@@ -95,8 +98,8 @@ export class FrameEncoder {
     this.#buffer.writeDoubleLE(first, HEADER + 8);
     let at = start;
     for (; at < records.length; at++) {
-      const { at: time, from, sender, id, data, json, bytes } = records[at] as LogRecord;
-      if (!this.#message(time, json, bytes, from, sender, id, data, maxBytes)) break;
+      const { at: time, from, sender, id, data, json, bytes, extra } = records[at] as LogRecord;
+      if (!this.#message(time, json, bytes, from, sender, id, data, extra, maxBytes)) break;
     }
     this.#buffer.writeUInt32LE(at - start, COUNT);
     return at;
@@ -108,7 +111,7 @@ export class FrameEncoder {
     let offset = HEADER;
     for (const outcome of outcomes) {
       this.#buffer[offset] = OUTCOMES.indexOf(outcome.kind);
-      this.#buffer.writeDoubleLE('seq' in outcome ? outcome.seq : 0, offset + 1);
+      this.#buffer.writeDoubleLE(numberOf(outcome), offset + 1);
       offset += OUTCOME;
     }
   }
@@ -155,6 +158,7 @@ export class FrameEncoder {
     sender: string,
     id: string,
     data: string,
+    extra: DraftExtra | Extra | undefined,
     maxBytes: number,
   ): boolean {
     const start = this.#length;
@@ -169,10 +173,24 @@ export class FrameEncoder {
     flags |= this.#text(sender, start + 20) << (1 + ENCODING_BITS);
     flags |= this.#text(id, start + 24) << (1 + 2 * ENCODING_BITS);
     flags |= this.#text(data, start + 28) << (1 + 3 * ENCODING_BITS);
-    buffer.writeUInt32LE(flags, start + 12);
+    if (extra !== undefined) {
+      this.#extra(extra);
+      flags |= EXTRA_FLAG;
+    }
+    // It may be another one by now.
+    this.#buffer.writeUInt32LE(flags, start + 12);
     if (this.#length <= maxBytes) return true;
     this.#length = start;
     return false;
+  }
+
+  #extra(extra: DraftExtra | Extra): void {
+    const text = JSON.stringify(extra);
+    const start = this.#length;
+    this.#reserve(4 + 3 * text.length);
+    const bytes = this.#buffer.write(text, start + 4, 'utf8');
+    this.#buffer.writeUInt32LE(bytes, start);
+    this.#length = start + 4 + bytes;
   }
 
   /** Adds a text, with its length at an offset. @returns its encoding. */
@@ -233,27 +251,40 @@ export function receiveDown(buffer: Buffer, start: number, end: number, frames: 
   }
 }
 
+/** Returns the `seq` of an outcome, or the number of its code. */
+function numberOf(outcome: Outcome): number {
+  if (outcome.kind === 'refused') return refusalCodes.indexOf(outcome.code);
+  return 'seq' in outcome ? outcome.seq : 0;
+}
+
 /** A place in a buffer that is being read. */
 interface Cursor {
   offset: number;
+  /** Whether what the last message has beside its fields follows. */
+  hasExtra: boolean;
 }
 
 function decodeDrafts(buffer: Buffer, start: number, count: number, room: string): Draft[] {
-  const cursor = { offset: start };
+  const cursor = { offset: start, hasExtra: false };
   const drafts: Draft[] = [];
   for (let i = 0; i < count; i++) {
     const { from, sender, id, data, json, bytes } = readMessage(buffer, cursor, 0);
-    drafts.push({ room, from, id, data, json, bytes, ...(sender !== '' && { sender }) });
+    const extra = readExtra<DraftExtra>(buffer, cursor);
+    drafts.push({ room, from, id, data, json, bytes, ...(sender !== '' && { sender }), ...(extra && { extra }) });
   }
   return drafts;
 }
 
 function decodeRecords(buffer: Buffer, start: number): LogRecord[] {
-  const cursor = { offset: start + HEADER + 16 };
+  const cursor = { offset: start + HEADER + 16, hasExtra: false };
   const records: LogRecord[] = [];
   const count = buffer.readUInt32LE(start + COUNT);
   const seq = buffer.readDoubleLE(start + HEADER);
-  for (let i = 0; i < count; i++) records.push(readMessage(buffer, cursor, seq + i));
+  for (let i = 0; i < count; i++) {
+    const record = readMessage(buffer, cursor, seq + i);
+    const extra = readExtra<Extra>(buffer, cursor);
+    records.push(extra === undefined ? record : { ...record, extra });
+  }
   return records;
 }
 
@@ -262,6 +293,7 @@ function readMessage(buffer: Buffer, cursor: Cursor, seq: number): LogRecord {
   const start = cursor.offset;
   const flags = buffer.readUInt32LE(start + 12);
   cursor.offset += MESSAGE;
+  cursor.hasExtra = (flags & EXTRA_FLAG) !== 0;
   return {
     seq,
     at: buffer.readDoubleLE(start),
@@ -272,6 +304,14 @@ function readMessage(buffer: Buffer, cursor: Cursor, seq: number): LogRecord {
     json: (flags & JSON_FLAG) !== 0,
     bytes: buffer.readUInt32LE(start + 8),
   };
+}
+
+/** Reads what the last message has beside its fields, and moves the cursor past it. */
+function readExtra<T>(buffer: Buffer, cursor: Cursor): T | undefined {
+  if (!cursor.hasExtra) return undefined;
+  const bytes = buffer.readUInt32LE(cursor.offset);
+  cursor.offset += 4;
+  return JSON.parse(readText(buffer, cursor, bytes, UTF8)) as T;
 }
 
 /** @param encoding in its lowest two bits. */
@@ -291,7 +331,9 @@ function decodeOutcomes(buffer: Buffer, start: number, count: number): Outcome[]
   const outcomes: Outcome[] = [];
   for (let offset = start; outcomes.length < count; offset += OUTCOME) {
     const kind = OUTCOMES[buffer[offset] as number] as Outcome['kind'];
-    if (kind === 'stored' || kind === 'duplicate') outcomes.push({ kind, seq: buffer.readDoubleLE(offset + 1) });
+    const number = buffer.readDoubleLE(offset + 1);
+    if (kind === 'stored' || kind === 'duplicate') outcomes.push({ kind, seq: number });
+    else if (kind === 'refused') outcomes.push({ kind, code: refusalCodes[number] as RefusalCode });
     else outcomes.push({ kind });
   }
   return outcomes;

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { LogRecord, Records } from '../hub/log.ts';
 import type { Notice } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import type { ErrorMessage } from '../protocol/v1.ts';
 import { LineBuffer } from './line-buffer.ts';
-import { decode, defaults, encodeLines, encodeNotice, encodeRecord, messagePrefix, notices } from './v1.ts';
+import { encodeRecord } from './record-json.ts';
+import { decode, defaults, encodeLines, encodeNotice, lineOf, lineWithChanges, messagePrefix, notices } from './v1.ts';
 import type { Wire, WireLimits } from './wire.ts';
 
 /** The wires of the streams over HTTP. No listener can be pinned to one. */
@@ -62,8 +64,10 @@ function roomEvents(limits: Partial<WireLimits> = {}): Wire {
     decode: () => [{ kind: 'violation', close: closes.unexpectedData }],
     encode(room, records, from, maxBytes, epoch) {
       const [id, data] = [`id: ${epoch}:`, `\ndata: ${messagePrefix(room)}`];
-      const encodeLine = (record: Parameters<typeof encodeRecord>[0]) =>
-        `${id}${record.seq}${data}${onOneLine(encodeRecord(record))}\n`;
+      const encodeLine = (record: LogRecord) => {
+        const own = onOneLine(encodeRecord(record));
+        return own === '' ? '' : `${id}${record.seq}${data}${own}\n`;
+      };
       return encodeLines(buffer, records, from, maxBytes, encodeLine);
     },
     encodeNotice: encodeNamedEvent,
@@ -77,6 +81,16 @@ function roomEvents(limits: Partial<WireLimits> = {}): Wire {
  */
 function sessionEvents(limits: Partial<WireLimits> = {}): Wire {
   const buffer = new LineBuffer('\n\n');
+  const encoder = {
+    merges: true,
+    notices,
+    encode(room: string, records: Records, from: number, maxBytes: number) {
+      const prefix = `data: ${messagePrefix(room)}`;
+      const encodeLine = (record: LogRecord) => lineOf(prefix, onOneLine(encodeRecord(record)));
+      return encodeLines(buffer, records, from, maxBytes, encodeLine);
+    },
+    encodeNotice: (notice: Notice) => `data: ${onOneLine(encodeNotice(notice))}\n\n`,
+  };
   return {
     ...defaults,
     ...limits,
@@ -85,14 +99,15 @@ function sessionEvents(limits: Partial<WireLimits> = {}): Wire {
     path: '/api/v1/session/events',
     library: 'coder',
     rooms: [],
-    merges: true,
-    notices,
-    decode,
-    encode(room, records, from, maxBytes) {
-      const prefix = `data: ${messagePrefix(room)}`;
-      return encodeLines(buffer, records, from, maxBytes, (record) => prefix + onOneLine(encodeRecord(record)));
+    ...encoder,
+    withChanges: {
+      ...encoder,
+      name: 'v1-sse',
+      encode(room, records, from, maxBytes) {
+        return encodeLines(buffer, records, from, maxBytes, lineWithChanges(room, 'data: ', onOneLine));
+      },
     },
-    encodeNotice: (notice) => `data: ${onOneLine(encodeNotice(notice))}\n\n`,
+    decode,
     closeFrame: (close) => close,
   };
 }

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
+import { sizeOf } from '../hub/changes.ts';
 import type { LogRecord, Records } from '../hub/log.ts';
 import type { Frame } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
-import { PUBLIC_ROOM, recordText } from './text.ts';
+import { endOfHidden, isShown, PUBLIC_ROOM, recordText, silentFrame } from './text.ts';
 import { type Command, decodeText, isSlow, noNotices, type Wire, type WireLimits } from './wire.ts';
 
 const defaults: WireLimits = { maxMessageSize: 512, pingPeriod: 54_000, pongWait: 60_000, writeWait: 10_000 };
@@ -43,14 +44,18 @@ function decode(data: Uint8Array, binary: boolean): readonly Command[] {
 }
 
 function encode(_room: string, records: Records, from: number, maxBytes: number): Frame {
-  let to = from + 1;
+  const hiddenTo = endOfHidden(records, from);
+  if (hiddenTo === records.head) return silentFrame(from, hiddenTo);
+  let to = hiddenTo + 1;
   let text = encodeRecord(records.at(to));
-  let bytes = records.at(to).bytes;
+  let bytes = sizeOf(records.at(to));
   while (to < records.head) {
     const record = records.at(to + 1);
-    bytes += record.bytes + 1;
-    if (bytes > maxBytes) break;
-    text += `\n${encodeRecord(record)}`;
+    if (isShown(record)) {
+      bytes += sizeOf(record) + 1;
+      if (bytes > maxBytes) break;
+      text += `\n${encodeRecord(record)}`;
+    }
     to++;
   }
   return { bytes: Buffer.from(text), from, to };

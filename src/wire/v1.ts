@@ -1,8 +1,19 @@
 import type { LogRecord, Records } from '../hub/log.ts';
 import type { Frame, Notice } from '../hub/subscriber.ts';
 import { closes } from '../protocol/close-codes.ts';
-import { type ErrorCode, type Json, type Place, REASON_BYTES, ROOM_BYTES } from '../protocol/v1.ts';
+import {
+  type ChangeOp,
+  type ErrorCode,
+  type Json,
+  type Place,
+  REACTION_BYTES,
+  REASON_BYTES,
+  ROOM_BYTES,
+  USER_BYTES,
+} from '../protocol/v1.ts';
 import { LineBuffer } from './line-buffer.ts';
+import { encodeAnyMessage, encodeChange, encodeRecord, quote } from './record-json.ts';
+import { silentFrame } from './text.ts';
 import { type Command, decodeText, isName, type Wire, type WireLimits } from './wire.ts';
 
 /** Longest message of a client, in bytes. */
@@ -36,6 +47,12 @@ export const rules = {
   reason: `must be a string of at most ${REASON_BYTES} bytes`,
   ms: `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
   flag: 'must be true or false',
+  changes: 'must be true or false',
+  op: 'must be "edit", "delete", "react" or "unreact"',
+  of: `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+  reply: `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+  noReply: 'must be absent when "op" is given',
+  reaction: `must be a string of 1 to ${REACTION_BYTES} bytes`,
 };
 
 /**
@@ -44,6 +61,15 @@ export const rules = {
  */
 export function v1(limits: Partial<WireLimits> = {}): Wire {
   const buffer = new LineBuffer();
+  const encoder = {
+    merges: true,
+    notices,
+    encode(room: string, records: Records, from: number, maxBytes: number): Frame {
+      const prefix = messagePrefix(room);
+      return encodeLines(buffer, records, from, maxBytes, (record) => lineOf(prefix, encodeRecord(record)));
+    },
+    encodeNotice,
+  };
   return {
     ...defaults,
     ...limits,
@@ -51,14 +77,15 @@ export function v1(limits: Partial<WireLimits> = {}): Wire {
     path: '/ws',
     library: 'gorilla',
     rooms: [],
-    merges: true,
-    notices,
-    decode,
-    encode(room, records, from, maxBytes) {
-      const prefix = messagePrefix(room);
-      return encodeLines(buffer, records, from, maxBytes, (record) => prefix + encodeRecord(record));
+    ...encoder,
+    withChanges: {
+      ...encoder,
+      name: 'v1',
+      encode(room, records, from, maxBytes) {
+        return encodeLines(buffer, records, from, maxBytes, lineWithChanges(room));
+      },
     },
-    encodeNotice,
+    decode,
     closeFrame: (close) => close,
   };
 }
@@ -111,17 +138,29 @@ function decodeMessage(message: Fields): Command {
 /** By `t`. Each gets a valid room, and refuses the message if another field is invalid. */
 const decoders = {
   send(room: string, message: Fields): Command {
-    const { id, data } = message;
+    const { id, data, op, reply } = message;
     if (!isName(id, fields.id)) return badField(message, 'id', rules.id);
+    if (op !== undefined) return decodeChange(room, id, message);
     if (!isData(data)) return badField(message, 'data', rules.data);
+    if (reply !== undefined && !isNumber(reply)) return badField(message, 'reply', rules.reply);
     const json = JSON.stringify(data);
-    return { kind: 'broadcast', room, id, data: json, json: true, bytes: Buffer.byteLength(json) };
+    const publication = {
+      kind: 'broadcast',
+      room,
+      id,
+      data: json,
+      json: true,
+      bytes: Buffer.byteLength(json),
+    } as const;
+    return reply === undefined ? publication : { ...publication, extra: { kind: 'message', reply } };
   },
   join(room: string, message: Fields): Command {
-    const { since, history = 0 } = message;
+    const { since, history = 0, changes = false } = message;
     if (!isCount(history, fields.history)) return badField(message, 'history', rules.history);
-    if (since === undefined) return { kind: 'join', room, history };
-    return isPlace(since) ? { kind: 'join', room, history, since } : badSince(message, since);
+    if (typeof changes !== 'boolean') return badField(message, 'changes', rules.changes);
+    const join = { kind: 'join', room, history, ...(changes && { changes }) } as const;
+    if (since === undefined) return join;
+    return isPlace(since) ? { ...join, since } : badSince(message, since);
   },
   leave(room: string): Command {
     return { kind: 'leave', room };
@@ -131,11 +170,13 @@ const decoders = {
     return isData(data) ? { kind: 'signal', room, data } : badField(message, 'data', rules.data);
   },
   history(room: string, message: Fields): Command {
-    const { id, before, after, limit = DEFAULT_HISTORY } = message;
+    const { id, before, after, limit = DEFAULT_HISTORY, changes } = message;
     if (id !== undefined && !isName(id, fields.id)) return badField(message, 'id', rules.id);
     if (!isCount(limit, fields.history) || limit === 0) return badField(message, 'limit', rules.limit);
     if (before !== undefined && after !== undefined) return badField(message, 'after', rules.after);
-    const request = { kind: 'history', room, limit, ...(id !== undefined && { id }) } as const;
+    if (changes !== undefined && typeof changes !== 'boolean') return badField(message, 'changes', rules.changes);
+    const options = { ...(id !== undefined && { id }), ...(changes !== undefined && { changes }) };
+    const request = { kind: 'history', room, limit, ...options } as const;
     if (before !== undefined) return isSeq(before) ? { ...request, before } : badField(message, 'before', rules.seq);
     if (after !== undefined) return isSeq(after) ? { ...request, after } : badField(message, 'after', rules.seq);
     return request;
@@ -166,6 +207,30 @@ function decodeReport(message: Fields): Command {
     ...(visible !== undefined && { visible }),
   };
   return { kind: 'report', report };
+}
+
+const OPS: ReadonlySet<unknown> = new Set<ChangeOp>(['edit', 'delete', 'react', 'unreact']);
+
+function isOp(value: unknown): value is ChangeOp {
+  return OPS.has(value);
+}
+
+/** Decodes a send with an `op`. An edit counts twice: its text is in its message, too. */
+function decodeChange(room: string, id: string, message: Fields): Command {
+  const { op, of, data, reaction, reply } = message;
+  if (!isOp(op)) return badField(message, 'op', rules.op);
+  if (!isNumber(of)) return badField(message, 'of', rules.of);
+  if (reply !== undefined) return badField(message, 'reply', rules.noReply);
+  const extra = { kind: 'change', op, of } as const;
+  if (op === 'edit') {
+    if (!isData(data)) return badField(message, 'data', rules.data);
+    const json = JSON.stringify(data);
+    return { kind: 'broadcast', room, id, data: json, json: true, bytes: 2 * Buffer.byteLength(json), extra };
+  }
+  if (op === 'delete') return { kind: 'broadcast', room, id, data: '', json: false, bytes: 0, extra };
+  if (!isName(reaction, REACTION_BYTES)) return badField(message, 'reaction', rules.reaction);
+  const bytes = Buffer.byteLength(reaction) + USER_BYTES;
+  return { kind: 'broadcast', room, id, data: reaction, json: false, bytes, extra };
 }
 
 /** Names the refused request and its room where those fields are valid. */
@@ -231,6 +296,11 @@ function isSeq(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+/** Reports whether `value` can be the number of a message. */
+function isNumber(value: unknown): value is number {
+  return isSeq(value) && value > 0;
+}
+
 function isCount(value: unknown, max: number): value is number {
   return isSeq(value) && value <= max;
 }
@@ -263,7 +333,31 @@ export function messagePrefix(room: string): string {
   return `{"t":"message","room":${JSON.stringify(room)},`;
 }
 
-/** Encodes the records after `from` as lines: as many as fit `maxBytes`, and at least one. */
+/** Returns the line of a record's own fields; an empty one for none. */
+export function lineOf(prefix: string, own: string): string {
+  return own === '' ? '' : prefix + own;
+}
+
+/**
+ * Returns a function that encodes a record for a client that understands changes.
+ *
+ * @param start precedes each line.
+ */
+export function lineWithChanges(room: string, start = '', withinLine = (line: string) => line) {
+  const message = start + messagePrefix(room);
+  const change = `${start}{"t":"change","room":${JSON.stringify(room)},`;
+  return (record: LogRecord) => {
+    const { extra } = record;
+    if (extra?.kind === 'change') return change + withinLine(encodeChange(record, extra));
+    return message + withinLine(encodeAnyMessage(record));
+  };
+}
+
+/**
+ * Encodes the records after `from` as lines: as many as fit `maxBytes`, and at least one.
+ *
+ * @param encodeLine returns an empty text for a record that is not shown.
+ */
 export function encodeLines(
   buffer: LineBuffer,
   records: Records,
@@ -271,28 +365,18 @@ export function encodeLines(
   maxBytes: number,
   encodeLine: (record: LogRecord) => string,
 ): Frame {
-  let to = from + 1;
-  let bytes = buffer.add(encodeLine(records.at(to)));
-  while (to < records.head) {
-    const bytesWithNext = buffer.add(encodeLine(records.at(to + 1)));
-    if (bytesWithNext > maxBytes) break;
-    bytes = bytesWithNext;
+  let to = from;
+  let bytes = 0;
+  do {
+    const line = encodeLine(records.at(to + 1));
+    if (line !== '') {
+      const bytesWithNext = buffer.add(line);
+      if (bytesWithNext > maxBytes && bytes > 0) break;
+      bytes = bytesWithNext;
+    }
     to++;
-  }
-  return { bytes: buffer.take(bytes), from, to };
-}
-
-/** Encodes a record's own fields and the closing brace. Text of another wire becomes `{ text }`. */
-export function encodeRecord({ seq, id, from, at, data, json }: LogRecord): string {
-  const value = json ? data : `{"text":${JSON.stringify(data)}}`;
-  return `"seq":${seq},"id":${quote(id)},"from":${quote(from)},"at":${at},"data":${value}}`;
-}
-
-// Characters that JSON does not escape.
-const PLAIN = /^[ !#-[\]-~]*$/;
-
-function quote(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+  } while (to < records.head && bytes <= maxBytes);
+  return bytes === 0 ? silentFrame(from, to) : { bytes: buffer.take(bytes), from, to };
 }
 
 export function encodeNotice(notice: Notice): string {
@@ -302,8 +386,9 @@ export function encodeNotice(notice: Notice): string {
     return `{"t":"sent","room":${quote(notice.room)},"id":${quote(notice.id)},"seq":${notice.seq}${duplicate}}`;
   }
   if (notice.t !== 'history') return JSON.stringify(notice);
-  const { room, id, records, more } = notice;
-  const messages = records.map((record) => `{${encodeRecord(record)}`).join(',');
+  const { room, id, records, from, to, more } = notice;
+  const messages = records.map((record) => `{${encodeAnyMessage(record)}`).join(',');
   const idField = id === undefined ? '' : `,"id":${JSON.stringify(id)}`;
-  return `{"t":"history","room":${JSON.stringify(room)}${idField},"messages":[${messages}],"more":${more}}`;
+  const range = `"from":${from},"to":${to},"more":${more}`;
+  return `{"t":"history","room":${JSON.stringify(room)}${idField},"messages":[${messages}],${range}}`;
 }

@@ -1,3 +1,4 @@
+import type { ChangeDraft, ReplyDraft } from '../hub/changes.ts';
 import type { Encoder } from '../hub/subscriber.ts';
 import { type Close, closes } from '../protocol/close-codes.ts';
 import type { EndReport } from '../protocol/session-life.ts';
@@ -39,7 +40,13 @@ export interface WireLimits {
 /** A decoded request of a client. */
 export type Command =
   | Publication
-  | { readonly kind: 'join'; readonly room: string; readonly since?: Place; readonly history: number }
+  | {
+      readonly kind: 'join';
+      readonly room: string;
+      readonly since?: Place;
+      readonly history: number;
+      readonly changes?: boolean;
+    }
   | { readonly kind: 'leave'; readonly room: string }
   | { readonly kind: 'signal'; readonly room: string; readonly data: Json }
   | {
@@ -49,6 +56,7 @@ export type Command =
       readonly before?: number;
       readonly after?: number;
       readonly limit: number;
+      readonly changes?: boolean;
     }
   | { readonly kind: 'ack'; readonly room: string; readonly seq: number }
   | { readonly kind: 'ping' }
@@ -83,8 +91,10 @@ export interface Publication {
   /** Text, or the JSON text of any value where `json` is set. */
   readonly data: string;
   readonly json: boolean;
-  /** Length of `data` in bytes of UTF-8. */
+  /** Length of `data` in bytes of UTF-8; of a change, what it adds to the log. */
   readonly bytes: number;
+  /** A reply, or a change of an earlier message. @default an ordinary message */
+  readonly extra?: ReplyDraft | Omit<ChangeDraft, 'byUser'>;
 }
 
 /** A message or an arrival, posted to `/publish`. `accepted` is the status of success. */

@@ -24,7 +24,7 @@ const nextFrame = () => vi.advanceTimersByTimeAsync(20);
 async function answerHistory(seqs: readonly number[], more = false) {
   const [request] = lastSocket().take('history');
   const messages = seqs.map((seq) => message(seq, `${seq}`));
-  lastSocket().deliver({ t: 'history', room: 'r', id: request?.id as string, messages, more });
+  lastSocket().deliver({ t: 'history', room: 'r', id: request?.id as string, messages, from: 1, to: Math.max(0, ...seqs), more });
   await nextFrame();
   return request;
 }
@@ -33,7 +33,7 @@ async function answerHistory(seqs: readonly number[], more = false) {
 async function open() {
   const hub = connect('http://hub.test', { WebSocket: FakeSocket });
   await vi.advanceTimersByTimeAsync(0);
-  const conversation = new Conversation('r', { onMessages: () => {}, onRemoved: () => {} });
+  const conversation = new Conversation('r', { onMessages: () => {}, onMissingMessage: () => {}, onRemoved: () => {} });
   conversation.setActive(true);
   conversation.bind(hub, 'ada');
   lastSocket().welcome();

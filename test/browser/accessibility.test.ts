@@ -1,26 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { BrowserContextOptions } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
+import { violations } from './axe.ts';
 import { leaveRoom, send, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-interface Violation {
-  readonly id: string;
-  readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
-}
-
-/** Returns the violations that axe-core finds in the current state of a page. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  const results = await page.evaluate<Violation[]>('axe.run().then(({ violations }) => violations)');
-  return results.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
-  );
-}
-
 test('respects prefers-reduced-motion', async () => {
   const page = await chat.newPage({ reducedMotion: 'reduce' });
   await page.routeWebSocket(/\/ws/, () => {}); // never completes the handshake

@@ -6,20 +6,44 @@ import { sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
 
+function gzippedSize(file: string): number {
+  return gzipSync(readFileSync(`${CHAT}/${file}`), { level: 9 }).length;
+}
+
 /** Returns the total size of the matching assets, in bytes after gzip. */
 function compressedSize(pattern: RegExp): number {
   const files = readdirSync(`${CHAT}/assets`).filter((file) => pattern.test(file));
   expect(files.length).toBeGreaterThan(0);
-  return files.reduce((sum, file) => sum + gzipSync(readFileSync(`${CHAT}/assets/${file}`), { level: 9 }).length, 0);
+  return files.reduce((sum, file) => sum + gzippedSize(`assets/${file}`), 0);
 }
 
-test('keeps the compressed script below 26 KB, the client library below 6 KB, both below 40 KB and the styles below 4 KB', () => {
-  expect(compressedSize(/^(?!client-|fallback-|report-).*\.js$/)).toBeLessThanOrEqual(26 * 1024);
+/** The files that the page loads first, relative to its folder. */
+function firstFiles(): string[] {
+  const html = readFileSync(`${CHAT}/index.html`, 'utf8');
+  return [...html.matchAll(/(?:src|href)="\.\/(assets\/[^"]+\.(?:js|css))"/g)].map(([, file]) => file as string);
+}
+
+test('keeps the compressed script below 26 KB, the client library below 6 KB, all that loads first below 40 KB and its styles below 4 KB', () => {
+  expect(compressedSize(/^index-.*\.js$/)).toBeLessThanOrEqual(26 * 1024);
   expect(compressedSize(/^fallback-.*\.js$/)).toBeLessThanOrEqual(4 * 1024);
   expect(compressedSize(/^report-.*\.js$/)).toBeLessThanOrEqual(512);
   expect(compressedSize(/^client-.*\.js$/)).toBeLessThanOrEqual(6 * 1024);
-  expect(compressedSize(/\.js$/)).toBeLessThanOrEqual(40 * 1024);
-  expect(compressedSize(/\.css$/)).toBeLessThanOrEqual(4 * 1024);
+  const sizeOf = (ending: string) =>
+    firstFiles()
+      .filter((file) => file.endsWith(ending))
+      .reduce((sum, file) => sum + gzippedSize(file), 0);
+  expect(sizeOf('.js')).toBeLessThanOrEqual(40 * 1024);
+  expect(sizeOf('.css')).toBeLessThanOrEqual(4 * 1024);
+});
+
+test('loads nothing else first: not the renderer of Markdown, and no script that a first script imports', () => {
+  const scripts = firstFiles().filter((file) => file.endsWith('.js'));
+  expect(scripts).toHaveLength(2);
+  for (const file of scripts) {
+    const imports = readFileSync(`${CHAT}/${file}`, 'utf8').matchAll(/\bfrom\s*["']\.\/([^"']+)["']/g);
+    for (const [, imported] of imports) expect(scripts).toContain(`assets/${imported}`);
+  }
+  expect(compressedSize(/^markdown-.*\.js$/)).toBeLessThanOrEqual(20 * 1024);
 });
 
 test('loads only its own files, and has no inline script or style', () => {

@@ -131,7 +131,7 @@ describe('sending', () => {
     await link.waitFor();
     expect(await link.count()).toBe(1);
     expect(await link.getAttribute('href')).toBe('https://example.com/a_(b)');
-    expect(await link.getAttribute('rel')).toBe('noopener noreferrer nofollow');
+    expect(await link.getAttribute('rel')).toBe('noopener noreferrer nofollow ugc');
   });
 
   test('collapses a long message until it is expanded', async () => {
@@ -261,7 +261,7 @@ describe('the keyboard', () => {
       '(e => e.labels?.[0]?.textContent || e.getAttribute("aria-label") || e.textContent)(document.activeElement)';
     await page.locator('nav a').focus();
     const order = [await page.evaluate(name)];
-    while (order.length < 10) {
+    while (order.length < 12) {
       await page.keyboard.press('Tab');
       order.push(await page.evaluate(name));
     }
@@ -271,10 +271,12 @@ describe('the keyboard', () => {
       'Join',
       'Rename',
       'Notify me about new messages',
+      'Notify me when I am mentioned',
       '1 person online',
       'Room menu',
       'Conversation in room',
       'Message',
+      'Emoji',
       'Send',
     ]);
   });

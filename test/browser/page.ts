@@ -9,7 +9,10 @@ export interface Text {
   readonly text: string;
 }
 
-/** The window of a desktop. Tests of phones pass their own. */
+/**
+ * The window of a desktop. Tests of phones pass their own. Those of the service worker allow it: its
+ * requests do not pass the routes of a test.
+ */
 const DESKTOP = { viewport: { width: 900, height: 640 } };
 
 /**
@@ -45,7 +48,9 @@ export function useChat(serverFlags: readonly string[] = []) {
   /** Opens a blank page: in a new browser context, or in the context of a page. */
   async function newPage(options: BrowserContextOptions | Page = {}): Promise<Page> {
     const context =
-      'context' in options ? options.context() : await (browser as Browser).newContext({ ...DESKTOP, ...options });
+      'context' in options
+        ? options.context()
+        : await (browser as Browser).newContext({ ...DESKTOP, serviceWorkers: 'block', ...options });
     context.setDefaultTimeout(10_000);
     const page = await context.newPage();
     page.on('pageerror', (error) => errors.push(String(error)));

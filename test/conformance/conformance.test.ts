@@ -8,7 +8,16 @@ import { memory } from '../../src/engine/memory.ts';
 import { systemClock } from '../../src/hub/time.ts';
 import { Lives } from '../../src/lives/lives.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
-import { type ClientMessage, errors, type ServerMessage } from '../../src/protocol/v1.ts';
+import {
+  type ClientMessage,
+  type ErrorMessage,
+  errors,
+  type HistoryRequest,
+  type Json,
+  type SendChange,
+  type Sent,
+  type ServerMessage,
+} from '../../src/protocol/v1.ts';
 import { localCluster } from '../../src/server/local-cluster.ts';
 import { until } from '../integration/server.ts';
 import type { ObservedHub } from '../workers/in-thread.ts';
@@ -635,6 +644,212 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
     const messages = await bob.all('message');
     expect(messages.map(({ data }) => data)).toEqual(messages.map((_, i) => i));
     expect((await ada.all('sent')).map(({ id, seq }) => seq - Number(id))).toEqual(messages.map(() => 1));
+  });
+
+  /** Starts a server with ada, who knows changes, and bob, who does not, in the room `r`. */
+  const changing = async (options: Options = {}) => {
+    const server = await start(options);
+    const [ada, bob] = [await server.connect('?user=ada'), await server.connect('?user=bob')];
+    await ada.join('r', { changes: true });
+    await bob.join('r');
+    return { ...server, ada, bob };
+  };
+  const nextOf = async (peer: Peer, id: string): Promise<Sent> => {
+    for (;;) {
+      const sent = await peer.next('sent');
+      if (sent.id === id) return sent;
+    }
+  };
+  const say = (peer: Peer, data: Json, id = `s${Math.random()}`) => {
+    peer.send({ t: 'send', room: 'r', id, data });
+    return nextOf(peer, id);
+  };
+  /** Sends a change and waits for its answer. */
+  const change = async (peer: Peer, fields: Pick<SendChange, 'op' | 'of' | 'data' | 'reaction'>) => {
+    const id = `c${Math.random()}`;
+    peer.send({ t: 'send', room: 'r', id, ...fields });
+    await until('the change is answered', () => peer.got.some((message) => 'id' in message && isAnswer(message, id)));
+    return peer.got.find((message): message is Sent | ErrorMessage => isAnswer(message, id)) as Sent | ErrorMessage;
+  };
+  const isAnswer = (message: ServerMessage, id: string) =>
+    (message.t === 'sent' || message.t === 'error') && message.id === id;
+
+  rule('X1 X5', 'a change is in the log with a seq of its own, and a member that knows changes gets it', async () => {
+    const { ada, bob } = await changing();
+    await say(ada, { text: 'helo' });
+    expect(await change(bob, { op: 'react', of: 1, reaction: '👍' })).toMatchObject({ t: 'sent', seq: 2 });
+    expect(await change(ada, { op: 'edit', of: 1, data: { text: 'hello' } })).toMatchObject({ t: 'sent', seq: 3 });
+    expect(await change(bob, { op: 'unreact', of: 1, reaction: '👍' })).toMatchObject({ t: 'sent', seq: 4 });
+    expect(await change(bob, { op: 'unreact', of: 1, reaction: '👍' })).toMatchObject({ t: 'sent', seq: 5 });
+    expect(await change(ada, { op: 'delete', of: 1 })).toMatchObject({ t: 'sent', seq: 6 });
+    expect(await ada.all('message')).toMatchObject([{ seq: 1, data: { text: 'helo' } }]);
+    const changes = (await ada.all('change')).map(({ id: _, at: __, ...rest }) => rest);
+    const common = { t: 'change', room: 'r', of: 1 };
+    expect(changes).toEqual([
+      { ...common, seq: 2, from: 'bob', op: 'react', reaction: '👍' },
+      { ...common, seq: 3, from: 'ada', op: 'edit', data: { text: 'hello' } },
+      { ...common, seq: 4, from: 'bob', op: 'unreact', reaction: '👍' },
+      { ...common, seq: 5, from: 'bob', op: 'unreact', reaction: '👍' },
+      { ...common, seq: 6, from: 'ada', op: 'delete' },
+    ]);
+    // A retry is recognized as that of a message is.
+    ada.send({ t: 'send', room: 'r', id: 'again', op: 'react', of: 99, reaction: 'x' });
+    expect(await ada.next('error')).toMatchObject({ code: 'not_found', id: 'again' });
+    const { seq } = await say(bob, 'another');
+    for (const duplicate of [undefined, true]) {
+      ada.send({ t: 'send', room: 'r', id: 'again', op: 'react', of: seq, reaction: 'x' });
+      expect(await nextOf(ada, 'again')).toMatchObject({ seq: seq + 1, ...(duplicate && { duplicate }) });
+    }
+  });
+
+  rule('X2', 'only its session may edit or delete a message where nobody is authenticated', async () => {
+    const { ada, bob, connect } = await changing();
+    await say(ada, { text: 'mine' });
+    const another = await connect('?user=ada&room=r');
+    await another.next('joined');
+    for (const peer of [bob, another]) {
+      expect(await change(peer, { op: 'edit', of: 1, data: 'x' })).toMatchObject({ t: 'error', code: 'forbidden' });
+      expect(await change(peer, { op: 'delete', of: 1 })).toMatchObject({ t: 'error', code: 'forbidden' });
+    }
+    expect(await change(ada, { op: 'edit', of: 1, data: 'x' })).toMatchObject({ t: 'sent' });
+  });
+
+  rule('X2', 'any session of an authenticated user may change what another has sent', async () => {
+    const { connect } = await start({ authenticator });
+    const tokens = await Promise.all(['ada', 'ada', 'bob'].map((sub) => token({ sub })));
+    const [first, second, bob] = (await Promise.all(tokens.map((each) => connect(`?token=${each}&room=r`)))) as [
+      Peer,
+      Peer,
+      Peer,
+    ];
+    await Promise.all([first, second, bob].map((peer) => peer.next('joined')));
+    await say(first, { text: 'from my phone' });
+    expect(await change(bob, { op: 'delete', of: 1 })).toMatchObject({ t: 'error', code: 'forbidden', retry: false });
+    expect(await change(second, { op: 'edit', of: 1, data: 'x' })).toMatchObject({ t: 'sent' });
+  });
+
+  rule(
+    'X3',
+    'a change of no message, of a deleted one and of a change is refused; the first of a race counts',
+    async () => {
+      const { ada, bob } = await changing();
+      await say(ada, { text: 'a' });
+      await change(bob, { op: 'react', of: 1, reaction: 'x' });
+      for (const of of [2, 3, 4_000_000]) {
+        expect(await change(ada, { op: 'edit', of, data: 'x' })).toMatchObject({ t: 'error', code: 'not_found' });
+      }
+      ada.send(
+        { t: 'send', room: 'r', id: 'd', op: 'delete', of: 1 },
+        { t: 'send', room: 'r', id: 'e', op: 'edit', of: 1, data: 'late' },
+      );
+      expect(await nextOf(ada, 'd')).toMatchObject({ seq: 3 });
+      expect(await ada.next('error')).toMatchObject({ id: 'e', code: 'not_found', room: 'r', retry: false });
+    },
+  );
+
+  rule('X4', 'a message has at most 32 different reactions', async () => {
+    const { ada } = await changing();
+    await say(ada, 'a');
+    for (let i = 0; i < 32; i++)
+      expect(await change(ada, { op: 'react', of: 1, reaction: `${i}` })).toMatchObject({ t: 'sent' });
+    expect(await change(ada, { op: 'react', of: 1, reaction: '32' })).toMatchObject({ code: 'too_many_reactions' });
+    expect(await change(ada, { op: 'react', of: 1, reaction: '31' })).toMatchObject({ t: 'sent' });
+  });
+
+  rule('X6', 'who comes later gets each message with its changes, and the changes after it once more', async () => {
+    const { ada, bob, connect } = await changing();
+    await say(ada, { text: 'a' }, 'a1');
+    await say(ada, { text: 'b' }, 'a2');
+    await change(ada, { op: 'edit', of: 1, data: { text: 'secret' } });
+    await change(ada, { op: 'edit', of: 1, data: { text: 'A' } });
+    await change(bob, { op: 'react', of: 1, reaction: '👍' });
+    await change(ada, { op: 'delete', of: 2 });
+    const late = await connect('?user=eve');
+    await late.join('r', { history: 100, changes: true });
+    const messages = (await late.all('message')).map(({ at: _, ...rest }) => rest);
+    const reactions = [{ reaction: '👍', count: 1, users: ['bob'] }];
+    const common = { t: 'message', room: 'r', from: 'ada' };
+    expect(messages).toEqual([
+      { ...common, seq: 1, id: 'a1', data: { text: 'A' }, edited: 4, reactions, changed: 5 },
+      { ...common, seq: 2, id: 'a2', deleted: true, changed: 6 },
+    ]);
+    const changes = await late.all('change');
+    expect(changes).toMatchObject([{ seq: 3 }, { seq: 4, data: { text: 'A' } }, { seq: 5 }, { seq: 6 }]);
+    expect(changes[0]).not.toHaveProperty('data');
+    expect(late.frames.join()).not.toContain('secret');
+  });
+
+  rule('X7', 'who knows no changes gets an edit as a message, and nothing for the rest', async () => {
+    const { ada, bob, connect } = await changing();
+    await say(ada, { text: 'helo' }, 'a1');
+    await change(ada, { op: 'edit', of: 1, data: { text: 'hello', more: 1 } });
+    await change(bob, { op: 'react', of: 1, reaction: '👍' });
+    await change(ada, { op: 'edit', of: 1, data: [1] });
+    await say(ada, { text: 'b' });
+    await change(ada, { op: 'delete', of: 5 });
+    await say(ada, { text: 'c' });
+    await until('the last message came', () => bob.got.some((message) => message.t === 'message' && message.seq === 7));
+    const shown = (await bob.all('message')).map(({ seq, data }) => [seq, data]);
+    expect(shown).toEqual([
+      [1, { text: 'helo' }],
+      [2, { text: '(edited) hello', more: 1 }],
+      [4, [1]],
+      [5, { text: 'b' }],
+      [7, { text: 'c' }],
+    ]);
+    expect([await bob.all('change'), await bob.all('gap')]).toEqual([[], []]);
+    const late = await connect('?user=eve');
+    await late.join('r', { history: 100 });
+    const later = (await late.all('message')).map(({ seq, data }) => [seq, data]);
+    expect(later).toEqual([
+      [1, [1]],
+      [4, [1]],
+      [7, { text: 'c' }],
+    ]);
+    // A join with the other setting continues at the same place.
+    await late.join('r', { changes: true });
+    await change(bob, { op: 'react', of: 7, reaction: 'x' });
+    expect(await late.all('change')).toMatchObject([{ seq: 8 }]);
+    await late.join('r');
+    await change(bob, { op: 'unreact', of: 7, reaction: 'x' });
+    expect(await late.all('change')).toHaveLength(1);
+  });
+
+  rule('X8', 'history has messages with their changes, and names what it covers', async () => {
+    const { ada, bob } = await changing();
+    await say(ada, { text: 'a' });
+    await say(ada, { text: 'b' });
+    await change(ada, { op: 'delete', of: 1 });
+    await change(ada, { op: 'edit', of: 2, data: { text: 'B' } });
+    await say(ada, { text: 'c' });
+    for (let i = 0; i < 4; i++) await change(bob, { op: i % 2 ? 'unreact' : 'react', of: 5, reaction: 'x' });
+    const history = async (peer: Peer, fields: Omit<HistoryRequest, 't' | 'room'>) => {
+      peer.send({ t: 'history', room: 'r', ...fields });
+      const { messages, from, to, more } = await peer.next('history');
+      return [messages.map(({ seq }) => seq), from, to, more];
+    };
+    expect(await history(ada, {})).toEqual([[1, 2, 5], 1, 9, false]);
+    expect(await history(bob, {})).toEqual([[2, 5], 1, 9, false]);
+    expect(await history(bob, { changes: true })).toEqual([[1, 2, 5], 1, 9, false]);
+    // A page that has nothing but changes goes on to the next message.
+    expect(await history(bob, { limit: 2 })).toEqual([[5], 4, 9, true]);
+    expect(await history(bob, { before: 5, limit: 2 })).toEqual([[2], 1, 4, false]);
+    expect(await history(ada, { after: 2, limit: 1 })).toEqual([[5], 3, 5, true]);
+    expect(await history(ada, { after: 5 })).toEqual([[], 6, 9, false]);
+    expect(await history(ada, { after: 9 })).toEqual([[], 10, 9, false]);
+  });
+
+  rule('X9', 'a reply names an earlier message', async () => {
+    const { ada, bob } = await changing();
+    ada.send({ t: 'send', room: 'r', id: 'r1', data: 'x', reply: 1 });
+    expect(await ada.next('error')).toMatchObject({ code: 'not_found', id: 'r1' });
+    await say(ada, 'a');
+    ada.send({ t: 'send', room: 'r', id: 'r2', data: 'x', reply: 1 });
+    await nextOf(ada, 'r2');
+    await bob.next('message');
+    await bob.next('message');
+    for (const peer of [ada, bob])
+      expect((await peer.all('message'))[1]).toMatchObject({ seq: 2, reply: 1, data: 'x' });
   });
 
   rule('B1 B2', 'resumes after since without a gap or a repeat, even for a client that received nothing', async () => {

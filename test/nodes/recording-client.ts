@@ -202,7 +202,7 @@ export class RecordingClient {
       const { seq, id, from, at, data } = message;
       this.#place = { epoch: this.#place?.epoch ?? '', seq };
       if (from === this.history.name) this.#see(id);
-      this.#record({ kind: 'message', seq, id, from, at, data });
+      this.#record({ kind: 'message', seq, id, from, at, data: data as Json });
     } else if (message.t === 'gap') {
       const { from, to, why } = message;
       this.#place = { epoch: this.#place?.epoch ?? '', seq: to };

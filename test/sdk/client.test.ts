@@ -525,7 +525,7 @@ describe('a room', () => {
     const requests = lastSocket().take('history');
     expect(requests).toMatchObject([{ before: 9 }, { after: 9, limit: 5 }]);
     const page = (id: string | undefined, seq: number) =>
-      ({ t: 'history', room: 'r', ...(id && { id }), messages: [message(seq)], more: false }) as const;
+      ({ t: 'history', room: 'r', ...(id && { id }), messages: [message(seq)], from: seq, to: seq, more: false }) as const;
     lastSocket().deliver(page(requests[1]?.id, 10));
     expect((await second).messages[0]).toMatchObject({ seq: 10 });
     await reconnect();
@@ -598,9 +598,9 @@ describe('a room', () => {
     const [request] = lastSocket().take('history');
     lastSocket().deliver(
       { t: 'sent', room: 'r', id: send?.id as string, seq: 1 },
-      { t: 'history', room: 'r', id: request?.id as string, messages: [], more: false },
+      { t: 'history', room: 'r', id: request?.id as string, messages: [], from: 1, to: 0, more: false },
     );
-    expect(await results).toEqual([1, { messages: [], more: false }]);
+    expect(await results).toEqual([1, { messages: [], from: 1, to: 0, more: false }]);
     expect([send?.data, failed.length]).toEqual([2, 1]);
   });
 
@@ -704,9 +704,9 @@ describe('a log that continues in another epoch', () => {
     expect([lastSocket().take('send'), lastSocket().take('history'), hub.pending]).toEqual([[], [], 1]);
     lastSocket().deliver(
       { t: 'sent', room: 'r', id: send?.id as string, seq: 2 },
-      { t: 'history', room: 'r', id: request?.id as string, messages: [], more: false },
+      { t: 'history', room: 'r', id: request?.id as string, messages: [], from: 1, to: 0, more: false },
     );
-    expect([await sent, await page, sentEvents]).toEqual([2, { messages: [], more: false }, [2]]);
+    expect([await sent, await page, sentEvents]).toEqual([2, { messages: [], from: 1, to: 0, more: false }, [2]]);
   });
 
   test('sends a message without an answer again with its id, after unavailable and after a reconnection', async () => {

@@ -77,9 +77,9 @@ describe('pumphouse.v1 in the client library, on a server that fails over', () =
     expect(lastSocket().received.filter(({ t }) => t === 'send' || t === 'history')).toEqual([]);
     lastSocket().deliver(
       { t: 'sent', room: 'r', id: send?.id as string, seq: 3 },
-      { t: 'history', room: 'r', id: request?.id as string, messages: [], more: false },
+      { t: 'history', room: 'r', id: request?.id as string, messages: [], from: 1, to: 0, more: false },
     );
-    expect([await sent, await page]).toEqual([3, { messages: [], more: false }]);
+    expect([await sent, await page]).toEqual([3, { messages: [], from: 1, to: 0, more: false }]);
     hub.close();
   });
 

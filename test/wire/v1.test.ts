@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LogRecord } from '../../src/hub/log.ts';
-import { MAX_FRAME_BYTES, type Notice } from '../../src/hub/subscriber.ts';
+import { type Encoder, MAX_FRAME_BYTES, type Notice } from '../../src/hub/subscriber.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
+import type { Change } from '../../src/protocol/v1.ts';
 import { v1 } from '../../src/wire/v1.ts';
 
 const wire = v1();
@@ -19,6 +20,24 @@ const lines = (bytes: Uint8Array) => Buffer.from(bytes).toString().split('\n');
 
 const fromOtherWire = record(2, { from: 'c1', sender: '', id: '', data: 'from "another" wire', json: false });
 
+/** Returns the record of a change, as the log has it. */
+function recordOf({ seq, id, from, at, op, of, data, reaction = '' }: Change): LogRecord {
+  const replaced = op === 'edit' && data === undefined;
+  const extra = { kind: 'change', op, of, ...(replaced && { replaced }) } as const;
+  const json = data !== undefined;
+  return { seq, at, from, sender: 's', id, data: json ? JSON.stringify(data) : reaction, json, bytes: 0, extra };
+}
+
+/** Encodes a record for a client that understands changes. */
+function withChanges(record: LogRecord) {
+  const one = { head: record.seq, at: () => record };
+  return (wire.withChanges as Encoder).encode('lobby', one, record.seq - 1, MAX_FRAME_BYTES, 'e');
+}
+
+const NUMBER = `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`;
+const OP = 'send: "op" must be "edit", "delete", "react" or "unreact"';
+const REACTION = 'send: "reaction" must be a string of 1 to 32 bytes';
+
 test('encodes every message as in the golden file', () => {
   const written = golden.map((line): string => {
     const message = JSON.parse(line);
@@ -27,9 +46,12 @@ test('encodes every message as in the golden file', () => {
         t: 'history',
         room: 'lobby',
         records: [record(1), fromOtherWire],
+        from: 1,
+        to: 2,
         more: false,
       }) as string;
     }
+    if (message.t === 'change') return lines(withChanges(recordOf(message)).bytes)[0] as string;
     if (message.t !== 'message') return wire.encodeNotice(message as Notice) as string;
     const frame = wire.encode('lobby', records([record(1), fromOtherWire]), 0, MAX_FRAME_BYTES, 'e');
     return lines(frame.bytes)[message.seq - 1] as string;
@@ -175,6 +197,27 @@ describe('decode', () => {
     ['{"t":"history","room":"r","before":-1}', 'before', `history: "before" ${SEQ}`],
     ['{"t":"history","room":"r","after":"1"}', 'after', `history: "after" ${SEQ}`],
     ['{"t":"history","room":"r","before":1,"after":1}', 'after', `history: "after" ${EXCLUSIVE}`],
+    ['{"t":"join","room":"r","changes":1}', 'changes', 'join: "changes" must be true or false'],
+    ['{"t":"history","room":"r","changes":"yes"}', 'changes', 'history: "changes" must be true or false'],
+    ['{"t":"send","room":"r","id":"a","data":1,"reply":0}', 'reply', `send: "reply" ${NUMBER}`],
+    ['{"t":"send","room":"r","id":"a","data":1,"reply":null}', 'reply', `send: "reply" ${NUMBER}`],
+    ['{"t":"send","room":"r","id":"a","op":"move","of":1}', 'op', OP],
+    ['{"t":"send","room":"r","id":"a","op":null,"of":1,"data":1}', 'op', OP],
+    ['{"t":"send","room":"r","id":"a","op":"delete"}', 'of', `send: "of" ${NUMBER}`],
+    ['{"t":"send","room":"r","id":"a","op":"edit","of":1.5,"data":1}', 'of', `send: "of" ${NUMBER}`],
+    [
+      '{"t":"send","room":"r","id":"a","op":"edit","of":1}',
+      'data',
+      'send: "data" must be a JSON value, nested at most 100 deep',
+    ],
+    [
+      '{"t":"send","room":"r","id":"a","op":"delete","of":1,"reply":1}',
+      'reply',
+      'send: "reply" must be absent when "op" is given',
+    ],
+    ['{"t":"send","room":"r","id":"a","op":"react","of":1}', 'reaction', REACTION],
+    ['{"t":"send","room":"r","id":"a","op":"react","of":1,"reaction":""}', 'reaction', REACTION],
+    [`{"t":"send","room":"r","id":"a","op":"unreact","of":1,"reaction":"${'x'.repeat(33)}"}`, 'reaction', REACTION],
     ['{"t":"ack","room":"r","seq":null}', 'seq', `ack: "seq" ${SEQ}`],
   ])('names the invalid field and its rule: %s', (line, field, message) => {
     expect(decode(line)).toMatchObject([{ kind: 'refusal', code: 'bad_field', field, message }]);

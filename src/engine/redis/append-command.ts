@@ -1,8 +1,10 @@
+import { type RefusalCode, refusalCodes } from '../../hub/changes.ts';
 import type { Draft, Outcome } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
+import { recordOf } from '../judged-batch.ts';
 import type { Retention } from '../retention.ts';
 import type { RoomKeys } from './keys.ts';
-import { encodeBatch, recordOf } from './record-codec.ts';
+import { encodeBatch } from './record-codec.ts';
 import { appendScript } from './scripts.lua.ts';
 
 /** The room of a batch, with its bounds. */
@@ -26,8 +28,11 @@ export interface AppendReply {
   readonly last: number;
   readonly at: number;
   readonly first: number;
-  /** The `seq` of each draft, negative for a duplicate; undefined when all are stored. */
-  readonly seqs: readonly number[] | undefined;
+  /**
+   * The `seq` of each draft, negative for a duplicate, or why it is refused; undefined when all are
+   * stored.
+   */
+  readonly seqs: readonly (number | RefusalCode)[] | undefined;
 }
 
 /**
@@ -36,17 +41,17 @@ export interface AppendReply {
  * @param run identifies this node until it ends.
  */
 export function appendCommand(
-  { keys: { meta, log, ids, channel }, retention, expiryMs }: AppendTarget,
+  { keys: { meta, log, ids, moved, channel }, retention, expiryMs }: AppendTarget,
   run: string,
   number: number,
   drafts: readonly Draft[],
 ): string[] {
-  const { payload, sizes, ids: hashes } = encodeBatch(drafts);
+  const { payload, sizes, changes, ids: hashes } = encodeBatch(drafts);
   const newLog = `${run}${number.toString(36)}`;
   return [
-    ...['EVALSHA', appendScript.sha, '4', meta, log, ...ids, channel, newLog, run, String(number)],
+    ...['EVALSHA', appendScript.sha, '5', meta, log, ...ids, moved, channel, newLog, run, String(number)],
     ...[String(retention.bytes), String(retention.ms), String(expiryMs), String(drafts.length)],
-    ...[sizes, String(DEDUPE_MS), String(DEDUPE_MESSAGES), payload, ...hashes],
+    ...[sizes, String(DEDUPE_MS), String(DEDUPE_MESSAGES), payload, changes, ...hashes],
   ];
 }
 
@@ -66,21 +71,29 @@ export function replyOf(fields: unknown): AppendReply | undefined {
     last: Number(last),
     at: Number(at),
     first: Number(first),
-    seqs: seqs?.split(',').map(Number),
+    seqs: seqs?.split(',').map((each) => (isRefusal(each) ? each : Number(each))),
   };
 }
 
 /** Returns the records of the stored drafts. */
 export function recordsOf(drafts: readonly Draft[], { previous, at, seqs }: AppendReply): LogRecord[] {
   if (!seqs) return drafts.map((draft, i) => recordOf(draft, previous + 1 + i, at));
-  return drafts.flatMap((draft, i) => ((seqs[i] as number) > 0 ? [recordOf(draft, seqs[i] as number, at)] : []));
+  return drafts.flatMap((draft, i) => {
+    const seq = seqs[i];
+    return typeof seq === 'number' && seq > 0 ? [recordOf(draft, seq, at)] : [];
+  });
+}
+
+function isRefusal(outcome: string): outcome is RefusalCode {
+  return (refusalCodes as readonly string[]).includes(outcome);
 }
 
 export function outcomesOf(count: number, { previous, seqs }: AppendReply): Outcome[] {
   const decision: Outcome[] = [];
   for (let i = 0; i < count; i++) {
-    const seq = seqs ? (seqs[i] as number) : previous + 1 + i;
-    decision.push(seq > 0 ? { kind: 'stored', seq } : { kind: 'duplicate', seq: -seq });
+    const seq = seqs ? (seqs[i] as number | RefusalCode) : previous + 1 + i;
+    if (typeof seq === 'string') decision.push({ kind: 'refused', code: seq });
+    else decision.push(seq > 0 ? { kind: 'stored', seq } : { kind: 'duplicate', seq: -seq });
   }
   return decision;
 }

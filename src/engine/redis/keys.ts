@@ -4,6 +4,8 @@ export interface RoomKeys {
   readonly log: string;
   /** The two generations of recent ids. */
   readonly ids: readonly [string, string];
+  /** Entries of the log with changed records, which the stream does not have any more. */
+  readonly moved: string;
   /** Members, a field for each node. */
   readonly presence: string;
   readonly channel: string;
@@ -26,6 +28,7 @@ export function keysOf(room: string, database = 0): RoomKeys {
     meta: `${prefix}:m:${room}`,
     log: `${prefix}:l:${room}`,
     ids: [`${prefix}:i0:${room}`, `${prefix}:i1:${room}`],
+    moved: `${prefix}:x:${room}`,
     presence: `${prefix}:p:${room}`,
     channel: `${prefix}:c${database}:${room}`,
   };

@@ -4,7 +4,7 @@ import type { LogRecord } from '../../hub/log.ts';
 import type { RoomKeys } from './keys.ts';
 import type { Link } from './link.ts';
 import { type LogState, logStateOf } from './position.ts';
-import { decodeEntry } from './record-codec.ts';
+import { decodeEntry, movedEntry } from './record-codec.ts';
 import { openScript } from './scripts.lua.ts';
 
 interface Room {
@@ -50,10 +50,10 @@ export async function mendLog(link: Link, room: Room): Promise<void> {
 }
 
 async function openLog(link: Link, room: Room, mends: boolean): Promise<LogState> {
-  const { meta, log, ids } = room.keys;
+  const { meta, log, ids, moved } = room.keys;
   const options = [newLogId(), String(EMPTY_EXPIRY_MS), mends ? '1' : '0'];
   const run = async () =>
-    (await link.command(['EVALSHA', openScript.sha, '4', meta, log, ...ids, ...options])) as unknown[];
+    (await link.command(['EVALSHA', openScript.sha, '5', meta, log, ...ids, moved, ...options])) as unknown[];
   const fields = await run().catch(async (error: Error) => {
     if (!error.message.startsWith('NOSCRIPT')) throw error;
     await link.loadScripts();
@@ -82,9 +82,14 @@ export async function readEntries(
   entries: number,
   last: number,
 ): Promise<LogRecord[]> {
-  const reply = await link.query(['XRANGE', keys.log, `${after + 1}-0`, '+', 'COUNT', String(entries)]);
+  // In this order: an entry may move from the one to the other meanwhile.
+  const [stream, members] = (await Promise.all([
+    link.query(['XRANGE', keys.log, `${after + 1}-0`, '+', 'COUNT', String(entries)]),
+    link.query(['ZRANGEBYSCORE', keys.moved, String(after + 1), '+inf', 'LIMIT', '0', String(entries)]),
+  ])) as [unknown[], unknown[]];
+  const moved = members.map((member) => movedEntry(String(member)));
   const records: LogRecord[] = [];
-  for (const entry of reply as unknown[]) {
+  for (const entry of moved.length === 0 ? stream : merge(stream, moved, entries)) {
     try {
       for (const record of decodeEntry(entry)) if (record.seq > after && record.seq <= last) records.push(record);
     } catch (error) {
@@ -93,6 +98,20 @@ export async function readEntries(
     }
   }
   return records;
+}
+
+/** Returns the first `count` entries of two lists in order. Of two with one id the second counts. */
+function merge(stream: readonly unknown[], moved: readonly unknown[], count: number): readonly unknown[] {
+  const byId = new Map(stream.map((entry) => [idOf(entry), entry]));
+  for (const entry of moved) byId.set(idOf(entry), entry);
+  return [...byId]
+    .sort(([a], [b]) => a - b)
+    .slice(0, count)
+    .map(([, entry]) => entry);
+}
+
+function idOf(entry: unknown): number {
+  return Number.parseInt(String((entry as readonly unknown[])[0]), 10);
 }
 
 /**

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
+import { type DraftExtra, recordExtra } from '../../hub/changes.ts';
 import type { Draft } from '../../hub/engine.ts';
-import type { LogRecord } from '../../hub/log.ts';
+import type { Extra, LogRecord } from '../../hub/log.ts';
 
 /** A record in a payload. Its `seq` and time follow from its entry. */
-type Line = [from: string, sender: string, id: string, data: string, bytes: number, json: 0 | 1];
+type Line = [from: string, sender: string, id: string, data: string, bytes: number, json: 0 | 1, extra?: Extra];
 
 /** Drafts as the append script takes them. */
 export interface EncodedBatch {
@@ -11,6 +12,8 @@ export interface EncodedBatch {
   readonly payload: string;
   /** Bytes of each draft's data, separated by commas. */
   readonly sizes: string;
+  /** The changes and replies, each as index, op, `seq` and whether a user may: `2 edit 7 1`. */
+  readonly changes: string;
   /** The hash of each draft's id; empty when no draft has one. */
   readonly ids: readonly string[];
 }
@@ -45,23 +48,26 @@ export class MalformedError extends Error {
 export function encodeBatch(drafts: readonly Draft[]): EncodedBatch {
   let payload = '';
   let sizes = '';
+  let changes = '';
   let identified = false;
   const ids: string[] = [];
-  for (const { from, sender = '', id, data, json, bytes } of drafts) {
+  for (const { from, sender = '', id, data, json, bytes, extra } of drafts) {
     const line: Line = [from, sender, id, data, bytes, json ? 1 : 0];
+    if (extra !== undefined) {
+      line.push(recordExtra(extra));
+      changes += `${ids.length + 1} ${changeOf(extra)},`;
+    }
     payload += payload === '' ? JSON.stringify(line) : `,\n${JSON.stringify(line)}`;
     sizes += sizes === '' ? bytes : `,${bytes}`;
     const hash = sender === '' || id === '' ? '' : hashOf(sender, id);
     identified ||= hash !== '';
     ids.push(hash);
   }
-  return { payload, sizes, ids: identified ? ids : [] };
+  return { payload, sizes, changes, ids: identified ? ids : [] };
 }
 
-/** Returns the record of a stored draft. */
-export function recordOf(draft: Draft, seq: number, at: number): LogRecord {
-  const { from, sender = '', id, data, json = false, bytes } = draft;
-  return { seq, at, from, sender, id, data, json, bytes };
+function changeOf(extra: DraftExtra): string {
+  return extra.kind === 'message' ? `reply ${extra.reply} 0` : `${extra.op} ${extra.of} ${extra.byUser ? 1 : 0}`;
 }
 
 /** Decodes a pushed batch. @throws MalformedError */
@@ -78,8 +84,9 @@ function decodeLines(payload: string, previous: number, count: number, at: numbe
   let seq = previous;
   for (const line of lines) {
     if (!isLine(line)) return undefined;
-    const [from, sender, id, data, bytes, json] = line;
-    records.push({ seq: ++seq, at, from, sender, id, data, json: json === 1, bytes });
+    const [from, sender, id, data, bytes, json, extra] = line;
+    const record = { seq: ++seq, at, from, sender, id, data, json: json === 1, bytes };
+    records.push(extra === undefined ? record : { ...record, extra });
   }
   return records;
 }
@@ -141,6 +148,12 @@ function isLine(line: unknown): line is Line {
     typeof line[3] === 'string' &&
     typeof line[4] === 'number'
   );
+}
+
+/** Returns an entry of the sorted set as one of the stream; the text itself if it is malformed. */
+export function movedEntry(member: string): unknown {
+  const [, last, c, t, e, b, p] = /^(\d+) (\d+) (\d+) (\S+) (\d+)\n(.*)$/s.exec(member) ?? [];
+  return last === undefined ? member : [`${last}-0`, ['c', c, 't', t, 'e', e, 'b', b, 'p', p]];
 }
 
 /** The same on every node. The length separates ('ab', 'c') from ('a', 'bc'). */

@@ -1,6 +1,7 @@
 import type { EngineListener, Outcome, Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import type { Place } from '../../protocol/v1.ts';
+import { recordOf } from '../judged-batch.ts';
 import type { Retention, RetentionOf } from '../retention.ts';
 import { divergedEnd, earlierEpochs, epochOf, sharedEnd, type Term } from '../terms.ts';
 import type { AppendReply } from './append-command.ts';
@@ -10,7 +11,7 @@ import { type Budget, Outbox, type OutboxRoom } from './outbox.ts';
 import type { LogState } from './position.ts';
 import { PushBuffer } from './push-buffer.ts';
 import { EMPTY_EXPIRY_MS, mendLog, readEntries, readState } from './read.ts';
-import { decodeHeader, decodePayload, MalformedError, type PushHeader, recordOf } from './record-codec.ts';
+import { decodeHeader, decodePayload, MalformedError, type PushHeader } from './record-codec.ts';
 
 /** Shared by the rooms of an engine. */
 export interface RoomContext extends Budget {
@@ -293,9 +294,9 @@ export class RoomLog implements OutboxRoom {
   /** Postpones the expiry of the room's keys: a room with members may be quiet for longer. */
   #renew(link: Link): void {
     this.#renewAt = performance.now() + RENEWAL_MS;
-    const { meta, log, ids, presence } = this.keys;
+    const { meta, log, ids, moved, presence } = this.keys;
     const ms = String(this.#attached().seq === 0 ? EMPTY_EXPIRY_MS : this.expiryMs);
-    for (const key of [meta, log, ...ids, presence]) link.command(['PEXPIRE', key, ms]).catch(() => {}); // lost with the link
+    for (const key of [meta, log, ...ids, moved, presence]) link.command(['PEXPIRE', key, ms]).catch(() => {}); // lost with the link
   }
 
   #repair(link: Link): void {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { changesLua } from './changes.lua.ts';
 
 /** A Lua script as Redis knows it. */
 export interface Script {
@@ -12,7 +13,7 @@ export interface Script {
 // batch leaves nothing behind.
 const prelude = `#!lua
 -- Pumphouse, format 1
-local meta, stream = KEYS[1], KEYS[2]
+local meta, stream, moved = KEYS[1], KEYS[2], KEYS[5]
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local token = string.sub(replid, 1, 10)
 local clock = redis.call('TIME')
@@ -47,9 +48,47 @@ local function decode(entry)
   return tonumber(string.match(entry[1], '^(%d+)%-0$')), tonumber(fields.c), fields.e, tonumber(fields.b)
 end
 
+-- An entry of a stream cannot be rewritten. One with a changed record is in a sorted set instead, by
+-- its last seq: a text of that, of the number of its records, time, term and total bytes, and its
+-- records.
+local function movedEntry(member)
+  local last, c, t, e, b, p = string.match(member, '^(%d+) (%d+) (%d+) (%S+) (%d+)\\n(.*)$')
+  if not last then return nil end
+  return { last .. '-0', { 'c', c, 't', t, 'e', e, 'b', b, 'p', p } }
+end
+local function lastOf(entry) return tonumber(string.match(entry[1], '^(%d+)')) or 0 end
+
+-- The entries at or after a seq, at most so many. A moved one replaces what is left in the stream.
+local function entriesAt(seq, count)
+  local entries = redis.call('XRANGE', stream, int(seq) .. '-0', '+', 'COUNT', count)
+  local members = redis.call('ZRANGEBYSCORE', moved, int(seq), '+inf', 'LIMIT', 0, count)
+  if #members == 0 then return entries end
+  local merged, i, j = {}, 1, 1
+  while #merged < count and (entries[i] or members[j]) do
+    local other = members[j] and movedEntry(members[j])
+    if other and (not entries[i] or lastOf(other) <= lastOf(entries[i])) then
+      if entries[i] and lastOf(other) == lastOf(entries[i]) then i = i + 1 end
+      merged[#merged + 1] = other
+      j = j + 1
+    elseif entries[i] then
+      merged[#merged + 1] = entries[i]
+      i = i + 1
+    else
+      j = j + 1
+    end
+  end
+  return merged
+end
+
 -- The first entry at or after a seq, and the last of all.
-local function entryAt(seq) return redis.call('XRANGE', stream, int(seq) .. '-0', '+', 'COUNT', 1)[1] end
-local function topEntry() return redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1] end
+local function entryAt(seq) return entriesAt(seq, 1)[1] end
+local function topEntry()
+  local top = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  local member = redis.call('ZREVRANGE', moved, 0, 0)[1]
+  local other = member and movedEntry(member)
+  if other and (not top or lastOf(other) >= lastOf(top)) then return other end
+  return top
+end
 
 -- Whether the stream contradicts the meta: it ends elsewhere, or where the last term begins it has an
 -- entry of another one. Scripts are atomic, but Redis 7.0 may execute a part of one when it loads an
@@ -64,14 +103,14 @@ local function isTorn(terms, seq)
 end
 
 local function expire(ms)
-  for i = 1, 4 do redis.call('PEXPIRE', KEYS[i], ms) end
+  for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], ms) end
 end
 `;
 
 /**
  * Creates a room's log, begins a term in it after a restart or failover of Redis, and mends it.
  *
- * KEYS: meta, log, ids 0, ids 1. ARGV: id of a new log, milliseconds until an empty room expires, 1
+ * KEYS: meta, log, ids 0, ids 1, moved. ARGV: id of a new log, milliseconds until an empty room expires, 1
  * to mend it within a term, too. Returns the meta's log, terms, seq and first. If the log was
  * mended, the first and last seq of what it has lost follow, the last one lower if it lost nothing.
  */
@@ -91,6 +130,11 @@ local function setEnd(last)
   redis.call('RENAME', copy, stream)
 end
 
+local function remove(entry)
+  redis.call('XDEL', stream, entry[1])
+  redis.call('ZREMRANGEBYSCORE', moved, int(lastOf(entry)), int(lastOf(entry)))
+end
+
 -- Removes the entries that contradict the meta, and all that is stored of their messages.
 -- Returns the seq of the end, its total bytes, and the first and last seq of what is lost.
 local function mend(terms, seq)
@@ -99,12 +143,12 @@ local function mend(terms, seq)
   local entry = entryAt(first)
   while entry and select(3, decode(entry)) ~= name do
     removed = math.max(removed, decode(entry) or 0)
-    redis.call('XDEL', stream, entry[1])
+    remove(entry)
     entry = entryAt(first)
   end
   local top = topEntry()
   while top and (decode(top) or seq + 1) > seq do
-    redis.call('XDEL', stream, top[1])
+    remove(top)
     top = topEntry()
   end
   local last, bytes = math.min(seq, first - 1), 0
@@ -112,7 +156,7 @@ local function mend(terms, seq)
     last, bytes = decode(top), select(4, decode(top))
     setEnd(last)
   else
-    redis.call('DEL', stream)
+    redis.call('DEL', stream, moved)
     redis.call('HSET', meta, 'oldest', 0)
   end
   local from, to = last + 1, seq
@@ -143,7 +187,7 @@ end
 local m = redis.call('HMGET', meta, 'log', 'terms', 'seq', 'first', 'replid', 'base')
 if not m[1] then
   m = { ARGV[1], token .. ':1', '0', '1' }
-  redis.call('DEL', stream, KEYS[3], KEYS[4])
+  redis.call('DEL', stream, KEYS[3], KEYS[4], moved)
   redis.call('HSET', meta, 'log', m[1], 'terms', m[2], 'seq', 0, 'first', 1, 'replid', replid,
     'time', 0, 'bytes', 0, 'base', 0, 'oldest', 0)
   redis.call('PEXPIRE', meta, ARGV[2])
@@ -179,16 +223,19 @@ return { m[1], m[2], int(last), int(first), int(from), int(to) }
 /**
  * Appends a batch to a room's log.
  *
- * KEYS: meta, log, ids 0, ids 1. ARGV: 1 channel, 2 id of a new log, 3 the node's run, 4 number of
+ * KEYS: meta, log, ids 0, ids 1, moved. ARGV: 1 channel, 2 id of a new log, 3 the node's run, 4 number of
  * the batch, 5 retained bytes, 6 retained milliseconds, 7 expiry in milliseconds, 8 number of
  * drafts, 9 bytes of each draft, 10 and 11 the window of ids in milliseconds and messages,
- * 12 payload, 13… hash of each draft's id or an empty string, absent when no draft has one.
+ * 12 payload, 13 the drafts that are changes or replies, 14… hash of each draft's id or an empty
+ * string, absent when no draft has one.
  *
  * Returns log, term, seq before the batch, seq after it, time, first seq, and the outcomes: the seq
- * of each draft, negative for a duplicate. Without outcomes all drafts are stored. Returns 'fenced'
+ * of each draft, negative for a duplicate, or why it is refused. Without outcomes all drafts are
+ * stored. Returns 'fenced'
  * when the run has appended a later batch, and 'torn' when the log is to be mended first.
  */
 export const appendScript = script(`${prelude}
+${changesLua}
 local run, number, count = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[8])
 local runField = 'r:' .. run
 local m = redis.call('HMGET', meta, 'log', 'terms', 'seq', 'first', 'replid', 'time', 'bytes', 'base',
@@ -211,7 +258,7 @@ local time, bytes, base, oldest = tonumber(m[6]), tonumber(m[7]), tonumber(m[8])
 if not log then
   log, terms, seq, first, time, bytes, base, oldest = ARGV[2], token .. ':1', 0, 1, 0, 0, 0, 0
   m[10], m[11], m[12], m[13] = false, false, false, false
-  redis.call('DEL', stream, KEYS[3], KEYS[4])
+  redis.call('DEL', stream, KEYS[3], KEYS[4], moved)
 elseif not (terms and seq and first and time and bytes and base and oldest and lastTerm(terms)) then
   return redis.error_reply('PUMPHOUSE the key ' .. meta .. ' is malformed')
 elseif m[5] ~= replid then
@@ -222,23 +269,39 @@ else
 end
 local at = math.max(now, time)
 
--- Recognize retries, also within the batch.
-local hasIds = #ARGV > 12
+-- Changes, by index of their draft. Few batches have any.
+local changes
+for index, op, of, byUser in string.gmatch(ARGV[13], '(%d+) (%a+) (%d+) (%d)') do
+  changes = changes or {}
+  changes[tonumber(index)] = { op = op, of = tonumber(of), byUser = byUser == '1' }
+end
+local lines = changes and linesOf(ARGV[12])
+
+-- Recognize retries, also within the batch, and judge changes.
+local hasIds = #ARGV > 13
 local last, outcomes, fresh = seq, {}, {}
-local duplicates = false
-if hasIds then
-  local known0 = redis.call('HMGET', KEYS[3], unpack(ARGV, 13))
-  local known1 = redis.call('HMGET', KEYS[4], unpack(ARGV, 13))
+local isPartial = false
+if hasIds or changes then
+  local known0 = hasIds and redis.call('HMGET', KEYS[3], unpack(ARGV, 14)) or {}
+  local known1 = hasIds and redis.call('HMGET', KEYS[4], unpack(ARGV, 14)) or {}
   local within = {}
   for i = 1, count do
-    local id = ARGV[12 + i]
+    local id = hasIds and ARGV[13 + i] or ''
     local prior = id ~= '' and (within[id] or known0[i] or known1[i])
+    local refusal = not prior and changes and changes[i] and judge(changes[i], lines[i], last, seq, first)
     if prior then
-      duplicates = true
+      isPartial = true
       outcomes[i] = '-' .. prior
+    elseif refusal then
+      isPartial = true
+      outcomes[i] = refusal
     else
       last = last + 1
       outcomes[i] = int(last)
+      if changes then
+        fresher[last] = items(lines[i])
+        if changes[i] and changes[i].op ~= 'reply' then fold(changes[i], fresher[last], last, seq, first) end
+      end
       if id ~= '' then
         within[id] = outcomes[i]
         fresh[#fresh + 1] = id
@@ -254,9 +317,13 @@ local added, payload = 0, ARGV[12]
 local i = 0
 for size in string.gmatch(ARGV[9], '%d+') do
   i = i + 1
-  if not duplicates or string.sub(outcomes[i], 1, 1) ~= '-' then added = added + tonumber(size) end
+  if not isPartial or tonumber(outcomes[i]) and tonumber(outcomes[i]) > 0 then added = added + tonumber(size) end
 end
-if duplicates then
+if changes then
+  local kept = {}
+  for number = seq + 1, last do kept[#kept + 1] = lineOf(fresher[number]) end
+  payload = table.concat(kept, ',\\n')
+elseif isPartial then
   local kept = {}
   i = 0
   for line in string.gmatch(payload, '[^\\n]+') do
@@ -275,6 +342,7 @@ if last > seq then
     if string.find(entry.err, 'smaller than the target stream', 1, true) then return { 'torn' } end
     return entry
   end
+  if changes then moveChanged() end
   bytes = bytes + added
   if oldest == 0 then base, oldest = previousTotal, at end
 end
@@ -298,9 +366,9 @@ end
 -- Trimming waits until the log exceeds its limits by a fraction, then drops many entries at once.
 local maxBytes, maxAge = tonumber(ARGV[5]), tonumber(ARGV[6])
 if last > seq and (bytes - base > maxBytes * 1.125 or oldest < at - maxAge * 1.03125) then
-  local from, drops, done = '-', 0, false
+  local from, drops, done = 0, 0, false
   while not done and drops < 256 do
-    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', 9)
+    local entries = entriesAt(from, 9)
     if #entries < 2 then break end
     for j = 1, #entries - 1 do
       local fields = entries[j][2]
@@ -312,10 +380,13 @@ if last > seq and (bytes - base > maxBytes * 1.125 or oldest < at - maxAge * 1.0
       base = math.max(base, tonumber(fields[8]) or base)
       first = tonumber(string.match(entries[j][1], '^%d+')) + 1
       oldest = tonumber(entries[j + 1][2][4]) or at
-      from = entries[j + 1][1]
+      from = lastOf(entries[j + 1])
     end
   end
-  if drops > 0 then redis.call('XTRIM', stream, 'MINID', int(first) .. '-0') end
+  if drops > 0 then
+    redis.call('XTRIM', stream, 'MINID', int(first) .. '-0')
+    redis.call('ZREMRANGEBYSCORE', moved, '-inf', int(first - 1))
+  end
 end
 
 -- Runs that appended nothing for an hour have no batch on its way.
@@ -329,7 +400,7 @@ if not m[14] then
   end
 end
 
-local reply = { log, token, int(seq), int(last), int(at), int(first), duplicates and table.concat(outcomes, ',') or nil }
+local reply = { log, token, int(seq), int(last), int(at), int(first), isPartial and table.concat(outcomes, ',') or nil }
 redis.call('HSET', meta, 'log', log, 'terms', terms, 'seq', int(last), 'first', int(first), 'replid', replid,
   'time', int(at), 'bytes', int(bytes), 'base', int(base), 'oldest', int(oldest),
   runField, ARGV[4] .. ' ' .. int(now) .. ' ' .. table.concat(reply, ' '))

@@ -24,6 +24,11 @@ export function announce(messages: readonly MessageEntry[]): void {
   }, INTERVAL_MS);
 }
 
+/** Announces a line at once. */
+export function announceLine(line: string): void {
+  announcements.value = [{ id: ++lastId, line }];
+}
+
 function linesOf(messages: readonly MessageEntry[]): string[] {
   if (messages.length <= MAX_READ_OUT) return messages.map(({ from, text }) => `${from}: ${text}`);
   return [`${messages.length} new messages, latest from ${messages.at(-1)?.from}`];

@@ -22,6 +22,8 @@ const SLOW = 4000;
 const UNAUTHENTICATED = 4501;
 /** How long the page offers to return to a room, in milliseconds. */
 const UNDO_MS = 10_000;
+/** How long a line about what the user has done is shown, in milliseconds. */
+const NOTICE_MS = 5_000;
 /** How long the page shows that the user was removed from a room. */
 const REMOVAL_NOTICE_MS = 60_000;
 /** How long the page reports an eviction after it reconnects. */
@@ -50,6 +52,9 @@ export class Chat {
   /** A new name, which takes effect when no message is pending under the old one. */
   readonly pendingName = signal<string | undefined>(undefined);
   readonly unread = computed(() => this.rooms.value.reduce((sum, { readState }) => sum + readState.unread.value, 0));
+  readonly mentions = computed(() =>
+    this.rooms.value.reduce((sum, { readState }) => sum + readState.mentions.value, 0),
+  );
   /** Whether the server has recently evicted this page as a slow consumer. */
   readonly evicted = signal(false);
   /** The number of pending messages in all rooms. */
@@ -62,7 +67,10 @@ export class Chat {
   async start(): Promise<void> {
     await loadRequiredCredential();
     addEventListener('hashchange', () => this.#openFromHash());
-    document.addEventListener('visibilitychange', () => this.#updateActive());
+    document.addEventListener('visibilitychange', () => {
+      this.#updateActive();
+      if (document.hidden) for (const room of this.rooms.value) room.storeNow();
+    });
     onStoredChange(({ seen }) => {
       for (const room of this.rooms.value) {
         const place = seen[room.name];
@@ -118,9 +126,24 @@ export class Chat {
     this.pendingName.value = name === this.name.value ? undefined : name;
   }
 
-  /** Shows a room, and joins it if necessary. */
-  open(name: string): void {
-    const hash = hashOf(name);
+  /** A line about what the user has just done, or an empty string. */
+  readonly notice = signal('');
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Shows a line for a while. */
+  showNotice(line: string): void {
+    this.notice.value = line;
+    clearTimeout(this.#noticeTimer);
+    this.#noticeTimer = setTimeout(() => (this.notice.value = ''), NOTICE_MS);
+  }
+
+  /**
+   * Shows a room, and joins it if necessary.
+   *
+   * @param seq the number of the message to show. @default where the room was left
+   */
+  open(name: string, seq?: number): void {
+    const hash = hashOf(name, seq);
     if (location.hash === hash) this.#openFromHash();
     else location.hash = hash;
   }
@@ -167,12 +190,17 @@ export class Chat {
       return;
     }
     const name = roomFromHash(location.hash) ?? (this.rooms.value[0]?.name || DEFAULT_ROOM);
+    const seq = messageInHash(location.hash);
+    // A link to a message opens it once. The link of the room stays.
     if (location.hash !== hashOf(name)) history.replaceState(null, '', hashOf(name));
-    this.#setCurrent(this.rooms.value.find((room) => room.name === name) ?? this.#add(name));
+    const room = this.rooms.value.find((other) => other.name === name) ?? this.#add(name);
+    if (seq !== undefined) room.showMessage(seq);
+    this.#setCurrent(room);
   }
 
   #setCurrent(room: Conversation | undefined): void {
     this.current.value = room;
+    if (room) updateStored(({ rooms }) => ({ rooms: [room.name, ...rooms.filter((name) => name !== room.name)] }));
     this.#updateActive();
   }
 
@@ -183,19 +211,22 @@ export class Chat {
   #add(name: string): Conversation {
     const room = new Conversation(name, {
       onMessages: (conversation, messages) => this.#onMessages(conversation, messages),
+      onMissingMessage: (line) => this.showNotice(line),
       onRemoved: (conversation) => this.#drop(conversation, { name: conversation.name, removed: true }),
     });
     if (this.#hub) room.bind(this.#hub, this.name.value);
     this.rooms.value = [...this.rooms.value, room].toSorted((a, b) => a.name.localeCompare(b.name));
     updateStored(({ rooms }) => ({ rooms: rooms.includes(name) ? rooms : [...rooms, name] }));
+    if (this.connection.value.name === 'offline') void room.showArchived();
     return room;
   }
 
   #onMessages(room: Conversation, messages: readonly MessageEntry[]): void {
     const named = messages.map((message) => ({ ...message, from: personLabel(room.authorOf(message)) }));
-    const last = named.at(-1);
+    const mention = named.findLast((_, index) => room.mentionsUser(messages[index] as MessageEntry));
+    const last = mention ?? named.at(-1);
     if (room === this.current.value && !document.hidden) announce(named);
-    if (last) notify(room.name, last, () => this.open(room.name));
+    if (last) notify(room.name, last, mention !== undefined, () => this.open(room.name));
   }
 
   #onState(hub: Hub, state: State): void {
@@ -214,7 +245,9 @@ export class Chat {
       setTimeout(() => (this.evicted.value = false), EVICTION_NOTICE_MS);
       this.name.value = state.user; // may be another name than the requested one
     }
+    const unreachable = state.name === 'offline' || state.name === 'reconnecting' || state.name === 'waiting';
     for (const room of this.rooms.value) {
+      if (unreachable) void room.showArchived();
       if (state.name === 'live') room.setUser(state.user);
       room.outgoing.refresh();
     }
@@ -226,9 +259,17 @@ export class Chat {
   }
 }
 
-/** Returns the URL fragment of a room. */
-export function hashOf(room: string): string {
-  return `#/${encodeURIComponent(room)}`;
+/** Returns the URL fragment of a room, or of a message in it. */
+export function hashOf(room: string, seq?: number): string {
+  return `#/${encodeURIComponent(room)}${seq === undefined ? '' : `?message=${seq}`}`;
+}
+
+const MESSAGE = /\?message=([1-9]\d{0,14})$/;
+
+/** Returns the number of the message that a URL fragment names; undefined if it names none. */
+function messageInHash(hash: string): number | undefined {
+  const digits = MESSAGE.exec(hash)?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }
 
 /** Returns the room that a URL fragment names; undefined if it names none. */
@@ -253,7 +294,7 @@ function linkErrorOf(hash: string): string {
 }
 
 function nameInHash(hash: string): string {
-  return hash.replace(/^#\/?/, '');
+  return hash.replace(/^#\/?/, '').replace(MESSAGE, '');
 }
 
 const MAX_ROOM_BYTES = 128;

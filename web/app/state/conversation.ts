@@ -1,13 +1,16 @@
 import { batch, signal } from '@preact/signals';
 import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
+import { archive, archived, forgetRoom, MAX_ARCHIVED } from './archive.ts';
+import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
+import { mentionsUser } from './mentions.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
 import { OwnTabs } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
 import { requiredCredential } from './sign-in.ts';
 import { browserId } from './storage.ts';
-import { type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
+import { type Entry, type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
 
 /** Whether the user is a member of the room. */
@@ -19,6 +22,8 @@ export type Membership =
 export interface ConversationListener {
   /** Handles new messages from other users. */
   onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
+  /** Handles a link to a message that the server does not have. */
+  onMissingMessage(reason: string): void;
   /** Handles the end of the membership by the server. */
   onRemoved(conversation: Conversation): void;
 }
@@ -28,6 +33,9 @@ export interface ScrollPosition {
   readonly key: string;
   readonly bottom: number;
 }
+
+/** How often the latest messages are stored, in milliseconds. */
+const ARCHIVE_INTERVAL_MS = 5_000;
 
 /** How many read messages to load before the first unread one. */
 const CONTEXT_SIZE = 20;
@@ -48,6 +56,11 @@ export class Conversation {
   readonly membership = signal<Membership>({ name: 'joining' });
   /** Whether the last messages of the history are loaded. */
   readonly loaded = signal(false);
+  /**
+   * The messages that this browser has stored, shown until the room can be loaded; undefined if the
+   * server has not been unreachable since the page was opened.
+   */
+  readonly archived = signal<readonly MessageEntry[] | undefined>(undefined);
   /** Whether a history request is in flight. */
   readonly loading = signal(false);
   /** The people in the room; undefined in a room that is too large. */
@@ -55,6 +68,10 @@ export class Conversation {
   readonly peopleCount = signal(0);
   /** Where the log was scrolled to when the reader switched rooms; undefined at its end. */
   scrollPosition: ScrollPosition | undefined;
+  /** The key of the message that the log has yet to scroll to, as a link to it was opened. */
+  readonly target = signal<string | undefined>(undefined);
+  /** Whether a link to a message was opened, and the log was not at its end since. */
+  readonly atLink = signal(false);
   /** The error to show below the composer, or an empty string. */
   readonly error = signal('');
   #room: Room<TextData, TypingSignal> | undefined;
@@ -67,6 +84,13 @@ export class Conversation {
   /** The members before the connection was lost. */
   #previousMembers: ReadonlySet<string> = new Set();
   #joinedAt = 0;
+  #archiveTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The folded names that can be mentioned, of these people and entries. */
+  #known: { people?: readonly Person[] | undefined; entries?: readonly Entry[]; names: ReadonlySet<string> } = {
+    names: new Set(),
+  };
+  /** The number of the message to show once the room is loaded. */
+  #targetSeq: number | undefined;
   /** The number of history requests in flight. */
   #requests = 0;
   /** The place of the last `joined`. */
@@ -114,17 +138,61 @@ export class Conversation {
   /** Returns the author of a message. */
   authorOf = (message: MessageEntry): Person => this.#authors.authorOf(message);
 
+  /** The names of the members, and of the authors of the messages shown, the latest first. */
+  knownNames(): string[] {
+    const authors = this.timeline.entries.flatMap((entry) => (entry.kind === 'message' ? [entry.from] : []));
+    return [...new Set([...authors.reverse(), ...(this.people.peek() ?? []).map(({ name }) => name)])];
+  }
+
+  /** Whether a folded name is that of a member, or of the author of a message shown. */
+  knows(folded: string): boolean {
+    const people = this.people.peek();
+    const { entries } = this.timeline;
+    if (this.#known.people !== people || this.#known.entries !== entries) {
+      this.#known = { people, entries, names: new Set([this.#user, ...this.knownNames()].map(fold)) };
+    }
+    return this.#known.names.has(folded);
+  }
+
   /** Handles a rejected join. */
   reject(reason: string): void {
     this.membership.value = { name: 'rejected', reason };
   }
 
+  /** Shows the stored messages until the room can be loaded. */
+  async showArchived(): Promise<void> {
+    if (this.loaded.value || this.archived.value) return;
+    const messages = await archived(this.name);
+    if (messages.length > 0) this.archived.value = messages;
+  }
+
+  /** Stores the latest messages, at most once in a while. */
+  #scheduleArchive(): void {
+    this.#archiveTimer ??= setTimeout(() => this.storeNow(), ARCHIVE_INTERVAL_MS);
+  }
+
+  /** Stores the latest messages if they have not been stored. */
+  storeNow(): void {
+    if (this.#archiveTimer === undefined) return;
+    clearTimeout(this.#archiveTimer);
+    this.#archiveTimer = undefined;
+    void archive(this.name, this.timeline.latest(MAX_ARCHIVED));
+  }
+
+  #stopArchive(): void {
+    clearTimeout(this.#archiveTimer);
+    this.#archiveTimer = undefined;
+    void forgetRoom(this.name);
+  }
+
   leave(): void {
+    this.#stopArchive();
     this.#ownTabs.leave();
     this.#room?.leave();
   }
 
   #onRemoved(): void {
+    this.#stopArchive();
     this.#ownTabs.leave();
     this.#listener.onRemoved(this);
   }
@@ -142,12 +210,14 @@ export class Conversation {
     if (this.readState.active === active) return;
     this.readState.setActive(active);
     this.revision.value++;
-    if (active) void this.#loadUnread();
+    if (active && this.#targetSeq === undefined && !this.target.value) void this.#loadUnread();
   }
 
   /** Sets whether the log is scrolled to the end of the entries shown. */
   setAtEnd(atEnd: boolean): void {
-    this.readState.setAtLatest(atEnd && !this.timeline.detached);
+    const atLatest = atEnd && !this.timeline.detached;
+    if (atLatest) this.atLink.value = false;
+    this.readState.setAtLatest(atLatest);
   }
 
   showLatest(): void {
@@ -155,6 +225,47 @@ export class Conversation {
     this.readState.opensAtUnread = false;
     this.setAtEnd(true);
     this.revision.value++;
+  }
+
+  /** Shows a message among those around it, as soon as the room is loaded. */
+  showMessage(seq: number): void {
+    this.#targetSeq = seq;
+    if (this.loaded.value) void this.#showTarget();
+  }
+
+  async #showTarget(): Promise<void> {
+    const seq = this.#targetSeq;
+    const place = this.#joinedPlace;
+    this.#targetSeq = undefined;
+    if (seq === undefined || !place) return;
+    this.readState.opensAtUnread = false;
+    if (!this.#keyOf(seq)) {
+      // A link to the last messages before a failover may name one that was lost.
+      const after = Math.max(0, seq - CONTEXT_SIZE - 1);
+      await this.#load({ after }, place.epoch, (page) => {
+        if (page.messages.some((message) => message.seq === seq)) this.timeline.showPage(page);
+      });
+    }
+    const key = this.#keyOf(seq);
+    if (key === undefined) {
+      if (this.error.value === '') this.#listener.onMissingMessage('The message of this link is no longer kept.');
+      return;
+    }
+    batch(() => {
+      this.readState.setAtLatest(false);
+      this.atLink.value = true;
+      this.target.value = key;
+      this.revision.value++;
+    });
+  }
+
+  /** Returns the key of a message among the entries shown. */
+  #keyOf(seq: number): string | undefined {
+    const epoch = this.#joinedPlace?.epoch;
+    const entry = this.timeline.entries.find(
+      (each) => each.kind === 'message' && !each.lost && each.seq === seq && each.epoch === epoch,
+    );
+    return entry?.key;
   }
 
   /** Loads messages before the first entry shown. */
@@ -204,7 +315,9 @@ export class Conversation {
       const { messages, more } = await this.#room.history({ ...range, limit: PAGE_SIZE });
       // The log was reset meanwhile, or the view moved to another part of it.
       if (this.#room.place?.epoch !== epoch || this.timeline.generation !== generation) return;
-      addPage({ messages: messages.map((message) => toEntry(message, epoch)), more });
+      const entries = messages.map((message) => toEntry(message, epoch));
+      this.#countMentions(entries.filter((message) => !this.authorOf(message).own));
+      addPage({ messages: entries, more });
       this.error.value = '';
       this.revision.value++;
     } catch (error) {
@@ -246,9 +359,12 @@ export class Conversation {
     const place = this.#joinedPlace;
     if (place && place.epoch !== epoch) return this.#loadLatest({ epoch: place.epoch, seq: Math.min(seq, place.seq) });
     this.loaded.value = true;
+    this.archived.value = undefined;
+    this.#scheduleArchive();
     this.readState.historyLoaded();
     this.revision.value++;
-    await this.#loadUnread();
+    if (this.#targetSeq === undefined) await this.#loadUnread();
+    else await this.#showTarget();
   }
 
   #onMessage(message: Message<TextData>): void {
@@ -317,6 +433,15 @@ export class Conversation {
     });
   }
 
+  /** Whether a message of another user names this one. */
+  mentionsUser(message: MessageEntry): boolean {
+    return mentionsUser(message.text, this.#user) && !this.authorOf(message).own;
+  }
+
+  #countMentions(messages: readonly MessageEntry[]): void {
+    for (const message of messages) if (this.mentionsUser(message)) this.readState.addMention(message);
+  }
+
   /** Moves the messages that have arrived to the timeline. */
   #addIncoming(): void {
     const { readState } = this;
@@ -326,6 +451,8 @@ export class Conversation {
     const fromOthers = messages.filter((message) => !this.authorOf(message).own);
     this.timeline.add(messages, !readState.atLatest);
     if (fromOthers.length < messages.length && readState.active) readState.unreadAfter.value = undefined;
+    this.#countMentions(fromOthers);
+    if (this.loaded.value) this.#scheduleArchive();
     if (fromOthers.length > 0) this.#listener.onMessages(this, fromOthers);
     this.outgoing.refresh();
   }

@@ -50,7 +50,7 @@ function count(text: string, character: string): number {
  * Returns undefined for an invalid URL, and for one with credentials, which can disguise the host:
  * `https://bank.example@evil.example`.
  */
-function hrefOf(link: string): string | undefined {
+export function hrefOf(link: string): string | undefined {
   if (!URL.canParse(link)) return undefined;
   const { href, username, password } = new URL(link);
   return username + password === '' ? href : undefined;

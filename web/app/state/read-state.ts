@@ -13,6 +13,8 @@ const REPORT_INTERVAL_MS = 250;
 export class ReadState {
   /** The number of unread messages. */
   readonly unread = signal(0);
+  /** The number of unread messages that name the user, among those that were loaded. */
+  readonly mentions = signal(0);
   /** The last message read before the room was opened; undefined if nothing was unread. */
   readonly unreadAfter = signal<Place | undefined>(undefined);
   /** Whether the log is scrolled to the newest message. */
@@ -25,6 +27,8 @@ export class ReadState {
   readonly #reportSeen: (seq: number) => void;
   readonly #scheduleSave = oncePerFrame(() => this.#save());
   #seen: Place | undefined;
+  /** The unread messages that name the user. */
+  #mentions: readonly Place[] = [];
   /** The newest message. */
   #head: Place | undefined;
   /** Whether the last messages of the history are loaded. Until then nothing counts as seen. */
@@ -50,6 +54,7 @@ export class ReadState {
       place?.epoch === previous ? { epoch: head.epoch, seq: Math.min(place.seq, next - 1) } : place;
     this.unreadAfter.value = move(this.unreadAfter.value);
     this.#seen = move(this.#seen);
+    this.#mentions = this.#mentions.flatMap((place) => move(place) ?? []);
     if (this.#seen?.epoch !== head.epoch) {
       this.#seen = head;
       this.#isFirstVisit = true;
@@ -111,6 +116,13 @@ export class ReadState {
     this.#countUnread();
   }
 
+  /** Counts a message that names the user, unless it has been seen. */
+  addMention({ epoch, seq }: Place): void {
+    if (this.#mentions.some((place) => place.epoch === epoch && place.seq === seq)) return;
+    this.#mentions = [...this.#mentions, { epoch, seq }];
+    this.#countUnread();
+  }
+
   /** Applies the place that another tab has read up to. */
   seenElsewhere(place: Place): void {
     if (this.#hasSeen(place)) return;
@@ -144,6 +156,10 @@ export class ReadState {
     if (!this.#head || !this.#seen) return;
     const unread = this.#head.epoch === this.#seen.epoch ? this.#head.seq - this.#seen.seq : 0;
     this.unread.value = Math.max(0, unread);
+    if (this.#mentions.length === 0) return;
+    const { epoch } = this.#seen;
+    this.#mentions = this.#mentions.filter((place) => place.epoch === epoch && !this.#hasSeen(place));
+    this.mentions.value = this.#mentions.length;
   }
 
   #save(): void {

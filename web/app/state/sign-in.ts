@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { forgetAll } from './archive.ts';
 
 /** The credential that the server requires, from `sign-in.json`; undefined until it is loaded. */
 export const requiredCredential = signal<'nothing' | 'password' | 'token' | undefined>(undefined);
@@ -34,6 +35,7 @@ export function discardTicket(): void {
  * @throws Error with a message for the user.
  */
 export async function signIn(name: string, secret: string): Promise<string> {
+  await forgetAll(); // the messages of another user
   if (requiredCredential.value === 'token') {
     credential = secret.trim();
     return 'you'; // a placeholder until the server reports the token's user
@@ -69,9 +71,10 @@ export function unauthenticatedText(wasLive: boolean): string {
 }
 
 /** Removes the user's data from this browser and reloads the page. */
-export function signOut(): void {
+export async function signOut(): Promise<void> {
   for (const store of [localStorage, sessionStorage]) {
     for (const key of Object.keys(store)) if (key.startsWith('pumphouse')) store.removeItem(key);
   }
+  await forgetAll();
   location.reload();
 }

@@ -3,26 +3,31 @@ import type { Place } from '../../sdk/index.ts';
 /** State that the browser stores for all tabs and later visits. */
 export interface Stored {
   readonly name: string;
+  /** The joined rooms, the one that was opened last first. */
   readonly rooms: readonly string[];
   /** The last message seen, by room. */
   readonly seen: Readonly<Record<string, Place>>;
   /** Whether notifications are on. */
   readonly notify: boolean;
+  /** Whether messages that name the user notify, also if notifications are off. */
+  readonly notifyMentions: boolean;
   /** Identifies this browser: a random string. Empty until a message can be sent. */
   readonly browser: string;
 }
 
 const KEY = 'pumphouse.chat';
-const EMPTY: Stored = { name: '', rooms: [], seen: {}, notify: false, browser: '' };
+const EMPTY: Stored = { name: '', rooms: [], seen: {}, notify: false, notifyMentions: false, browser: '' };
 
 /** Reads the stored state. Invalid fields get their defaults. */
 export function loadStored(): Stored {
-  const { name, rooms, seen, notify, browser } = read(getLocalStorage, KEY) as Partial<Record<keyof Stored, unknown>>;
+  const stored = read(getLocalStorage, KEY) as Partial<Record<keyof Stored, unknown>>;
+  const { name, rooms, seen, notify, notifyMentions, browser } = stored;
   return {
     name: typeof name === 'string' ? name : '',
     rooms: Array.isArray(rooms) ? rooms.filter((room) => typeof room === 'string') : [],
     seen: Object.fromEntries(Object.entries(isObject(seen) ? seen : {}).filter(([, place]) => isPlace(place))),
     notify: notify === true,
+    notifyMentions: notifyMentions === true,
     browser: typeof browser === 'string' && BROWSER_ID.test(browser) ? browser : '',
   };
 }

@@ -84,6 +84,11 @@ export class Timeline {
     return this.#view ?? this.#tail;
   }
 
+  /** Returns the newest messages that the server has, oldest first. */
+  latest(count: number): readonly MessageEntry[] {
+    return this.#tail.filter((entry): entry is MessageEntry => entry.kind === 'message' && !entry.lost).slice(-count);
+  }
+
   /** Incremented when the view is replaced. A page requested before that does not fit any more. */
   get generation(): number {
     return this.#generation;

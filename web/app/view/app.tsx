@@ -4,6 +4,7 @@ import { Composer } from './composer.tsx';
 import { ConnectionStatus } from './connection.tsx';
 import { LeftRoom } from './left-room.tsx';
 import { Log } from './log.tsx';
+import { Overlays } from './overlays.tsx';
 import { People } from './people.tsx';
 import { Profile } from './profile.tsx';
 import { RoomHeader } from './room-header.tsx';
@@ -28,6 +29,7 @@ export function App({ chat }: { chat: Chat }) {
         <Conversation chat={chat} />
         <LeftRoom chat={chat} />
       </main>
+      <Overlays chat={chat} />
       <People room={chat.current.value} />
       <div class="visually-hidden" role="status">
         {announcements.value.map(({ id, line }) => (
@@ -45,7 +47,7 @@ function Conversation({ chat }: { chat: Chat }) {
     <>
       <RoomHeader chat={chat} room={room} />
       <ConnectionStatus chat={chat} />
-      <Log key={room.name} room={room} live={chat.connection.value.name === 'live'} />
+      <Log key={room.name} chat={chat} room={room} live={chat.connection.value.name === 'live'} />
       <Composer key={`to ${room.name}`} chat={chat} room={room} />
     </>
   );
@@ -58,7 +60,7 @@ function NoRoom({ chat }: { chat: Chat }) {
     <>
       {narrow.value && (
         <header class="room-header">
-          <RoomsButton unread={chat.unread.value} />
+          <RoomsButton unread={chat.unread.value} mentions={chat.mentions.value} />
         </header>
       )}
       <ConnectionStatus chat={chat} />

@@ -4,8 +4,10 @@ import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { bytesOver, trimDraft } from '../state/outgoing.ts';
 import { count, typingText, visibleName } from './format.ts';
+import { EmojiIcon } from './icons.tsx';
 import { isLongPaste, PasteDialog } from './paste-dialog.tsx';
 import { narrow, touch } from './screen.ts';
+import { useCompletion } from './use-completion.tsx';
 
 // Bytes below the limit at which the hint starts to show the rest.
 const NEAR_LIMIT = 1_000;
@@ -18,6 +20,7 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   const input = useRef<HTMLTextAreaElement>(null);
   const pasted = useSignal<string | undefined>(undefined);
   const notice = useSignal('');
+  const picking = useSignal<typeof import('./emoji-picker.tsx') | undefined>(undefined);
   const { outgoing, typing } = room;
   const draft = outgoing.draft.value;
   const membership = room.membership.value;
@@ -44,9 +47,18 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
     outgoing.setDraft(text);
     typing.draftChanged(text.trim() !== '');
   };
+  const insert = (text: string, from?: number) => {
+    const area = input.current;
+    if (!area) return;
+    area.setRangeText(text, from ?? area.selectionStart, area.selectionEnd, 'end');
+    setDraft(area.value);
+    area.focus();
+  };
+  const completion = useCompletion(input, room, insert);
   const send = (event: Event) => {
     event.preventDefault();
     if (over > 0 || !outgoing.send(trimDraft(draft))) return;
+    completion.close();
     outgoing.setDraft('');
     typing.messageSent();
     room.showLatest();
@@ -54,6 +66,7 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
     input.current?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
+    if (completion.onKeyDown(event)) return;
     if (event.key === 'ArrowUp' && draft === '' && outgoing.editLastFailed()) event.preventDefault();
     // Ignores the Enter that ends an IME composition. Safari sends it after compositionend, with
     // keyCode 229.
@@ -67,10 +80,14 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
     pasted.value = text;
   };
   const insertPasted = () => {
-    const area = input.current;
-    if (!area || pasted.value === undefined) return;
-    area.setRangeText(pasted.value.replaceAll('\r\n', '\n'), area.selectionStart, area.selectionEnd, 'end');
-    setDraft(area.value);
+    if (pasted.value !== undefined) insert(pasted.value.replaceAll('\r\n', '\n'));
+  };
+  const openPicker = async () => {
+    try {
+      picking.value = await import('./emoji-picker.tsx');
+    } catch {
+      notice.value = 'The emoji could not be loaded.';
+    }
   };
 
   if (membership.name === 'rejected') {
@@ -94,16 +111,33 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
         enterkeyhint={touch ? 'enter' : 'send'}
         aria-describedby="hint"
         aria-invalid={over > 0}
-        onInput={({ currentTarget }) => setDraft(currentTarget.value)}
+        {...completion.props}
+        onInput={(event) => {
+          setDraft(event.currentTarget.value);
+          completion.onInput(event.isComposing);
+        }}
         onKeyDown={onKeyDown}
         onPaste={onPaste}
       />
+      <button type="button" class="quiet" aria-label="Emoji" title="Emoji" aria-haspopup="dialog" onClick={openPicker}>
+        <EmojiIcon />
+      </button>
       <button type="submit" class="primary">
         Send
       </button>
       <p id="hint" class="hint" role="status">
         {notice.value || room.error.value || hintOf(over)}
       </p>
+      {completion.list}
+      {picking.value && (
+        <picking.value.EmojiPicker
+          onPick={(emoji) => insert(emoji)}
+          onClose={() => {
+            picking.value = undefined;
+            input.current?.focus();
+          }}
+        />
+      )}
       {pasted.value !== undefined && (
         <PasteDialog
           text={pasted.value}

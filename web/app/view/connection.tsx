@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
+import { takeUpdate } from '../state/worker.ts';
 import { connectionText, REMAINING } from './format.ts';
 
 /**
@@ -36,6 +37,22 @@ export function ConnectionStatus({ chat }: { chat: Chat }) {
       <span class="visually-hidden" role="status">
         {spoken}
       </span>
+      {!visible && takeUpdate.value && (
+        <div class="connection" role="status">
+          <p>A new version of this page is ready.</p>
+          <button type="button" onClick={takeUpdate.value}>
+            Reload
+          </button>
+          <button
+            type="button"
+            onClick={() => {
+              takeUpdate.value = undefined;
+            }}
+          >
+            Later
+          </button>
+        </div>
+      )}
       {visible && (
         <div class="connection" data-state={connection.name}>
           <p aria-hidden="true">{text}</p>

@@ -8,6 +8,31 @@ function Icon({ children }: { children: ComponentChildren }) {
   );
 }
 
+export function CopyIcon() {
+  return (
+    <Icon>
+      <path d="M9 9h11v11H9zM5 15H4V4h11v1" />
+    </Icon>
+  );
+}
+
+export function LinkIcon() {
+  return (
+    <Icon>
+      <path d="M10 14a4 4 0 0 0 6 .5l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6-.5l-3 3a4 4 0 0 0 6 6l1-1" />
+    </Icon>
+  );
+}
+
+export function EmojiIcon() {
+  return (
+    <Icon>
+      <circle cx="12" cy="12" r="9" />
+      <path d="M8.500 14.500c1 1.300 2.200 2 3.500 2s2.500-.7 3.500-2M9 9.500h.01M15 9.500h.01" />
+    </Icon>
+  );
+}
+
 export function ArrowDown() {
   return (
     <Icon>

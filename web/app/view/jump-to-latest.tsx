@@ -9,7 +9,8 @@ import { ArrowDown } from './icons.tsx';
 export function JumpToLatest({ room, onJump }: { room: Conversation; onJump: () => void }) {
   void room.revision.value;
   const unread = room.readState.unread.value;
-  if ((unread === 0 || room.readState.atLatest) && !room.timeline.detached) return null;
+  const scrolledBack = !room.readState.atLatest && (unread > 0 || room.atLink.value);
+  if (!scrolledBack && !room.timeline.detached) return null;
   return (
     <button type="button" class="jump primary" onClick={onJump}>
       {unread > 0 ? count(unread, 'new message') : 'Jump to latest'}

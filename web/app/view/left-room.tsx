@@ -2,7 +2,8 @@ import type { Chat } from '../state/chat.ts';
 import { visibleName } from './format.ts';
 
 /**
- * The notice that the user has left a room, with a button to return to it, or was removed from it.
+ * The notice that the user has left a room, with a button to return to it, or was removed from it;
+ * and what the user has just done.
  */
 export function LeftRoom({ chat }: { chat: Chat }) {
   const left = chat.leftRoom.value;
@@ -22,6 +23,7 @@ export function LeftRoom({ chat }: { chat: Chat }) {
             )}
           </p>
         )}
+        {left === undefined && chat.notice.value !== '' && <p class="toast notice">{chat.notice.value}</p>}
       </div>
     </div>
   );

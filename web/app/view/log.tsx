@@ -1,14 +1,21 @@
 import { Component, createRef } from 'preact';
+import { announceLine } from '../state/announcer.ts';
+import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
+import { count } from './format.ts';
+import { RoomContext } from './inline-text.tsx';
 import { JumpToLatest } from './jump-to-latest.tsx';
 import { LogStart } from './log-start.tsx';
+import { Gestures, type MessageContext } from './message-gestures.ts';
+import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
 import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
 
 interface Props {
+  readonly chat: Chat;
   readonly room: Conversation;
   readonly live: boolean;
 }
@@ -31,6 +38,8 @@ const UNREAD_LINE_AT = 0.25;
 // The rows that stay in place while others are inserted. A day separator is replaced when an
 // earlier message of that day is loaded, and a missing range when a part of it is.
 const ANCHORS = '.message';
+/** The time for which the message of a link is highlighted, in milliseconds. */
+const HIGHLIGHT_MS = 2_500;
 
 /**
  * The messages of a room. Opens at the first unread message, or where the reader left it. Stays at
@@ -40,13 +49,16 @@ export class Log extends Component<Props> {
   readonly #log = createRef<HTMLDivElement>();
   readonly #list = createRef<HTMLOListElement>();
   #resizeObserver: ResizeObserver | undefined;
+  #gestures: Gestures | undefined;
   /** The rows rendered last: those of the list, in order. */
   #rows: readonly Row[] = [];
 
   override render({ room, live }: Props) {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
-    void [room.revision.value, room.loading.value];
-    const rows = rowsOf(room.timeline.entries, room.authorOf, room.readState.unreadAfter.value);
+    void [room.revision.value, room.loading.value, room.target.value];
+    const rich = renderer.value !== undefined;
+    const archived = room.archived.value;
+    const rows = rowsOf(archived ?? room.timeline.entries, room.authorOf, room.readState.unreadAfter.value);
     this.#rows = rows;
     const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
     return (
@@ -62,12 +74,19 @@ export class Log extends Component<Props> {
           onScroll={this.#onScroll}
         >
           {room.loaded.value && <LogStart room={room} empty={empty} />}
-          <ol class="rows" ref={this.#list}>
-            {rows.map((row) => (
-              <LogRow key={row.key} row={row} room={room} />
-            ))}
-          </ol>
-          {!room.timeline.detached && <Unsent room={room} live={live} />}
+          {archived && (
+            <p class="muted log-start">
+              Offline: these are the latest {count(archived.length, 'message')} that this browser has stored.
+            </p>
+          )}
+          <RoomContext.Provider value={room}>
+            <ol class="rows" ref={this.#list}>
+              {rows.map((row) => (
+                <LogRow key={row.key} row={row} room={room} rich={rich} user={room.user} />
+              ))}
+            </ol>
+            {!room.timeline.detached && <Unsent room={room} live={live} rich={rich} />}
+          </RoomContext.Provider>
         </div>
         <JumpToLatest room={room} onJump={this.#jumpToLatest} />
       </div>
@@ -78,12 +97,15 @@ export class Log extends Component<Props> {
     const { room } = this.props;
     if (room.readState.atLatest || !this.#restorePosition()) this.#scrollToEnd();
     this.#scrollToUnread();
+    this.#showTarget();
+    if (this.#log.current) this.#gestures = new Gestures(this.#log.current, this.#messageOf);
     this.#resizeObserver = new ResizeObserver(() => room.readState.atLatest && this.#scrollToEnd());
     if (this.#log.current) this.#resizeObserver.observe(this.#log.current);
   }
 
   override componentWillUnmount(): void {
     this.#resizeObserver?.disconnect();
+    this.#gestures?.stop();
     this.#savePosition();
   }
 
@@ -97,6 +119,7 @@ export class Log extends Component<Props> {
     if (this.props.room.readState.atLatest) this.#scrollToEnd();
     else if (anchor?.row.isConnected) log.scrollTop += anchor.row.getBoundingClientRect().bottom - anchor.bottom;
     this.#scrollToUnread();
+    this.#showTarget();
     this.#reportVisible(log);
     if (this.props.room.error.value === '') this.#loadMore(log);
   }
@@ -152,6 +175,32 @@ export class Log extends Component<Props> {
     log.scrollTop += offset - log.clientHeight * UNREAD_LINE_AT;
     this.#onScroll();
   }
+
+  /** Scrolls to the message of a link, and highlights it for a moment. */
+  #showTarget(): void {
+    const { room } = this.props;
+    const key = room.target.peek();
+    if (key === undefined) return;
+    const row = this.#list.current?.children[this.#rows.findIndex((each) => each.key === key)];
+    if (!(row instanceof HTMLElement)) return;
+    room.target.value = undefined;
+    row.scrollIntoView({ block: 'center' });
+    row.tabIndex = -1;
+    row.focus({ preventScroll: true });
+    row.dataset.target = '';
+    setTimeout(() => delete row.dataset.target, HIGHLIGHT_MS);
+    const message = this.#messageOf(row)?.message;
+    if (message) announceLine(`Showing the message of ${message.from}: ${message.text}`);
+    this.#onScroll();
+  }
+
+  /** Returns the message of a row. */
+  #messageOf = (row: Element): MessageContext | undefined => {
+    const found = this.#rows[[...(this.#list.current?.children ?? [])].indexOf(row)];
+    if (found?.kind !== 'message') return undefined;
+    const { chat, room } = this.props;
+    return { chat, room, message: found.message, author: found.author };
+  };
 
   #scrollToEnd(): void {
     const log = this.#log.current;

@@ -10,13 +10,18 @@ interface Props {
   readonly author: Person;
   /** Whether the message is the first of its group and shows its author. */
   readonly first: boolean;
+  /** Whether the renderer of Markdown is loaded. */
+  readonly rich: boolean;
+  /** Whether the message names the user. */
+  readonly mentioned: boolean;
 }
 
 /** A message in the log, or one that the log has lost. */
-export function Message({ message: { at, text, lost }, author, first }: Props) {
+export function Message({ message: { at, text, lost }, author, first, rich, mentioned }: Props) {
   return (
-    <Bubble author={author} first={first} at={at}>
-      <Text text={text} />
+    <Bubble author={author} first={first} at={at} mentioned={mentioned}>
+      {mentioned && <span class="visually-hidden">Mentions you: </span>}
+      <Text text={text} rich={rich} />
       {lost ? (
         <span class="send-status">Not stored</span>
       ) : (
@@ -35,14 +40,15 @@ interface BubbleProps {
   readonly author: Person;
   readonly first: boolean;
   readonly at?: number;
+  readonly mentioned?: boolean;
   readonly children: ComponentChildren;
 }
 
 /** The avatar, author and time around the content of a message. */
-export function Bubble({ author, first, at, children }: BubbleProps) {
+export function Bubble({ author, first, at, mentioned, children }: BubbleProps) {
   const time = at === undefined ? null : <Time at={at} />;
   return (
-    <li class={`message${first ? ' first' : ''}${author.own ? ' own' : ''}`}>
+    <li class={`message${first ? ' first' : ''}${author.own ? ' own' : ''}${mentioned ? ' mentioned' : ''}`}>
       {first ? <Avatar name={author.name} number={author.number} /> : <span class="hover-time">{time}</span>}
       <div class="body">
         {first && (

@@ -1,7 +1,12 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
-import { notificationsEnabled, setNotificationsEnabled } from '../state/notifications.ts';
+import {
+  mentionsEnabled,
+  notificationsEnabled,
+  setMentionsEnabled,
+  setNotificationsEnabled,
+} from '../state/notifications.ts';
 import { requiredCredential, signOut } from '../state/sign-in.ts';
 import { visibleName } from './format.ts';
 
@@ -65,14 +70,24 @@ export function Profile({ chat }: { chat: Chat }) {
         </p>
       )}
       {notificationsEnabled.value !== undefined && (
-        <label class="switch">
-          <input
-            type="checkbox"
-            checked={notificationsEnabled.value}
-            onChange={({ currentTarget }) => setNotificationsEnabled(currentTarget.checked)}
-          />
-          Notify me about new messages
-        </label>
+        <>
+          <label class="switch">
+            <input
+              type="checkbox"
+              checked={notificationsEnabled.value}
+              onChange={({ currentTarget }) => setNotificationsEnabled(currentTarget.checked)}
+            />
+            Notify me about new messages
+          </label>
+          <label class="switch">
+            <input
+              type="checkbox"
+              checked={mentionsEnabled.value}
+              onChange={({ currentTarget }) => setMentionsEnabled(currentTarget.checked)}
+            />
+            Notify me when I am mentioned
+          </label>
+        </>
       )}
     </section>
   );

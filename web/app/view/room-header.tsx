@@ -11,7 +11,10 @@ export function RoomHeader({ chat, room }: { chat: Chat; room: Conversation }) {
   const people = room.peopleCount.value;
   return (
     <header class="room-header">
-      <RoomsButton unread={chat.unread.value - room.readState.unread.value} />
+      <RoomsButton
+        unread={chat.unread.value - room.readState.unread.value}
+        mentions={chat.mentions.value - room.readState.mentions.value}
+      />
       <h1>
         <bdi>{visibleName(room.name)}</bdi>
       </h1>

@@ -3,14 +3,16 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { ConfirmDialog } from './confirm-dialog.tsx';
+import { copyText } from './copy.ts';
 import { count, visibleName } from './format.ts';
 import { MoreIcon } from './icons.tsx';
+import { GO_TO_KEYS, overlay } from './overlay.ts';
 import { pane } from './screen.ts';
 
 /** The time for which the result of copying is visible, in milliseconds. */
 const RESULT_MS = 2_000;
 
-/** The menu of a room: copies its link, and leaves it. */
+/** The menu of a room: copies its link, opens the dialogs of the page, and leaves the room. */
 export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
   const open = useSignal(false);
   const confirming = useSignal(false);
@@ -27,15 +29,14 @@ export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
   }, [open.value]);
 
   const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(location.href);
-      copyResult.value = 'Copied';
-    } catch {
-      copyResult.value = 'Copy failed'; // no permission, or no clipboard API over plain HTTP
-    }
+    copyResult.value = (await copyText(location.href)) ? 'Copied' : 'Copy failed';
     setTimeout(() => {
       copyResult.value = '';
     }, RESULT_MS);
+  };
+  const close = () => {
+    open.value = false;
+    menu.current?.querySelector('button')?.focus(); // gets the focus back from the dialog
   };
   const leave = () => {
     pane.value = undefined;
@@ -68,6 +69,8 @@ export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
           <span class="visually-hidden" role="status">
             {copyResult.value}
           </span>
+          <MenuEntry opens="go-to" label="Go to…" keys={GO_TO_KEYS} shortcut="Control+K Meta+K" onOpen={close} />
+          <MenuEntry opens="shortcuts" label="Keyboard shortcuts" keys="?" shortcut="?" onOpen={close} />
           <button type="button" class="quiet danger" onClick={confirmAndLeave}>
             Leave room
           </button>
@@ -86,6 +89,34 @@ export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
         </ConfirmDialog>
       )}
     </div>
+  );
+}
+
+interface EntryProps {
+  readonly opens: 'go-to' | 'shortcuts';
+  readonly label: string;
+  /** The keys, as people read them and as ARIA names them. */
+  readonly keys: string;
+  readonly shortcut: string;
+  readonly onOpen: () => void;
+}
+
+function MenuEntry({ opens, label, keys, shortcut, onOpen }: EntryProps) {
+  return (
+    <button
+      type="button"
+      class="quiet"
+      aria-keyshortcuts={shortcut}
+      onClick={() => {
+        onOpen();
+        overlay.value = opens;
+      }}
+    >
+      {label}
+      <span class="keys" aria-hidden="true">
+        {keys}
+      </span>
+    </button>
   );
 }
 

@@ -1,4 +1,4 @@
-import { Badge } from './badge.tsx';
+import { Badge, MentionBadge } from './badge.tsx';
 import { MenuIcon } from './icons.tsx';
 import { narrow, pane, togglePane } from './screen.ts';
 
@@ -6,8 +6,10 @@ import { narrow, pane, togglePane } from './screen.ts';
  * The button that opens the room list on a narrow screen.
  *
  * @param unread the unread count of the other rooms.
+ *
+ * @param mentions how many of their unread messages name the user.
  */
-export function RoomsButton({ unread }: { unread: number }) {
+export function RoomsButton({ unread, mentions }: { unread: number; mentions: number }) {
   if (!narrow.value) return null;
   return (
     <button
@@ -19,6 +21,7 @@ export function RoomsButton({ unread }: { unread: number }) {
     >
       <MenuIcon />
       <span class="visually-hidden">Rooms</span>
+      <MentionBadge count={mentions} />
       <Badge count={unread} />
     </button>
   );

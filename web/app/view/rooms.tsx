@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { type Chat, hashOf, parseRoomName } from '../state/chat.ts';
-import { Badge } from './badge.tsx';
+import { Badge, MentionBadge } from './badge.tsx';
 import { visibleName } from './format.ts';
 import { pane } from './screen.ts';
 
@@ -41,6 +41,7 @@ export function RoomList({ chat }: { chat: Chat }) {
               }}
             >
               <bdi>{visibleName(room.name)}</bdi>
+              <MentionBadge count={room.readState.mentions.value} />
               <Badge count={room.readState.unread.value} />
             </a>
           </li>

@@ -4,26 +4,41 @@ import { isSame, type Row } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
 import { count, formatDay, missingText, presenceText } from './format.ts';
 import { Message } from './message.tsx';
+import { hasMarkdown } from './rich-text.ts';
 
 interface Props {
   readonly row: Row;
   readonly room: Conversation;
+  /** Whether the renderer of Markdown is loaded. */
+  readonly rich: boolean;
+  /** The user's name, by which messages mention the user. */
+  readonly user: string;
 }
 
 /** One row of the log. Renders only when its content changes: the rows around it change often. */
 export class LogRow extends Component<Props> {
-  override shouldComponentUpdate({ row: next }: Props): boolean {
+  override shouldComponentUpdate({ row: next, rich, user }: Props): boolean {
     const { row } = this.props;
     if (row.kind === 'message' && next.kind === 'message') {
+      if (user !== this.props.user && next.message.text.includes('@')) return true;
+      if (rich !== this.props.rich && hasMarkdown(next.message.text)) return true;
       return row.message !== next.message || row.first !== next.first || !isSame(row.author, next.author);
     }
     return row.kind !== next.kind || (row.kind !== 'day' && row !== next);
   }
 
-  override render({ row, room }: Props) {
+  override render({ row, room, rich }: Props) {
     switch (row.kind) {
       case 'message':
-        return <Message message={row.message} author={row.author} first={row.first} />;
+        return (
+          <Message
+            message={row.message}
+            author={row.author}
+            first={row.first}
+            rich={rich}
+            mentioned={room.mentionsUser(row.message)}
+          />
+        );
       case 'day':
         return (
           <li class="day">

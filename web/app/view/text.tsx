@@ -1,29 +1,27 @@
 import { useSignal } from '@preact/signals';
-import { partsOf } from '../state/links.ts';
+import { InlineText } from './inline-text.tsx';
+import { rendererFor } from './rich-text.ts';
 
 // A longer text is collapsed.
 const MAX_LENGTH = 1_200;
 const MAX_LINES = 16;
 
-/** The text of a message, with links. Nothing else in it is interpreted. */
-export function Text({ text }: { text: string }) {
+/** The text of a message, with its Markdown and links. A long one is collapsed. */
+export function Text({ text, rich }: { text: string; rich: boolean }) {
   const expanded = useSignal(false);
   const excerpt = excerptOf(text);
   const visible = expanded.value ? text : excerpt;
+  const markdown = rendererFor(text, rich);
   return (
     <>
-      <p class="text" dir="auto">
-        {partsOf(visible).map(({ text: part, href }) =>
-          href === undefined ? (
-            part
-          ) : (
-            <a href={href} target="_blank" rel="noopener noreferrer nofollow">
-              {part}
-            </a>
-          ),
-        )}
-        {visible !== text && '…'}
-      </p>
+      {markdown ? (
+        <markdown.Markdown text={visible} cut={visible !== text} />
+      ) : (
+        <p class="text" dir="auto">
+          <InlineText text={visible} />
+          {visible !== text && '…'}
+        </p>
+      )}
       {excerpt !== text && (
         <button
           type="button"

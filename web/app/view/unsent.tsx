@@ -2,8 +2,15 @@ import type { Conversation } from '../state/conversation.ts';
 import { Bubble } from './message.tsx';
 import { Text } from './text.tsx';
 
+interface Props {
+  readonly room: Conversation;
+  readonly live: boolean;
+  /** Whether the renderer of Markdown is loaded. */
+  readonly rich: boolean;
+}
+
 /** The user's messages that are not in the log: rejected, in flight, or queued for a connection. */
-export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
+export function Unsent({ room, live, rich }: Props) {
   const { pending, failed } = room.outgoing;
   if (pending.value.length + failed.value.length === 0) return null;
   const author = { name: room.user, number: 1, own: true };
@@ -11,7 +18,7 @@ export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
     <ol class="rows unsent" aria-label="Unsent messages">
       {failed.value.map((message, index) => (
         <Bubble key={`failed ${index} ${message.text}`} author={author} first>
-          <Text text={message.text} />
+          <Text text={message.text} rich={rich} />
           <p class="failed" role="alert">
             Not sent: {message.why}
           </p>
@@ -27,7 +34,7 @@ export function Unsent({ room, live }: { room: Conversation; live: boolean }) {
       ))}
       {pending.value.map(({ id, data }, index) => (
         <Bubble key={id} author={author} first={index === 0}>
-          <Text text={data.text} />
+          <Text text={data.text} rich={rich} />
           <span class={live ? 'send-status delayed' : 'send-status'}>{live ? 'Sending…' : 'Waiting to send'}</span>
         </Bubble>
       ))}

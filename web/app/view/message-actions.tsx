@@ -1,0 +1,144 @@
+import './message-actions.css';
+import { type ComponentType, render } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
+import { hashOf } from '../state/chat.ts';
+import { personLabel } from '../state/people.ts';
+import { copyText } from './copy.ts';
+import { visibleName } from './format.ts';
+import { CopyIcon, LinkIcon } from './icons.tsx';
+import type { MessageContext } from './message-gestures.ts';
+
+/** What the user can do with a message. */
+export interface MessageAction {
+  readonly id: string;
+  readonly label: string;
+  readonly icon: ComponentType;
+  /** The key that runs the action while the message has the focus. */
+  readonly shortcut: string;
+  run(context: MessageContext): void | Promise<void>;
+  isAvailable(context: MessageContext): boolean;
+}
+
+/** The actions of a message, in the order in which they are shown. */
+export const messageActions: MessageAction[] = [
+  {
+    id: 'copy-text',
+    label: 'Copy text',
+    icon: CopyIcon,
+    shortcut: 'c',
+    run: async ({ chat, message }) => chat.showNotice((await copyText(message.text)) ? 'Text copied' : 'Copy failed'),
+    isAvailable: () => true,
+  },
+  {
+    id: 'copy-link',
+    label: 'Copy link',
+    icon: LinkIcon,
+    shortcut: 'l',
+    run: async ({ chat, room, message }) => {
+      const { origin, pathname, search } = location;
+      const copied = await copyText(`${origin}${pathname}${search}${hashOf(room.name, message.seq)}`);
+      chat.showNotice(copied ? 'Link copied' : 'Copy failed');
+    },
+    isAvailable: ({ message }) => !message.lost,
+  },
+];
+
+function actionsOf(context: MessageContext): MessageAction[] {
+  return messageActions.filter((action) => action.isAvailable(context));
+}
+
+function labelOf({ author }: MessageContext): string {
+  return `Actions for the message of ${personLabel({ ...author, name: visibleName(author.name) })}`;
+}
+
+/** Runs the action of a key. */
+export function runShortcut(key: string, context: MessageContext): void {
+  void actionsOf(context)
+    .find(({ shortcut }) => shortcut === key)
+    ?.run(context);
+}
+
+// One toolbar moves from row to row: rows are rendered often, and there are hundreds.
+const toolbar = document.createElement('div');
+toolbar.className = 'message-toolbar';
+
+/** Shows the toolbar at a row. */
+export function showToolbar(row: HTMLElement, context: MessageContext): void {
+  if (toolbar.parentElement === row || toolbar.querySelector(':focus-visible')) return;
+  render(<Toolbar context={context} />, toolbar);
+  row.append(toolbar);
+}
+
+export function hideToolbar(): void {
+  toolbar.remove();
+}
+
+function Toolbar({ context }: { context: MessageContext }) {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for a form
+    <div role="group" aria-label={labelOf(context)}>
+      {actionsOf(context).map((action) => (
+        <button
+          key={action.id}
+          type="button"
+          class="quiet"
+          title={`${action.label} (${action.shortcut})`}
+          aria-label={action.label}
+          onClick={() => action.run(context)}
+        >
+          <action.icon />
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** Opens the actions in a dialog. @param opener the element that gets the focus back */
+export function openDialog(context: MessageContext, opener: HTMLElement): void {
+  const root = document.createElement('div');
+  document.body.append(root);
+  const close = () => {
+    render(null, root);
+    root.remove();
+    opener.focus({ preventScroll: true });
+  };
+  render(<ActionsDialog context={context} onClose={close} />, root);
+}
+
+function ActionsDialog({ context, onClose }: { context: MessageContext; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
+  const close = () => dialog.current?.close();
+  return (
+    // A click beside the dialog is one on its backdrop. Escape closes it by the keyboard.
+    // biome-ignore lint/a11y/useKeyWithClickEvents: see above
+    <dialog
+      ref={dialog}
+      class="actions-dialog"
+      aria-label={labelOf(context)}
+      onClose={onClose}
+      onClick={({ target }) => target === dialog.current && close()}
+    >
+      <div class="actions">
+        {actionsOf(context).map((action) => (
+          <button
+            key={action.id}
+            type="button"
+            class="quiet"
+            aria-keyshortcuts={action.shortcut}
+            onClick={async () => {
+              await action.run(context);
+              close();
+            }}
+          >
+            <action.icon />
+            {action.label}
+          </button>
+        ))}
+        <button type="button" class="quiet" onClick={close}>
+          Cancel
+        </button>
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,66 @@
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { Chat } from '../state/chat.ts';
+import { isMac, overlay } from './overlay.ts';
+
+/** Gets the focus back when the dialog closes. */
+let opener: HTMLElement | null = null;
+
+type Dialogs = typeof import('./overlay-dialogs.tsx');
+
+/** The dialogs that keys open. They are loaded when they are first needed. */
+export function Overlays({ chat }: { chat: Chat }) {
+  const dialogs = useSignal<Dialogs | undefined>(undefined);
+  const open = overlay.value;
+  useEffect(() => watchKeys(), []);
+  useEffect(() => {
+    if (!open || dialogs.value) return;
+    import('./overlay-dialogs.tsx').then(
+      (module) => {
+        dialogs.value = module;
+      },
+      () => {
+        overlay.value = undefined;
+        chat.showNotice('This could not be loaded. Check your connection and try again.');
+      },
+    );
+  }, [open]);
+  const loaded = dialogs.value;
+  if (!loaded || !open) return null;
+  const close = () => {
+    overlay.value = undefined;
+    const focused = document.activeElement;
+    if (!focused || focused === document.body || focused.closest('dialog')) opener?.focus();
+    opener = null;
+  };
+  return open === 'go-to' ? <loaded.GoTo chat={chat} onClose={close} /> : <loaded.Shortcuts onClose={close} />;
+}
+
+/**
+ * Opens the dialogs: Ctrl+K, on a Mac Cmd+K, where Ctrl+K edits text; and `?` outside of text.
+ *
+ * @returns a function that stops it.
+ */
+function watchKeys(): () => void {
+  const onKeyDown = (event: KeyboardEvent) => {
+    const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+    if (event.defaultPrevented || event.isComposing || altKey) return;
+    const command = isMac ? metaKey && !ctrlKey : ctrlKey && !metaKey;
+    if (command && !shiftKey && key.toLowerCase() === 'k') overlay.value = 'go-to';
+    else if (key === '?' && !ctrlKey && !metaKey && !isText(event.target)) overlay.value = 'shortcuts';
+    else return;
+    event.preventDefault();
+    // What is typed until the dialog is loaded must not end up in a message.
+    opener = document.activeElement as HTMLElement | null;
+    opener?.blur();
+  };
+  const guarded = (event: KeyboardEvent) => {
+    if (!document.querySelector('dialog[open]')) onKeyDown(event);
+  };
+  document.addEventListener('keydown', guarded);
+  return () => document.removeEventListener('keydown', guarded);
+}
+
+function isText(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && target.matches('input:not([type="checkbox"]), textarea, select');
+}
