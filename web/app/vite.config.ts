@@ -63,8 +63,8 @@ function emojiLines(): Plugin {
 }
 
 /**
- * Emits the service worker as `sw.js`. It stores the files that the page loads first, and the others
- * when they are used.
+ * Emits the service worker as `sw.js`. It stores the files that the page loads first, and the
+ * others when they are used.
  */
 function serviceWorker(): Plugin {
   return {
@@ -123,8 +123,12 @@ export default defineConfig(({ command }) => ({
       output: {
         // The client library is a separate chunk: it changes less often than the page, and a test
         // checks its size separately. Its fallback stays a file that is loaded when it is needed.
+        // Everything else that loads first is one chunk, also what later chunks use.
         codeSplitting: {
-          groups: [{ name: 'client', test: /web\/sdk\/(?!fallback)|src\/protocol|node_modules\/mitt/ }],
+          groups: [
+            { name: 'client', test: /web\/sdk\/(?!fallback)|src\/protocol|node_modules\/mitt/ },
+            { name: 'page', tags: ['$initial'] },
+          ],
         },
       },
     },
