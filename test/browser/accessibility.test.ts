@@ -66,6 +66,11 @@ describe.each([
     const bob = chat.bot('bob', name);
     await sendLines(bob, 'line', 20);
     await bob.send({ text: 'see https://example.com and שלום' });
+    await bob.send({
+      text: '**bold**, `code`, [a link](https://example.com/a) for @ada and @bob\n> quoted\n- one\n1) two',
+    });
+    await bob.send({ text: '```js\nconst pump = open();\n```' });
+    await page.locator('.code-block').waitFor();
     await page.locator('#input').fill('mine');
     await page.getByRole('button', { name: 'Send' }).click();
     await waitForMessage(page, 'mine');

@@ -88,9 +88,7 @@ test.each([
   await waitForStatus(ada, /Reconnecting|Offline/);
   await waitForMessage(ada, 'line 119');
   await ada.locator('.text strong', { hasText: 'bold' }).waitFor();
-  await ada
-    .getByText('Offline: these are the latest 100 messages that this browser has stored.')
-    .waitFor({ state: 'attached' });
+  await ada.getByText('Offline: these are the latest 100 messages that this browser has stored.').waitFor();
   expect(await ada.locator('.message').count()).toBe(100);
   expect(await violations(ada)).toEqual([]);
   await ada.goto(`${server.url}/#/second`);

@@ -9,10 +9,7 @@ export interface Text {
   readonly text: string;
 }
 
-/**
- * The window of a desktop. Tests of phones pass their own. Those of the service worker allow it: its
- * requests do not pass the routes of a test.
- */
+/** The window of a desktop. Tests of phones pass their own. */
 const DESKTOP = { viewport: { width: 900, height: 640 } };
 
 /**
@@ -45,12 +42,16 @@ export function useChat(serverFlags: readonly string[] = []) {
 
   const startedServer = (): Server => server as Server;
 
-  /** Opens a blank page: in a new browser context, or in the context of a page. */
+  /**
+   * Opens a blank page: in a new browser context, or in the context of a page. Without the option
+   * `serviceWorkers: 'allow'` it has no service worker, whose requests pass no route of a test.
+   */
   async function newPage(options: BrowserContextOptions | Page = {}): Promise<Page> {
     const context =
-      'context' in options
-        ? options.context()
-        : await (browser as Browser).newContext({ ...DESKTOP, serviceWorkers: 'block', ...options });
+      'context' in options ? options.context() : await (browser as Browser).newContext({ ...DESKTOP, ...options });
+    if (!('context' in options) && options.serviceWorkers !== 'allow') {
+      await context.addInitScript('delete Navigator.prototype.serviceWorker');
+    }
     context.setDefaultTimeout(10_000);
     const page = await context.newPage();
     page.on('pageerror', (error) => errors.push(String(error)));

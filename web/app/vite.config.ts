@@ -42,8 +42,8 @@ function emojiLines(): Plugin {
 }
 
 /**
- * Emits the service worker as `sw.js`. It stores the files that the page loads first, and the others
- * when they are used.
+ * Emits the service worker as `sw.js`. It stores the files that the page loads first, and the
+ * others when they are used.
  */
 function serviceWorker(): Plugin {
   return {
@@ -102,9 +102,12 @@ export default defineConfig(({ command }) => ({
       output: {
         // The client library is a separate chunk: it changes less often than the page, and a test
         // checks its size separately. Its fallback and its report stay files that are loaded when
-        // they are needed.
+        // they are needed. Everything else that loads first is one chunk, also what later chunks use.
         codeSplitting: {
-          groups: [{ name: 'client', test: /web\/sdk\/(?!fallback|report)|src\/protocol|node_modules\/mitt/ }],
+          groups: [
+            { name: 'client', test: /web\/sdk\/(?!fallback|report)|src\/protocol|node_modules\/mitt/ },
+            { name: 'page', tags: ['$initial'] },
+          ],
         },
       },
     },

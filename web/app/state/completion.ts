@@ -10,7 +10,7 @@ export interface Trigger {
 const TRIGGER = /(?:^|[\s([{"'*_~])(?:(:)([\w+-]{2,40})|(@)\[?([^\s@\]]{0,40}))$/u;
 const FINISHED = /(?:^|[\s([{"'*_~]):([\w+-]{2,40}):$/u;
 
-/** Returns the word before the caret that can be completed; undefined if there is none. */
+/** Returns the word before the caret if it can be completed. */
 export function triggerAt(text: string, caret: number): Trigger | undefined {
   const match = TRIGGER.exec(text.slice(Math.max(0, caret - 60), caret));
   if (!match) return undefined;
@@ -56,11 +56,11 @@ export function fold(text: string): string {
     .toLowerCase();
 }
 
-/** What a completion offers. */
+/** One of the offered completions. */
 export interface Choice {
   /** The text to insert in place of the word before the caret. */
   readonly insert: string;
-  /** What is shown beside it. */
+  /** The emoji, or an `@`. */
   readonly symbol: string;
   readonly label: string;
 }

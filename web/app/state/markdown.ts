@@ -30,8 +30,8 @@ interface ListItem {
 /** The maximum nesting of quotes, lists and emphasis. Deeper ones are shown as text. */
 const MAX_DEPTH = 5;
 
-// A text with more of either is no Markdown that a person typed. It is shown as it is: the time to
-// parse it would grow with it.
+// Nobody types more of either. Such a text is shown without formatting, which bounds the time to
+// parse it.
 const MAX_MARKERS = 2_000;
 const MAX_LINES = 400;
 
@@ -379,7 +379,7 @@ function inlinesOf(tokens: readonly Token[]): Inline[] {
   return nodes;
 }
 
-/** Whether a backslash escapes the character after it, and is no part of a path or of `¯\_(ツ)_/¯`. */
+/** Whether a backslash escapes a character. Others are part of a path, or of `¯\_(ツ)_/¯`. */
 function isEscape(character: string, before: Inline | undefined): boolean {
   const text = typeof before === 'string' ? before : before ? ']' : '';
   if ('>#+-'.includes(character)) return text === '' || text.endsWith('\n');

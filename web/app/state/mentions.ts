@@ -10,7 +10,7 @@ export interface MentionPart {
 const MAX_NAME = 64;
 const MENTION = /@(?:\[([^\]\n]{1,64})\]|(?=[\p{L}\p{N}_]))/gu;
 const WORD = /[\p{L}\p{N}_]/u;
-/** What may stand before an `@` that mentions nobody: the `@` of an e-mail address, or of a path. */
+/** Matches what precedes an `@` in an e-mail address or a path. */
 const NO_MENTION_AFTER = /[\p{L}\p{N}_@./:+-]/u;
 const CODE = /(`+)(?!`)[\s\S]*?[^`]\1(?!`)/g;
 

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 /** How often an open page looks for a new version, in milliseconds. */
 const CHECK_MS = 60 * 60_000;
 
-/** Takes the new version of the page that is ready; undefined if there is none. */
+/** Takes a new version of the page; undefined unless one is ready. */
 export const takeUpdate = signal<(() => void) | undefined>(undefined);
 
 /**

@@ -8,7 +8,8 @@ import { count } from './format.ts';
 import { RoomContext } from './inline-text.tsx';
 import { JumpToLatest } from './jump-to-latest.tsx';
 import { LogStart } from './log-start.tsx';
-import { Gestures, type MessageContext } from './message-gestures.ts';
+import type { MessageContext } from './message-context.ts';
+import { Gestures } from './message-gestures.ts';
 import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
 import { touch } from './screen.ts';
@@ -74,17 +75,17 @@ export class Log extends Component<Props> {
           onScroll={this.#onScroll}
         >
           {room.loaded.value && <LogStart room={room} empty={empty} />}
-          {archived && (
-            <p class="muted log-start">
-              Offline: these are the latest {count(archived.length, 'message')} that this browser has stored.
-            </p>
-          )}
           <RoomContext.Provider value={room}>
             <ol class="rows" ref={this.#list}>
               {rows.map((row) => (
                 <LogRow key={row.key} row={row} room={room} rich={rich} user={room.user} />
               ))}
             </ol>
+            {archived && (
+              <p class="missing archived">
+                Offline: these are the latest {count(archived.length, 'message')} that this browser has stored.
+              </p>
+            )}
             {!room.timeline.detached && <Unsent room={room} live={live} rich={rich} />}
           </RoomContext.Provider>
         </div>

@@ -72,7 +72,7 @@ function Inlines({ nodes, inLink = false }: { nodes: readonly Inline[]; inLink?:
   );
 }
 
-/** A link with a text of its own. Its target is visible beside it: the text may name another one. */
+/** A link with its own text. Its target is visible beside it: the text may name another one. */
 function Link({ href, nodes }: { href: string; nodes: readonly Inline[] }) {
   return (
     <>

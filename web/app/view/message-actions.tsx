@@ -6,9 +6,9 @@ import { personLabel } from '../state/people.ts';
 import { copyText } from './copy.ts';
 import { visibleName } from './format.ts';
 import { CopyIcon, LinkIcon } from './icons.tsx';
-import type { MessageContext } from './message-gestures.ts';
+import type { MessageContext } from './message-context.ts';
 
-/** What the user can do with a message. */
+/** An action on a message. Other modules may add theirs to `messageActions`. */
 export interface MessageAction {
   readonly id: string;
   readonly label: string;

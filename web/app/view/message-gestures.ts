@@ -1,15 +1,4 @@
-import type { Chat } from '../state/chat.ts';
-import type { Conversation } from '../state/conversation.ts';
-import type { Person } from '../state/people.ts';
-import type { MessageEntry } from '../state/timeline.ts';
-
-/** A message of the log, and where it is. */
-export interface MessageContext {
-  readonly chat: Chat;
-  readonly room: Conversation;
-  readonly message: MessageEntry;
-  readonly author: Person;
-}
+import type { MessageContext } from './message-context.ts';
 
 /** How long a finger rests on a message to open its actions, in milliseconds. */
 const LONG_PRESS_MS = 500;

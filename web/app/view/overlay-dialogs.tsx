@@ -49,7 +49,7 @@ interface Destination {
   readonly key: string;
   readonly symbol: string;
   readonly name: string;
-  /** What distinguishes it, and what happens. */
+  /** Distinguishes the destination, and says what happens there. */
   readonly detail: string;
   readonly go: () => void;
 }

@@ -6,7 +6,7 @@ import { isMac, overlay } from './overlay.ts';
 /** Gets the focus back when the dialog closes. */
 let opener: HTMLElement | null = null;
 
-type Dialogs = typeof import('./overlay-dialogs.tsx');
+type Dialogs = Pick<typeof import('./overlay-dialogs.tsx'), 'GoTo' | 'Shortcuts'>;
 
 /** The dialogs that keys open. They are loaded when they are first needed. */
 export function Overlays({ chat }: { chat: Chat }) {
@@ -16,8 +16,8 @@ export function Overlays({ chat }: { chat: Chat }) {
   useEffect(() => {
     if (!open || dialogs.value) return;
     import('./overlay-dialogs.tsx').then(
-      (module) => {
-        dialogs.value = module;
+      ({ GoTo, Shortcuts }) => {
+        dialogs.value = { GoTo, Shortcuts };
       },
       () => {
         overlay.value = undefined;
@@ -50,7 +50,7 @@ function watchKeys(): () => void {
     else if (key === '?' && !ctrlKey && !metaKey && !isText(event.target)) overlay.value = 'shortcuts';
     else return;
     event.preventDefault();
-    // What is typed until the dialog is loaded must not end up in a message.
+    // Keys pressed until the dialog is loaded must not end up in a message.
     opener = document.activeElement as HTMLElement | null;
     opener?.blur();
   };

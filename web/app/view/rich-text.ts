@@ -1,13 +1,13 @@
 import { signal } from '@preact/signals';
 
-// What could be Markdown. Other messages never load its renderer.
+// Matches what could be Markdown. Other messages never load its renderer.
 const SYNTAX = /(?:^|\W)(?:\*|_|~~)\S|`|\]\(|^ {0,3}(?:>+ |[-*+] |\d{1,9}[.)] )/m;
 /** The time until a renderer that failed to load is requested again, in milliseconds. */
 const RETRY_MS = 10_000;
 
-type Renderer = typeof import('./markdown.tsx');
+type Renderer = typeof import('./markdown.tsx').Markdown;
 
-/** The renderer of Markdown, once it is loaded. Until then messages are shown as they were typed. */
+/** The renderer of Markdown; undefined until it is loaded. */
 export const renderer = signal<Renderer | undefined>(undefined);
 let requestedAt = Number.NEGATIVE_INFINITY;
 
@@ -23,8 +23,8 @@ export function rendererFor(text: string, ready: boolean): Renderer | undefined 
   if (!loaded && performance.now() - requestedAt > RETRY_MS) {
     requestedAt = performance.now();
     import('./markdown.tsx').then(
-      (module) => {
-        renderer.value = module;
+      ({ Markdown }) => {
+        renderer.value = Markdown;
       },
       () => undefined, // offline: the text stays as it was typed
     );

@@ -11,11 +11,11 @@ export function Text({ text, rich }: { text: string; rich: boolean }) {
   const expanded = useSignal(false);
   const excerpt = excerptOf(text);
   const visible = expanded.value ? text : excerpt;
-  const markdown = rendererFor(text, rich);
+  const Markdown = rendererFor(text, rich);
   return (
     <>
-      {markdown ? (
-        <markdown.Markdown text={visible} cut={visible !== text} />
+      {Markdown ? (
+        <Markdown text={visible} cut={visible !== text} />
       ) : (
         <p class="text" dir="auto">
           <InlineText text={visible} />

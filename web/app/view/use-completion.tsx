@@ -7,7 +7,7 @@ interface Open {
   readonly trigger: Trigger;
   readonly choices: readonly Choice[];
   readonly index: number;
-  readonly module: typeof import('./completion-list.tsx');
+  readonly List: typeof import('./completion-list.tsx').CompletionList;
 }
 
 /** The id of the list. The option at an index has `completion-INDEX`. */
@@ -37,15 +37,15 @@ export function useCompletion(
     const finished = shortNameAt(text, caret);
     const trigger = triggerAt(text, caret);
     if (!trigger && finished === undefined) return close();
-    const module = await import('./completion-list.tsx');
-    const choices = trigger ? await module.choicesFor(trigger, room) : [];
-    const emoji = finished && (await module.emojiOf(finished));
+    const { CompletionList: List, choicesFor, emojiOf } = await import('./completion-list.tsx');
+    const choices = trigger ? await choicesFor(trigger, room) : [];
+    const emoji = finished && (await emojiOf(finished));
     // The user may have typed on while the list was loading.
     if (area !== document.activeElement || area.value !== text || area.selectionStart !== caret) return;
     if (emoji) {
       close();
       insert(emoji, caret - (finished?.length ?? 0) - 2);
-    } else open.value = trigger && choices.length > 0 ? { trigger, choices, index: 0, module } : undefined;
+    } else open.value = trigger && choices.length > 0 ? { trigger, choices, index: 0, List } : undefined;
   };
 
   const choose = ({ trigger, choices }: Open, index: number) => {
@@ -89,7 +89,7 @@ export function useCompletion(
       else void update().catch(close); // offline: nothing is offered
     },
     list: current && (
-      <current.module.CompletionList
+      <current.List
         id={LIST_ID}
         choices={current.choices}
         index={current.index}
