@@ -30,10 +30,10 @@ async function bundle(options: object = {}): Promise<Record<string, Uint8Array>>
 const textOf = (file: Uint8Array | undefined) => Buffer.from(file ?? '').toString();
 const gzipped = (file: Uint8Array | undefined) => gzipSync(textOf(file), { level: 9 }).byteLength;
 
-test('what loads first takes at most 5,210 bytes gzipped, mitt included, and the fallback 4 KiB', async () => {
+test('what loads first takes at most 5,240 bytes gzipped, mitt included, and the fallback 4 KiB', async () => {
   const files = await bundle();
   expect(Object.keys(files).sort()).toEqual(['sdk-fallback.js', 'sdk.js']);
-  expect(gzipped(files['sdk.js'])).toBeLessThanOrEqual(5_210);
+  expect(gzipped(files['sdk.js'])).toBeLessThanOrEqual(5_240);
   expect(gzipped(files['sdk-fallback.js'])).toBeLessThanOrEqual(4 * KiB);
 });
 
