@@ -19,7 +19,7 @@ export const seq = v.pipe(
   v.number(seqRule),
   v.safeInteger(seqRule),
   v.minValue(0, seqRule),
-  v.description('The number of a message in its room. Messages are numbered from 1 without a hole.'),
+  v.description('The number of a message in its room. Messages and changes are numbered from 1 without a hole.'),
 );
 
 export const epoch = v.pipe(

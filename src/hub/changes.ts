@@ -83,7 +83,7 @@ export function recordExtra(extra: DraftExtra): MessageExtra | ChangeExtra {
  * Folds a record that was committed into those before it, if it is a change. Folding it once more
  * makes no difference.
  *
- * @returns the changed record, or undefined if there is none.
+ * @returns the changed record, or undefined if it changes no record.
  */
 export function foldInto(records: Folded, change: LogRecord): LogRecord | undefined {
   const { extra } = change;

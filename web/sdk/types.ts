@@ -275,8 +275,8 @@ export type RoomEvents<T, S> = {
    */
   message: Message<T>;
   /**
-   * An earlier message changed. Arrives only with `JoinOptions.changes`, in the order of `seq` among
-   * the messages. Ignore it for a message whose `changed` is not lower.
+   * An earlier message changed. Arrives only with `JoinOptions.changes`, in the order of `seq`
+   * among the messages. Ignore it for a message whose `changed` is not lower.
    */
   change: Change<T>;
   /** Some messages will not be delivered. */
@@ -409,8 +409,8 @@ export interface Room<T, S> {
    *
    * @param of `before` and `after` exclude each other. `limit` is the maximum number of messages, 1
    * to 1,000, 50 by default.
-   * @returns the messages, oldest first, of those from `from` to `to`: the others are changes. `more`
-   * is true if there are others in the same direction.
+   * @returns the messages, oldest first, of those from `from` to `to`: the others are changes.
+   * `more` is true if there are others in the same direction.
    * @throws a `HubError` if the server rejects the request or the membership, with the code `left`
    * after `leave()`, and with `closed` after `close()`.
    */

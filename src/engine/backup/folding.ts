@@ -20,7 +20,7 @@ export class BackupRecords {
   constructor(store: StoreReader | undefined, id: number, waiting: readonly Fields[], last: number) {
     this.#last = last;
     const [first = last + 1] = waiting[0] ?? [];
-    const stored = (seq: number) => store && findIn(store.blocks(id, seq + 1, 1)[0], seq);
+    const stored = (seq: number) => store && findIn(store.blockWith(id, seq), seq);
     const find = (seq: number) => {
       const fields = seq < first ? stored(seq) : waiting[seq - first];
       return this.#folded.get(seq) ?? (fields && recordOf(fields));
