@@ -25,7 +25,7 @@ export type { LeaseTimes } from './engine/redis/cluster.ts';
 export type { Servers } from './engine/redis/primary.ts';
 export { type RedisOptions, redis } from './engine/redis/redis.ts';
 export type { Retention, RetentionOf } from './engine/retention.ts';
-export type * from './hub/changes.ts';
+export type { ChangeDraft, DraftExtra, RefusalCode, ReplyDraft } from './hub/changes.ts';
 export type * from './hub/cluster.ts';
 export type { Dedupe, DedupeLimits } from './hub/dedupe.ts';
 export type * from './hub/engine.ts';

@@ -295,8 +295,8 @@ export class LmdbEngine implements LocalEngine {
   }
 
   /**
-   * Overwrites deleted texts in the file. It is read as a whole, so this waits until it has not been
-   * done for some times as long.
+   * Overwrites deleted texts in the file. The whole file is read, so this waits until some times as
+   * long has passed since the last time.
    */
   async #erase(): Promise<void> {
     const started = performance.now();

@@ -36,11 +36,11 @@ export type RefusalCode = (typeof refusalCodes)[number];
 export const refusalCodes = ['not_found', 'forbidden', 'too_many_reactions'] as const;
 
 /** Bounds of a message's reactions. */
-export const MAX_REACTIONS = 32;
-export const MAX_REACTED_USERS = 1000;
+const MAX_REACTIONS = 32;
+const MAX_REACTED_USERS = 1000;
 
 /** The senders of messages of programs start so. No session does: their ids have no colon. */
-export const API_SENDER = 'api:';
+const API_SENDER = 'api:';
 
 /** Some records of a log, which changes are folded into. */
 export interface Folded {
@@ -83,7 +83,7 @@ export function recordExtra(extra: DraftExtra): MessageExtra | ChangeExtra {
  * Folds a record that was committed into those before it, if it is a change. Folding it once more
  * makes no difference.
  *
- * @returns the changed record, or undefined if there is none.
+ * @returns the changed record, or undefined if it changes no record.
  */
 export function foldInto(records: Folded, change: LogRecord): LogRecord | undefined {
   const { extra } = change;

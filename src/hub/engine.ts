@@ -40,8 +40,8 @@ export interface Commit {
 
 /**
  * The outcome of a draft. A stored change is folded into the record that it changes: whatever reads
- * that record from then on gets it changed. An `unknown` one may be in the log: the engine lost its store before it
- * learned the outcome, and has stopped trying.
+ * that record from then on gets it changed. An `unknown` one may be in the log: the engine lost its
+ * store before it learned the outcome, and has stopped trying.
  */
 export type Outcome =
   | { readonly kind: 'stored'; readonly seq: number }
@@ -152,7 +152,8 @@ export interface Engine {
   append(room: string, drafts: readonly Draft[]): void;
   /**
    * Returns at most `limit` of the records after `after`, oldest first, as far back as the engine
-   * retains them. Messages have the changes that were committed until then. Records that it finds to be gone have left the position's `first…seq` by then.
+   * retains them. Messages have the changes that were committed until then. Records that it finds
+   * to be gone have left the position's `first…seq` by then.
    * Rejects when the store cannot be reached.
    */
   read(room: string, after: number, limit: number): NowOrLater<readonly LogRecord[]>;

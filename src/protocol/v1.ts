@@ -67,7 +67,7 @@ export interface Send {
 /** What a change does to its message. */
 export type ChangeOp = 'edit' | 'delete' | 'react' | 'unreact';
 
-/** Changes an earlier message of the room. It has an `id`, a `seq` and an answer as a message has. */
+/** Changes an earlier message of the room. It has an `id` and an answer as a message has. */
 export interface SendChange {
   readonly t: 'send';
   readonly room: string;
@@ -335,7 +335,7 @@ export interface History {
   readonly room: string;
   readonly id?: string;
   readonly messages: readonly Omit<Message, 't' | 'room'>[];
-  /** What the reply is about: the messages `from` to `to`, of which those not returned are changes. */
+  /** What the reply covers: of `from` to `to`, those not returned are changes. */
   readonly from: number;
   readonly to: number;
   /** Whether more messages exist in the requested direction. */

@@ -13,7 +13,7 @@ export function encodeRecord(record: LogRecord): string {
   return record.extra.deleted ? '' : encodeMessage(record, record.extra);
 }
 
-/** Encodes the fields of a record that is no change: those of a deleted message have no `data`. */
+/** Encodes the fields of a message. Those of a deleted one have no `data`. */
 export function encodeAnyMessage(record: LogRecord): string {
   if (record.extra?.kind === 'message') return encodeMessage(record, record.extra);
   return `${head(record)},"data":${jsonOf(record)}}`;

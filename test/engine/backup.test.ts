@@ -99,6 +99,40 @@ async function fill(at = data) {
   return positions;
 }
 
+test('a backup has the changes that only the journal has, and a restore continues after them', async () => {
+  const first = await open();
+  first.append('r', [...draftsOf('r', 3), { ...(draftsOf('r', 1)[0] as Draft), data: 'secret', bytes: 6 }]);
+  await first.close();
+  const second = await open();
+  const change = (op: 'edit' | 'delete' | 'react', of: number, text: string): Draft => ({
+    ...(draftsOf('r', 1)[0] as Draft),
+    data: text,
+    extra: { kind: 'change', op, of, byUser: false },
+  });
+  second.append('r', [change('delete', 4, ''), change('react', 1, 'x'), change('edit', 2, 'edited')]);
+  await take();
+  const expected = second.read('r', 0, 100);
+  await second.close();
+  expect(await verify(backup)).toMatchObject({ found: 0, messages: 7 });
+  expect(readFileSync(join(backup, 'messages.jsonl'), 'utf8')).not.toContain('secret');
+  const restored = join(folder, 'restored');
+  await bringBack(restored);
+  const third = await open(restored);
+  expect(third.read('r', 0, 100)).toEqual(expected);
+  expect(expected[3]).toMatchObject({ data: '', extra: { deleted: true } });
+  third.append('r', [change('react', 1, 'y')]);
+  expect(third.read('r', 0, 1)[0]).toMatchObject({
+    extra: {
+      changed: 8,
+      reactions: [
+        ['x', ['a']],
+        ['y', ['a']],
+      ],
+    },
+  });
+  await third.close();
+});
+
 /** Copies what a kill would leave of a data directory. */
 function copyAsKilled(to: string): void {
   mkdirSync(to);

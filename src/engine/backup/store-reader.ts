@@ -109,6 +109,14 @@ export class StoreReader {
     return blocks;
   }
 
+  /** Returns the block that has a record; undefined for a record that is not stored. */
+  blockWith(id: number, seq: number): Block | undefined {
+    const range = { start: [id, seq], end: [id + 1, 0], limit: 1 } as object;
+    const [entry] = this.#log?.getRange(range) ?? [];
+    this.#root.resetReadTxn();
+    return entry && { key: this.#keyOf(entry.key), texts: entry.value };
+  }
+
   /** The names of the store's databases besides those of the rooms. */
   get others(): readonly string[] {
     return this.#databases.filter((name) => !OWN_DATABASES.includes(name));

@@ -100,7 +100,7 @@ export async function readEntries(
   return records;
 }
 
-/** Returns the first `count` entries of two lists in order. Of two with one id the second counts. */
+/** Returns the first `count` entries of two lists. Of two with one id the second counts. */
 function merge(stream: readonly unknown[], moved: readonly unknown[], count: number): readonly unknown[] {
   const byId = new Map(stream.map((entry) => [idOf(entry), entry]));
   for (const entry of moved) byId.set(idOf(entry), entry);

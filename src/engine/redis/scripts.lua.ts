@@ -110,9 +110,10 @@ end
 /**
  * Creates a room's log, begins a term in it after a restart or failover of Redis, and mends it.
  *
- * KEYS: meta, log, ids 0, ids 1, moved. ARGV: id of a new log, milliseconds until an empty room expires, 1
- * to mend it within a term, too. Returns the meta's log, terms, seq and first. If the log was
- * mended, the first and last seq of what it has lost follow, the last one lower if it lost nothing.
+ * KEYS: meta, log, ids 0, ids 1, moved. ARGV: id of a new log, milliseconds until an empty room
+ * expires, 1 to mend it within a term, too. Returns the meta's log, terms, seq and first. If the
+ * log was mended, the first and last seq of what it has lost follow, the last one lower if it lost
+ * nothing.
  */
 export const openScript = script(`${prelude}
 -- Has the stream accept entries after its last one.
@@ -223,16 +224,16 @@ return { m[1], m[2], int(last), int(first), int(from), int(to) }
 /**
  * Appends a batch to a room's log.
  *
- * KEYS: meta, log, ids 0, ids 1, moved. ARGV: 1 channel, 2 id of a new log, 3 the node's run, 4 number of
- * the batch, 5 retained bytes, 6 retained milliseconds, 7 expiry in milliseconds, 8 number of
- * drafts, 9 bytes of each draft, 10 and 11 the window of ids in milliseconds and messages,
- * 12 payload, 13 the drafts that are changes or replies, 14… hash of each draft's id or an empty
- * string, absent when no draft has one.
+ * KEYS: meta, log, ids 0, ids 1, moved. ARGV: 1 channel, 2 id of a new log, 3 the node's run, 4
+ * number of the batch, 5 retained bytes, 6 retained milliseconds, 7 expiry in milliseconds, 8
+ * number of drafts, 9 bytes of each draft, 10 and 11 the window of ids in milliseconds and
+ * messages, 12 payload, 13 the drafts that are changes or replies, 14… hash of each draft's id or
+ * an empty string, absent when no draft has one.
  *
- * Returns log, term, seq before the batch, seq after it, time, first seq, and the outcomes: the seq
- * of each draft, negative for a duplicate, or why it is refused. Without outcomes all drafts are
- * stored. Returns 'fenced'
- * when the run has appended a later batch, and 'torn' when the log is to be mended first.
+ * Returns log, term, seq before the batch, seq after it, time, first seq, and the outcomes: the
+ * seq of each draft, negative for a duplicate, or why it is refused. Without outcomes all drafts
+ * are stored. Returns 'fenced' when the run has appended a later batch, and 'torn' when the log is
+ * to be mended first.
  */
 export const appendScript = script(`${prelude}
 ${changesLua}
