@@ -92,6 +92,7 @@ describe('a connection that is lost', () => {
     expect(node.decided('x')).toEqual([1, 2, 3].map((seq) => ({ kind: 'stored', seq })));
     expect(node.texts('x')).toEqual(['1', '2', '3']);
     expect(await length(server)).toBe(2);
+    await until('the engine is ready again', () => node.states.length === 2);
     expect(node.states).toEqual(['away', 'ready']);
     expect(node.moves).toEqual([]);
   });
@@ -156,6 +157,7 @@ describe('a connection that is lost', () => {
     late.catch(() => {});
     server.resume();
     await until('it is back', () => node.states.length === 2);
+    await until('the engine is ready again', () => node.states.length === 2);
     expect(node.states).toEqual(['away', 'ready']);
     expect(await node.append('x', '4')).toMatchObject([{ kind: 'stored' }]);
     expect(['1,4', '1,2,4']).toContain(node.texts('x').join());
