@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type RequestOptions, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -106,11 +106,24 @@ export const startCaddy: StartProxy = async (path, nodes, edit = same) => {
   return proxy;
 };
 
+let certificateFolder: string | undefined;
+
+/** Returns a folder with a certificate, which all proxies of a process share. */
+function certificate(): string {
+  if (certificateFolder === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), 'pumphouse-certificate-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    execFileSync(process.execPath, [join(process.cwd(), ...built), 'gen-cert'], { cwd: folder, stdio: 'ignore' });
+    certificateFolder = folder;
+  }
+  return certificateFolder;
+}
+
 /** Runs the committed site of nginx with other ports and certificates, and with a second node. */
 export const startNginx: StartProxy = async (path, [node, second], edit = same) => {
   const folder = temporaryFolder();
   const [port, plainPort] = [await freePort(), await freePort()];
-  execFileSync(process.execPath, [join(process.cwd(), ...built), 'gen-cert'], { cwd: folder, stdio: 'ignore' });
+  cpSync(certificate(), folder, { recursive: true });
   const replacements = [
     ['listen 80;', `listen 127.0.0.1:${plainPort};`],
     ['listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`],
