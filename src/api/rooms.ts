@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 import { json, jsonText } from '../http/responses.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { LogRecord } from '../hub/log.ts';
 import type { RoomHead } from '../hub/requests.ts';
+import type { Notice } from '../hub/subscriber.ts';
 import type { HttpResponse } from '../transport/transport.ts';
 import { encodeAnyMessage } from '../wire/record-json.ts';
 import { DEFAULT_HISTORY, fields } from '../wire/v1.ts';
@@ -96,11 +96,11 @@ function messagesRoute({ hub }: ServerApi): AnyRoute {
 function messagesOf(
   room: string,
   epoch: string | undefined,
-  { records, more }: { readonly records: readonly LogRecord[]; readonly more: boolean },
+  { records, from, to, more }: Extract<Notice, { t: 'history' }>,
 ): HttpResponse {
   const place = `"room":${JSON.stringify(room)}${epoch === undefined ? '' : `,"epoch":${JSON.stringify(epoch)}`}`;
   const messages = records.map((record) => `{${encodeAnyMessage(record)}`).join(',');
-  return jsonText(`{${place},"messages":[${messages}],"more":${more}}`);
+  return jsonText(`{${place},"messages":[${messages}],"from":${from},"to":${to},"more":${more}}`);
 }
 
 function readHead(hub: Hub, room: string): Promise<RoomHead | 'busy' | 'unavailable'> {

@@ -115,11 +115,31 @@ export const responses = {
           id: v.pipe(v.string(), v.description("The sender's own name for the message; empty where it gave none.")),
           from: v.string(),
           at: v.pipe(v.number(), v.description('When it was stored, in milliseconds since 1970.')),
-          data: v.pipe(v.any(), v.description('Any JSON value.')),
+          data: v.exactOptional(v.pipe(v.any(), v.description('Any JSON value; absent if the message is deleted.'))),
+          reply: v.exactOptional(v.pipe(v.number(), v.description('The message that this one replies to.'))),
+          edited: v.exactOptional(v.pipe(v.number(), v.description('The number of the last edit.'))),
+          deleted: v.exactOptional(v.literal(true)),
+          reactions: v.exactOptional(
+            v.array(
+              v.object({
+                reaction: v.string(),
+                count: v.pipe(v.number(), v.description('How many users have reacted so.')),
+                users: v.pipe(v.array(v.string()), v.description('The first 100 of them.')),
+              }),
+            ),
+          ),
+          changed: v.exactOptional(v.pipe(v.number(), v.description('The number of the last change.'))),
         }),
       ),
       v.description('Oldest first. Fewer than `limit` where they are long: about 64 KiB at most.'),
     ),
+    from: v.pipe(
+      seq,
+      v.description(
+        'The first number that the answer covers. A number up to `to` without a message is that of a change.',
+      ),
+    ),
+    to: v.pipe(seq, v.description('The last one.')),
     more: v.pipe(v.boolean(), v.description('Whether there are more in the direction of the request.')),
   }),
 };

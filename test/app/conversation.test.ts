@@ -24,7 +24,15 @@ const nextFrame = () => vi.advanceTimersByTimeAsync(20);
 async function answerHistory(seqs: readonly number[], more = false) {
   const [request] = lastSocket().take('history');
   const messages = seqs.map((seq) => message(seq, `${seq}`));
-  lastSocket().deliver({ t: 'history', room: 'r', id: request?.id as string, messages, from: 1, to: Math.max(0, ...seqs), more });
+  lastSocket().deliver({
+    t: 'history',
+    room: 'r',
+    id: request?.id as string,
+    messages,
+    from: 1,
+    to: Math.max(0, ...seqs),
+    more,
+  });
   await nextFrame();
   return request;
 }

@@ -525,7 +525,15 @@ describe('a room', () => {
     const requests = lastSocket().take('history');
     expect(requests).toMatchObject([{ before: 9 }, { after: 9, limit: 5 }]);
     const page = (id: string | undefined, seq: number) =>
-      ({ t: 'history', room: 'r', ...(id && { id }), messages: [message(seq)], from: seq, to: seq, more: false }) as const;
+      ({
+        t: 'history',
+        room: 'r',
+        ...(id && { id }),
+        messages: [message(seq)],
+        from: seq,
+        to: seq,
+        more: false,
+      }) as const;
     lastSocket().deliver(page(requests[1]?.id, 10));
     expect((await second).messages[0]).toMatchObject({ seq: 10 });
     await reconnect();

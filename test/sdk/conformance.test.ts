@@ -102,4 +102,34 @@ describe('pumphouse.v1 in the client library, on a server that fails over', () =
     expect(await sent).toBe(4);
     hub.close();
   });
+
+  rule(
+    'X5 X10',
+    'the client receives changes in their places, sends them, and reads again what lost changes were of',
+    async () => {
+      const { hub, room } = await joinRoom();
+      const records: unknown[] = [];
+      room.on('change', (change) => records.push(change));
+      const change = { seq: 4, id: 'x', from: 'bob', at: 1, op: 'react', of: 1, reaction: '👍' } as const;
+      lastSocket().deliver({ t: 'change', room: 'r', ...change }, { t: 'change', room: 'r', ...change });
+      expect([records, room.place]).toEqual([[change], { epoch: 'log-1', seq: 4 }]);
+      const sent = room.send(null as never, { op: 'delete', of: 1 });
+      void room.send('again', { reply: 1 });
+      expect(room.pending.map(({ data }) => data)).toEqual(['again']);
+      const sends = lastSocket().take('send');
+      expect(sends).toMatchObject([
+        { op: 'delete', of: 1 },
+        { reply: 1, data: 'again' },
+      ]);
+      lastSocket().deliver({ t: 'sent', room: 'r', id: sends[0]?.id as string, seq: 5 });
+      expect(await sent).toBe(5);
+      lastSocket().deliver(joined('log-2', 3, { recovered: false, lost: { from: 4, to: 4 } }));
+      const page = room.history({ after: 0, limit: 1 });
+      const [request] = lastSocket().take('history');
+      const [messages, range] = [[{ seq: 1, id: 'a', from: 'ada', at: 1, data: 'a' }], { from: 1, to: 1, more: true }];
+      lastSocket().deliver({ t: 'history', room: 'r', id: request?.id as string, messages, ...range });
+      expect(await page).toEqual({ messages, ...range });
+      hub.close();
+    },
+  );
 });

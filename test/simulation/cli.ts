@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util';
+import { memory } from '../../src/engine/memory.ts';
+import { simulateChanges } from './changes.ts';
 import { simulateNative } from './native.ts';
 import { noCounts, simulateNodes } from './nodes.ts';
 import { simulate } from './simulation.ts';
@@ -7,12 +9,14 @@ import { simulate } from './simulation.ts';
 // npm run simulate -- --native           the native protocol, on servers that are killed
 // npm run simulate -- --nodes 2          several servers on one shared log
 // npm run simulate -- --workers 3        the workers of one process, on one log
+// npm run simulate -- --changes 1000000  changes of messages, folded against a simple model
 // npm run simulate -- --seed 4711        one seed
 const { values } = parseArgs({
   options: {
     native: { type: 'boolean', default: false },
     nodes: { type: 'string' },
     workers: { type: 'string' },
+    changes: { type: 'string' },
     seed: { type: 'string' },
     from: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '5000' },
@@ -20,14 +24,18 @@ const { values } = parseArgs({
   },
 });
 const from = Number(values.seed ?? values.from);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
+const count = values.changes !== undefined || values.seed !== undefined ? 1 : Number(values.seeds);
 const steps = Number(values.steps);
 const counts = noCounts();
 const isShared = values.nodes !== undefined || values.workers !== undefined;
 
 /** Returns the options that choose a simulation, and the simulation. */
 function choose(): [kind: string, run: (seed: number) => string | undefined | Promise<string | undefined>] {
-  const { nodes, workers, native } = values;
+  const { nodes, workers, native, changes } = values;
+  if (changes !== undefined) {
+    const engine = () => memory({ retention: { records: 5_000, bytes: 1e9 } });
+    return [`--changes ${changes} `, (seed) => simulateChanges(engine(), { seed, operations: Number(changes) })];
+  }
   if (isShared) {
     const kind = `${nodes === undefined ? '' : `--nodes ${nodes} `}${workers === undefined ? '' : `--workers ${workers} `}`;
     const options = { nodes: Number(nodes ?? 1), workers: Number(workers ?? 0), steps, counts };

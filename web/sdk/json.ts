@@ -18,3 +18,8 @@ export function encodeData(data: unknown, of: 'message' | 'signal'): string {
 export function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
 }
+
+/** Returns a message whose data is JSON text. */
+export function withData(message: object, json: string): string {
+  return `${JSON.stringify(message).slice(0, -1)},"data":${json}}`;
+}

@@ -1,8 +1,8 @@
 import type { ErrorMessage, Limits } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
-import { byteLength, encodeData } from './json.ts';
+import { byteLength, encodeData, withData } from './json.ts';
 import type { Item } from './slot.ts';
-import type { HubError } from './types.ts';
+import type { HubError, SendOptions } from './types.ts';
 
 // How many messages may be sent before the first of them is acknowledged.
 const MAX_IN_FLIGHT = 64;
@@ -74,7 +74,7 @@ export class Outbox {
    * @returns the promise of the message's `seq`. Its rejection may be left unhandled, except for
    * data that is not JSON and after `stop`.
    */
-  add(room: string, data: unknown, error?: HubError): Promise<number> {
+  add(room: string, data: unknown, error?: HubError, more?: SendOptions): Promise<number> {
     let json: string;
     try {
       json = encodeData(data, 'message');
@@ -82,7 +82,7 @@ export class Outbox {
       return Promise.reject(invalid);
     }
     if (this.#stoppedWith) return Promise.reject(this.#stoppedWith);
-    const item = { room, id: `${this.#idPrefix}${++this.#lastId}`, json };
+    const item = { room, id: `${this.#idPrefix}${++this.#lastId}`, json, more };
     this.#items.push(item);
     this.#scheduleSave();
     const stored = new Promise<number>((resolve, reject) => {
@@ -171,14 +171,11 @@ export class Outbox {
   }
 
   #transmit(item: Item): void {
-    const { room, id, json } = item;
-    const text = `{"t":"send","room":${JSON.stringify(room)},"id":${JSON.stringify(id)},"data":${json}}`;
+    const { room, id, json, more } = item;
+    const text = withData({ t: 'send', room, id, ...more }, json);
     const limit = this.#limits?.message;
     if (byteLength(text) > (limit as number)) {
-      this.#fail(
-        id,
-        hubError({ code: 'too_long', message: `the message exceeds the server's limit of ${limit} bytes`, room }),
-      );
+      this.#fail(id, hubError({ code: 'too_long', message: `the message exceeds ${limit} bytes`, room }));
       return;
     }
     this.#inFlight.add(id);

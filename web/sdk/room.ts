@@ -8,16 +8,17 @@ import type {
   Left,
   Place,
   Presence,
+  Change as RoomChange,
   Message as RoomRecord,
 } from '../../src/protocol/v1.ts';
 import { hubError } from './error.ts';
 import { Events } from './events.ts';
-import { encodeData } from './json.ts';
+import { encodeData, withData } from './json.ts';
 import type { Link, RoomMessage } from './link.ts';
 import type { Outbox } from './outbox.ts';
-import type { HubError, JoinOptions, Message, Pending, Room, RoomEvents } from './types.ts';
+import type { HubError, JoinOptions, Message, Pending, Room, RoomEvents, SendOptions } from './types.ts';
 
-type Page<T> = { readonly messages: readonly Message<T>[]; readonly more: boolean };
+type Page<T> = Awaited<ReturnType<Room<T, never>['history']>>;
 
 /** A history request that the server has not answered. */
 interface PendingRequest<T> {
@@ -62,24 +63,25 @@ export class RoomClient<T, S> implements Room<T, S> {
   }
 
   get pending(): readonly Pending<T>[] {
-    const items = this.#outbox.items.filter(({ room }) => room === this.name);
+    const items = this.#outbox.items.filter(({ room, more }) => room === this.name && !more?.op);
     return items.map(({ id, json }) => ({ id, data: JSON.parse(json) as T }));
   }
 
-  send(data: unknown): Promise<number> {
-    return this.#outbox.add(this.name, data, this.#ended);
+  send(data: unknown, more?: SendOptions): Promise<number> {
+    return this.#outbox.add(this.name, data, this.#ended, more);
   }
 
   signal(data: unknown): void {
     const json = encodeData(data, 'signal');
     if (!this.joined || !this.#outbox.takeToken()) return;
-    this.#link.send(`{"t":"signal","room":${JSON.stringify(this.name)},"data":${json}}`);
+    this.#link.send(withData({ t: 'signal', room: this.name }, json));
   }
 
   history(of: { before?: number; after?: number; limit?: number } = {}): Promise<Page<T>> {
     if (this.#ended) return Promise.reject(this.#ended);
     const id = `${++this.#lastRequestId}`;
-    const request: HistoryRequest = { t: 'history', room: this.name, id, ...of };
+    const { changes } = this.#options; // JSON leaves out undefined
+    const request = { t: 'history', room: this.name, id, changes, ...of } as HistoryRequest;
     return new Promise((resolve, reject) => {
       this.#requests.set(id, { request, resolve, reject });
       if (this.joined) this.#link.send(request);
@@ -101,9 +103,14 @@ export class RoomClient<T, S> implements Room<T, S> {
 
   /** The request for membership: a reconnection resumes at the place reached before. */
   get request(): Join {
-    const { history, since } = this.#options;
+    const { history, since, changes } = this.#options;
     const resumeFrom = this.place ?? since;
-    return { t: 'join', room: this.name, ...(resumeFrom ? { since: resumeFrom } : history && { history }) };
+    return {
+      t: 'join',
+      room: this.name,
+      changes,
+      ...(resumeFrom ? { since: resumeFrom } : history && { history }),
+    } as Join;
   }
 
   /** Requests membership on a live connection. */
@@ -131,7 +138,7 @@ export class RoomClient<T, S> implements Room<T, S> {
   }
 
   receive(message: RoomMessage): void {
-    if (message.t === 'message') this.#onMessage(message);
+    if (message.t === 'message' || message.t === 'change') this.#onRecord(message);
     else if (message.t === 'joined') this.#onJoined(message);
     else if (message.t === 'gap') this.#onGap(message);
     else if (message.t === 'presence') this.#onPresence(message);
@@ -208,10 +215,11 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.#outbox.flush();
   }
 
-  #onMessage({ seq, id, from, at, data }: RoomRecord): void {
+  #onRecord({ t, room: _, ...record }: RoomRecord | RoomChange): void {
+    const { seq } = record;
     if (!this.place || seq <= this.place.seq) return;
     this.place = { ...this.place, seq };
-    this.#events.emit('message', { seq, id, from, at, data: data as T });
+    this.#events.emit(t, record as never);
   }
 
   #onGap({ from, to, why }: GapMessage): void {
@@ -234,10 +242,10 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.#events.emit('removed', error);
   }
 
-  #onHistory({ id = '', messages, more }: History): void {
+  #onHistory({ id = '', messages, more, from, to }: History): void {
     const pending = this.#requests.get(id);
     this.#requests.delete(id);
-    pending?.resolve({ messages: messages as readonly Message<T>[], more });
+    pending?.resolve({ messages: messages as readonly Message<T>[], more, from, to });
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Store } from './types.ts';
+import type { SendOptions, Store } from './types.ts';
 
 /** The state kept across restarts of the program. */
 interface SavedState {
@@ -7,11 +7,13 @@ interface SavedState {
   readonly outbox?: readonly Item[];
 }
 
-/** A message that the server has not acknowledged. `json` is its data as JSON text. */
+/** A message or change that the server has not acknowledged. `json` is its data as JSON text. */
 export interface Item {
   readonly room: string;
   readonly id: string;
   readonly json: string;
+  /** The other fields of its `send`. */
+  readonly more?: SendOptions | undefined;
 }
 
 /** One key in a store, used by one hub at a time. */

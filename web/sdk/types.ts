@@ -1,6 +1,6 @@
-import type { ErrorCode, GapReason, Json, Limits, Place } from '../../src/protocol/v1.ts';
+import type { ChangeOp, ErrorCode, GapReason, Json, Limits, Place, Reaction } from '../../src/protocol/v1.ts';
 
-export type { ErrorCode, GapReason, Json, Limits, Place };
+export type { ChangeOp, ErrorCode, GapReason, Json, Limits, Place, Reaction };
 
 /** Options of `connect`. */
 export interface Options {
@@ -179,7 +179,49 @@ export interface Message<T> {
   readonly from: string;
   /** When the server stored it, in milliseconds since 1970. */
   readonly at: number;
+  /** Undefined, whatever its type, if the message is deleted. */
   readonly data: T;
+  /** The `seq` of the message that this one replies to. */
+  readonly reply?: number;
+  /** The `seq` of the last edit. */
+  readonly edited?: number;
+  /** Set if the message is deleted. It arrives only with `JoinOptions.changes`. */
+  readonly deleted?: true;
+  /** The oldest reaction first. */
+  readonly reactions?: readonly Reaction[];
+  /** The `seq` of the last change that the message contains. */
+  readonly changed?: number;
+}
+
+/** A change of an earlier message, as each member that understands changes receives it. */
+export interface Change<T> {
+  readonly seq: number;
+  readonly id: string;
+  /** The user name of its sender. */
+  readonly from: string;
+  readonly at: number;
+  readonly op: ChangeOp;
+  /** The `seq` of the message. */
+  readonly of: number;
+  /** The new data of an `edit`, unless a later edit or a delete has replaced it. */
+  readonly data?: T;
+  /** The reaction of a `react` or `unreact`. */
+  readonly reaction?: string;
+}
+
+/** What `Room.send` sends beside data: a reply names a message, a change has an `op`. */
+export interface SendOptions {
+  /** The `seq` of the message that this one replies to. */
+  readonly reply?: number;
+  /**
+   * What to do with the message `of`: `edit` replaces its data with the given one. The others take
+   * `null` for data.
+   */
+  readonly op?: ChangeOp;
+  /** The `seq` of the message to change. */
+  readonly of?: number;
+  /** The reaction of a `react` or `unreact`, 1 to 32 bytes of UTF-8. */
+  readonly reaction?: string;
 }
 
 /** A message sent by this client that the server has not acknowledged. */
@@ -232,6 +274,11 @@ export type RoomEvents<T, S> = {
    * of the last `joined`.
    */
   message: Message<T>;
+  /**
+   * An earlier message changed. Arrives only with `JoinOptions.changes`, in the order of `seq` among
+   * the messages. Ignore it for a message whose `changed` is not lower.
+   */
+  change: Change<T>;
   /** Some messages will not be delivered. */
   gap: Gap;
   /**
@@ -298,6 +345,13 @@ export interface JoinOptions {
   readonly history?: number;
   /** Receives all messages after this place first: the `Room.place` saved by an earlier run. */
   readonly since?: Place;
+  /**
+   * Receives changes of messages as `change`, and deleted messages. Without it an edit arrives as a
+   * message, and nothing else does.
+   *
+   * @default false
+   */
+  readonly changes?: boolean;
 }
 
 /** A room that this client has joined. */
@@ -335,13 +389,16 @@ export interface Room<T, S> {
    *
    * Rejects at once if the server has rejected the membership on this connection.
    *
+   * With `op` it sends a change of an earlier message instead, such as
+   * `send(null, { op: 'react', of: 7, reaction: '👍' })`.
+   *
    * @param data checked against JSON at compile time: `NotJson` in an error names what is wrong.
    * @returns the `seq` of the message, once the server has stored it. Rejects with a `HubError` if
    * the server rejects the message or the membership, with the code `left` after `leave()`,
    * `removed` after the event of that name, and `closed` after `close()`; with a `TypeError` if
    * `data` cannot be encoded as JSON.
    */
-  send(data: JsonCompatible<T>): Promise<number>;
+  send(data: JsonCompatible<T> | null, options?: SendOptions): Promise<number>;
   /**
    * Sends data that is not stored, such as a typing indicator, to the members connected now. The
    * signal is dropped if this client is not a member at the moment, or sends faster than the server
@@ -357,15 +414,17 @@ export interface Room<T, S> {
    *
    * @param of `before` and `after` exclude each other. `limit` is the maximum number of messages, 1
    * to 1,000, 50 by default.
-   * @returns the messages, oldest first. `more` is true if there are others in the same direction.
+   * @returns the messages, oldest first, of those from `from` to `to`: the others are changes. `more`
+   * is true if there are others in the same direction.
    * @throws a `HubError` if the server rejects the request or the membership, with the code `left`
    * after `leave()`, and with `closed` after `close()`.
    */
-  history(of?: {
-    readonly before?: number;
-    readonly after?: number;
-    readonly limit?: number;
-  }): Promise<{ readonly messages: readonly Message<T>[]; readonly more: boolean }>;
+  history(of?: { readonly before?: number; readonly after?: number; readonly limit?: number }): Promise<{
+    readonly messages: readonly Message<T>[];
+    readonly more: boolean;
+    readonly from: number;
+    readonly to: number;
+  }>;
   /**
    * Reports to the server that the messages up to `seq` have been displayed: now, or once this
    * client is a member. The highest `seq` is reported again after each reconnection.

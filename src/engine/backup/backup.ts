@@ -5,6 +5,7 @@ import { open } from 'lmdb';
 import { checkDataDir, DATA_FILES } from '../data-dir.ts';
 import { isLmdbFile } from '../lmdb-file.ts';
 import { BackupError, describe } from './error.ts';
+import { BackupRecords } from './folding.ts';
 import {
   type BlockKey,
   type Counts,
@@ -236,14 +237,18 @@ class Messages {
       return;
     }
     const line: RoomLine = { room, epoch, terms, last: next + waiting.length };
+    const records = new BackupRecords(store, id, waiting, line.last);
     this.#add(Buffer.from(`${JSON.stringify(line)}\n`));
     this.#counts.rooms++;
-    if (waiting.length > 0) this.#addBlock(journalKeyOf(waiting, end), Buffer.from(waiting.map(textOf).join('\n')));
+    if (waiting.length > 0) {
+      const texts = Buffer.from(waiting.map(textOf).join('\n'));
+      this.#addBlock(journalKeyOf(waiting, end), records.textsOf(next + 1, texts));
+    }
     for (; blocks.length > 0; blocks = store?.blocks(id, next + 1, STEP_BYTES) ?? []) {
       for (const { key, texts } of blocks) {
         const [last, first] = key;
         if (last !== next) return this.#warnOfHole(room, last, next);
-        this.#addBlock(key, texts);
+        this.#addBlock(key, records.textsOf(first, texts));
         next = first - 1;
       }
       if (this.#bytes >= STEP_BYTES) await this.#flush();

@@ -86,8 +86,9 @@ function withChecksum(manifest: object): string {
 
 /** Reports whether a value is a stored record. */
 export function isRecord(value: unknown): value is Fields {
-  if (!Array.isArray(value) || value.length !== 8) return false;
-  const [seq, at, from, sender, id, data, json, bytes] = value;
+  if (!Array.isArray(value) || value.length < 8 || value.length > 9) return false;
+  const [seq, at, from, sender, id, data, json, bytes, extra] = value;
+  if (extra !== undefined && extra?.kind !== 'message' && extra?.kind !== 'change') return false;
   const texts = [from, sender, id, data].every((text) => typeof text === 'string');
   return texts && isCount(seq) && seq > 0 && typeof at === 'number' && typeof json === 'boolean' && isCount(bytes);
 }
