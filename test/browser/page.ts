@@ -116,6 +116,16 @@ export async function send(page: Page, text: string): Promise<void> {
   await page.keyboard.press('Enter');
 }
 
+/** Runs an action of the message with a text, from the buttons beside it. */
+export async function actOn(page: Page, text: string, action: string): Promise<void> {
+  const row = page.locator('.rows:not(.unsent) > .message', { hasText: text }).last();
+  await row.hover();
+  await row
+    .getByRole('group', { name: /^Actions/ })
+    .getByRole('button', { name: action })
+    .click();
+}
+
 /** Waits until the log contains a message. */
 export async function waitForMessage(page: Page, text: string): Promise<void> {
   await page.locator('.rows:not(.unsent) .text').getByText(text, { exact: true }).waitFor();

@@ -1,10 +1,12 @@
-import { batch, signal } from '@preact/signals';
-import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
+import { batch, computed, signal } from '@preact/signals';
+import type { Change, Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
 import { archive, archived, forgetRoom, MAX_ARCHIVED } from './archive.ts';
+import { type ChangeRecord, fold as foldChange, isUncertain, toEntry } from './changes.ts';
 import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
 import { mentionsUser } from './mentions.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
+import { OutgoingChanges, type UnsavedChange, withUnsaved } from './outgoing-changes.ts';
 import { OwnTabs } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
@@ -22,8 +24,8 @@ export type Membership =
 export interface ConversationListener {
   /** Handles new messages from other users. */
   onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
-  /** Handles a link to a message that the server does not have. */
-  onMissingMessage(reason: string): void;
+  /** Handles what went wrong with something that the user has just done, such as a link. */
+  onFailure(reason: string): void;
   /** Handles the end of the membership by the server. */
   onRemoved(conversation: Conversation): void;
 }
@@ -32,6 +34,13 @@ export interface ConversationListener {
 export interface ScrollPosition {
   readonly key: string;
   readonly bottom: number;
+}
+
+/** What to read of the history. */
+interface HistoryRange {
+  readonly before?: number;
+  readonly after?: number;
+  readonly limit?: number;
 }
 
 /** How often the latest messages are stored, in milliseconds. */
@@ -44,11 +53,23 @@ const CONTEXT_SIZE = 20;
 // member is not shown as a join.
 const REJOIN_WINDOW_MS = 60_000;
 
+/** How long to collect the messages to read again, in milliseconds. */
+const REREAD_DELAY_MS = 1_000;
+/** How many changes are remembered, to tell how many messages a failover has lost. */
+const MAX_CHANGES = 1_000;
+
 /** One room: its messages, read state and members. */
 export class Conversation {
   readonly name: string;
   readonly timeline = new Timeline();
   readonly outgoing: Outgoing;
+  readonly outgoingChanges = new OutgoingChanges((change, error) => this.#onRejectedChange(change, error));
+  /** The number of messages and changes in flight or queued for a connection. */
+  readonly pendingCount = computed(
+    () =>
+      this.outgoing.pending.value.length +
+      this.outgoingChanges.unsaved.value.filter(({ why }) => why === undefined).length,
+  );
   readonly readState: ReadState;
   readonly typing: Typing;
   /** Incremented when the timeline changes. */
@@ -79,6 +100,13 @@ export class Conversation {
   readonly #authors = new Authors(browserId(), areNamesVerified);
   readonly #ownTabs = new OwnTabs();
   #incoming: MessageEntry[] = [];
+  #incomingChanges: ChangeRecord[] = [];
+  /** The changes that have arrived while history requests are in flight. The pages may lack them. */
+  #recentChanges: ChangeRecord[] = [];
+  /** The numbers of the last changes. */
+  #changeSeqs: number[] = [];
+  /** The messages to read again. */
+  readonly #stale = new Set<number>();
   /** The names of the members, one for each connection; undefined in a room that is too large. */
   #members: readonly string[] | undefined;
   /** The members before the connection was lost. */
@@ -115,11 +143,13 @@ export class Conversation {
   bind(hub: Hub, user: string): void {
     const since = this.#room?.place;
     this.setUser(user);
-    const room = hub.join<TextData, TypingSignal>(this.name, since && { since });
+    const room = hub.join<TextData, TypingSignal>(this.name, { changes: true, ...(since && { since }) });
     this.#room = room;
     this.outgoing.bind(room);
+    this.outgoingChanges.bind(room);
     room.on('joined', (event) => this.#onJoined(event));
     room.on('message', (message) => this.#onMessage(message));
+    room.on('change', (change) => this.#onChange(change));
     room.on('gap', (gap) => this.#onGap(gap));
     room.on('presence', (event) => this.#onPresence(event));
     room.on('signal', ({ from, data }) => this.typing.receive(from, data));
@@ -137,6 +167,40 @@ export class Conversation {
 
   /** Returns the author of a message. */
   authorOf = (message: MessageEntry): Person => this.#authors.authorOf(message);
+
+  /** The entries to show, with the changes of this page that the log does not have. */
+  get entries(): readonly Entry[] {
+    const { unsaved } = this.outgoingChanges;
+    return withUnsaved(this.archived.value ?? this.timeline.entries, unsaved.value, this.#user);
+  }
+
+  /** The last message of the user that can be edited; undefined if none is shown. */
+  get lastOwn(): MessageEntry | undefined {
+    return this.timeline.latest(PAGE_SIZE).findLast((message) => !message.deleted && this.authorOf(message).own);
+  }
+
+  /** Handles changes that have arrived; undefined if the log was replaced, or has lost some. */
+  onChanges: ((changes: readonly ChangeRecord[] | undefined) => void) | undefined;
+
+  /** Returns a message among the entries shown. */
+  loadedMessage(seq: number): MessageEntry | undefined {
+    const epoch = this.#joinedPlace?.epoch;
+    const isIt = (entry: Entry) =>
+      entry.kind === 'message' && !entry.lost && entry.seq === seq && entry.epoch === epoch;
+    return this.timeline.entries.find(isIt) as MessageEntry | undefined;
+  }
+
+  /** Tells the user that a change was rejected. Returns the reason. */
+  #onRejectedChange({ op }: UnsavedChange, { code, message }: HubError): string {
+    // Without verified names, only the tab that has sent a message may change it.
+    const mayNot = code === 'forbidden' && !areNamesVerified() && (op === 'edit' || op === 'delete');
+    const why = mayNot
+      ? 'the server only lets the tab that has sent a message change it, until it is closed or reloaded'
+      : message;
+    if (op !== 'edit')
+      this.#listener.onFailure(`${op === 'delete' ? 'Not deleted' : 'The reaction was not saved'}: ${why}.`);
+    return why;
+  }
 
   /** The names of the members, and of the authors of the messages shown, the latest first. */
   knownNames(): string[] {
@@ -239,16 +303,16 @@ export class Conversation {
     this.#targetSeq = undefined;
     if (seq === undefined || !place) return;
     this.readState.opensAtUnread = false;
-    if (!this.#keyOf(seq)) {
+    if (!this.loadedMessage(seq)) {
       // A link to the last messages before a failover may name one that was lost.
       const after = Math.max(0, seq - CONTEXT_SIZE - 1);
       await this.#load({ after }, place.epoch, (page) => {
         if (page.messages.some((message) => message.seq === seq)) this.timeline.showPage(page);
       });
     }
-    const key = this.#keyOf(seq);
+    const key = this.loadedMessage(seq)?.key;
     if (key === undefined) {
-      if (this.error.value === '') this.#listener.onMissingMessage('The message of this link is no longer kept.');
+      if (this.error.value === '') this.#listener.onFailure('The message of this link is no longer kept.');
       return;
     }
     batch(() => {
@@ -257,15 +321,6 @@ export class Conversation {
       this.target.value = key;
       this.revision.value++;
     });
-  }
-
-  /** Returns the key of a message among the entries shown. */
-  #keyOf(seq: number): string | undefined {
-    const epoch = this.#joinedPlace?.epoch;
-    const entry = this.timeline.entries.find(
-      (each) => each.kind === 'message' && !each.lost && each.seq === seq && each.epoch === epoch,
-    );
-    return entry?.key;
   }
 
   /** Loads messages before the first entry shown. */
@@ -306,25 +361,89 @@ export class Conversation {
     await this.#load({ after }, seen.epoch, (page) => this.timeline.showPage(page));
   }
 
-  async #load(range: { before?: number; after?: number }, epoch: string, addPage: (page: Page) => void): Promise<void> {
-    if (!this.#room) return;
+  async #load(range: HistoryRange, epoch: string, addPage: (page: Page) => void): Promise<void> {
     const { generation } = this.timeline;
-    this.#requests++;
     this.loading.value = true;
     try {
-      const { messages, more } = await this.#room.history({ ...range, limit: PAGE_SIZE });
+      const page = await this.#request({ ...range, limit: PAGE_SIZE }, epoch);
       // The log was reset meanwhile, or the view moved to another part of it.
-      if (this.#room.place?.epoch !== epoch || this.timeline.generation !== generation) return;
-      const entries = messages.map((message) => toEntry(message, epoch));
-      this.#countMentions(entries.filter((message) => !this.authorOf(message).own));
-      addPage({ messages: entries, more });
+      if (!page || this.timeline.generation !== generation) return;
+      const { messages, from, to } = page;
+      this.#countMentions(messages.filter((message) => !this.authorOf(message).own));
+      this.readState.addCovered(from, to, new Set(messages.flatMap(({ seq, deleted }) => (deleted ? [] : [seq]))));
+      addPage(page);
       this.error.value = '';
       this.revision.value++;
     } catch (error) {
       if ((error as HubError).code === 'closed') return; // another hub takes over
       this.error.value = `Could not load messages: ${(error as Error).message}.`;
     } finally {
-      this.loading.value = --this.#requests > 0;
+      this.loading.value = this.#requests > 0;
+    }
+  }
+
+  /**
+   * Reads a page of the history, and those after it as long as they cover changes only.
+   *
+   * @returns undefined if the log is not in the epoch.
+   */
+  async #request(range: HistoryRange, epoch: string): Promise<Page | undefined> {
+    if (!this.#room) return undefined;
+    this.#requests++;
+    try {
+      let { messages, more, from, to } = await this.#room.history(range);
+      while (messages.length === 0 && more && from <= to) {
+        const next = range.after === undefined ? { before: from } : { after: to };
+        const page = await this.#room.history({ ...range, ...next });
+        [from, to] = [Math.min(from, page.from), Math.max(to, page.to)];
+        ({ messages, more } = page);
+      }
+      if (this.#room.place?.epoch !== epoch) return undefined;
+      const entries = messages.map((message) => this.#recentChanges.reduce(foldChange, toEntry(message, epoch)));
+      return { messages: entries, more, from, to };
+    } finally {
+      if (--this.#requests === 0) this.#recentChanges = [];
+    }
+  }
+
+  /** Reads messages by their numbers. The server may not have all. */
+  async read(seqs: readonly number[]): Promise<readonly MessageEntry[]> {
+    const epoch = this.#room?.place?.epoch;
+    const found: MessageEntry[] = [];
+    let next = 0;
+    for (const seq of epoch === undefined ? [] : seqs) {
+      if (seq < next) continue;
+      const limit = Math.min(PAGE_SIZE, (seqs.at(-1) ?? seq) - seq + 1);
+      const page = await this.#request({ after: seq - 1, limit }, epoch ?? '');
+      if (!page) throw new Error('the log was replaced');
+      found.push(...page.messages);
+      next = page.to + 1;
+    }
+    return found;
+  }
+
+  /** Reads messages again, whose changes are not certain. */
+  #reread(seqs: readonly number[]): void {
+    if (seqs.length === 0) return;
+    const scheduled = this.#stale.size > 0;
+    for (const seq of seqs) this.#stale.add(seq);
+    if (!scheduled) setTimeout(() => void this.#readStale(), REREAD_DELAY_MS);
+  }
+
+  async #readStale(): Promise<void> {
+    const seqs = [...this.#stale].sort((a, b) => a - b);
+    this.#stale.clear();
+    try {
+      const fresh = new Map((await this.read(seqs)).map((message) => [message.key, message]));
+      this.timeline.update((message) => {
+        const next = message.lost ? undefined : fresh.get(message.key);
+        if (!next || !seqs.includes(message.seq)) return message;
+        this.#onChanged(next);
+        return { ...next, editedAt: next.edited === message.edited ? message.editedAt : undefined };
+      });
+      this.revision.value++;
+    } catch (error) {
+      if ((error as HubError).code === undefined) this.#reread(seqs);
     }
   }
 
@@ -341,7 +460,8 @@ export class Conversation {
     batch(() => {
       this.membership.value = { name: 'joined' };
       this.#updateMembers();
-      if (changed && continued) this.timeline.moveTo(previous, place.epoch, lost, !this.readState.atLatest);
+      if (changed && continued) this.#moveTo(previous, place.epoch, lost);
+      if (changed) this.onChanges?.(undefined);
       this.readState.joined(place, continued ? previous : '', lost?.from);
       this.outgoing.refresh();
       this.#scheduleFlush();
@@ -351,6 +471,22 @@ export class Conversation {
       }
     });
     if (!this.loaded.value && !again) void this.#loadLatest(place);
+  }
+
+  /** Moves the messages to the epoch that continues theirs. Those with a lost change are read again. */
+  #moveTo(previous: string, epoch: string, lost: { readonly from: number; readonly to: number } | undefined): void {
+    const from = lost?.from ?? Number.POSITIVE_INFINITY;
+    const lostChanges = this.#changeSeqs.filter((seq) => seq >= from).length;
+    const lostCount = lost ? lost.to - from + 1 - lostChanges : 0;
+    this.#changeSeqs = this.#changeSeqs.filter((seq) => seq < from);
+    this.timeline.moveTo(previous, epoch, lost, !this.readState.atLatest, lostCount);
+    const stale: number[] = [];
+    this.timeline.update((message) => {
+      if (message.epoch !== epoch || message.lost || (message.changed ?? 0) < from) return message;
+      stale.push(message.seq);
+      return { ...message, changed: from - 1 };
+    });
+    this.#reread(stale);
   }
 
   /** Loads the last messages before a join, and again if the log changes its epoch meanwhile. */
@@ -374,12 +510,20 @@ export class Conversation {
     this.#scheduleFlush();
   }
 
+  #onChange(change: Change<TextData>): void {
+    const record = { ...change, epoch: this.#room?.place?.epoch ?? '' };
+    this.#incomingChanges.push(record);
+    if (this.#requests > 0) this.#recentChanges.push(record);
+    this.#scheduleFlush();
+  }
+
   #onGap({ from, to, why }: Gap): void {
     const epoch = this.#room?.place?.epoch ?? '';
     const key = `${epoch}:${from}-${to}`;
     this.#flush();
+    this.readState.addGap(to);
     this.timeline.addMissing(
-      { kind: 'missing', key, epoch, from, to, lost: why === 'trimmed' },
+      { kind: 'missing', key, epoch, from, to, lost: why === 'trimmed', atMost: this.#changeSeqs.length > 0 },
       !this.readState.atLatest,
     );
     this.#scheduleFlush();
@@ -442,8 +586,41 @@ export class Conversation {
     for (const message of messages) if (this.mentionsUser(message)) this.readState.addMention(message);
   }
 
-  /** Moves the messages that have arrived to the timeline. */
+  /** Moves the messages and changes that have arrived to the timeline. */
   #addIncoming(): void {
+    this.#addMessages();
+    this.#applyChanges();
+    this.outgoingChanges.arrived(this.#room?.place?.seq ?? 0);
+  }
+
+  #applyChanges(): void {
+    const changes = this.#incomingChanges;
+    if (changes.length === 0) return;
+    this.#incomingChanges = [];
+    const seqs = new Set(changes.map(({ of }) => of));
+    const uncertain: number[] = [];
+    for (const { seq } of changes) this.readState.addUnreadable(seq);
+    this.#changeSeqs = [...this.#changeSeqs, ...changes.map(({ seq }) => seq)].slice(-MAX_CHANGES);
+    this.timeline.update((message) => {
+      if (!seqs.has(message.seq)) return message;
+      const next = changes.reduce(foldChange, message);
+      if (next === message) return message;
+      this.#onChanged(next);
+      if (isUncertain(message) || isUncertain(next)) uncertain.push(next.seq);
+      return next;
+    });
+    this.onChanges?.(changes);
+    this.#reread(uncertain);
+    if (this.loaded.value) this.#scheduleArchive();
+  }
+
+  /** Counts a changed message again. */
+  #onChanged(message: MessageEntry): void {
+    if (message.deleted) this.readState.addUnreadable(message.seq);
+    if (!this.authorOf(message).own) this.readState.addMention(message, this.mentionsUser(message));
+  }
+
+  #addMessages(): void {
     const { readState } = this;
     const messages = this.#incoming;
     if (messages.length === 0) return;
@@ -461,14 +638,4 @@ export class Conversation {
 /** Whether the server verifies names. */
 function areNamesVerified(): boolean {
   return requiredCredential.value !== 'nothing';
-}
-
-function toEntry({ seq, id, from, at, data }: Message<TextData>, epoch: string): MessageEntry {
-  return { kind: 'message', key: `${epoch}:${seq}`, epoch, seq, id, from, at, text: textOf(data) };
-}
-
-/** Returns the text of a message. Other clients may send any JSON. */
-function textOf(data: unknown): string {
-  if (typeof data === 'object' && data !== null && 'text' in data && typeof data.text === 'string') return data.text;
-  return typeof data === 'string' ? data : JSON.stringify(data);
 }

@@ -91,7 +91,10 @@ export function withUnsaved(
   const numbers = new Set(unsaved.map(({ of }) => of));
   return entries.map((entry) => {
     if (entry.kind !== 'message' || entry.lost || !numbers.has(entry.seq)) return entry;
-    return unsaved.reduce((message, change) => (change.of === entry.seq ? preview(message, change, user) : message), entry);
+    return unsaved.reduce(
+      (message, change) => (change.of === entry.seq ? preview(message, change, user) : message),
+      entry,
+    );
   });
 }
 

@@ -1,21 +1,22 @@
 import { signal } from '@preact/signals';
 import { type ChangeRecord, fold } from './changes.ts';
+import type { Conversation } from './conversation.ts';
 import type { MessageEntry } from './timeline.ts';
 
 /** The maximum number of messages that are kept for quotes. */
 const MAX_QUOTES = 500;
 
 /** The messages that replies refer to, by number. `null` is one that the server does not have. */
-export class Quotes {
+class Quotes {
   readonly #messages = signal<ReadonlyMap<number, MessageEntry | null>>(new Map());
-  readonly #read: (seqs: readonly number[]) => Promise<readonly MessageEntry[]>;
-  /** The numbers to read with the next request, and those of the last one. */
+  readonly #room: Conversation;
+  /** The numbers to read with the next request. */
   readonly #wanted = new Set<number>();
   #reading = false;
 
-  /** @param read reads messages from the server. Rejects if it cannot. */
-  constructor(read: (seqs: readonly number[]) => Promise<readonly MessageEntry[]>) {
-    this.#read = read;
+  constructor(room: Conversation) {
+    this.#room = room;
+    room.onChanges = (changes) => (changes ? this.#apply(changes) : this.#clear());
   }
 
   /** Returns a message; undefined until it is loaded. Components that call it render again then. */
@@ -23,9 +24,10 @@ export class Quotes {
     return this.#messages.value.get(seq);
   }
 
-  /** Requests a message unless it is loaded. @param loaded the message, if it is in the log shown */
-  want(seq: number, loaded: MessageEntry | undefined): void {
+  /** Requests a message unless it is loaded. */
+  want(seq: number): void {
     if (this.#messages.peek().has(seq)) return;
+    const loaded = this.#room.loadedMessage(seq);
     if (loaded) this.#set([[seq, loaded]]);
     else {
       this.#wanted.add(seq);
@@ -33,7 +35,7 @@ export class Quotes {
     }
   }
 
-  apply(changes: readonly ChangeRecord[]): void {
+  #apply(changes: readonly ChangeRecord[]): void {
     const changed = changes.flatMap((change): [number, MessageEntry][] => {
       const message = this.#messages.peek().get(change.of);
       return message ? [[change.of, fold(message, change)]] : [];
@@ -42,8 +44,8 @@ export class Quotes {
     for (const entry of changed) this.#set([entry]);
   }
 
-  /** Forgets the messages: their log has been replaced, or has lost some. */
-  clear(): void {
+  /** Forgets the messages: the log has been replaced, or has lost some. */
+  #clear(): void {
     this.#messages.value = new Map();
   }
 
@@ -53,7 +55,7 @@ export class Quotes {
     const seqs = [...this.#wanted].sort((a, b) => a - b);
     this.#wanted.clear();
     try {
-      const found = new Map((await this.#read(seqs)).map((message) => [message.seq, message]));
+      const found = new Map((await this.#room.read(seqs)).map((message) => [message.seq, message]));
       this.#set(seqs.map((seq) => [seq, found.get(seq) ?? null]));
     } catch {
       // The next render requests them again.
@@ -65,4 +67,15 @@ export class Quotes {
   #set(entries: readonly (readonly [number, MessageEntry | null])[]): void {
     this.#messages.value = new Map([...this.#messages.peek(), ...entries].slice(-MAX_QUOTES));
   }
+}
+
+const quotes = new WeakMap<Conversation, Quotes>();
+
+/** Returns the quotes of a room. */
+export function quotesOf(room: Conversation): Quotes {
+  const existing = quotes.get(room);
+  if (existing) return existing;
+  const created = new Quotes(room);
+  quotes.set(room, created);
+  return created;
 }
