@@ -434,12 +434,12 @@ export class Conversation {
     const seqs = [...this.#stale].sort((a, b) => a - b);
     this.#stale.clear();
     try {
-      const fresh = new Map((await this.read(seqs)).map((message) => [message.key, message]));
+      const fresh = new Map((await this.read(seqs)).map((message) => [message.seq, message]));
       this.timeline.update((message) => {
-        const next = message.lost ? undefined : fresh.get(message.key);
-        if (!next || !seqs.includes(message.seq)) return message;
+        const next = fresh.get(message.seq);
+        if (message.lost || next?.epoch !== message.epoch || !seqs.includes(message.seq)) return message;
         this.#onChanged(next);
-        return { ...next, editedAt: next.edited === message.edited ? message.editedAt : undefined };
+        return { ...next, key: message.key, editedAt: next.edited === message.edited ? message.editedAt : undefined };
       });
       this.revision.value++;
     } catch (error) {
