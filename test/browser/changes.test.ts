@@ -1,5 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
+import { Users } from '../../src/auth/users.ts';
+import { startServer } from '../server.ts';
 import { violations } from './axe.ts';
 import { actOn, draft, messageTexts, send, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
@@ -45,26 +50,26 @@ describe('an edit', () => {
 
   test('that the server rejects keeps its text and says why', async () => {
     const ada = await chat.openAs('ada', { room: 'rejected' });
-    await send(ada, 'before the reload');
-    await waitForMessage(ada, 'before the reload');
-    await ada.reload();
-    await waitForMessage(ada, 'before the reload');
-    await ada.locator('#input').press('ArrowUp');
-    await send(ada, 'after the reload');
-    await row(ada, 'before')
-      .getByText(/Edit not saved: .*reloaded/)
-      .waitFor();
-    expect(await row(ada, 'before').locator('.rejected-edit').textContent()).toContain('after the reload');
-    expect(await violations(ada)).toEqual([]);
-    await row(ada, 'before').getByRole('button', { name: 'Edit' }).click();
-    expect(await draft(ada)).toBe('after the reload');
-    await ada.keyboard.press('Escape');
-    expect(await ada.locator('.rejected-edit').count()).toBe(0);
+    await send(ada, 'of one tab');
+    await waitForMessage(ada, 'of one tab');
     // On this server the tab that has sent a message may change it, and no other.
-    await actOn(ada, 'before', 'Delete');
-    await ada.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-    await ada.getByText(/Not deleted: /).waitFor();
-    expect(await messageTexts(ada)).toEqual(['before the reload']);
+    const tab = await chat.newPage(ada);
+    await tab.goto(ada.url());
+    await waitForMessage(tab, 'of one tab');
+    await tab.locator('#input').press('ArrowUp');
+    await send(tab, 'of another');
+    await row(tab, 'of one tab').getByText('Edit not saved: the server lets only the tab').waitFor();
+    expect(await row(tab, 'of one tab').locator('.rejected-edit').textContent()).toContain('of another');
+    expect(await violations(tab)).toEqual([]);
+    await row(tab, 'of one tab').getByRole('button', { name: 'Try again' }).click();
+    await row(tab, 'of one tab').getByRole('button', { name: 'Edit', exact: true }).last().click();
+    expect(await draft(tab)).toBe('of another');
+    await tab.keyboard.press('Escape');
+    await expect.poll(() => tab.locator('.rejected-edit').count()).toBe(0);
+    await actOn(tab, 'of one tab', 'Delete');
+    await tab.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await tab.getByText(/^Not deleted: /).waitFor();
+    expect(await messageTexts(tab)).toEqual(['of one tab']);
   });
 });
 
@@ -184,3 +189,58 @@ describe('a reply', () => {
     await carol.locator('.message[data-target]', { hasText: 'the question is open' }).waitFor();
   });
 });
+
+test('changes that race, wait for the connection, or come before a restart end equal for everyone', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pumphouse-changes-'));
+  const users = new Users(join(folder, 'users.json'));
+  for (const name of ['ada', 'bob']) await users.set(name, 'secret');
+  const stored = ['--engine', 'lmdb', '--data', join(folder, 'data'), '--drain-window', '0'];
+  const flags = ['--auth', 'otp', '--users', join(folder, 'users.json'), ...stored];
+  let server = await startServer(flags);
+  chat.onTestEnd(async () => {
+    await server.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
+  });
+  const desk = await chat.signIn(server.url, 'ada', 'plans');
+  const laptop = await chat.signIn(server.url, 'ada', 'plans');
+  const bob = await chat.signIn(server.url, 'bob', 'plans');
+  const pages = [desk, laptop, bob];
+  for (const text of ['one', 'two', 'three']) await send(desk, text);
+  for (const page of pages) await waitForMessage(page, 'three');
+  const seen = (page: Page) => page.locator('.rows:not(.unsent) .content').allTextContents();
+  const all = async () => (await Promise.all(pages.map(seen))).map((texts) => texts.join('|').replaceAll('✓Sent', ''));
+  const haveAll = (...texts: string[]) =>
+    expect
+      .poll(async () =>
+        (await all()).every((each, _, [first]) => each === first && texts.some((text) => each.includes(text))),
+      )
+      .toBe(true);
+
+  for (const page of [desk, laptop]) await actOn(page, 'two', 'Edit');
+  await Promise.all([send(desk, 'two of the desk'), send(laptop, 'two of the laptop')]);
+  await haveAll('two of the desk', 'two of the laptop');
+  await actOn(bob, 'one', 'React');
+  await bob.getByRole('dialog', { name: 'React' }).getByRole('button', { name: '👍' }).click();
+  await haveAll('👍 1');
+
+  await server.kill('SIGTERM');
+  for (const page of pages) await waitForStatus(page, /Reconnecting|Trying|Connecting/);
+  await actOn(desk, 'three', 'Edit');
+  await send(desk, 'three at last');
+  await row(desk, 'three at last').getByText('Waiting for the connection').waitFor();
+  await row(bob, 'one').getByRole('button', { name: '👍 1: bob' }).click();
+  await actOn(bob, 'three', 'React');
+  await bob.getByRole('dialog', { name: 'React' }).getByRole('button', { name: '🎉' }).click();
+  await bob.locator('.reaction.unsaved').waitFor();
+  expect(await violations(bob)).toEqual([]);
+  server = await startServer(flags, server.port);
+  for (const page of pages) await waitForStatus(page, 'Live');
+  await haveAll('three at last');
+  await haveAll('🎉 1');
+  await expect.poll(async () => (await all()).some((each) => each.includes('👍'))).toBe(false);
+  expect(await bob.locator('.unsaved, .send-status.delayed').count()).toBe(0);
+  await bob.reload();
+  await waitForMessage(bob, 'three at last');
+  await row(bob, 'three').locator('.reaction').waitFor();
+  await bob.close();
+}, 60_000);

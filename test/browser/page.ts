@@ -80,6 +80,17 @@ export function useChat(serverFlags: readonly string[] = []) {
       await page.getByRole('button', { name: /^[1-9]\d* (person |people )?online$/ }).waitFor();
       return page;
     },
+    /** Signs in with the password `secret`, each time with another browser. */
+    async signIn(url: string, name: string, room: string): Promise<Page> {
+      const page = await newPage();
+      await page.goto(`${url}/#/${room}`);
+      await page.getByLabel('Username').fill(name);
+      await page.getByLabel('Password').fill('secret');
+      await page.keyboard.press('Enter');
+      await waitForStatus(page, 'Live');
+      await page.getByRole('heading', { name: room }).waitFor();
+      return page;
+    },
     /** Joins a room with the client library. */
     bot(name: string, room: string, url = startedServer().url): Room<Text, unknown> {
       const hub = connect(url, { user: name, WebSocket });

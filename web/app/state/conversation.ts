@@ -194,9 +194,7 @@ export class Conversation {
   #onRejectedChange({ op }: UnsavedChange, { code, message }: HubError): string {
     // Without verified names, only the tab that has sent a message may change it.
     const mayNot = code === 'forbidden' && !areNamesVerified() && (op === 'edit' || op === 'delete');
-    const why = mayNot
-      ? 'the server only lets the tab that has sent a message change it, until it is closed or reloaded'
-      : message;
+    const why = mayNot ? 'the server lets only the tab that has sent a message change it' : message;
     if (op !== 'edit')
       this.#listener.onFailure(`${op === 'delete' ? 'Not deleted' : 'The reaction was not saved'}: ${why}.`);
     return why;
