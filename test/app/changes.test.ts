@@ -258,6 +258,7 @@ describe('changes', () => {
     const kept = new Log();
     for (let seq = 0; seq < 3; seq++) kept.send();
     lastSocket().deliver({ ...(joined(3) as object), epoch: 'f', recovered: false, lost: { from: 4, to: 4 } } as never);
+    await vi.dynamicImportSettled();
     await vi.advanceTimersByTimeAsync(1_100);
     for (const request of lastSocket().take('history')) lastSocket().deliver(kept.page(request) as never);
     await nextFrame();

@@ -36,13 +36,25 @@ test('keeps the compressed script below 26 KB, the client library below 6 KB, al
   expect(sizeOf('.css')).toBeLessThanOrEqual(4 * 1024);
 });
 
-test('loads nothing else first: not the renderer of Markdown, and no script that a first script imports', () => {
+/** Matches the scripts that are loaded when they are first used. */
+const LATER =
+  /^assets\/(?:markdown|emoji|completion-list|message-|outgoing-changes|reread|overlay-dialogs|fallback|report)/;
+
+test('loads the rest when it is first used: Markdown, emoji, completion, actions, changes and dialogs', async () => {
   const scripts = firstFiles().filter((file) => file.endsWith('.js'));
-  expect(scripts).toHaveLength(2);
   for (const file of scripts) {
+    expect(file).not.toMatch(LATER);
     const imports = readFileSync(`${CHAT}/${file}`, 'utf8').matchAll(/\bfrom\s*["']\.\/([^"']+)["']/g);
     for (const [, imported] of imports) expect(scripts).toContain(`assets/${imported}`);
   }
+  const page = await chat.newPage();
+  const requests: string[] = [];
+  page.on('request', (request) => requests.push(new URL(request.url()).pathname.slice(1)));
+  await chat.bot('bob', 'first load').send({ text: 'plain text' });
+  await page.addInitScript(`localStorage['pumphouse.chat'] ??= JSON.stringify({ name: 'ada' })`);
+  await page.goto(`${chat.server().url}/#/${encodeURIComponent('first load')}`);
+  await waitForMessage(page, 'plain text');
+  expect(requests.filter((path) => path.endsWith('.js')).sort()).toEqual(scripts.sort());
   expect(compressedSize(/^markdown-.*\.js$/)).toBeLessThanOrEqual(20 * 1024);
 });
 

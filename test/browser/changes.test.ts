@@ -31,7 +31,7 @@ describe('an edit', () => {
     await send(ada, 'first');
     await waitForMessage(bob, 'first');
     await row(bob, 'first').getByText('(edited').waitFor();
-    expect(await row(bob, 'first').locator('.send-status').getAttribute('title')).toMatch(/^Edited .+\d/);
+    expect(await row(bob, 'first').locator('.edited').getAttribute('title')).toMatch(/^Edited .+\d/);
     expect(await violations(bob)).toEqual([]);
     expect(await draft(ada)).toBe('');
     await ada.locator('#input').press('ArrowUp');
@@ -62,7 +62,7 @@ describe('an edit', () => {
     expect(await row(tab, 'of one tab').locator('.rejected-edit').textContent()).toContain('of another');
     expect(await violations(tab)).toEqual([]);
     await row(tab, 'of one tab').getByRole('button', { name: 'Try again' }).click();
-    await row(tab, 'of one tab').getByRole('button', { name: 'Edit', exact: true }).last().click();
+    await tab.locator('.rejected-edit').getByRole('button', { name: 'Edit' }).click();
     expect(await draft(tab)).toBe('of another');
     await tab.keyboard.press('Escape');
     await expect.poll(() => tab.locator('.rejected-edit').count()).toBe(0);
@@ -207,7 +207,7 @@ test('changes that race, wait for the connection, or come before a restart end e
   const pages = [desk, laptop, bob];
   for (const text of ['one', 'two', 'three']) await send(desk, text);
   for (const page of pages) await waitForMessage(page, 'three');
-  const seen = (page: Page) => page.locator('.rows:not(.unsent) .content').allTextContents();
+  const seen = (page: Page) => page.locator('.rows:not(.unsent) :is(.content, .reactions)').allTextContents();
   const all = async () => (await Promise.all(pages.map(seen))).map((texts) => texts.join('|').replaceAll('✓Sent', ''));
   const haveAll = (...texts: string[]) =>
     expect

@@ -9,11 +9,9 @@ export type ChangeRecord = Change<TextData> & { readonly epoch: string };
 const MAX_USERS = 100;
 
 /** Returns the entry of a message, with the changes that it contains. */
-export function toEntry(message: Message<TextData>, epoch: string): MessageEntry {
-  const { seq, id, from, at, data, reply, edited, deleted, reactions, changed } = message;
-  const text = deleted ? '' : textOf(data);
-  const key = `${epoch}:${seq}`;
-  return { kind: 'message', key, epoch, seq, id, from, at, text, reply, edited, deleted, reactions, changed };
+export function toEntry({ data, ...message }: Message<TextData>, epoch: string): MessageEntry {
+  const text = message.deleted ? '' : textOf(data);
+  return { ...message, kind: 'message', key: `${epoch}:${message.seq}`, epoch, text };
 }
 
 /** Returns the text of a message. Other clients may send any JSON. */

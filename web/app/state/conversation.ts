@@ -1,12 +1,12 @@
 import { batch, computed, signal } from '@preact/signals';
-import type { Change, Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
+import type { Change, Gap, Hub, HubError, Message, Place, Room, RoomEvents, SendOptions } from '../../sdk/index.ts';
 import { archive, archived, forgetRoom, MAX_ARCHIVED } from './archive.ts';
 import { type ChangeRecord, fold as foldChange, isUncertain, toEntry } from './changes.ts';
 import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
 import { mentionsUser } from './mentions.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
-import { OutgoingChanges, type UnsavedChange, withUnsaved } from './outgoing-changes.ts';
+import type { UnsavedChange } from './outgoing-changes.ts';
 import { OwnTabs } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
@@ -53,8 +53,6 @@ const CONTEXT_SIZE = 20;
 // member is not shown as a join.
 const REJOIN_WINDOW_MS = 60_000;
 
-/** How long to collect the messages to read again, in milliseconds. */
-const REREAD_DELAY_MS = 1_000;
 /** How many changes are remembered, to tell how many messages a failover has lost. */
 const MAX_CHANGES = 1_000;
 
@@ -63,12 +61,15 @@ export class Conversation {
   readonly name: string;
   readonly timeline = new Timeline();
   readonly outgoing: Outgoing;
-  readonly outgoingChanges = new OutgoingChanges((change, error) => this.#onRejectedChange(change, error));
+  /** The changes of this page that the log does not have. */
+  readonly unsaved = signal<readonly UnsavedChange[]>([]);
+  /** Returns the entries as they will be once the log has the unsaved changes. Set with the first one. */
+  preview:
+    | ((entries: readonly Entry[], unsaved: readonly UnsavedChange[], user: string) => readonly Entry[])
+    | undefined;
   /** The number of messages and changes in flight or queued for a connection. */
   readonly pendingCount = computed(
-    () =>
-      this.outgoing.pending.value.length +
-      this.outgoingChanges.unsaved.value.filter(({ why }) => why === undefined).length,
+    () => this.outgoing.pending.value.length + this.unsaved.value.filter(({ why }) => why === undefined).length,
   );
   readonly readState: ReadState;
   readonly typing: Typing;
@@ -105,8 +106,6 @@ export class Conversation {
   #recentChanges: ChangeRecord[] = [];
   /** The numbers of the last changes. */
   #changeSeqs: number[] = [];
-  /** The messages to read again. */
-  readonly #stale = new Set<number>();
   /** The names of the members, one for each connection; undefined in a room that is too large. */
   #members: readonly string[] | undefined;
   /** The members before the connection was lost. */
@@ -134,6 +133,11 @@ export class Conversation {
     this.typing = new Typing((signal) => this.#sendSignal(signal));
   }
 
+  /** The epoch of the log. Empty before the first join. */
+  get epoch(): string {
+    return this.#room?.place?.epoch ?? '';
+  }
+
   /** The name under which this client is in the room. */
   get user(): string {
     return this.#user;
@@ -146,7 +150,6 @@ export class Conversation {
     const room = hub.join<TextData, TypingSignal>(this.name, { changes: true, ...(since && { since }) });
     this.#room = room;
     this.outgoing.bind(room);
-    this.outgoingChanges.bind(room);
     room.on('joined', (event) => this.#onJoined(event));
     room.on('message', (message) => this.#onMessage(message));
     room.on('change', (change) => this.#onChange(change));
@@ -170,8 +173,9 @@ export class Conversation {
 
   /** The entries to show, with the changes of this page that the log does not have. */
   get entries(): readonly Entry[] {
-    const { unsaved } = this.outgoingChanges;
-    return withUnsaved(this.archived.value ?? this.timeline.entries, unsaved.value, this.#user);
+    const entries = this.archived.value ?? this.timeline.entries;
+    const unsaved = this.unsaved.value;
+    return unsaved.length > 0 && this.preview ? this.preview(entries, unsaved, this.#user) : entries;
   }
 
   /** The last message of the user that can be edited; undefined if none is shown. */
@@ -179,8 +183,20 @@ export class Conversation {
     return this.timeline.latest(PAGE_SIZE).findLast((message) => !message.deleted && this.authorOf(message).own);
   }
 
-  /** Handles changes that have arrived; undefined if the log was replaced, or has lost some. */
-  onChanges: ((changes: readonly ChangeRecord[] | undefined) => void) | undefined;
+  /** Handle changes that have arrived; undefined if the log was replaced, or has lost some. */
+  readonly changeListeners = new Set<(changes: readonly ChangeRecord[] | undefined) => void>();
+  /** Everything up to this number is in the timeline, if it is loaded. */
+  appliedTo = 0;
+
+  /** Sends a change. Rejects if the server does. */
+  send(data: TextData | null, options: SendOptions): Promise<number> {
+    return this.#room?.send(data, options) ?? Promise.reject(new Error('the room is not joined'));
+  }
+
+  /** Tells the user what went wrong. */
+  fail(line: string): void {
+    this.#listener.onFailure(line);
+  }
 
   /** Returns a message among the entries shown. */
   loadedMessage(seq: number): MessageEntry | undefined {
@@ -188,16 +204,6 @@ export class Conversation {
     const isIt = (entry: Entry) =>
       entry.kind === 'message' && !entry.lost && entry.seq === seq && entry.epoch === epoch;
     return this.timeline.entries.find(isIt) as MessageEntry | undefined;
-  }
-
-  /** Tells the user that a change was rejected. Returns the reason. */
-  #onRejectedChange({ op }: UnsavedChange, { code, message }: HubError): string {
-    // Without verified names, only the tab that has sent a message may change it.
-    const mayNot = code === 'forbidden' && !areNamesVerified() && (op === 'edit' || op === 'delete');
-    const why = mayNot ? 'the server lets only the tab that has sent a message change it' : message;
-    if (op !== 'edit')
-      this.#listener.onFailure(`${op === 'delete' ? 'Not deleted' : 'The reaction was not saved'}: ${why}.`);
-    return why;
   }
 
   /** The names of the members, and of the authors of the messages shown, the latest first. */
@@ -363,7 +369,7 @@ export class Conversation {
     const { generation } = this.timeline;
     this.loading.value = true;
     try {
-      const page = await this.#request({ ...range, limit: PAGE_SIZE }, epoch);
+      const page = await this.request({ ...range, limit: PAGE_SIZE }, epoch);
       // The log was reset meanwhile, or the view moved to another part of it.
       if (!page || this.timeline.generation !== generation) return;
       const { messages, from, to } = page;
@@ -385,7 +391,7 @@ export class Conversation {
    *
    * @returns undefined if the log is not in the epoch.
    */
-  async #request(range: HistoryRange, epoch: string): Promise<Page | undefined> {
+  async request(range: HistoryRange, epoch: string): Promise<Page | undefined> {
     if (!this.#room) return undefined;
     this.#requests++;
     try {
@@ -404,45 +410,9 @@ export class Conversation {
     }
   }
 
-  /** Reads messages by their numbers. The server may not have all. */
-  async read(seqs: readonly number[]): Promise<readonly MessageEntry[]> {
-    const epoch = this.#room?.place?.epoch;
-    const found: MessageEntry[] = [];
-    let next = 0;
-    for (const seq of epoch === undefined ? [] : seqs) {
-      if (seq < next) continue;
-      const limit = Math.min(PAGE_SIZE, (seqs.at(-1) ?? seq) - seq + 1);
-      const page = await this.#request({ after: seq - 1, limit }, epoch ?? '');
-      if (!page) throw new Error('the log was replaced');
-      found.push(...page.messages);
-      next = page.to + 1;
-    }
-    return found;
-  }
-
   /** Reads messages again, whose changes are not certain. */
   #reread(seqs: readonly number[]): void {
-    if (seqs.length === 0) return;
-    const scheduled = this.#stale.size > 0;
-    for (const seq of seqs) this.#stale.add(seq);
-    if (!scheduled) setTimeout(() => void this.#readStale(), REREAD_DELAY_MS);
-  }
-
-  async #readStale(): Promise<void> {
-    const seqs = [...this.#stale].sort((a, b) => a - b);
-    this.#stale.clear();
-    try {
-      const fresh = new Map((await this.read(seqs)).map((message) => [message.seq, message]));
-      this.timeline.update((message) => {
-        const next = fresh.get(message.seq);
-        if (message.lost || next?.epoch !== message.epoch || !seqs.includes(message.seq)) return message;
-        this.#onChanged(next);
-        return { ...next, key: message.key, editedAt: next.edited === message.edited ? message.editedAt : undefined };
-      });
-      this.revision.value++;
-    } catch (error) {
-      if ((error as HubError).code === undefined) this.#reread(seqs);
-    }
+    if (seqs.length > 0) void import('./reread.ts').then(({ reread }) => reread(this, seqs));
   }
 
   // ── Events of the room ─────────────────────────────────────────────────────────────────────────
@@ -459,7 +429,7 @@ export class Conversation {
       this.membership.value = { name: 'joined' };
       this.#updateMembers();
       if (changed && continued) this.#moveTo(previous, place.epoch, lost);
-      if (changed) this.onChanges?.(undefined);
+      if (changed) for (const listener of this.changeListeners) listener(undefined);
       this.readState.joined(place, continued ? previous : '', lost?.from);
       this.outgoing.refresh();
       this.#scheduleFlush();
@@ -502,21 +472,21 @@ export class Conversation {
   }
 
   #onMessage(message: Message<TextData>): void {
-    const entry = toEntry(message, this.#room?.place?.epoch ?? '');
+    const entry = toEntry(message, this.epoch);
     this.#incoming.push(entry);
     this.typing.remove(entry.from);
     this.#scheduleFlush();
   }
 
   #onChange(change: Change<TextData>): void {
-    const record = { ...change, epoch: this.#room?.place?.epoch ?? '' };
+    const record = { ...change, epoch: this.epoch };
     this.#incomingChanges.push(record);
     if (this.#requests > 0) this.#recentChanges.push(record);
     this.#scheduleFlush();
   }
 
   #onGap({ from, to, why }: Gap): void {
-    const epoch = this.#room?.place?.epoch ?? '';
+    const epoch = this.epoch;
     const key = `${epoch}:${from}-${to}`;
     this.#flush();
     this.readState.addGap(to);
@@ -586,15 +556,15 @@ export class Conversation {
 
   /** Moves the messages and changes that have arrived to the timeline. */
   #addIncoming(): void {
+    const changes = this.#incomingChanges;
+    this.#incomingChanges = [];
     this.#addMessages();
-    this.#applyChanges();
-    this.outgoingChanges.arrived(this.#room?.place?.seq ?? 0);
+    if (changes.length > 0) this.#applyChanges(changes);
+    this.appliedTo = this.#room?.place?.seq ?? 0;
+    for (const listener of this.changeListeners) listener(changes);
   }
 
-  #applyChanges(): void {
-    const changes = this.#incomingChanges;
-    if (changes.length === 0) return;
-    this.#incomingChanges = [];
+  #applyChanges(changes: readonly ChangeRecord[]): void {
     const seqs = new Set(changes.map(({ of }) => of));
     const uncertain: number[] = [];
     for (const { seq } of changes) this.readState.addUnreadable(seq);
@@ -603,17 +573,16 @@ export class Conversation {
       if (!seqs.has(message.seq)) return message;
       const next = changes.reduce(foldChange, message);
       if (next === message) return message;
-      this.#onChanged(next);
+      this.countChanged(next);
       if (isUncertain(message) || isUncertain(next)) uncertain.push(next.seq);
       return next;
     });
-    this.onChanges?.(changes);
     this.#reread(uncertain);
     if (this.loaded.value) this.#scheduleArchive();
   }
 
   /** Counts a changed message again. */
-  #onChanged(message: MessageEntry): void {
+  countChanged(message: MessageEntry): void {
     if (message.deleted) this.readState.addUnreadable(message.seq);
     if (!this.authorOf(message).own) this.readState.addMention(message, this.mentionsUser(message));
   }

@@ -1,7 +1,7 @@
-import { signal } from '@preact/signals';
-import type { ChangeOp, HubError, Room } from '../../sdk/index.ts';
+import type { ChangeOp, HubError } from '../../sdk/index.ts';
 import { foldReaction } from './changes.ts';
-import type { TextData } from './outgoing.ts';
+import type { Conversation } from './conversation.ts';
+import { requiredCredential } from './sign-in.ts';
 import type { Entry, MessageEntry } from './timeline.ts';
 
 /** A change that the log does not have: on its way, queued for a connection, or rejected. */
@@ -18,44 +18,46 @@ export interface UnsavedChange {
 }
 
 /** The changes that this page makes to the messages of one room. */
-export class OutgoingChanges {
-  readonly unsaved = signal<readonly UnsavedChange[]>([]);
-  readonly #onRejected: (change: UnsavedChange, error: HubError) => string;
-  #room: Room<TextData, unknown> | undefined;
+class OutgoingChanges {
+  readonly #room: Conversation;
   /** The numbers of acknowledged changes that have not arrived. */
   readonly #acknowledged = new Map<UnsavedChange, number>();
 
-  /** @param onRejected handles a rejected change. Returns the reason, as a sentence. */
-  constructor(onRejected: (change: UnsavedChange, error: HubError) => string) {
-    this.#onRejected = onRejected;
-  }
-
-  bind(room: Room<TextData, unknown>): void {
+  constructor(room: Conversation) {
     this.#room = room;
+    room.preview = withUnsaved;
+    room.changeListeners.add(() => this.#onArrived());
   }
 
   /** Sends a change. It replaces a rejected edit of the message. */
   async send(change: UnsavedChange): Promise<void> {
-    const room = this.#room;
-    if (!room) return;
+    const { unsaved } = this.#room;
     const { op, of, text, reaction } = change;
-    this.unsaved.value = [...this.unsaved.value.filter((each) => each.of !== of || each.why === undefined), change];
+    unsaved.value = [...unsaved.value.filter((each) => each.of !== of || each.why === undefined), change];
     try {
       const data = text === undefined ? null : { text };
-      const seq = await room.send(data, { op, of, ...(reaction !== undefined && { reaction }) });
-      if (seq <= (room.place?.seq ?? 0)) this.#remove(change);
-      else this.#acknowledged.set(change, seq);
+      const seq = await this.#room.send(data, { op, of, ...(reaction !== undefined && { reaction }) });
+      this.#acknowledged.set(change, seq);
+      this.#onArrived();
     } catch (error) {
-      this.#remove(change);
-      const { code } = error as HubError;
-      if (code === 'closed' || code === 'left' || code === 'removed') return;
-      const why = this.#onRejected(change, error as HubError);
-      if (op === 'edit') this.unsaved.value = [...this.unsaved.value, { ...change, why }];
+      this.#onRejected(change, error as HubError);
     }
   }
 
+  #onRejected(change: UnsavedChange, { code, message }: HubError): void {
+    this.#remove(change);
+    if (code === 'closed' || code === 'left' || code === 'removed') return;
+    const { op } = change;
+    const isOpen = requiredCredential.peek() === 'nothing';
+    const mayNot = code === 'forbidden' && isOpen && (op === 'edit' || op === 'delete');
+    const why = mayNot ? 'the server lets only the tab that has sent a message change it' : message;
+    if (op === 'edit') this.#room.unsaved.value = [...this.#room.unsaved.value, { ...change, why }];
+    else this.#room.fail(`${op === 'delete' ? 'Not deleted' : 'The reaction was not saved'}: ${why}.`);
+  }
+
   /** Adds the reaction of the user to a message, or takes it back. */
-  toggleReaction({ seq, reactions = [] }: MessageEntry, reaction: string, user: string): void {
+  toggleReaction({ seq, reactions = [] }: MessageEntry, reaction: string): void {
+    const { user } = this.#room;
     const on = !reactions.some((each) => each.reaction === reaction && each.users.includes(user));
     void this.send({ op: on ? 'react' : 'unreact', of: seq, reaction });
   }
@@ -70,24 +72,31 @@ export class OutgoingChanges {
     this.#remove(change);
   }
 
-  /** Handles that everything up to a number has arrived. */
-  arrived(seq: number): void {
-    for (const [change, number] of this.#acknowledged) if (number <= seq) this.#remove(change);
+  /** Removes the changes that have arrived. */
+  #onArrived(): void {
+    for (const [change, seq] of this.#acknowledged) if (seq <= this.#room.appliedTo) this.#remove(change);
   }
 
   #remove(change: UnsavedChange): void {
     this.#acknowledged.delete(change);
-    this.unsaved.value = this.unsaved.value.filter((each) => each !== change);
+    const { unsaved } = this.#room;
+    unsaved.value = unsaved.value.filter((each) => each !== change);
   }
 }
 
+const changes = new WeakMap<Conversation, OutgoingChanges>();
+
+/** Returns the outgoing changes of a room. */
+export function outgoingChangesOf(room: Conversation): OutgoingChanges {
+  const existing = changes.get(room);
+  if (existing) return existing;
+  const created = new OutgoingChanges(room);
+  changes.set(room, created);
+  return created;
+}
+
 /** Returns the entries as they will be once the log has the unsaved changes. */
-export function withUnsaved(
-  entries: readonly Entry[],
-  unsaved: readonly UnsavedChange[],
-  user: string,
-): readonly Entry[] {
-  if (unsaved.length === 0) return entries;
+function withUnsaved(entries: readonly Entry[], unsaved: readonly UnsavedChange[], user: string): readonly Entry[] {
   const numbers = new Set(unsaved.map(({ of }) => of));
   return entries.map((entry) => {
     if (entry.kind !== 'message' || entry.lost || !numbers.has(entry.seq)) return entry;

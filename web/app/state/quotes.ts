@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals';
 import { type ChangeRecord, fold } from './changes.ts';
 import type { Conversation } from './conversation.ts';
+import { readMessages } from './reread.ts';
 import type { MessageEntry } from './timeline.ts';
 
 /** The maximum number of messages that are kept for quotes. */
@@ -16,7 +17,7 @@ class Quotes {
 
   constructor(room: Conversation) {
     this.#room = room;
-    room.onChanges = (changes) => (changes ? this.#apply(changes) : this.#clear());
+    room.changeListeners.add((changes) => (changes ? this.#apply(changes) : this.#clear()));
   }
 
   /** Returns a message; undefined until it is loaded. Components that call it render again then. */
@@ -55,7 +56,7 @@ class Quotes {
     const seqs = [...this.#wanted].sort((a, b) => a - b);
     this.#wanted.clear();
     try {
-      const found = new Map((await this.#room.read(seqs)).map((message) => [message.seq, message]));
+      const found = new Map((await readMessages(this.#room, seqs)).map((message) => [message.seq, message]));
       this.#set(seqs.map((seq) => [seq, found.get(seq) ?? null]));
     } catch {
       // The next render requests them again.

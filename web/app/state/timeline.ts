@@ -275,7 +275,7 @@ export class Timeline {
    * @param readerKey the entry in the middle of the screen. @default an entry close to the range
    */
   fill(missing: Missing, page: Page, fromEnd = false, scrolledBack = true, readerKey?: string): void {
-    const replacement = fromEnd ? filledFromEnd(missing, page) : filledFromStart(missing, page);
+    const replacement = filled(missing, page, fromEnd);
     const at = this.entries.indexOf(missing);
     if (at < 0 && !this.#tail.includes(missing)) return;
     const replace = (entries: readonly Entry[]) =>
@@ -299,26 +299,15 @@ export class Timeline {
   }
 }
 
-function filledFromStart(missing: Missing, page: Page): Entry[] {
-  const { loaded, from, to } = within(missing, page);
-  if (from > to) return partOf(missing, missing.from, missing.to, true);
-  return [...partOf(missing, missing.from, from - 1, true), ...loaded, ...partOf(missing, to + 1, missing.to, false)];
-}
-
-function filledFromEnd(missing: Missing, page: Page): Entry[] {
-  const { loaded, from, to } = within(missing, page);
+/** Returns what a page makes of a missing range. The server has lost messages that the page skips. */
+function filled(missing: Missing, { messages, more, ...page }: Page, fromEnd: boolean): Entry[] {
+  const [from, to] = [Math.max(page.from, missing.from), Math.min(page.to, missing.to)];
   if (from > to) return partOf(missing, missing.from, missing.to, true);
   return [
-    ...partOf(missing, missing.from, from - 1, !page.more),
-    ...loaded,
-    ...partOf(missing, to + 1, missing.to, true),
+    ...partOf(missing, missing.from, from - 1, !fromEnd || !more),
+    ...messages.filter(({ seq }) => seq >= from && seq <= to),
+    ...partOf(missing, to + 1, missing.to, fromEnd),
   ];
-}
-
-/** Returns the messages of a page that are in a missing range, and the numbers that it covers. */
-function within(missing: Missing, { messages, from, to }: Page) {
-  const loaded = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
-  return { loaded, from: Math.max(from, missing.from), to: Math.min(to, missing.to) };
 }
 
 /** Returns a part of a missing range, or nothing if the part is empty. */

@@ -84,9 +84,15 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   const save = async (message: MessageEntry) => {
     const text = trimDraft(draft);
     completion.close();
-    stopMode();
-    if (text === '') (await import('./message-actions.tsx')).confirmDelete({ room, message });
-    else if (text !== message.text) void room.outgoingChanges.send({ op: 'edit', of: message.seq, text });
+    try {
+      const actions = text === '' ? await import('./message-actions.tsx') : undefined;
+      const more = await import('./message-extras.tsx');
+      stopMode();
+      if (actions) actions.confirmDelete({ room, message });
+      else if (text !== message.text) more.saveEdit(room, message, text);
+    } catch {
+      notice.value = 'The edit could not be saved.';
+    }
   };
   /** Edits the last message that was rejected, or else the last one of the user. */
   const editLast = () => {

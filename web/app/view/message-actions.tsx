@@ -2,12 +2,13 @@ import './message-actions.css';
 import { type ComponentType, render } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { hashOf } from '../state/chat.ts';
+import { outgoingChangesOf } from '../state/outgoing-changes.ts';
 import { personLabel } from '../state/people.ts';
-import { DeleteIcon, EditIcon, ReplyIcon } from './action-icons.tsx';
+import { CopyIcon, DeleteIcon, EditIcon, LinkIcon, ReplyIcon } from './action-icons.tsx';
 import { ConfirmDialog } from './confirm-dialog.tsx';
 import { copyText } from './copy.ts';
 import { visibleName } from './format.ts';
-import { CopyIcon, EmojiIcon, LinkIcon } from './icons.tsx';
+import { EmojiIcon } from './icons.tsx';
 import type { MessageContext } from './message-gestures.ts';
 import { mount } from './mount.tsx';
 import { openReactions, ReactionRow } from './reaction-picker.tsx';
@@ -86,7 +87,7 @@ export const messageActions: MessageAction[] = [
 /** Deletes a message once the user has confirmed it. */
 export function confirmDelete({ room, message }: Pick<MessageContext, 'room' | 'message'>): void {
   const focused = document.activeElement as HTMLElement;
-  const confirm = () => void room.outgoingChanges.send({ op: 'delete', of: message.seq });
+  const confirm = () => void outgoingChangesOf(room).send({ op: 'delete', of: message.seq });
   mount(
     (close) => (
       <ConfirmDialog title="Delete this message?" action="Delete" onConfirm={confirm} onClose={close}>

@@ -1,11 +1,16 @@
 import './message-extras.css';
 import { useEffect } from 'preact/hooks';
 import type { Conversation } from '../state/conversation.ts';
-import type { UnsavedChange } from '../state/outgoing-changes.ts';
+import { outgoingChangesOf, type UnsavedChange } from '../state/outgoing-changes.ts';
 import { personLabel } from '../state/people.ts';
 import { quotesOf } from '../state/quotes.ts';
 import type { MessageEntry } from '../state/timeline.ts';
 import { count as countOf, formatNames, visibleName } from './format.ts';
+
+/** Edits a message. */
+export function saveEdit(room: Conversation, { seq }: MessageEntry, text: string): void {
+  void outgoingChangesOf(room).send({ op: 'edit', of: seq, text });
+}
 
 const MAX_EXCERPT = 200;
 
@@ -62,7 +67,7 @@ export function Below({ room, message, live }: { room: Conversation; message: Me
                 aria-pressed={users.includes(room.user)}
                 aria-label={`${reaction} ${count}: ${names}`}
                 title={`${names}${unsaved.includes(reaction) ? ' (not saved yet)' : ''}`}
-                onClick={() => room.outgoingChanges.toggleReaction(message, reaction, room.user)}
+                onClick={() => outgoingChangesOf(room).toggleReaction(message, reaction)}
               >
                 <span class="emoji">{reaction}</span> {count.toLocaleString()}
               </button>
@@ -88,21 +93,21 @@ function RejectedEdit({ room, message, change }: { room: Conversation; message: 
         Edit not saved: {change.why}
       </p>
       <p class="buttons">
-        <button type="button" onClick={() => room.outgoingChanges.retry(change)}>
+        <button type="button" onClick={() => outgoingChangesOf(room).retry(change)}>
           Try again
         </button>
         {!message.deleted && (
           <button
             type="button"
             onClick={() => {
-              room.outgoingChanges.discard(change);
+              outgoingChangesOf(room).discard(change);
               room.outgoing.edit(message, change.text);
             }}
           >
             Edit
           </button>
         )}
-        <button type="button" onClick={() => room.outgoingChanges.discard(change)}>
+        <button type="button" onClick={() => outgoingChangesOf(room).discard(change)}>
           Discard
         </button>
       </p>

@@ -25,12 +25,21 @@ export function Message({ room, message, author, first, live, rich }: Props) {
   const mentioned = room.mentionsUser(message);
   const more = hasExtras(message) ? loadExtras() : undefined;
   return (
-    <Bubble author={author} first={first} at={at} mentioned={mentioned}>
+    <Bubble
+      author={author}
+      first={first}
+      at={at}
+      mentioned={mentioned}
+      below={more && <more.Below room={room} message={message} live={live} />}
+    >
       {mentioned && <span class="visually-hidden">Mentions you: </span>}
       {more && reply !== undefined && !deleted && <more.Quote room={room} reply={reply} />}
       {deleted ? <p class="text muted">Message deleted</p> : <Text text={text} rich={rich} />}
       {edited !== undefined && !deleted && (
-        <span class="send-status" title={editedAt === undefined ? 'Edited' : `Edited ${formatTimestamp(editedAt)}`}>
+        <span
+          class="send-status edited"
+          title={editedAt === undefined ? 'Edited' : `Edited ${formatTimestamp(editedAt)}`}
+        >
           (edited<span class="visually-hidden">{editedAt === undefined ? '' : ` ${formatTime(editedAt)}`}</span>)
         </span>
       )}
@@ -44,7 +53,6 @@ export function Message({ room, message, author, first, live, rich }: Props) {
           </span>
         )
       )}
-      {more && <more.Below room={room} message={message} live={live} />}
     </Bubble>
   );
 }
@@ -54,11 +62,12 @@ interface BubbleProps {
   readonly first: boolean;
   readonly at?: number;
   readonly mentioned?: boolean;
+  readonly below?: ComponentChildren;
   readonly children: ComponentChildren;
 }
 
 /** The avatar, author and time around the content of a message. */
-export function Bubble({ author, first, at, mentioned, children }: BubbleProps) {
+export function Bubble({ author, first, at, mentioned, below, children }: BubbleProps) {
   const time = at === undefined ? null : <Time at={at} />;
   return (
     <li class={`message${first ? ' first' : ''}${author.own ? ' own' : ''}${mentioned ? ' mentioned' : ''}`}>
@@ -73,6 +82,7 @@ export function Bubble({ author, first, at, mentioned, children }: BubbleProps) 
         <div class="content" {...(!first && groupNamedAfter(author))}>
           {children}
         </div>
+        {below}
       </div>
     </li>
   );

@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
+import { outgoingChangesOf } from '../state/outgoing-changes.ts';
 import { MoreIcon } from './icons.tsx';
 import type { MessageContext } from './message-gestures.ts';
 import { mount } from './mount.tsx';
@@ -33,7 +34,7 @@ function react({ room, message }: MessageContext, reaction: string): void {
   remember(reaction);
   // The message may have changed since the row was shown.
   const current = room.entries.find(({ key }) => key === message.key);
-  if (current?.kind === 'message') room.outgoingChanges.toggleReaction(current, reaction, room.user);
+  if (current?.kind === 'message') outgoingChangesOf(room).toggleReaction(current, reaction);
 }
 
 /** Opens the emoji picker for a reaction. @param opener the element that gets the focus back */
