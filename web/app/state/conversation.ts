@@ -64,9 +64,7 @@ export class Conversation {
   /** The changes of this page that the log does not have. */
   readonly unsaved = signal<readonly UnsavedChange[]>([]);
   /** Returns the entries as they will be once the log has the unsaved changes. Set with the first one. */
-  preview:
-    | ((entries: readonly Entry[], unsaved: readonly UnsavedChange[], user: string) => readonly Entry[])
-    | undefined;
+  preview: ((entries: readonly Entry[]) => readonly Entry[]) | undefined;
   /** The number of messages and changes in flight or queued for a connection. */
   readonly pendingCount = computed(
     () => this.outgoing.pending.value.length + this.unsaved.value.filter(({ why }) => why === undefined).length,
@@ -174,13 +172,7 @@ export class Conversation {
   /** The entries to show, with the changes of this page that the log does not have. */
   get entries(): readonly Entry[] {
     const entries = this.archived.value ?? this.timeline.entries;
-    const unsaved = this.unsaved.value;
-    return unsaved.length > 0 && this.preview ? this.preview(entries, unsaved, this.#user) : entries;
-  }
-
-  /** The last message of the user that can be edited; undefined if none is shown. */
-  get lastOwn(): MessageEntry | undefined {
-    return this.timeline.latest(PAGE_SIZE).findLast((message) => !message.deleted && this.authorOf(message).own);
+    return this.unsaved.value.length > 0 && this.preview ? this.preview(entries) : entries;
   }
 
   /** Handle changes that have arrived; undefined if the log was replaced, or has lost some. */
@@ -188,9 +180,9 @@ export class Conversation {
   /** Everything up to this number is in the timeline, if it is loaded. */
   appliedTo = 0;
 
-  /** Sends a change. Rejects if the server does. */
+  /** Sends a change to the room, which is bound. Rejects if the server does. */
   send(data: TextData | null, options: SendOptions): Promise<number> {
-    return this.#room?.send(data, options) ?? Promise.reject(new Error('the room is not joined'));
+    return (this.#room as Room<TextData, TypingSignal>).send(data, options);
   }
 
   /** Tells the user what went wrong. */

@@ -2,7 +2,7 @@ import type { ChangeOp, HubError } from '../../sdk/index.ts';
 import { foldReaction } from './changes.ts';
 import type { Conversation } from './conversation.ts';
 import { requiredCredential } from './sign-in.ts';
-import type { Entry, MessageEntry } from './timeline.ts';
+import { type Entry, MAX_ENTRIES, type MessageEntry } from './timeline.ts';
 
 /** A change that the log does not have: on its way, queued for a connection, or rejected. */
 export interface UnsavedChange {
@@ -25,7 +25,7 @@ class OutgoingChanges {
 
   constructor(room: Conversation) {
     this.#room = room;
-    room.preview = withUnsaved;
+    room.preview = (entries) => withUnsaved(entries, room.unsaved.peek(), room.user);
     room.changeListeners.add(() => this.#onArrived());
   }
 
@@ -114,4 +114,26 @@ function preview(message: MessageEntry, change: UnsavedChange, user: string): Me
   if (message.deleted || op === 'delete') return { ...message, unsaved };
   if (op === 'edit') return { ...message, text, unsaved };
   return { ...message, unsaved, reactions: foldReaction(message.reactions, reaction, user, op === 'react') };
+}
+
+/** Edits a message in the composer. The draft stays. */
+export function startEdit({ outgoing }: Conversation, message: MessageEntry, text = message.text): void {
+  outgoing.mode.value = { kind: 'edit', message, text };
+}
+
+/** Replies to a message with the draft. */
+export function startReply({ outgoing }: Conversation, message: MessageEntry): void {
+  outgoing.mode.value = { kind: 'reply', message };
+}
+
+/** Edits the last message of the user in the composer, if one is loaded. */
+export function editLast(room: Conversation): void {
+  const isOwn = (message: MessageEntry) => !message.deleted && room.authorOf(message).own;
+  const last = room.timeline.latest(MAX_ENTRIES).findLast(isOwn);
+  if (last) startEdit(room, last);
+}
+
+/** Sends the edit of a message. */
+export function saveEdit(room: Conversation, { seq }: MessageEntry, text: string): void {
+  void outgoingChangesOf(room).send({ op: 'edit', of: seq, text });
 }

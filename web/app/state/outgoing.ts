@@ -71,16 +71,6 @@ export class Outgoing {
     else this.setDraft(text);
   }
 
-  /** Edits a message in the composer. The draft stays. */
-  edit(message: MessageEntry, text = message.text): void {
-    this.mode.value = { kind: 'edit', message, text };
-  }
-
-  /** Replies to a message with the draft. */
-  replyTo(message: MessageEntry): void {
-    this.mode.value = { kind: 'reply', message };
-  }
-
   /** Returns the number of the message that a pending one replies to. */
   replyOf(id: string): number | undefined {
     return this.#replies.get(id);

@@ -156,9 +156,7 @@ export class ReadState {
    */
   addMention({ epoch, seq }: Place, mentions = true): void {
     const others = this.#mentions.filter((place) => place.epoch !== epoch || place.seq !== seq);
-    if (!mentions && others.length === this.#mentions.length) return;
     this.#mentions = mentions ? [...others, { epoch, seq }] : others;
-    this.mentions.value = this.#mentions.length;
     this.#countUnread();
   }
 
@@ -198,7 +196,6 @@ export class ReadState {
     const after = this.#head.epoch === this.#seen.epoch ? this.#head.seq - seq : 0;
     this.unread.value = this.#loaded ? Math.max(0, after - this.#unreadable.size) : 0;
     this.unreadAtMost.value = this.unread.value > 0 && seq + 1 < this.#coveredFrom;
-    if (this.#mentions.length === 0) return;
     const { epoch } = this.#seen;
     this.#mentions = this.#mentions.filter((place) => place.epoch === epoch && !this.#hasSeen(place));
     this.mentions.value = this.#mentions.length;

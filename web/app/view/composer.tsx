@@ -14,6 +14,8 @@ import { useCompletion } from './use-completion.tsx';
 // Bytes below the limit at which the hint starts to show the rest.
 const NEAR_LIMIT = 1_000;
 
+const loadChanges = () => import('../state/outgoing-changes.ts');
+
 /**
  * The message form. Enter sends a message, Shift+Enter inserts a line break. On a touch screen
  * Enter inserts a line break too.
@@ -86,20 +88,13 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
     completion.close();
     try {
       const actions = text === '' ? await import('./message-actions.tsx') : undefined;
-      const more = await import('./message-extras.tsx');
+      const { saveEdit } = await loadChanges();
       stopMode();
       if (actions) actions.confirmDelete({ room, message });
-      else if (text !== message.text) more.saveEdit(room, message, text);
+      else if (text !== message.text) saveEdit(room, message, text);
     } catch {
       notice.value = 'The edit could not be saved.';
     }
-  };
-  /** Edits the last message that was rejected, or else the last one of the user. */
-  const editLast = () => {
-    const last = room.lastOwn;
-    if (outgoing.editLastFailed()) return true;
-    if (last) outgoing.edit(last);
-    return last !== undefined;
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (completion.onKeyDown(event)) return;
@@ -107,7 +102,14 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
       event.stopPropagation(); // Escape closes one thing at a time
       stopMode();
     }
-    if (event.key === 'ArrowUp' && draft === '' && !mode && editLast()) event.preventDefault();
+    if (event.key === 'ArrowUp' && draft === '' && !mode) {
+      if (outgoing.editLastFailed()) event.preventDefault();
+      else
+        void loadChanges().then(
+          ({ editLast }) => editLast(room),
+          () => undefined,
+        );
+    }
     // Ignores the Enter that ends an IME composition. Safari sends it after compositionend, with
     // keyCode 229.
     if (event.key !== 'Enter' || event.shiftKey || touch || event.isComposing || event.keyCode === 229) return;

@@ -2,7 +2,7 @@ import './message-actions.css';
 import { type ComponentType, render } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { hashOf } from '../state/chat.ts';
-import { outgoingChangesOf } from '../state/outgoing-changes.ts';
+import { outgoingChangesOf, startEdit, startReply } from '../state/outgoing-changes.ts';
 import { personLabel } from '../state/people.ts';
 import { CopyIcon, DeleteIcon, EditIcon, LinkIcon, ReplyIcon } from './action-icons.tsx';
 import { ConfirmDialog } from './confirm-dialog.tsx';
@@ -63,7 +63,7 @@ export const messageActions: MessageAction[] = [
     label: 'Reply',
     icon: ReplyIcon,
     shortcut: 'r',
-    run: ({ room, message }) => room.outgoing.replyTo(message),
+    run: ({ room, message }) => startReply(room, message),
     isAvailable: isStored,
   },
   {
@@ -71,7 +71,7 @@ export const messageActions: MessageAction[] = [
     label: 'Edit',
     icon: EditIcon,
     shortcut: 'e',
-    run: ({ room, message }) => room.outgoing.edit(message),
+    run: ({ room, message }) => startEdit(room, message),
     isAvailable: isOwn,
   },
   {

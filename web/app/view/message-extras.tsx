@@ -1,16 +1,11 @@
 import './message-extras.css';
 import { useEffect } from 'preact/hooks';
 import type { Conversation } from '../state/conversation.ts';
-import { outgoingChangesOf, type UnsavedChange } from '../state/outgoing-changes.ts';
+import { outgoingChangesOf, startEdit, type UnsavedChange } from '../state/outgoing-changes.ts';
 import { personLabel } from '../state/people.ts';
 import { quotesOf } from '../state/quotes.ts';
 import type { MessageEntry } from '../state/timeline.ts';
 import { count as countOf, formatNames, visibleName } from './format.ts';
-
-/** Edits a message. */
-export function saveEdit(room: Conversation, { seq }: MessageEntry, text: string): void {
-  void outgoingChangesOf(room).send({ op: 'edit', of: seq, text });
-}
 
 const MAX_EXCERPT = 200;
 
@@ -101,7 +96,7 @@ function RejectedEdit({ room, message, change }: { room: Conversation; message: 
             type="button"
             onClick={() => {
               outgoingChangesOf(room).discard(change);
-              room.outgoing.edit(message, change.text);
+              startEdit(room, message, change.text);
             }}
           >
             Edit

@@ -36,11 +36,8 @@ export function Message({ room, message, author, first, live, rich }: Props) {
       {more && reply !== undefined && !deleted && <more.Quote room={room} reply={reply} />}
       {deleted ? <p class="text muted">Message deleted</p> : <Text text={text} rich={rich} />}
       {edited !== undefined && !deleted && (
-        <span
-          class="send-status edited"
-          title={editedAt === undefined ? 'Edited' : `Edited ${formatTimestamp(editedAt)}`}
-        >
-          (edited<span class="visually-hidden">{editedAt === undefined ? '' : ` ${formatTime(editedAt)}`}</span>)
+        <span class="send-status edited" title={`Edited ${editedAt ? formatTimestamp(editedAt) : ''}`}>
+          (edited<span class="visually-hidden">{editedAt && ` ${formatTime(editedAt)}`}</span>)
         </span>
       )}
       {lost ? (
