@@ -21,8 +21,8 @@ function textOf(data: unknown): string {
 }
 
 /**
- * Applies a change to its message. Changes count in the order of the log: the message is returned as
- * it is if it contains the change, or is deleted.
+ * Applies a change to its message. Changes count in the order of the log: a message that contains
+ * the change, or is deleted, is returned as it is.
  */
 export function fold(message: MessageEntry, change: ChangeRecord): MessageEntry {
   const { seq, of, epoch, op, data, reaction = '', from, at } = change;

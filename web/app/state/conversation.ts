@@ -63,7 +63,10 @@ export class Conversation {
   readonly outgoing: Outgoing;
   /** The changes of this page that the log does not have. */
   readonly unsaved = signal<readonly UnsavedChange[]>([]);
-  /** Returns the entries as they will be once the log has the unsaved changes. Set with the first one. */
+  /**
+   * Returns the entries as they will be once the log has the unsaved changes. Set with the first
+   * one.
+   */
   preview: ((entries: readonly Entry[]) => readonly Entry[]) | undefined;
   /** The number of messages and changes in flight or queued for a connection. */
   readonly pendingCount = computed(
@@ -100,7 +103,7 @@ export class Conversation {
   readonly #ownTabs = new OwnTabs();
   #incoming: MessageEntry[] = [];
   #incomingChanges: ChangeRecord[] = [];
-  /** The changes that have arrived while history requests are in flight. The pages may lack them. */
+  /** The changes that arrive while history requests are in flight. The pages may lack them. */
   #recentChanges: ChangeRecord[] = [];
   /** The numbers of the last changes. */
   #changeSeqs: number[] = [];
@@ -433,7 +436,7 @@ export class Conversation {
     if (!this.loaded.value && !again) void this.#loadLatest(place);
   }
 
-  /** Moves the messages to the epoch that continues theirs. Those with a lost change are read again. */
+  /** Moves the messages to the next epoch. Those with a lost change are read again. */
   #moveTo(previous: string, epoch: string, lost: { readonly from: number; readonly to: number } | undefined): void {
     const from = lost?.from ?? Number.POSITIVE_INFINITY;
     const lostChanges = this.#changeSeqs.filter((seq) => seq >= from).length;

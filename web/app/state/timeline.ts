@@ -299,7 +299,7 @@ export class Timeline {
   }
 }
 
-/** Returns what a page makes of a missing range. The server has lost messages that the page skips. */
+/** Returns what a page makes of a missing range. The server has lost what the page skips. */
 function filled(missing: Missing, { messages, more, ...page }: Page, fromEnd: boolean): Entry[] {
   const [from, to] = [Math.max(page.from, missing.from), Math.min(page.to, missing.to)];
   if (from > to) return partOf(missing, missing.from, missing.to, true);

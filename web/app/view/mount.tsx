@@ -3,7 +3,7 @@ import { type ComponentChild, render } from 'preact';
 /**
  * Renders a dialog at the end of the page until it closes.
  *
- * @param opener the element that gets the focus back. A composer that edits or replies gets it first.
+ * @param opener the element that gets the focus back, unless the composer edits or replies.
  */
 export function mount(dialog: (close: () => void) => ComponentChild, opener: HTMLElement): void {
   const root = document.createElement('div');
