@@ -181,7 +181,13 @@ describe('a reply', () => {
     await waitForMessage(carol, 'last answer');
     await row(carol, 'last answer').locator('.quote').getByText('next').waitFor();
     expect(await violations(carol)).toEqual([]);
-    await chat.bot('eve', 'reply').send({ text: 'far away' }, { reply: 1 });
+    const eve = chat.bot('eve', 'reply');
+    const gone = await eve.send({ text: 'soon gone' });
+    await eve.send({ text: 'about it' }, { reply: gone });
+    await row(carol, 'about it').locator('.quote').getByText('soon gone').waitFor();
+    await eve.send(null, { op: 'delete', of: gone });
+    await row(carol, 'about it').locator('.quote').getByText('Message deleted').waitFor();
+    await eve.send({ text: 'far away' }, { reply: 1 });
     const far = row(carol, 'far away').locator('.quote');
     await far.getByText('the question is open').waitFor();
     await actOn(ada, 'last answer', 'Copy text');
