@@ -41,7 +41,7 @@ async function answerHistory(seqs: readonly number[], more = false) {
 async function open() {
   const hub = connect('http://hub.test', { WebSocket: FakeSocket });
   await vi.advanceTimersByTimeAsync(0);
-  const conversation = new Conversation('r', { onMessages: () => {}, onMissingMessage: () => {}, onRemoved: () => {} });
+  const conversation = new Conversation('r', { onMessages: () => {}, onFailure: () => {}, onRemoved: () => {} });
   conversation.setActive(true);
   conversation.bind(hub, 'ada');
   lastSocket().welcome();

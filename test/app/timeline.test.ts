@@ -34,13 +34,13 @@ const missing = (from: number, to: number): Missing => ({
 /** Returns the history page of a server that has the messages `first` to `seq - 1`. */
 function pageBefore(seq: number, first: number) {
   const from = Math.max(first, seq - PAGE_SIZE);
-  return { messages: range(from, seq - 1), more: from > first };
+  return { messages: range(from, seq - 1), more: from > first, from, to: seq - 1 };
 }
 /** Returns the history page of a server that has the messages `first` to `head`. */
 function pageAfter(seq: number, first: number, head: number) {
   const from = Math.max(first, seq + 1);
   const to = Math.min(head, from + PAGE_SIZE - 1);
-  return { messages: range(from, to), more: to < head };
+  return { messages: range(from, to), more: to < head, from, to };
 }
 
 /** Whether an entry is a lost message. */
@@ -115,7 +115,7 @@ describe('the timeline', () => {
         let [head, term, scrolledBack] = [start, 0, false];
         const epoch = () => `log-${term}`;
         const between = (from: number, to: number) => range(from, to).map(({ seq }) => message(seq, epoch()));
-        const page = (from: number, to: number, more: boolean) => ({ messages: between(from, to), more });
+        const page = (from: number, to: number, more: boolean) => ({ messages: between(from, to), more, from, to });
         const olderThan = (seq: number) => page(Math.max(1, seq - PAGE_SIZE), seq - 1, seq - PAGE_SIZE > 1);
         timeline.addOlder(olderThan(head + 1));
         for (const { kind, ...rest } of steps) {
@@ -194,13 +194,13 @@ describe('the timeline', () => {
     const timeline = new Timeline();
     const gap = missing(11, 40);
     timeline.add([...range(1, 10), gap, ...range(41, 50)], false);
-    timeline.fill(gap, { messages: range(21, 30), more: true });
+    timeline.fill(gap, { messages: range(21, 30), more: true, from: 21, to: 30 });
     const gaps = timeline.entries.filter((entry) => entry.kind === 'missing');
     expect(gaps.map(({ from, to, lost }) => [from, to, lost])).toEqual([
       [11, 20, true],
       [31, 40, false],
     ]);
-    timeline.fill(gaps[1] as Missing, { messages: [], more: false });
+    timeline.fill(gaps[1] as Missing, { messages: [], more: false, from: 1, to: 0 });
     expect(seqs(timeline.entries)).toEqual(range(1, 50).map(({ seq }) => seq));
     expect(timeline.entries.filter((entry) => entry.kind === 'missing' && !entry.lost)).toEqual([]);
   });
@@ -266,7 +266,7 @@ describe('the timeline', () => {
     const timeline = new Timeline();
     timeline.add([...range(1, 5), message(1, 'f'), message(2, 'f')], false);
     expect(timeline.before).toBeUndefined();
-    timeline.addOlder({ messages: [message(1, 'f')], more: false });
+    timeline.addOlder({ messages: [message(1, 'f')], more: false, from: 1, to: 1 });
     expect(timeline.entries.map(({ key }) => key)).toEqual(['e:1', 'e:2', 'e:3', 'e:4', 'e:5', 'f:1', 'f:2']);
   });
 
@@ -303,10 +303,10 @@ describe('the timeline', () => {
 
   test('loads the messages before the lost ones if it has no others', () => {
     const timeline = new Timeline();
-    timeline.addOlder({ messages: range(101, 103), more: true });
+    timeline.addOlder({ messages: range(101, 103), more: true, from: 101, to: 103 });
     timeline.moveTo('e', 'f', { from: 101, to: 103 }, false);
     expect(timeline.before).toEqual({ epoch: 'f', seq: 101 });
-    timeline.addOlder({ messages: [message(99, 'f'), message(100, 'f')], more: false });
+    timeline.addOlder({ messages: [message(99, 'f'), message(100, 'f')], more: false, from: 99, to: 100 });
     expect(timeline.entries.map((entry) => (isReport(entry) ? 'lost' : entry.key))).toEqual([
       ...['f:99', 'f:100', 'e:101', 'e:102', 'e:103', 'lost'],
     ]);
@@ -330,6 +330,18 @@ describe('the timeline', () => {
     ]);
   });
 
+  test('fills a missing range in which some numbers are those of changes', () => {
+    const timeline = new Timeline();
+    timeline.addOlder(pageBefore(11, 1));
+    timeline.addMissing({ ...missing(11, 40), atMost: true }, false);
+    const gap = timeline.entries.find((entry) => entry.kind === 'missing') as Missing;
+    timeline.fill(gap, { messages: [message(13), message(20)], more: true, from: 11, to: 25 });
+    expect(timeline.entries.slice(10).map(({ key }) => key)).toEqual(['e:13', 'e:20', 'e:26-40']);
+    const rest = timeline.entries.at(-1) as Missing;
+    timeline.fill(rest, { messages: [], more: true, from: 30, to: 40 }, true);
+    expect(timeline.entries.slice(12).map(({ key }) => key)).toEqual(['e:26-29']);
+  });
+
   test('reaches the newest message by paging forward over more lost messages than it holds', () => {
     for (const [seen, head] of [
       [MAX_ENTRIES, 3 * MAX_ENTRIES],
@@ -342,7 +354,7 @@ describe('the timeline', () => {
       timeline.add([message(seen + 1, 'f')], true);
       for (let pages = 0; timeline.detached && pages < 20; pages++) {
         const place = timeline.showNewer();
-        if (place) timeline.addNewer({ messages: [], more: false });
+        if (place) timeline.addNewer({ messages: [], more: false, from: 1, to: 0 });
       }
       expect(timeline.detached).toBe(false);
       expect(timeline.entries.slice(-2)).toMatchObject([{ lostCount: head - seen }, { key: `f:${seen + 1}` }]);
@@ -366,7 +378,7 @@ describe('the timeline', () => {
     timeline.moveTo('e', 'f', undefined, false);
     expect(timeline.entries.at(-1)).toEqual({ ...message(100), epoch: 'f' });
     expect(timeline.before).toEqual({ epoch: 'f', seq: 41 });
-    timeline.addOlder({ messages: [], more: false });
+    timeline.addOlder({ messages: [], more: false, from: 1, to: 0 });
     expect(timeline.before).toBeUndefined();
   });
 

@@ -230,12 +230,16 @@ describe('the keyboard', () => {
     expect(await messageTexts(page)).toEqual(['one\ntwo']);
   });
 
-  test('does not edit a sent message on arrow-up', async () => {
+  test('edits the last message of the user on arrow-up in an empty composer only', async () => {
     const page = await chat.openAs('ada', { room: newRoom() });
     await send(page, 'already sent');
     await waitForMessage(page, 'already sent');
+    await page.locator('#input').fill('a draft');
     await page.keyboard.press('ArrowUp');
-    expect(await draft(page)).toBe('');
+    expect(await draft(page)).toBe('a draft');
+    await page.locator('#input').fill('');
+    await page.keyboard.press('ArrowUp');
+    await expect.poll(() => draft(page)).toBe('already sent');
   });
 
   test('inserts a line break on Enter on a touch screen, and sends with the button', async () => {

@@ -9,18 +9,6 @@ import { messageTexts, send, useChat, waitForMessage, waitForStatus } from './pa
 
 const chat = useChat();
 
-/** Signs in, each time with another browser. */
-async function signIn(url: string, name: string, room: string): Promise<Page> {
-  const page = await chat.newPage();
-  await page.goto(`${url}/#/${room}`);
-  await page.getByLabel('Username').fill(name);
-  await page.getByLabel('Password').fill('secret');
-  await page.keyboard.press('Enter');
-  await waitForStatus(page, 'Live');
-  await page.getByRole('heading', { name: room }).waitFor();
-  return page;
-}
-
 const unreadOf = (page: Page, room: string) => page.getByRole('link', { name: new RegExp(`^${room}.*unread`) });
 
 test('what a user has read on one device is read on the others, also after a restart', async () => {
@@ -45,8 +33,8 @@ test('what a user has read on one device is read on the others, also after a res
     await server.kill('SIGKILL');
     rmSync(folder, { recursive: true });
   });
-  const desk = await signIn(server.url, 'ada', 'plans');
-  const bob = await signIn(server.url, 'bob', 'plans');
+  const desk = await chat.signIn(server.url, 'ada', 'plans');
+  const bob = await chat.signIn(server.url, 'bob', 'plans');
   for (const text of ['one', 'two']) await send(bob, text);
   await waitForMessage(desk, 'two');
   await desk.goto(`${server.url}/#/other`);
@@ -56,7 +44,7 @@ test('what a user has read on one device is read on the others, also after a res
   await server.kill('SIGTERM');
 
   server = await startServer(flags, server.port);
-  const phone = await signIn(server.url, 'ada', 'plans');
+  const phone = await chat.signIn(server.url, 'ada', 'plans');
   await waitForMessage(phone, 'five');
   const log = (await phone.locator('.log').textContent()) ?? '';
   expect(log.indexOf('two')).toBeLessThan(log.search(/new/i));

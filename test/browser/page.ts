@@ -81,6 +81,17 @@ export function useChat(serverFlags: readonly string[] = []) {
       await page.getByRole('button', { name: /^[1-9]\d* (person |people )?online$/ }).waitFor();
       return page;
     },
+    /** Signs in with the password `secret`, each time with another browser. */
+    async signIn(url: string, name: string, room: string): Promise<Page> {
+      const page = await newPage();
+      await page.goto(`${url}/#/${room}`);
+      await page.getByLabel('Username').fill(name);
+      await page.getByLabel('Password').fill('secret');
+      await page.keyboard.press('Enter');
+      await waitForStatus(page, 'Live');
+      await page.getByRole('heading', { name: room }).waitFor();
+      return page;
+    },
     /** Joins a room with the client library. */
     bot(name: string, room: string, url = startedServer().url): Room<Text, unknown> {
       const hub = connect(url, { user: name, WebSocket });
@@ -115,6 +126,16 @@ export async function leaveRoom(page: Page): Promise<void> {
 export async function send(page: Page, text: string): Promise<void> {
   await page.locator('#input').fill(text);
   await page.keyboard.press('Enter');
+}
+
+/** Runs an action of the message with a text, from the buttons beside it. */
+export async function actOn(page: Page, text: string, action: string): Promise<void> {
+  const row = page.locator('.rows:not(.unsent) > .message', { hasText: text }).last();
+  await row.hover();
+  await row
+    .getByRole('group', { name: /^Actions/ })
+    .getByRole('button', { name: action })
+    .click();
 }
 
 /** Waits until the log contains a message. */

@@ -55,7 +55,7 @@ function isVisible(page: Page, text: string): Promise<boolean> {
 /** Returns the number in the button to the newest message; 0 without the button. */
 async function newBelow(page: Page): Promise<number> {
   const [text = '0'] = await page.locator('.jump').allTextContents();
-  return Number.parseInt(text, 10);
+  return Number.parseInt(text.replace(/^Up to /, ''), 10);
 }
 
 async function badge(page: Page, name: string): Promise<number> {

@@ -48,9 +48,11 @@ export async function forgetAll(): Promise<void> {
 
 function isMessage(value: unknown): value is MessageEntry {
   const message = (typeof value === 'object' && value !== null ? value : {}) as Partial<MessageEntry>;
-  const { kind, key, epoch, seq, id, from, at, text } = message;
+  const { kind, key, epoch, seq, id, from, at, text, reactions = [] } = message;
   const strings = [key, epoch, id, from, text].every((each) => typeof each === 'string');
-  return kind === 'message' && strings && Number.isSafeInteger(seq) && typeof at === 'number';
+  return (
+    kind === 'message' && strings && Array.isArray(reactions) && Number.isSafeInteger(seq) && typeof at === 'number'
+  );
 }
 
 async function use<T>(

@@ -52,15 +52,14 @@ export class Chat {
   /** A new name, which takes effect when no message is pending under the old one. */
   readonly pendingName = signal<string | undefined>(undefined);
   readonly unread = computed(() => this.rooms.value.reduce((sum, { readState }) => sum + readState.unread.value, 0));
+  readonly unreadAtMost = computed(() => this.rooms.value.some(({ readState }) => readState.unreadAtMost.value));
   readonly mentions = computed(() =>
     this.rooms.value.reduce((sum, { readState }) => sum + readState.mentions.value, 0),
   );
   /** Whether the server has recently evicted this page as a slow consumer. */
   readonly evicted = signal(false);
-  /** The number of pending messages in all rooms. */
-  readonly pendingCount = computed(() =>
-    this.rooms.value.reduce((sum, { outgoing }) => sum + outgoing.pending.value.length, 0),
-  );
+  /** The number of pending messages and changes in all rooms. */
+  readonly pendingCount = computed(() => this.rooms.value.reduce((sum, room) => sum + room.pendingCount.value, 0));
   #hub: Hub | undefined;
 
   /** Connects under the stored name, if there is one. */
@@ -78,7 +77,7 @@ export class Chat {
       }
     });
     effect(() => {
-      document.title = documentTitle(this.unread.value, this.current.value?.name);
+      document.title = documentTitle(this.unread.value, this.unreadAtMost.value, this.current.value?.name);
     });
     effect(() => {
       if (this.pendingName.value !== undefined && this.pendingCount.value === 0) {
@@ -211,7 +210,7 @@ export class Chat {
   #add(name: string): Conversation {
     const room = new Conversation(name, {
       onMessages: (conversation, messages) => this.#onMessages(conversation, messages),
-      onMissingMessage: (line) => this.showNotice(line),
+      onFailure: (line) => this.showNotice(line),
       onRemoved: (conversation) => this.#drop(conversation, { name: conversation.name, removed: true }),
     });
     if (this.#hub) room.bind(this.#hub, this.name.value);

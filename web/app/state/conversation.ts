@@ -1,10 +1,12 @@
-import { batch, signal } from '@preact/signals';
-import type { Gap, Hub, HubError, Message, Place, Room, RoomEvents } from '../../sdk/index.ts';
+import { batch, computed, signal } from '@preact/signals';
+import type { Change, Gap, Hub, HubError, Message, Place, Room, RoomEvents, SendOptions } from '../../sdk/index.ts';
 import { archive, archived, forgetRoom, MAX_ARCHIVED } from './archive.ts';
+import { type ChangeRecord, fold as foldChange, isUncertain, toEntry } from './changes.ts';
 import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
 import { mentionsUser } from './mentions.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
+import type { UnsavedChange } from './outgoing-changes.ts';
 import { OwnTabs } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
@@ -22,8 +24,8 @@ export type Membership =
 export interface ConversationListener {
   /** Handles new messages from other users. */
   onMessages(conversation: Conversation, messages: readonly MessageEntry[]): void;
-  /** Handles a link to a message that the server does not have. */
-  onMissingMessage(reason: string): void;
+  /** Handles what went wrong with something that the user has just done, such as a link. */
+  onFailure(reason: string): void;
   /** Handles the end of the membership by the server. */
   onRemoved(conversation: Conversation): void;
 }
@@ -32,6 +34,13 @@ export interface ConversationListener {
 export interface ScrollPosition {
   readonly key: string;
   readonly bottom: number;
+}
+
+/** What to read of the history. */
+interface HistoryRange {
+  readonly before?: number;
+  readonly after?: number;
+  readonly limit?: number;
 }
 
 /** How often the latest messages are stored, in milliseconds. */
@@ -44,11 +53,25 @@ const CONTEXT_SIZE = 20;
 // member is not shown as a join.
 const REJOIN_WINDOW_MS = 60_000;
 
+/** How many changes are remembered, to tell how many messages a failover has lost. */
+const MAX_CHANGES = 1_000;
+
 /** One room: its messages, read state and members. */
 export class Conversation {
   readonly name: string;
   readonly timeline = new Timeline();
   readonly outgoing: Outgoing;
+  /** The changes of this page that the log does not have. */
+  readonly unsaved = signal<readonly UnsavedChange[]>([]);
+  /**
+   * Returns the entries as they will be once the log has the unsaved changes. Set with the first
+   * one.
+   */
+  preview: ((entries: readonly Entry[]) => readonly Entry[]) | undefined;
+  /** The number of messages and changes in flight or queued for a connection. */
+  readonly pendingCount = computed(
+    () => this.outgoing.pending.value.length + this.unsaved.value.filter(({ why }) => why === undefined).length,
+  );
   readonly readState: ReadState;
   readonly typing: Typing;
   /** Incremented when the timeline changes. */
@@ -79,6 +102,11 @@ export class Conversation {
   readonly #authors = new Authors(browserId(), areNamesVerified);
   readonly #ownTabs = new OwnTabs();
   #incoming: MessageEntry[] = [];
+  #incomingChanges: ChangeRecord[] = [];
+  /** The changes that arrive while history requests are in flight. The pages may lack them. */
+  #recentChanges: ChangeRecord[] = [];
+  /** The numbers of the last changes. */
+  #changeSeqs: number[] = [];
   /** The names of the members, one for each connection; undefined in a room that is too large. */
   #members: readonly string[] | undefined;
   /** The members before the connection was lost. */
@@ -106,6 +134,11 @@ export class Conversation {
     this.typing = new Typing((signal) => this.#sendSignal(signal));
   }
 
+  /** The epoch of the log. Empty before the first join. */
+  get epoch(): string {
+    return this.#room?.place?.epoch ?? '';
+  }
+
   /** The name under which this client is in the room. */
   get user(): string {
     return this.#user;
@@ -115,11 +148,12 @@ export class Conversation {
   bind(hub: Hub, user: string): void {
     const since = this.#room?.place;
     this.setUser(user);
-    const room = hub.join<TextData, TypingSignal>(this.name, since && { since });
+    const room = hub.join<TextData, TypingSignal>(this.name, { changes: true, ...(since && { since }) });
     this.#room = room;
     this.outgoing.bind(room);
     room.on('joined', (event) => this.#onJoined(event));
     room.on('message', (message) => this.#onMessage(message));
+    room.on('change', (change) => this.#onChange(change));
     room.on('gap', (gap) => this.#onGap(gap));
     room.on('presence', (event) => this.#onPresence(event));
     room.on('signal', ({ from, data }) => this.typing.receive(from, data));
@@ -137,6 +171,35 @@ export class Conversation {
 
   /** Returns the author of a message. */
   authorOf = (message: MessageEntry): Person => this.#authors.authorOf(message);
+
+  /** The entries to show, with the changes of this page that the log does not have. */
+  get entries(): readonly Entry[] {
+    const entries = this.archived.value ?? this.timeline.entries;
+    return this.unsaved.value.length > 0 && this.preview ? this.preview(entries) : entries;
+  }
+
+  /** Handle changes that have arrived; undefined if the log was replaced, or has lost some. */
+  readonly changeListeners = new Set<(changes: readonly ChangeRecord[] | undefined) => void>();
+  /** Everything up to this number is in the timeline, if it is loaded. */
+  appliedTo = 0;
+
+  /** Sends a change to the room, which is bound. Rejects if the server does. */
+  send(data: TextData | null, options: SendOptions): Promise<number> {
+    return (this.#room as Room<TextData, TypingSignal>).send(data, options);
+  }
+
+  /** Tells the user what went wrong. */
+  fail(line: string): void {
+    this.#listener.onFailure(line);
+  }
+
+  /** Returns a message among the entries shown. */
+  loadedMessage(seq: number): MessageEntry | undefined {
+    const epoch = this.#joinedPlace?.epoch;
+    const isIt = (entry: Entry) =>
+      entry.kind === 'message' && !entry.lost && entry.seq === seq && entry.epoch === epoch;
+    return this.timeline.entries.find(isIt) as MessageEntry | undefined;
+  }
 
   /** The names of the members, and of the authors of the messages shown, the latest first. */
   knownNames(): string[] {
@@ -239,16 +302,16 @@ export class Conversation {
     this.#targetSeq = undefined;
     if (seq === undefined || !place) return;
     this.readState.opensAtUnread = false;
-    if (!this.#keyOf(seq)) {
+    if (!this.loadedMessage(seq)) {
       // A link to the last messages before a failover may name one that was lost.
       const after = Math.max(0, seq - CONTEXT_SIZE - 1);
       await this.#load({ after }, place.epoch, (page) => {
         if (page.messages.some((message) => message.seq === seq)) this.timeline.showPage(page);
       });
     }
-    const key = this.#keyOf(seq);
+    const key = this.loadedMessage(seq)?.key;
     if (key === undefined) {
-      if (this.error.value === '') this.#listener.onMissingMessage('The message of this link is no longer kept.');
+      if (this.error.value === '') this.#listener.onFailure('The message of this link is no longer kept.');
       return;
     }
     batch(() => {
@@ -257,15 +320,6 @@ export class Conversation {
       this.target.value = key;
       this.revision.value++;
     });
-  }
-
-  /** Returns the key of a message among the entries shown. */
-  #keyOf(seq: number): string | undefined {
-    const epoch = this.#joinedPlace?.epoch;
-    const entry = this.timeline.entries.find(
-      (each) => each.kind === 'message' && !each.lost && each.seq === seq && each.epoch === epoch,
-    );
-    return entry?.key;
   }
 
   /** Loads messages before the first entry shown. */
@@ -306,26 +360,54 @@ export class Conversation {
     await this.#load({ after }, seen.epoch, (page) => this.timeline.showPage(page));
   }
 
-  async #load(range: { before?: number; after?: number }, epoch: string, addPage: (page: Page) => void): Promise<void> {
-    if (!this.#room) return;
+  async #load(range: HistoryRange, epoch: string, addPage: (page: Page) => void): Promise<void> {
     const { generation } = this.timeline;
-    this.#requests++;
     this.loading.value = true;
     try {
-      const { messages, more } = await this.#room.history({ ...range, limit: PAGE_SIZE });
+      const page = await this.request({ ...range, limit: PAGE_SIZE }, epoch);
       // The log was reset meanwhile, or the view moved to another part of it.
-      if (this.#room.place?.epoch !== epoch || this.timeline.generation !== generation) return;
-      const entries = messages.map((message) => toEntry(message, epoch));
-      this.#countMentions(entries.filter((message) => !this.authorOf(message).own));
-      addPage({ messages: entries, more });
+      if (!page || this.timeline.generation !== generation) return;
+      const { messages, from, to } = page;
+      this.#countMentions(messages.filter((message) => !this.authorOf(message).own));
+      this.readState.addCovered(from, to, new Set(messages.flatMap(({ seq, deleted }) => (deleted ? [] : [seq]))));
+      addPage(page);
       this.error.value = '';
       this.revision.value++;
     } catch (error) {
       if ((error as HubError).code === 'closed') return; // another hub takes over
       this.error.value = `Could not load messages: ${(error as Error).message}.`;
     } finally {
-      this.loading.value = --this.#requests > 0;
+      this.loading.value = this.#requests > 0;
     }
+  }
+
+  /**
+   * Reads a page of the history, and those after it as long as they cover changes only.
+   *
+   * @returns undefined if the log is not in the epoch.
+   */
+  async request(range: HistoryRange, epoch: string): Promise<Page | undefined> {
+    if (!this.#room) return undefined;
+    this.#requests++;
+    try {
+      let { messages, more, from, to } = await this.#room.history(range);
+      while (messages.length === 0 && more && from <= to) {
+        const next = range.after === undefined ? { before: from } : { after: to };
+        const page = await this.#room.history({ ...range, ...next });
+        [from, to] = [Math.min(from, page.from), Math.max(to, page.to)];
+        ({ messages, more } = page);
+      }
+      if (this.#room.place?.epoch !== epoch) return undefined;
+      const entries = messages.map((message) => this.#recentChanges.reduce(foldChange, toEntry(message, epoch)));
+      return { messages: entries, more, from, to };
+    } finally {
+      if (--this.#requests === 0) this.#recentChanges = [];
+    }
+  }
+
+  /** Reads messages again, whose changes are not certain. */
+  #reread(seqs: readonly number[]): void {
+    if (seqs.length > 0) void import('./reread.ts').then(({ reread }) => reread(this, seqs));
   }
 
   // ── Events of the room ─────────────────────────────────────────────────────────────────────────
@@ -341,7 +423,8 @@ export class Conversation {
     batch(() => {
       this.membership.value = { name: 'joined' };
       this.#updateMembers();
-      if (changed && continued) this.timeline.moveTo(previous, place.epoch, lost, !this.readState.atLatest);
+      if (changed && continued) this.#moveTo(previous, place.epoch, lost);
+      if (changed) for (const listener of this.changeListeners) listener(undefined);
       this.readState.joined(place, continued ? previous : '', lost?.from);
       this.outgoing.refresh();
       this.#scheduleFlush();
@@ -351,6 +434,22 @@ export class Conversation {
       }
     });
     if (!this.loaded.value && !again) void this.#loadLatest(place);
+  }
+
+  /** Moves the messages to the next epoch. Those with a lost change are read again. */
+  #moveTo(previous: string, epoch: string, lost: { readonly from: number; readonly to: number } | undefined): void {
+    const from = lost?.from ?? Number.POSITIVE_INFINITY;
+    const lostChanges = this.#changeSeqs.filter((seq) => seq >= from).length;
+    const lostCount = lost ? lost.to - from + 1 - lostChanges : 0;
+    this.#changeSeqs = this.#changeSeqs.filter((seq) => seq < from);
+    this.timeline.moveTo(previous, epoch, lost, !this.readState.atLatest, lostCount);
+    const stale: number[] = [];
+    this.timeline.update((message) => {
+      if (message.epoch !== epoch || message.lost || (message.changed ?? 0) < from) return message;
+      stale.push(message.seq);
+      return { ...message, changed: from - 1 };
+    });
+    this.#reread(stale);
   }
 
   /** Loads the last messages before a join, and again if the log changes its epoch meanwhile. */
@@ -368,18 +467,26 @@ export class Conversation {
   }
 
   #onMessage(message: Message<TextData>): void {
-    const entry = toEntry(message, this.#room?.place?.epoch ?? '');
+    const entry = toEntry(message, this.epoch);
     this.#incoming.push(entry);
     this.typing.remove(entry.from);
     this.#scheduleFlush();
   }
 
+  #onChange(change: Change<TextData>): void {
+    const record = { ...change, epoch: this.epoch };
+    this.#incomingChanges.push(record);
+    if (this.#requests > 0) this.#recentChanges.push(record);
+    this.#scheduleFlush();
+  }
+
   #onGap({ from, to, why }: Gap): void {
-    const epoch = this.#room?.place?.epoch ?? '';
+    const epoch = this.epoch;
     const key = `${epoch}:${from}-${to}`;
     this.#flush();
+    this.readState.addGap(to);
     this.timeline.addMissing(
-      { kind: 'missing', key, epoch, from, to, lost: why === 'trimmed' },
+      { kind: 'missing', key, epoch, from, to, lost: why === 'trimmed', atMost: this.#changeSeqs.length > 0 },
       !this.readState.atLatest,
     );
     this.#scheduleFlush();
@@ -442,8 +549,40 @@ export class Conversation {
     for (const message of messages) if (this.mentionsUser(message)) this.readState.addMention(message);
   }
 
-  /** Moves the messages that have arrived to the timeline. */
+  /** Moves the messages and changes that have arrived to the timeline. */
   #addIncoming(): void {
+    const changes = this.#incomingChanges;
+    this.#incomingChanges = [];
+    this.#addMessages();
+    if (changes.length > 0) this.#applyChanges(changes);
+    this.appliedTo = this.#room?.place?.seq ?? 0;
+    for (const listener of this.changeListeners) listener(changes);
+  }
+
+  #applyChanges(changes: readonly ChangeRecord[]): void {
+    const seqs = new Set(changes.map(({ of }) => of));
+    const uncertain: number[] = [];
+    for (const { seq } of changes) this.readState.addUnreadable(seq);
+    this.#changeSeqs = [...this.#changeSeqs, ...changes.map(({ seq }) => seq)].slice(-MAX_CHANGES);
+    this.timeline.update((message) => {
+      if (!seqs.has(message.seq)) return message;
+      const next = changes.reduce(foldChange, message);
+      if (next === message) return message;
+      this.countChanged(next);
+      if (isUncertain(message) || isUncertain(next)) uncertain.push(next.seq);
+      return next;
+    });
+    this.#reread(uncertain);
+    if (this.loaded.value) this.#scheduleArchive();
+  }
+
+  /** Counts a changed message again. */
+  countChanged(message: MessageEntry): void {
+    if (message.deleted) this.readState.addUnreadable(message.seq);
+    if (!this.authorOf(message).own) this.readState.addMention(message, this.mentionsUser(message));
+  }
+
+  #addMessages(): void {
     const { readState } = this;
     const messages = this.#incoming;
     if (messages.length === 0) return;
@@ -461,14 +600,4 @@ export class Conversation {
 /** Whether the server verifies names. */
 function areNamesVerified(): boolean {
   return requiredCredential.value !== 'nothing';
-}
-
-function toEntry({ seq, id, from, at, data }: Message<TextData>, epoch: string): MessageEntry {
-  return { kind: 'message', key: `${epoch}:${seq}`, epoch, seq, id, from, at, text: textOf(data) };
-}
-
-/** Returns the text of a message. Other clients may send any JSON. */
-function textOf(data: unknown): string {
-  if (typeof data === 'object' && data !== null && 'text' in data && typeof data.text === 'string') return data.text;
-  return typeof data === 'string' ? data : JSON.stringify(data);
 }

@@ -58,9 +58,9 @@ export function notify(room: string, message: MessageEntry, mention: boolean, op
   }
 }
 
-/** Returns the tab's title: the unread count and the current room. */
-export function documentTitle(unread: number, room: string | undefined): string {
-  return [unread > 0 && `(${unread})`, room, room && '·', 'Pumphouse'].filter(Boolean).join(' ');
+/** Returns the tab's title: the unread count and the current room. @param atMost as of the count */
+export function documentTitle(unread: number, atMost: boolean, room: string | undefined): string {
+  return [unread > 0 && `(${atMost ? '≤' : ''}${unread})`, room, room && '·', 'Pumphouse'].filter(Boolean).join(' ');
 }
 
 function isSupported(): boolean {

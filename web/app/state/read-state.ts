@@ -11,8 +11,10 @@ const REPORT_INTERVAL_MS = 250;
 
 /** Tracks which messages of a room have been read, across all tabs and the user's devices. */
 export class ReadState {
-  /** The number of unread messages. */
+  /** The number of unread messages. Zero until the last messages of the history are loaded. */
   readonly unread = signal(0);
+  /** Whether `unread` may be too high: only the numbers are known of messages and of changes. */
+  readonly unreadAtMost = signal(false);
   /** The number of unread messages that name the user, among those that were loaded. */
   readonly mentions = signal(0);
   /** The last message read before the room was opened; undefined if nothing was unread. */
@@ -31,6 +33,10 @@ export class ReadState {
   #mentions: readonly Place[] = [];
   /** The newest message. */
   #head: Place | undefined;
+  /** The numbers after `#seen` that nobody has to read: those of changes and deleted messages. */
+  #unreadable = new Set<number>();
+  /** From this number on, messages and changes are told apart. */
+  #coveredFrom = Number.POSITIVE_INFINITY;
   /** Whether the last messages of the history are loaded. Until then nothing counts as seen. */
   #loaded = false;
   /** Whether this browser does not know how far the user had read before. */
@@ -55,6 +61,13 @@ export class ReadState {
     this.unreadAfter.value = move(this.unreadAfter.value);
     this.#seen = move(this.#seen);
     this.#mentions = this.#mentions.flatMap((place) => move(place) ?? []);
+    if (this.#head && previous === this.#head.epoch) {
+      for (const seq of this.#unreadable) if (seq >= next) this.#unreadable.delete(seq);
+      this.#coveredFrom = Math.min(this.#coveredFrom, next);
+    } else {
+      this.#unreadable.clear();
+      this.#coveredFrom = head.seq + 1;
+    }
     if (this.#seen?.epoch !== head.epoch) {
       this.#seen = head;
       this.#isFirstVisit = true;
@@ -67,8 +80,28 @@ export class ReadState {
   historyLoaded(): void {
     this.#loaded = true;
     this.#isFirstVisit = false;
-    if (this.active && this.unread.value > 0) this.#markUnread();
+    this.#countUnread();
+    if (this.active) this.#markUnread();
     this.#update();
+  }
+
+  /** Handles the numbers that a page of the history covers. @param messages the numbers to read */
+  addCovered(from: number, to: number, messages: ReadonlySet<number>): void {
+    for (let seq = Math.max(from, (this.#seen?.seq ?? 0) + 1); seq <= to; seq++) {
+      if (!messages.has(seq)) this.#unreadable.add(seq);
+    }
+    if (from <= to && to + 1 >= this.#coveredFrom) this.#coveredFrom = Math.min(this.#coveredFrom, from);
+    this.#countUnread();
+  }
+
+  /** Handles numbers up to this one that neither a message nor a change has arrived for. */
+  addGap(to: number): void {
+    this.#coveredFrom = to + 1;
+  }
+
+  /** Handles the number of a change, or of a deleted message. The caller sets the head. */
+  addUnreadable(seq: number): void {
+    if (this.#seen && seq > this.#seen.seq) this.#unreadable.add(seq);
   }
 
   setHead(head: Place | undefined): void {
@@ -116,10 +149,14 @@ export class ReadState {
     this.#countUnread();
   }
 
-  /** Counts a message that names the user, unless it has been seen. */
-  addMention({ epoch, seq }: Place): void {
-    if (this.#mentions.some((place) => place.epoch === epoch && place.seq === seq)) return;
-    this.#mentions = [...this.#mentions, { epoch, seq }];
+  /**
+   * Counts a message that names the user, unless it has been seen.
+   *
+   * @param mentions whether it does: a changed message may not any more.
+   */
+  addMention({ epoch, seq }: Place, mentions = true): void {
+    const others = this.#mentions.filter((place) => place.epoch !== epoch || place.seq !== seq);
+    this.#mentions = mentions ? [...others, { epoch, seq }] : others;
     this.#countUnread();
   }
 
@@ -154,9 +191,11 @@ export class ReadState {
 
   #countUnread(): void {
     if (!this.#head || !this.#seen) return;
-    const unread = this.#head.epoch === this.#seen.epoch ? this.#head.seq - this.#seen.seq : 0;
-    this.unread.value = Math.max(0, unread);
-    if (this.#mentions.length === 0) return;
+    const { seq } = this.#seen;
+    for (const each of this.#unreadable) if (each <= seq) this.#unreadable.delete(each);
+    const after = this.#head.epoch === this.#seen.epoch ? this.#head.seq - seq : 0;
+    this.unread.value = this.#loaded ? Math.max(0, after - this.#unreadable.size) : 0;
+    this.unreadAtMost.value = this.unread.value > 0 && seq + 1 < this.#coveredFrom;
     const { epoch } = this.#seen;
     this.#mentions = this.#mentions.filter((place) => place.epoch === epoch && !this.#hasSeen(place));
     this.mentions.value = this.#mentions.length;

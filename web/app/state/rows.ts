@@ -49,7 +49,7 @@ export function rowsOf(
       rows.push({ kind: 'day', key: `day ${entry.key}`, at: entry.at });
       groupAuthor = undefined;
     }
-    if (!marked && seen && !entry.lost && !author.own && isAfter(entry, seen)) {
+    if (!marked && seen && !entry.lost && !entry.deleted && !author.own && isAfter(entry, seen)) {
       rows.push({ kind: 'unread', key: 'unread' });
       marked = true;
       groupAuthor = undefined;

@@ -63,7 +63,7 @@ export function onStoredChange(listener: (stored: Stored) => void): void {
 export interface Unsent {
   readonly draft: string;
   /** Messages that the server rejected, with the reason. */
-  readonly failed: readonly { readonly text: string; readonly why: string }[];
+  readonly failed: readonly { readonly text: string; readonly why: string; readonly reply?: number | undefined }[];
 }
 
 export function loadUnsent(room: string): Unsent {
@@ -112,6 +112,6 @@ function isPlace(value: unknown): value is Place {
 }
 
 function isFailure(value: unknown): value is Unsent['failed'][number] {
-  const { text, why } = (isObject(value) ? value : {}) as Partial<Unsent['failed'][number]>;
-  return typeof text === 'string' && typeof why === 'string';
+  const { text, why, reply = 1 } = (isObject(value) ? value : {}) as Partial<Unsent['failed'][number]>;
+  return typeof text === 'string' && typeof why === 'string' && Number.isSafeInteger(reply);
 }

@@ -1,4 +1,5 @@
-import type { Place } from '../../sdk/index.ts';
+import type { Place, Reaction } from '../../sdk/index.ts';
+import type { UnsavedChange } from './outgoing-changes.ts';
 
 /** A message of the log. */
 export interface MessageEntry {
@@ -10,9 +11,25 @@ export interface MessageEntry {
   readonly from: string;
   /** When the message was stored, in milliseconds since the Unix epoch. */
   readonly at: number;
+  /** Empty if the message is deleted. */
   readonly text: string;
   /** Set if the server has lost the message. Another one may have its `seq` now. */
   readonly lost?: true;
+  /** The number of the message that this one replies to. */
+  readonly reply?: number | undefined;
+  /** The number of the last edit. */
+  readonly edited?: number | undefined;
+  /** When the last edit was stored. Unknown if the edit did not arrive while the page was open. */
+  readonly editedAt?: number | undefined;
+  readonly deleted?: true | undefined;
+  /** The oldest reaction first. */
+  readonly reactions?: readonly Reaction[] | undefined;
+  /** The number of the last change that the message contains. */
+  readonly changed?: number | undefined;
+  /** What of the message the log does not have yet: `edit`, `delete`, or a reaction. */
+  readonly unsaved?: readonly string[];
+  /** An edit that the server has rejected. */
+  readonly rejected?: UnsavedChange;
 }
 
 /**
@@ -29,6 +46,8 @@ export interface Missing {
   readonly lost: boolean;
   /** How many messages were lost in a failover. Their numbers are given anew. */
   readonly lostCount?: number;
+  /** Set if some of the numbers may be those of changes: the room has changes. */
+  readonly atMost?: boolean;
 }
 
 /** The users who joined and left between two messages. */
@@ -59,6 +78,9 @@ export interface Page {
   readonly messages: readonly MessageEntry[];
   /** Whether the server has more in the requested direction. */
   readonly more: boolean;
+  /** The numbers that the page covers. Those without a message are of changes. */
+  readonly from: number;
+  readonly to: number;
 }
 
 /** The maximum number of entries in the view. The tail has the same limit. */
@@ -136,20 +158,40 @@ export class Timeline {
    * Moves the entries of an epoch to the one in which the log continues. Lost messages stay, marked
    * as lost, and an entry after them reports their number.
    *
-   * @param lost the lost messages, numbered by `previous`; undefined if there are none.
+   * @param lost the lost messages and changes, numbered by `previous`; undefined if there are none.
+   * @param lostCount how many of them are messages.
    */
-  moveTo(previous: string, epoch: string, lost: Range | undefined, scrolledBack: boolean): void {
+  moveTo(
+    previous: string,
+    epoch: string,
+    lost: Range | undefined,
+    scrolledBack: boolean,
+    lostCount = lost ? lost.to - lost.from + 1 : 0,
+  ): void {
     const next = lost?.from ?? Number.POSITIVE_INFINITY;
     const move = (entries: readonly Entry[]) => entries.flatMap((entry) => moved(entry, previous, epoch, next));
     const end = endOf(this.#view ?? []);
     this.#tail = move(this.#tail);
     this.#view &&= move(this.#view);
-    if (!lost) return;
-    const place = { epoch, from: next, to: next - 1, lostCount: lost.to - next + 1 };
+    if (lostCount === 0) return;
+    const place = { epoch, from: next, to: next - 1, lostCount };
     const report: Missing = { kind: 'missing', key: this.key(), ...place, lost: true };
     if (this.#view && end?.epoch === previous && end.seq >= next)
       this.#view = [...this.#view, report].slice(-MAX_ENTRIES);
     this.add([report], scrolledBack);
+  }
+
+  /** Replaces messages by what `change` returns for them. It returns the others as they are. */
+  update(change: (message: MessageEntry) => MessageEntry): void {
+    const replaced = new Map<Entry, Entry>();
+    for (const entry of [...this.#tail, ...(this.#view ?? [])]) {
+      const next = entry.kind === 'message' && !replaced.has(entry) ? change(entry) : entry;
+      if (next !== entry) replaced.set(entry, next);
+    }
+    if (replaced.size === 0) return;
+    const replace = (entries: readonly Entry[]) => entries.map((entry) => replaced.get(entry) ?? entry);
+    this.#tail = replace(this.#tail);
+    this.#view &&= replace(this.#view);
   }
 
   /** Appends a presence change. Consecutive changes are merged into one entry. */
@@ -233,7 +275,7 @@ export class Timeline {
    * @param readerKey the entry in the middle of the screen. @default an entry close to the range
    */
   fill(missing: Missing, page: Page, fromEnd = false, scrolledBack = true, readerKey?: string): void {
-    const replacement = fromEnd ? filledFromEnd(missing, page) : filledFromStart(missing, page);
+    const replacement = filled(missing, page, fromEnd);
     const at = this.entries.indexOf(missing);
     if (at < 0 && !this.#tail.includes(missing)) return;
     const replace = (entries: readonly Entry[]) =>
@@ -257,23 +299,14 @@ export class Timeline {
   }
 }
 
-function filledFromStart(missing: Missing, { messages }: Page): Entry[] {
-  const loaded = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
-  const until = loaded.at(-1)?.seq ?? missing.to;
+/** Returns what a page makes of a missing range. The server has lost what the page skips. */
+function filled(missing: Missing, { messages, more, ...page }: Page, fromEnd: boolean): Entry[] {
+  const [from, to] = [Math.max(page.from, missing.from), Math.min(page.to, missing.to)];
+  if (from > to) return partOf(missing, missing.from, missing.to, true);
   return [
-    ...partOf(missing, missing.from, (loaded[0]?.seq ?? missing.to + 1) - 1, true),
-    ...loaded,
-    ...partOf(missing, until + 1, missing.to, false),
-  ];
-}
-
-function filledFromEnd(missing: Missing, { messages, more }: Page): Entry[] {
-  const loaded = messages.filter(({ seq }) => seq >= missing.from && seq <= missing.to);
-  const since = loaded[0]?.seq ?? missing.to + 1;
-  return [
-    ...partOf(missing, missing.from, since - 1, !more || loaded.length === 0),
-    ...loaded,
-    ...partOf(missing, (loaded.at(-1)?.seq ?? missing.to) + 1, missing.to, true),
+    ...partOf(missing, missing.from, from - 1, !fromEnd || !more),
+    ...messages.filter(({ seq }) => seq >= from && seq <= to),
+    ...partOf(missing, to + 1, missing.to, fromEnd),
   ];
 }
 

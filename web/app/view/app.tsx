@@ -60,7 +60,7 @@ function NoRoom({ chat }: { chat: Chat }) {
     <>
       {narrow.value && (
         <header class="room-header">
-          <RoomsButton unread={chat.unread.value} mentions={chat.mentions.value} />
+          <RoomsButton unread={chat.unread.value} atMost={chat.unreadAtMost.value} mentions={chat.mentions.value} />
         </header>
       )}
       <ConnectionStatus chat={chat} />

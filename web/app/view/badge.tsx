@@ -1,8 +1,9 @@
-/** The number of unread messages. Renders nothing at zero. */
-export function Badge({ count }: { count: number }) {
+/** The number of unread messages. Renders nothing at zero. @param atMost whether it may be too high */
+export function Badge({ count, atMost = false }: { count: number; atMost?: boolean }) {
   if (count === 0) return null;
   return (
     <span class="badge">
+      {atMost && '≤'}
       {shortened(count)}
       <span class="visually-hidden"> unread</span>
     </span>

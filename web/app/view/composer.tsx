@@ -3,6 +3,8 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { bytesOver, trimDraft } from '../state/outgoing.ts';
+import type { MessageEntry } from '../state/timeline.ts';
+import { extras, loadExtras } from './extras.ts';
 import { count, typingText, visibleName } from './format.ts';
 import { EmojiIcon } from './icons.tsx';
 import { isLongPaste, PasteDialog } from './paste-dialog.tsx';
@@ -11,6 +13,8 @@ import { useCompletion } from './use-completion.tsx';
 
 // Bytes below the limit at which the hint starts to show the rest.
 const NEAR_LIMIT = 1_000;
+
+const loadChanges = () => import('../state/outgoing-changes.ts');
 
 /**
  * The message form. Enter sends a message, Shift+Enter inserts a line break. On a touch screen
@@ -22,17 +26,21 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   const notice = useSignal('');
   const picking = useSignal<typeof import('./emoji-picker.tsx') | undefined>(undefined);
   const { outgoing, typing } = room;
-  const draft = outgoing.draft.value;
+  const draft = outgoing.text;
+  const mode = outgoing.mode.value;
   const membership = room.membership.value;
   const connection = chat.connection.value;
   const over =
     draft === ''
       ? -NEAR_LIMIT
-      : bytesOver(trimDraft(draft), room.name, connection.name === 'live' ? connection.limits : undefined);
+      : bytesOver(trimDraft(draft), room.name, connection.name === 'live' ? connection.limits : undefined, mode);
 
   useEffect(() => {
     if (!touch && !narrow.value) input.current?.focus();
   }, []);
+  useEffect(() => {
+    if (mode) input.current?.focus();
+  }, [mode?.message]);
   useEffect(() => fitHeight(input.current), [draft]);
   useEffect(
     () =>
@@ -44,8 +52,12 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
 
   const setDraft = (text: string) => {
     notice.value = '';
-    outgoing.setDraft(text);
-    typing.draftChanged(text.trim() !== '');
+    outgoing.setText(text);
+    if (mode?.kind !== 'edit') typing.draftChanged(text.trim() !== '');
+  };
+  const stopMode = () => {
+    outgoing.mode.value = undefined;
+    input.current?.focus();
   };
   const insert = (text: string, from?: number) => {
     const area = input.current;
@@ -57,17 +69,47 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   const completion = useCompletion(input, room, insert);
   const send = (event: Event) => {
     event.preventDefault();
-    if (over > 0 || !outgoing.send(trimDraft(draft))) return;
+    if (over > 0) return;
+    if (mode?.kind === 'edit') {
+      void save(mode.message);
+      return;
+    }
+    if (!outgoing.send(trimDraft(draft), mode?.message.seq)) return;
     completion.close();
     outgoing.setDraft('');
+    outgoing.mode.value = undefined;
     typing.messageSent();
     room.showLatest();
     room.readState.unreadAfter.value = undefined;
     input.current?.focus();
   };
+  const save = async (message: MessageEntry) => {
+    const text = trimDraft(draft);
+    completion.close();
+    try {
+      const actions = text === '' ? await import('./message-actions.tsx') : undefined;
+      const { saveEdit } = await loadChanges();
+      stopMode();
+      if (actions) actions.confirmDelete({ room, message });
+      else if (text !== message.text) saveEdit(room, message, text);
+    } catch {
+      notice.value = 'The edit could not be saved.';
+    }
+  };
   const onKeyDown = (event: KeyboardEvent) => {
     if (completion.onKeyDown(event)) return;
-    if (event.key === 'ArrowUp' && draft === '' && outgoing.editLastFailed()) event.preventDefault();
+    if (event.key === 'Escape' && mode) {
+      event.stopPropagation(); // Escape closes one thing at a time
+      stopMode();
+    }
+    if (event.key === 'ArrowUp' && draft === '' && !mode) {
+      if (outgoing.editLastFailed()) event.preventDefault();
+      else
+        void loadChanges().then(
+          ({ editLast }) => editLast(room),
+          () => undefined,
+        );
+    }
     // Ignores the Enter that ends an IME composition. Safari sends it after compositionend, with
     // keyCode 229.
     if (event.key !== 'Enter' || event.shiftKey || touch || event.isComposing || event.keyCode === 229) return;
@@ -93,13 +135,16 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
   if (membership.name === 'rejected') {
     return <p class="join-rejected">You cannot join this room: {membership.reason}.</p>;
   }
+  const more = mode && (extras.value ?? loadExtras());
+  const editing = mode?.kind === 'edit';
   return (
-    <form class="composer" onSubmit={send}>
+    <form class="composer" data-mode={mode?.kind} onSubmit={send}>
       <p class="typing" role="status">
         {typingText(typing.names.value)}
       </p>
+      {more && <more.ModeBar room={room} onCancel={stopMode} />}
       <label class="visually-hidden" for="input">
-        Message
+        {editing ? 'Edit message' : 'Message'}
       </label>
       <textarea
         id="input"
@@ -123,7 +168,7 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
         <EmojiIcon />
       </button>
       <button type="submit" class="primary">
-        Send
+        {editing ? 'Save' : 'Send'}
       </button>
       <p id="hint" class="hint" role="status">
         {notice.value || room.error.value || hintOf(over)}

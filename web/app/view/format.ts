@@ -47,10 +47,16 @@ export function presenceText({ joined, left }: PresenceChange): string {
   return parts.filter(Boolean).join(' · ');
 }
 
-export function missingText({ from, to, lost, lostCount }: Missing): string {
+/** Returns how many messages are missing. In a room with changes, some of the numbers may be theirs. */
+export function missingCount({ from, to, lostCount, atMost }: Missing): string {
+  return `${atMost ? 'Up to ' : ''}${count(lostCount ?? to - from + 1, 'message')}`;
+}
+
+export function missingText(missing: Missing): string {
+  const { from, to, lost, lostCount } = missing;
   const n = lostCount ?? to - from + 1;
   const unavailable = lostCount ? 'no longer stored: lost when the server moved' : 'no longer available';
-  return `${count(n, 'message')} ${n === 1 ? 'is' : 'are'} ${lost ? unavailable : 'missing'}`;
+  return `${missingCount(missing)} ${n === 1 ? 'is' : 'are'} ${lost ? unavailable : 'missing'}`;
 }
 
 export function typingText(names: readonly string[]): string {

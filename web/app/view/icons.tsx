@@ -1,26 +1,10 @@
 import type { ComponentChildren } from 'preact';
 
-function Icon({ children }: { children: ComponentChildren }) {
+export function Icon({ children }: { children: ComponentChildren }) {
   return (
     <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
       {children}
     </svg>
-  );
-}
-
-export function CopyIcon() {
-  return (
-    <Icon>
-      <path d="M9 9h11v11H9zM5 15H4V4h11v1" />
-    </Icon>
-  );
-}
-
-export function LinkIcon() {
-  return (
-    <Icon>
-      <path d="M10 14a4 4 0 0 0 6 .5l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6-.5l-3 3a4 4 0 0 0 6 6l1-1" />
-    </Icon>
   );
 }
 

@@ -13,7 +13,9 @@ export function JumpToLatest({ room, onJump }: { room: Conversation; onJump: () 
   if (!scrolledBack && !room.timeline.detached) return null;
   return (
     <button type="button" class="jump primary" onClick={onJump}>
-      {unread > 0 ? count(unread, 'new message') : 'Jump to latest'}
+      {unread > 0
+        ? `${room.readState.unreadAtMost.value ? 'Up to ' : ''}${count(unread, 'new message')}`
+        : 'Jump to latest'}
       <ArrowDown />
     </button>
   );

@@ -4,6 +4,7 @@ import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
+import { extras } from './extras.ts';
 import { count } from './format.ts';
 import { RoomContext } from './inline-text.tsx';
 import { JumpToLatest } from './jump-to-latest.tsx';
@@ -59,7 +60,7 @@ export class Log extends Component<Props> {
     void [room.revision.value, room.loading.value, room.target.value];
     const rich = renderer.value !== undefined;
     const archived = room.archived.value;
-    const rows = rowsOf(archived ?? room.timeline.entries, room.authorOf, room.readState.unreadAfter.value);
+    const rows = rowsOf(room.entries, room.authorOf, room.readState.unreadAfter.value);
     this.#rows = rows;
     const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
     return (
@@ -78,7 +79,15 @@ export class Log extends Component<Props> {
           <RoomContext.Provider value={room}>
             <ol class="rows" ref={this.#list}>
               {rows.map((row) => (
-                <LogRow key={row.key} row={row} room={room} rich={rich} user={room.user} />
+                <LogRow
+                  key={row.key}
+                  row={row}
+                  room={room}
+                  live={live}
+                  rich={rich}
+                  extras={extras.value !== undefined}
+                  user={room.user}
+                />
               ))}
             </ol>
             {archived && (

@@ -2,11 +2,16 @@ import './message-actions.css';
 import { type ComponentType, render } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { hashOf } from '../state/chat.ts';
+import { outgoingChangesOf, startEdit, startReply } from '../state/outgoing-changes.ts';
 import { personLabel } from '../state/people.ts';
+import { CopyIcon, DeleteIcon, EditIcon, LinkIcon, ReplyIcon } from './action-icons.tsx';
+import { ConfirmDialog } from './confirm-dialog.tsx';
 import { copyText } from './copy.ts';
 import { visibleName } from './format.ts';
-import { CopyIcon, LinkIcon } from './icons.tsx';
+import { EmojiIcon } from './icons.tsx';
 import type { MessageContext } from './message-context.ts';
+import { mount } from './mount.tsx';
+import { openReactions, ReactionRow } from './reaction-picker.tsx';
 
 /** An action on a message. Other modules may add theirs to `messageActions`. */
 export interface MessageAction {
@@ -19,6 +24,10 @@ export interface MessageAction {
   isAvailable(context: MessageContext): boolean;
 }
 
+/** Whether a message can be changed: the log has it, with its text. */
+const isStored = ({ message }: MessageContext) => !message.lost && !message.deleted;
+const isOwn = (context: MessageContext) => isStored(context) && context.author.own;
+
 /** The actions of a message, in the order in which they are shown. */
 export const messageActions: MessageAction[] = [
   {
@@ -27,7 +36,7 @@ export const messageActions: MessageAction[] = [
     icon: CopyIcon,
     shortcut: 'c',
     run: async ({ chat, message }) => chat.showNotice((await copyText(message.text)) ? 'Text copied' : 'Copy failed'),
-    isAvailable: () => true,
+    isAvailable: ({ message }) => !message.deleted,
   },
   {
     id: 'copy-link',
@@ -41,7 +50,54 @@ export const messageActions: MessageAction[] = [
     },
     isAvailable: ({ message }) => !message.lost,
   },
+  {
+    id: 'react',
+    label: 'React',
+    icon: EmojiIcon,
+    shortcut: 'm',
+    run: openReactions,
+    isAvailable: isStored,
+  },
+  {
+    id: 'reply',
+    label: 'Reply',
+    icon: ReplyIcon,
+    shortcut: 'r',
+    run: ({ room, message }) => startReply(room, message),
+    isAvailable: isStored,
+  },
+  {
+    id: 'edit',
+    label: 'Edit',
+    icon: EditIcon,
+    shortcut: 'e',
+    run: ({ room, message }) => startEdit(room, message),
+    isAvailable: isOwn,
+  },
+  {
+    id: 'delete',
+    label: 'Delete',
+    icon: DeleteIcon,
+    shortcut: 'd',
+    run: (context) => confirmDelete(context),
+    isAvailable: isOwn,
+  },
 ];
+
+/** Deletes a message once the user has confirmed it. */
+export function confirmDelete({ room, message }: Pick<MessageContext, 'room' | 'message'>): void {
+  const focused = document.activeElement as HTMLElement;
+  const confirm = () => void outgoingChangesOf(room).send({ op: 'delete', of: message.seq });
+  mount(
+    (close) => (
+      <ConfirmDialog title="Delete this message?" action="Delete" onConfirm={confirm} onClose={close}>
+        <span class="delete-excerpt">{message.text}</span>
+        Everybody sees that it was deleted. It cannot be undone.
+      </ConfirmDialog>
+    ),
+    focused.closest<HTMLElement>('.message') ?? focused,
+  );
+}
 
 function actionsOf(context: MessageContext): MessageAction[] {
   return messageActions.filter((action) => action.isAvailable(context));
@@ -95,20 +151,15 @@ function Toolbar({ context }: { context: MessageContext }) {
 
 /** Opens the actions in a dialog. @param opener the element that gets the focus back */
 export function openDialog(context: MessageContext, opener: HTMLElement): void {
-  const root = document.createElement('div');
-  document.body.append(root);
-  const close = () => {
-    render(null, root);
-    root.remove();
-    opener.focus({ preventScroll: true });
-  };
-  render(<ActionsDialog context={context} onClose={close} />, root);
+  mount((close) => <ActionsDialog context={context} onClose={close} />, opener);
 }
 
 function ActionsDialog({ context, onClose }: { context: MessageContext; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => dialog.current?.showModal(), []);
   const close = () => dialog.current?.close();
+  // The dialog has the reactions itself.
+  const actions = actionsOf(context).filter(({ run }) => run !== openReactions);
   return (
     // A click beside the dialog is one on its backdrop. Escape closes it by the keyboard.
     // biome-ignore lint/a11y/useKeyWithClickEvents: see above
@@ -119,12 +170,13 @@ function ActionsDialog({ context, onClose }: { context: MessageContext; onClose:
       onClose={onClose}
       onClick={({ target }) => target === dialog.current && close()}
     >
+      {isStored(context) && <ReactionRow context={context} onDone={close} />}
       <div class="actions">
-        {actionsOf(context).map((action) => (
+        {actions.map((action) => (
           <button
             key={action.id}
             type="button"
-            class="quiet"
+            class={action.id === 'delete' ? 'quiet danger' : 'quiet'}
             aria-keyshortcuts={action.shortcut}
             onClick={async () => {
               await action.run(context);

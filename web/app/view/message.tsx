@@ -1,27 +1,45 @@
 import type { ComponentChildren } from 'preact';
+import type { Conversation } from '../state/conversation.ts';
 import { type Person, personLabel } from '../state/people.ts';
 import type { MessageEntry } from '../state/timeline.ts';
+import { hasExtras, loadExtras } from './extras.ts';
 import { formatTime, formatTimestamp, visibleName } from './format.ts';
 import { Avatar, PersonName } from './person.tsx';
 import { Text } from './text.tsx';
 
 interface Props {
+  readonly room: Conversation;
   readonly message: MessageEntry;
   readonly author: Person;
   /** Whether the message is the first of its group and shows its author. */
   readonly first: boolean;
+  /** Whether the page is connected. */
+  readonly live: boolean;
   /** Whether the renderer of Markdown is loaded. */
   readonly rich: boolean;
-  /** Whether the message names the user. */
-  readonly mentioned: boolean;
 }
 
 /** A message in the log, or one that the log has lost. */
-export function Message({ message: { at, text, lost }, author, first, rich, mentioned }: Props) {
+export function Message({ room, message, author, first, live, rich }: Props) {
+  const { at, text, lost, deleted, edited, editedAt, reply } = message;
+  const mentioned = room.mentionsUser(message);
+  const more = hasExtras(message) ? loadExtras() : undefined;
   return (
-    <Bubble author={author} first={first} at={at} mentioned={mentioned}>
+    <Bubble
+      author={author}
+      first={first}
+      at={at}
+      mentioned={mentioned}
+      below={more && <more.Below room={room} message={message} live={live} />}
+    >
       {mentioned && <span class="visually-hidden">Mentions you: </span>}
-      <Text text={text} rich={rich} />
+      {more && reply !== undefined && !deleted && <more.Quote room={room} reply={reply} />}
+      {deleted ? <p class="text muted">Message deleted</p> : <Text text={text} rich={rich} />}
+      {edited !== undefined && !deleted && (
+        <span class="send-status edited" title={`Edited ${editedAt ? formatTimestamp(editedAt) : ''}`}>
+          (edited<span class="visually-hidden">{editedAt && ` ${formatTime(editedAt)}`}</span>)
+        </span>
+      )}
       {lost ? (
         <span class="send-status">Not stored</span>
       ) : (
@@ -41,11 +59,12 @@ interface BubbleProps {
   readonly first: boolean;
   readonly at?: number;
   readonly mentioned?: boolean;
+  readonly below?: ComponentChildren;
   readonly children: ComponentChildren;
 }
 
 /** The avatar, author and time around the content of a message. */
-export function Bubble({ author, first, at, mentioned, children }: BubbleProps) {
+export function Bubble({ author, first, at, mentioned, below, children }: BubbleProps) {
   const time = at === undefined ? null : <Time at={at} />;
   return (
     <li class={`message${first ? ' first' : ''}${author.own ? ' own' : ''}${mentioned ? ' mentioned' : ''}`}>
@@ -60,6 +79,7 @@ export function Bubble({ author, first, at, mentioned, children }: BubbleProps) 
         <div class="content" {...(!first && groupNamedAfter(author))}>
           {children}
         </div>
+        {below}
       </div>
     </li>
   );

@@ -200,7 +200,8 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
             ] satisfies [string, string][])),
         [':name', 'Complete an emoji'],
         ['@name', 'Complete a person'],
-        ['↑', 'Edit the last message that could not be sent'],
+        ['↑', 'Edit your last message'],
+        ['Esc', 'Stop editing or replying'],
       ],
     ],
     [

@@ -13,6 +13,7 @@ export function RoomHeader({ chat, room }: { chat: Chat; room: Conversation }) {
     <header class="room-header">
       <RoomsButton
         unread={chat.unread.value - room.readState.unread.value}
+        atMost={chat.unreadAtMost.value}
         mentions={chat.mentions.value - room.readState.mentions.value}
       />
       <h1>

@@ -9,7 +9,7 @@ import { narrow, pane, togglePane } from './screen.ts';
  *
  * @param mentions how many of their unread messages name the user.
  */
-export function RoomsButton({ unread, mentions }: { unread: number; mentions: number }) {
+export function RoomsButton({ unread, atMost, mentions }: { unread: number; atMost: boolean; mentions: number }) {
   if (!narrow.value) return null;
   return (
     <button
@@ -22,7 +22,7 @@ export function RoomsButton({ unread, mentions }: { unread: number; mentions: nu
       <MenuIcon />
       <span class="visually-hidden">Rooms</span>
       <MentionBadge count={mentions} />
-      <Badge count={unread} />
+      <Badge count={unread} atMost={atMost} />
     </button>
   );
 }

@@ -42,7 +42,7 @@ export function RoomList({ chat }: { chat: Chat }) {
             >
               <bdi>{visibleName(room.name)}</bdi>
               <MentionBadge count={room.readState.mentions.value} />
-              <Badge count={room.readState.unread.value} />
+              <Badge count={room.readState.unread.value} atMost={room.readState.unreadAtMost.value} />
             </a>
           </li>
         ))}

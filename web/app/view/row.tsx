@@ -2,42 +2,42 @@ import { Component } from 'preact';
 import type { Conversation } from '../state/conversation.ts';
 import { isSame, type Row } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
-import { count, formatDay, missingText, presenceText } from './format.ts';
+import { hasExtras } from './extras.ts';
+import { formatDay, missingCount, missingText, presenceText } from './format.ts';
 import { Message } from './message.tsx';
 import { hasMarkdown } from './rich-text.ts';
 
 interface Props {
   readonly row: Row;
   readonly room: Conversation;
+  /** Whether the page is connected. */
+  readonly live: boolean;
   /** Whether the renderer of Markdown is loaded. */
   readonly rich: boolean;
+  /** Whether the parts that few messages have are loaded. */
+  readonly extras: boolean;
   /** The user's name, by which messages mention the user. */
   readonly user: string;
 }
 
 /** One row of the log. Renders only when its content changes: the rows around it change often. */
 export class LogRow extends Component<Props> {
-  override shouldComponentUpdate({ row: next, rich, user }: Props): boolean {
+  override shouldComponentUpdate({ row: next, live, rich, extras, user }: Props): boolean {
     const { row } = this.props;
     if (row.kind === 'message' && next.kind === 'message') {
       if (user !== this.props.user && next.message.text.includes('@')) return true;
       if (rich !== this.props.rich && hasMarkdown(next.message.text)) return true;
+      if ((extras !== this.props.extras || live !== this.props.live) && hasExtras(next.message)) return true;
       return row.message !== next.message || row.first !== next.first || !isSame(row.author, next.author);
     }
     return row.kind !== next.kind || (row.kind !== 'day' && row !== next);
   }
 
-  override render({ row, room, rich }: Props) {
+  override render({ row, room, live, rich }: Props) {
     switch (row.kind) {
       case 'message':
         return (
-          <Message
-            message={row.message}
-            author={row.author}
-            first={row.first}
-            rich={rich}
-            mentioned={room.mentionsUser(row.message)}
-          />
+          <Message room={room} message={row.message} author={row.author} first={row.first} live={live} rich={rich} />
         );
       case 'day':
         return (
@@ -64,7 +64,7 @@ export class LogRow extends Component<Props> {
 /** Messages that are not loaded. They load by themselves when they are close to the screen. */
 function MissingRow({ missing, room }: { missing: Missing; room: Conversation }) {
   if (!missing.lost && room.error.value === '') {
-    return <li class="muted">Loading {count(missing.to - missing.from + 1, 'message')}…</li>;
+    return <li class="muted">Loading {missingCount(missing).toLowerCase()}…</li>;
   }
   return (
     <li class="missing">

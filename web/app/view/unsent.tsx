@@ -1,4 +1,5 @@
 import type { Conversation } from '../state/conversation.ts';
+import { loadExtras } from './extras.ts';
 import { Bubble } from './message.tsx';
 import { Text } from './text.tsx';
 
@@ -13,11 +14,16 @@ interface Props {
 export function Unsent({ room, live, rich }: Props) {
   const { pending, failed } = room.outgoing;
   if (pending.value.length + failed.value.length === 0) return null;
+  const quoteOf = (reply: number | undefined) => {
+    const more = reply === undefined ? undefined : loadExtras();
+    return more && <more.Quote room={room} reply={reply as number} />;
+  };
   const author = { name: room.user, number: 1, own: true };
   return (
     <ol class="rows unsent" aria-label="Unsent messages">
       {failed.value.map((message, index) => (
         <Bubble key={`failed ${index} ${message.text}`} author={author} first>
+          {quoteOf(message.reply)}
           <Text text={message.text} rich={rich} />
           <p class="failed" role="alert">
             Not sent: {message.why}
@@ -34,6 +40,7 @@ export function Unsent({ room, live, rich }: Props) {
       ))}
       {pending.value.map(({ id, data }, index) => (
         <Bubble key={id} author={author} first={index === 0}>
+          {quoteOf(room.outgoing.replyOf(id))}
           <Text text={data.text} rich={rich} />
           <span class={live ? 'send-status delayed' : 'send-status'}>{live ? 'Sending…' : 'Waiting to send'}</span>
         </Bubble>
