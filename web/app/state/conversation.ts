@@ -6,7 +6,6 @@ import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
 import { mentionsUser } from './mentions.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
-import type { UnsavedChange } from './outgoing-changes.ts';
 import { OwnTabs } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
@@ -14,6 +13,7 @@ import { requiredCredential } from './sign-in.ts';
 import { browserId } from './storage.ts';
 import { type Entry, type MessageEntry, type Missing, type Note, PAGE_SIZE, type Page, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
+import type { UnsavedChange } from './unsaved-change.ts';
 
 /** Whether the user is a member of the room. */
 export type Membership =

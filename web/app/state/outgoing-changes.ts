@@ -1,21 +1,9 @@
-import type { ChangeOp, HubError } from '../../sdk/index.ts';
+import type { HubError } from '../../sdk/index.ts';
 import { foldReaction } from './changes.ts';
 import type { Conversation } from './conversation.ts';
 import { requiredCredential } from './sign-in.ts';
 import { type Entry, MAX_ENTRIES, type MessageEntry } from './timeline.ts';
-
-/** A change that the log does not have: on its way, queued for a connection, or rejected. */
-export interface UnsavedChange {
-  readonly op: ChangeOp;
-  /** The number of the message. */
-  readonly of: number;
-  /** The new text of an edit. */
-  readonly text?: string;
-  /** The reaction of a `react` or `unreact`. */
-  readonly reaction?: string;
-  /** Why the server has rejected an edit. The others are dropped then. */
-  readonly why?: string;
-}
+import type { UnsavedChange } from './unsaved-change.ts';
 
 /** The changes that this page makes to the messages of one room. */
 class OutgoingChanges {

@@ -1,15 +1,23 @@
 import type { HubError } from '../../sdk/index.ts';
-import type { Conversation } from './conversation.ts';
-import { type MessageEntry, PAGE_SIZE } from './timeline.ts';
+import { type MessageEntry, PAGE_SIZE, type Page, type Timeline } from './timeline.ts';
+
+/** What reading again needs of a conversation. */
+interface RereadRoom {
+  readonly epoch: string;
+  readonly timeline: Timeline;
+  readonly revision: { value: number };
+  request(range: { readonly after: number; readonly limit: number }, epoch: string): Promise<Page | undefined>;
+  countChanged(message: MessageEntry): void;
+}
 
 /** How long to collect the messages to read again, in milliseconds. */
 const DELAY_MS = 1_000;
 
 /** The messages to read again, by their numbers. */
-const stale = new WeakMap<Conversation, Set<number>>();
+const stale = new WeakMap<RereadRoom, Set<number>>();
 
 /** Reads messages by their numbers, in ascending order. The server may not have all. */
-export async function readMessages(room: Conversation, seqs: readonly number[]): Promise<readonly MessageEntry[]> {
+export async function readMessages(room: RereadRoom, seqs: readonly number[]): Promise<readonly MessageEntry[]> {
   const { epoch } = room;
   const found: MessageEntry[] = [];
   let next = 0;
@@ -25,7 +33,7 @@ export async function readMessages(room: Conversation, seqs: readonly number[]):
 }
 
 /** Reads messages again, whose changes are not certain. */
-export function reread(room: Conversation, seqs: Iterable<number>): void {
+export function reread(room: RereadRoom, seqs: Iterable<number>): void {
   const scheduled = stale.get(room);
   for (const seq of seqs) scheduled?.add(seq);
   if (scheduled) return;
@@ -33,7 +41,7 @@ export function reread(room: Conversation, seqs: Iterable<number>): void {
   setTimeout(() => void readStale(room), DELAY_MS);
 }
 
-async function readStale(room: Conversation): Promise<void> {
+async function readStale(room: RereadRoom): Promise<void> {
   const seqs = [...(stale.get(room) ?? [])].sort((a, b) => a - b);
   stale.delete(room);
   try {

@@ -1,5 +1,5 @@
 import type { Place, Reaction } from '../../sdk/index.ts';
-import type { UnsavedChange } from './outgoing-changes.ts';
+import type { UnsavedChange } from './unsaved-change.ts';
 
 /** A message of the log. */
 export interface MessageEntry {

@@ -1,10 +1,11 @@
 import './message-extras.css';
 import { useEffect } from 'preact/hooks';
 import type { Conversation } from '../state/conversation.ts';
-import { outgoingChangesOf, startEdit, type UnsavedChange } from '../state/outgoing-changes.ts';
+import { outgoingChangesOf, startEdit } from '../state/outgoing-changes.ts';
 import { personLabel } from '../state/people.ts';
 import { quotesOf } from '../state/quotes.ts';
 import type { MessageEntry } from '../state/timeline.ts';
+import type { UnsavedChange } from '../state/unsaved-change.ts';
 import { count as countOf, formatNames, visibleName } from './format.ts';
 
 const MAX_EXCERPT = 200;
