@@ -102,7 +102,8 @@ export default defineConfig(({ command }) => ({
       output: {
         // The client library is a separate chunk: it changes less often than the page, and a test
         // checks its size separately. Its fallback and its report stay files that are loaded when
-        // they are needed. Everything else that loads first is one chunk, also what later chunks use.
+        // they are needed. Everything else that loads first is one chunk, also what later chunks
+        // use.
         codeSplitting: {
           groups: [
             { name: 'client', test: /web\/sdk\/(?!fallback|report)|src\/protocol|node_modules\/mitt/ },

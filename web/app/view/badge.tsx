@@ -1,4 +1,8 @@
-/** The number of unread messages. Renders nothing at zero. @param atMost whether it may be too high */
+/**
+ * The number of unread messages. Renders nothing at zero.
+ *
+ * @param atMost whether it may be too high
+ */
 export function Badge({ count, atMost = false }: { count: number; atMost?: boolean }) {
   if (count === 0) return null;
   return (

@@ -47,7 +47,9 @@ export function presenceText({ joined, left }: PresenceChange): string {
   return parts.filter(Boolean).join(' · ');
 }
 
-/** Returns how many messages are missing. In a room with changes, some of the numbers may be theirs. */
+/**
+ * Returns how many messages are missing. In a room with changes, some of the numbers may be theirs.
+ */
 export function missingCount({ from, to, lostCount, atMost }: Missing): string {
   return `${atMost ? 'Up to ' : ''}${count(lostCount ?? to - from + 1, 'message')}`;
 }

@@ -29,7 +29,7 @@ export function Quote({ room, reply }: { room: Conversation; reply: number }) {
   const quotes = quotesOf(room);
   const message = quotes.get(reply);
   useEffect(() => quotes.want(reply), [reply, message === undefined]);
-  if (message === null) return <p class="quote">A message that is no longer kept</p>;
+  if (message === null) return <p class="quote">The message is no longer kept</p>;
   return (
     <button type="button" class="quote" onClick={() => room.showMessage(reply)}>
       <span class="visually-hidden">Reply to </span>
