@@ -36,7 +36,7 @@ const withWorkers = {
 /** A part of them that takes little time. */
 const someWithWorkers: typeof withWorkers = {
   parallel: ['test/conformance/conformance.test.ts', 'test/contracts/contracts.test.ts'],
-  serial: ['test/faults/{backup,kill}.test.ts'],
+  serial: ['test/faults/kill.test.ts'],
 };
 
 /** Returns the projects of tests whose servers have two workers, those of the command included. */
@@ -96,7 +96,7 @@ export default defineConfig({
       },
       {
         resolve: { alias },
-        test: { ...timeouts, name: 'nodes', include: nodes, maxWorkers: 3, sequence: { groupOrder: 1 } },
+        test: { ...timeouts, name: 'nodes', include: nodes, maxWorkers: 4, sequence: { groupOrder: 1 } },
       },
       {
         resolve: { alias },
@@ -104,7 +104,6 @@ export default defineConfig({
       },
       ...workersProjects(someWithWorkers, {
         KILLS: process.env['KILLS'] ?? '4',
-        BACKUPS: process.env['BACKUPS'] ?? '1',
       }),
     ],
   },
