@@ -118,7 +118,8 @@ const joined = (seq: number) =>
 
 /** Opens a room on a log. The requests are answered by `answer`. */
 async function open(log: Log) {
-  const hub = connect('http://hub.test', { WebSocket: FakeSocket });
+  // The client would fall back to HTTP after several disconnects in a row.
+  const hub = connect('http://hub.test', { WebSocket: FakeSocket, transport: 'websocket' });
   await vi.advanceTimersByTimeAsync(0);
   const conversation = new Conversation('r', { onMessages: () => {}, onFailure: () => {}, onRemoved: () => {} });
   conversation.setActive(true);
@@ -258,6 +259,7 @@ describe('changes', () => {
     const kept = new Log();
     for (let seq = 0; seq < 3; seq++) kept.send();
     lastSocket().deliver({ ...(joined(3) as object), epoch: 'f', recovered: false, lost: { from: 4, to: 4 } } as never);
+    await vi.dynamicImportSettled();
     await vi.dynamicImportSettled();
     await vi.advanceTimersByTimeAsync(1_100);
     for (const request of lastSocket().take('history')) lastSocket().deliver(kept.page(request) as never);
