@@ -5,7 +5,9 @@ const alias = [
   { find: /^pumphouse$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
   { find: /^pumphouse\/client$/, replacement: fileURLToPath(new URL('./web/sdk/index.ts', import.meta.url)) },
 ];
-const timeouts = {
+const common = {
+  // A process and its modules are used for many files: new ones for each take half of the CPU time.
+  isolate: false,
   expect: { poll: { timeout: 10_000 } },
   testTimeout: 20_000,
   hookTimeout: 120_000, // the first browser test may install its browser
@@ -45,7 +47,7 @@ export function workersProjects(
   include: typeof withWorkers = withWorkers,
   env: Record<string, string> = {},
 ): TestProjectInlineConfiguration[] {
-  const options = { ...timeouts, env: { PUMPHOUSE_WORKERS: '2', ...env } };
+  const options = { ...common, env: { PUMPHOUSE_WORKERS: '2', ...env } };
   return [
     {
       resolve: { alias },
@@ -77,7 +79,7 @@ export default defineConfig({
       {
         resolve: { alias },
         test: {
-          ...timeouts,
+          ...common,
           name: 'parallel',
           include: ['test/**/*.test.ts'],
           exclude: [...serial, ...nodes, ...driven, 'test/checks/**'],
@@ -87,7 +89,7 @@ export default defineConfig({
       {
         resolve: { alias },
         test: {
-          ...timeouts,
+          ...common,
           name: 'driven',
           include: driven,
           exclude: serial,
@@ -97,11 +99,11 @@ export default defineConfig({
       },
       {
         resolve: { alias },
-        test: { ...timeouts, name: 'nodes', include: nodes, maxWorkers: 4, sequence: { groupOrder: 1 } },
+        test: { ...common, name: 'nodes', include: nodes, maxWorkers: 4, sequence: { groupOrder: 1 } },
       },
       {
         resolve: { alias },
-        test: { ...timeouts, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 2 } },
+        test: { ...common, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
       ...workersProjects(someWithWorkers, {
         KILLS: process.env['KILLS'] ?? '4',

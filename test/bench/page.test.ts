@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Browser, chromium as driver, type Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { readCommitted } from '../../bench/report/readme.ts';
 import { writeReport } from '../../bench/report/write.ts';
-import { chromium, flags } from '../browser/chromium.ts';
+import { chromium, NO_CHROMIUM } from '../browser/chromium.ts';
 import { clusterResult, run } from './runs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pumphouse-page-'));
@@ -14,9 +14,8 @@ let browser: Browser | undefined;
 let address = '';
 
 beforeAll(async () => {
-  const executablePath = await chromium();
-  if (!executablePath) return;
-  browser = await driver.launch({ executablePath, args: flags });
+  browser = await chromium();
+  if (!browser) return;
   const { conditions, runs } = readCommitted().comparison;
   // The widest cells: a server that could not be measured, with a long name and a fault.
   const url = { server: 'chat.a-department.example.org:8443', hasUsage: false, sound: false };
@@ -25,11 +24,11 @@ beforeAll(async () => {
   const all = [...runs, run('chat', url), run('ordinary', url), ...ofNodes, run('nodes', { ...url, ...nodes })];
   address = pathToFileURL(await writeReport(folder, { conditions, runs: all, missing: [] })).href;
 });
-beforeEach((context) => context.skip(!browser, 'no Chromium: the browser tests need /usr/bin/chromium'));
-afterAll(async () => {
-  await browser?.close();
-  rmSync(folder, { recursive: true });
+beforeEach((context) => context.skip(!browser, NO_CHROMIUM));
+afterEach(async () => {
+  await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
 });
+afterAll(() => rmSync(folder, { recursive: true }));
 
 async function open(width: number, colorScheme: 'light' | 'dark'): Promise<Page> {
   const page = (await browser?.newPage({ viewport: { width, height: 800 }, colorScheme })) as Page;

@@ -1,9 +1,9 @@
-import { type Browser, type BrowserContextOptions, chromium as driver, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { connect, type Room } from 'pumphouse/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Server, startServer } from '../server.ts';
-import { chromium, flags } from './chromium.ts';
+import { chromium, NO_CHROMIUM } from './chromium.ts';
 
 export interface Text {
   readonly text: string;
@@ -13,23 +13,24 @@ export interface Text {
 const DESKTOP = { viewport: { width: 900, height: 640 } };
 
 /**
- * Starts a browser and a server for the tests of one file. Uncaught errors and violations of the
- * content security policy fail the test.
+ * Starts a server, and a browser if there is none yet, for the tests of one file. Uncaught errors
+ * and violations of the content security policy fail the test.
+ *
+ * @param isWhole `true` for all of Chromium, in place of its headless shell.
  */
-export function useChat(serverFlags: readonly string[] = []) {
+export function useChat(serverFlags: readonly string[] = [], isWhole = false) {
   let browser: Browser | undefined;
   let server: Server | undefined;
   let errors: string[] = [];
   const cleanups: (() => unknown)[] = [];
 
   beforeAll(async () => {
-    const executablePath = await chromium();
-    if (!executablePath) return;
-    [browser, server] = await Promise.all([driver.launch({ executablePath, args: flags }), startServer(serverFlags)]);
+    browser = await chromium(isWhole);
+    if (browser) server = await startServer(serverFlags);
   });
   beforeEach((context) => {
     errors = [];
-    context.skip(!browser, 'no Chromium: the browser tests need /usr/bin/chromium');
+    context.skip(!browser, NO_CHROMIUM);
   });
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0)) await cleanup();
@@ -37,7 +38,7 @@ export function useChat(serverFlags: readonly string[] = []) {
     expect(errors).toEqual([]);
   });
   afterAll(async () => {
-    await Promise.all([browser?.close(), server?.kill('SIGKILL')]);
+    await server?.kill('SIGKILL');
   });
 
   const startedServer = (): Server => server as Server;

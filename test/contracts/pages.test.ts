@@ -1,10 +1,10 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, chromium as driver, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import type { ServerOptions } from 'pumphouse';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { chromium, flags } from '../browser/chromium.ts';
+import { chromium, NO_CHROMIUM } from '../browser/chromium.ts';
 import { run, serving } from '../cli/command.ts';
 import { createVariantServer, type VariantServer as Server } from '../workers/in-thread.ts';
 import { variant } from '../workers/variants.ts';
@@ -19,16 +19,10 @@ const alerts: string[] = [];
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'pumphouse-pages-'));
   await run(['gen-cert', '--out', folder]);
-  const executablePath = await chromium();
-  if (executablePath) browser = await driver.launch({ executablePath, args: flags });
+  browser = await chromium();
 });
-afterAll(async () => {
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
-beforeEach((context) => {
-  context.skip(!browser, 'Chromium not found: these tests need /usr/bin/chromium');
-});
+afterAll(() => rmSync(folder, { recursive: true }));
+beforeEach((context) => context.skip(!browser, NO_CHROMIUM));
 afterEach(async () => {
   await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
   await Promise.all(servers.splice(0).map((server) => server.stop()));

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { type Browser, chromium as driver, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import type { Hub, Room } from 'pumphouse/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { chromium, flags } from '../browser/chromium.ts';
+import { chromium, NO_CHROMIUM } from '../browser/chromium.ts';
 import { type Server, startServer } from '../server.ts';
 
 /** The global `scene` of the page under test. */
@@ -32,24 +32,21 @@ let server: Server;
 let folder: string;
 
 beforeAll(async () => {
-  const executablePath = await chromium();
-  if (!executablePath) return;
+  browser = await chromium();
+  if (!browser) return;
   folder = mkdtempSync(join(tmpdir(), 'pumphouse-page-'));
   writeFileSync(join(folder, 'index.html'), PAGE);
   writeFileSync(join(folder, 'page.js'), SCRIPT);
   await build({ entryPoints: ['web/sdk/index.ts'], bundle: true, format: 'esm', outfile: join(folder, 'client.js') });
   const data = ['--engine', 'lmdb', '--data', join(folder, 'data')];
   server = await startServer(['--web', folder, ...data]);
-  browser = await driver.launch({ executablePath, args: flags });
 });
-beforeEach((context) => {
-  context.skip(!browser, 'Chromium not found: the browser tests need /usr/bin/chromium');
-});
+beforeEach((context) => context.skip(!browser, NO_CHROMIUM));
 afterEach(async () => {
   await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
 });
 afterAll(async () => {
-  await Promise.all([browser?.close(), server?.kill()]);
+  await server?.kill();
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
