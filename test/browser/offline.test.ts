@@ -9,7 +9,7 @@ import { type Server, startServer } from '../server.ts';
 import { violations } from './axe.ts';
 import { send, sendLines, signInAs, useChat, waitForMessage, waitForStatus } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat(['--publish-rate', 'off'], true);
 const allowed = { serviceWorkers: 'allow' } as const;
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 
