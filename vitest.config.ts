@@ -5,6 +5,8 @@ const alias = [
   { find: /^pumphouse$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
   { find: /^pumphouse\/client$/, replacement: fileURLToPath(new URL('./web/sdk/index.ts', import.meta.url)) },
 ];
+type ProjectConfig = NonNullable<TestProjectInlineConfiguration['test']>;
+
 const common = {
   // A process and its modules are used for many files: new ones for each take half of the CPU time.
   isolate: false,
@@ -13,8 +15,8 @@ const common = {
   hookTimeout: 120_000, // the first browser test may install its browser
 };
 
-// These tests measure times or load the machine, so no other test runs beside them.
-const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test/browser/busy.test.ts'];
+// These tests measure times, so no other test runs beside them.
+const serial = ['test/integration/flood.test.ts', 'test/browser/busy.test.ts'];
 
 // These tests drive the command and browsers from outside. On a loaded machine a start can take
 // longer than they wait: a second attempt tells that from a defect. Its line in the report has
@@ -22,7 +24,11 @@ const serial = ['test/integration/flood.test.ts', 'test/faults/*.test.ts', 'test
 const driven = ['test/{browser,cli,examples}/**/*.test.ts', 'test/contracts/pages.test.ts'];
 
 // These tests wait most of the time: for processes to start, to fail and to notice it.
-const nodes = ['test/nodes/*.test.ts', 'test/redis/*.test.ts', 'test/deploy/*.test.ts'];
+const processes = ['test/{nodes,redis,deploy,faults}/*.test.ts'];
+
+const beside: ProjectConfig = { sequence: { groupOrder: 0 } };
+const ofProcesses: ProjectConfig = { maxWorkers: 4, sequence: { groupOrder: 1 } };
+const alone: ProjectConfig = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 
 export const sharedSettings = {
   // Half of the tests wait most of the time: on two cores, a third worker saves minutes.
@@ -33,13 +39,15 @@ export const sharedSettings = {
 /** The suites that pass with several workers, too. */
 const withWorkers = {
   parallel: ['test/{conformance,contracts,integration,browser}/*.test.ts', 'test/sdk/{server,browser,token}.test.ts'],
+  processes: ['test/faults/*.test.ts'],
   serial,
 };
 
 /** A part of them that takes little time. */
 const someWithWorkers: typeof withWorkers = {
   parallel: ['test/conformance/conformance.test.ts', 'test/contracts/contracts.test.ts'],
-  serial: ['test/faults/kill.test.ts'],
+  processes: ['test/faults/kill.test.ts'],
+  serial: [],
 };
 
 /** Returns the projects of tests whose servers have two workers, those of the command included. */
@@ -47,29 +55,15 @@ export function workersProjects(
   include: typeof withWorkers = withWorkers,
   env: Record<string, string> = {},
 ): TestProjectInlineConfiguration[] {
-  const options = { ...common, env: { PUMPHOUSE_WORKERS: '2', ...env } };
+  const project = (name: string, files: string[], options: ProjectConfig): TestProjectInlineConfiguration => ({
+    resolve: { alias },
+    test: { ...common, env: { PUMPHOUSE_WORKERS: '2', ...env }, name, include: files, ...options },
+  });
   return [
-    {
-      resolve: { alias },
-      test: {
-        ...options,
-        name: 'workers',
-        include: include.parallel,
-        exclude: serial,
-        sequence: { groupOrder: 0 },
-      },
-    },
-    {
-      resolve: { alias },
-      test: {
-        ...options,
-        name: 'workers, serial',
-        include: include.serial,
-        maxWorkers: 1,
-        sequence: { groupOrder: 2 },
-      },
-    },
-  ];
+    project('workers', include.parallel, { exclude: serial, ...beside }),
+    project('workers, processes', include.processes, ofProcesses),
+    project('workers, serial', include.serial, alone),
+  ].filter(({ test }) => test?.include?.length);
 }
 
 export default defineConfig({
@@ -82,8 +76,8 @@ export default defineConfig({
           ...common,
           name: 'parallel',
           include: ['test/**/*.test.ts'],
-          exclude: [...serial, ...nodes, ...driven, 'test/checks/**'],
-          sequence: { groupOrder: 0 },
+          exclude: [...serial, ...processes, ...driven, 'test/checks/**'],
+          ...beside,
         },
       },
       {
@@ -94,16 +88,16 @@ export default defineConfig({
           include: driven,
           exclude: serial,
           retry: 1,
-          sequence: { groupOrder: 0 },
+          ...beside,
         },
       },
       {
         resolve: { alias },
-        test: { ...common, name: 'nodes', include: nodes, maxWorkers: 4, sequence: { groupOrder: 1 } },
+        test: { ...common, name: 'processes', include: processes, ...ofProcesses },
       },
       {
         resolve: { alias },
-        test: { ...common, name: 'serial', include: serial, maxWorkers: 1, sequence: { groupOrder: 2 } },
+        test: { ...common, name: 'serial', include: serial, ...alone },
       },
       ...workersProjects(someWithWorkers, {
         KILLS: process.env['KILLS'] ?? '4',
