@@ -174,7 +174,7 @@ describe('changes', () => {
             } else if (each.kind === 'message') log.send();
             else if (each.kind === 'deliver') deliver();
             else if (each.kind === 'frame') await nextFrame();
-            else if (each.kind === 'older') void conversation.loadOlder();
+            else if (each.kind === 'older') void conversation.history.loadOlder();
             else if (each.kind === 'page') {
               // A page that is read now, and sent after what is committed later.
               const [request] = page ? [] : lastSocket().take('history');

@@ -193,7 +193,7 @@ export class Chat {
     // A link to a message opens it once. The link of the room stays.
     if (location.hash !== hashOf(name)) history.replaceState(null, '', hashOf(name));
     const room = this.rooms.value.find((other) => other.name === name) ?? this.#add(name);
-    if (seq !== undefined) room.showMessage(seq);
+    if (seq !== undefined) room.history.showMessage(seq);
     this.#setCurrent(room);
   }
 

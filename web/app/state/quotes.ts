@@ -28,7 +28,7 @@ class Quotes {
   /** Requests a message unless it is loaded. */
   want(seq: number): void {
     if (this.#messages.peek().has(seq)) return;
-    const loaded = this.#room.loadedMessage(seq);
+    const loaded = this.#room.history.loadedMessage(seq);
     if (loaded) this.#set([[seq, loaded]]);
     else {
       this.#wanted.add(seq);
