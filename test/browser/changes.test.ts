@@ -278,6 +278,10 @@ describe('a reply', () => {
     const quote = row(ada, 'the answer').locator('.quote');
     await quote.getByText('the question is open').waitFor();
     expect(await modeOf(bob)).toBeNull();
+    // The tick follows the text, not the wider quote.
+    const own = row(bob, 'the answer');
+    const [text, tick] = await Promise.all([own.locator('.text').boundingBox(), own.locator('.tick').boundingBox()]);
+    expect(Math.abs((tick?.x ?? 0) - (text?.x ?? 0) - (text?.width ?? 0))).toBeLessThan(2);
     await sendLines(chat.bot('carol', 'reply'), 'line', 300);
     await waitForMessage(ada, 'line 299');
     await send(bob, 'next');

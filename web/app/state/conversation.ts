@@ -7,7 +7,7 @@ import { Outgoing, type TextData } from './outgoing.ts';
 import { ReadState } from './read-state.ts';
 import { RoomArchive } from './room-archive.ts';
 import { RoomPeople } from './room-people.ts';
-import { type Entry, type MessageEntry, type Note, Timeline } from './timeline.ts';
+import { type Entry, type MessageEntry, Timeline } from './timeline.ts';
 import { Typing, type TypingSignal } from './typing.ts';
 
 /** Whether the user is a member of the room. */
@@ -41,10 +41,10 @@ export class Conversation {
   readonly readState: ReadState;
   readonly typing: Typing;
   readonly outgoing: Outgoing;
-  readonly #archive = new RoomArchive(this);
+  readonly archive = new RoomArchive(this);
   /** Loads the messages. */
   readonly history = new History(this);
-  readonly #incoming = new Incoming(this);
+  readonly incoming = new Incoming(this);
   readonly #people = new RoomPeople(this);
   /** Incremented when the timeline changes. */
   readonly revision = signal(0);
@@ -85,7 +85,7 @@ export class Conversation {
 
   /** The entries to show, with the changes of this user that the log does not have. */
   get entries(): readonly Entry[] {
-    const entries = this.archived.value ?? this.timeline.entries;
+    const entries = this.archive.messages.value ?? this.timeline.entries;
     return this.preview.value?.(entries) ?? entries;
   }
 
@@ -97,8 +97,8 @@ export class Conversation {
     this.#room = room;
     for (const part of [this.#people, this.history, this.outgoing]) part.bind(room);
     room.on('joined', (event) => this.#onJoined(event));
-    room.on('message', (message) => this.typing.remove(this.#incoming.addMessage(message).from));
-    room.on('change', (change) => this.history.receive(this.#incoming.addChange(change)));
+    room.on('message', (message) => this.typing.remove(this.incoming.addMessage(message).from));
+    room.on('change', (change) => this.history.receive(this.incoming.addChange(change)));
     room.on('gap', (gap) => this.#onGap(gap));
     room.on('presence', (event) => this.#onPresence(event));
     room.on('signal', ({ from, data }) => this.typing.receive(from, data));
@@ -120,7 +120,7 @@ export class Conversation {
   }
 
   #stop(): void {
-    this.#archive.stop();
+    this.archive.stop();
     this.#people.leave();
   }
 
@@ -149,7 +149,7 @@ export class Conversation {
   /** Sets the name that the server assigned. */
   setUser(user: string): void {
     this.#people.setUser(user);
-    this.#incoming.scheduleFlush();
+    this.incoming.scheduleFlush();
   }
 
   /** Returns the author of a message. */
@@ -185,9 +185,7 @@ export class Conversation {
     const { joined, left } = this.#people.presence(event.joined, event.left);
     for (const name of left) this.typing.remove(name);
     if (joined.length + left.length === 0) return;
-    this.#incoming.flush();
-    this.timeline.addPresence(joined, left, !this.readState.atLatest);
-    this.#incoming.scheduleFlush();
+    this.incoming.addAfter((scrolledBack) => this.timeline.addPresence(joined, left, scrolledBack));
   }
 
   // ── Reading ────────────────────────────────────────────────────────────────────────────────────
@@ -214,46 +212,26 @@ export class Conversation {
     this.revision.value++;
   }
 
-  /** The messages that this browser has stored, while they are shown. */
-  readonly archived = this.#archive.messages;
-
-  /** Shows the stored messages until the room can be loaded. */
-  async showArchived(): Promise<void> {
-    if (!this.history.loaded.value) await this.#archive.load();
-  }
-
-  /** Stores the latest messages if they have not been stored. */
-  storeNow(): void {
-    this.#archive.storeNow();
-  }
-
   // ── The log ────────────────────────────────────────────────────────────────────────────────────
-
-  /** Handle changes that have arrived; undefined if the log was replaced, or has lost some. */
-  readonly changeListeners = this.#incoming.listeners;
-
-  /** Everything up to this number is in the timeline, if it is loaded. */
-  get appliedTo(): number {
-    return this.#incoming.appliedTo;
-  }
 
   #onJoined({ place, recovered, again, lost }: RoomEvents<TextData, TypingSignal>['joined']): void {
     const previous = this.history.place?.epoch ?? place.epoch;
     const changed = previous !== place.epoch;
     const continued = recovered || lost !== undefined;
-    this.#incoming.add();
+    this.incoming.add();
     this.history.place = place;
     batch(() => {
       this.membership.value = { name: 'joined' };
       this.#people.joined();
-      if (changed && continued) this.#reread(this.#incoming.moveTo(previous, place.epoch, lost));
-      if (changed) for (const listener of this.changeListeners) listener(undefined);
+      if (changed && continued) this.#reread(this.incoming.moveTo(previous, place.epoch, lost));
+      if (changed) for (const listener of this.incoming.listeners) listener(undefined);
       this.readState.joined(place, continued ? previous : '', lost?.from);
       this.outgoing.refresh();
-      this.#incoming.scheduleFlush();
+      this.incoming.scheduleFlush();
       if (changed && !continued && this.timeline.entries.some(({ kind }) => kind === 'message')) {
         const text = 'The room was reset. The server no longer has the messages above.';
-        this.#add({ kind: 'note', key: this.timeline.key(), text });
+        const note = { kind: 'note', key: this.timeline.key(), text } as const;
+        this.incoming.addAfter((scrolledBack) => this.timeline.add([note], scrolledBack));
       }
     });
     if (!this.history.loaded.value && !again) void this.#loadLatest(place);
@@ -262,8 +240,8 @@ export class Conversation {
   async #loadLatest(place: Place): Promise<void> {
     await this.history.loadLatest(place);
     this.history.loaded.value = true;
-    this.archived.value = undefined;
-    this.#archive.schedule();
+    this.archive.messages.value = undefined;
+    this.archive.schedule();
     this.readState.historyLoaded();
     this.revision.value++;
     await this.history.showOpening();
@@ -272,24 +250,17 @@ export class Conversation {
   #onGap({ from, to, why }: Gap): void {
     const { epoch } = this;
     const key = `${epoch}:${from}-${to}`;
-    this.#incoming.flush();
-    this.readState.addGap(to);
     const lost = why === 'trimmed';
-    const atMost = this.#incoming.hasChanges;
-    this.timeline.addMissing({ kind: 'missing', key, epoch, from, to, lost, atMost }, !this.readState.atLatest);
-    this.#incoming.scheduleFlush();
-  }
-
-  /** Adds an entry after all messages that have arrived. */
-  #add(entry: Note): void {
-    this.#incoming.flush();
-    this.timeline.add([entry], !this.readState.atLatest);
-    this.#incoming.scheduleFlush();
+    this.incoming.addAfter((scrolledBack) => {
+      const atMost = this.incoming.hasChanges;
+      this.readState.addGap(to);
+      this.timeline.addMissing({ kind: 'missing', key, epoch, from, to, lost, atMost }, scrolledBack);
+    });
   }
 
   /** Handles messages that were added to the timeline. @param fromOthers those of other users */
   onAdded(fromOthers: readonly MessageEntry[]): void {
-    if (this.history.loaded.value) this.#archive.schedule();
+    this.archive.schedule();
     if (fromOthers.length > 0) this.#listener.onMessages(this, fromOthers);
     this.outgoing.refresh();
   }
@@ -297,7 +268,7 @@ export class Conversation {
   /** Handles messages that were changed. @param uncertain those to read again */
   onChanged(uncertain: readonly number[]): void {
     this.#reread(uncertain);
-    if (this.history.loaded.value) this.#archive.schedule();
+    this.archive.schedule();
   }
 
   /** Reads messages again, whose changes are not certain. */

@@ -73,6 +73,17 @@ export class Incoming {
     });
   }
 
+  /**
+   * Adds an entry to the timeline after all messages that have arrived.
+   *
+   * @param add adds it. Its parameter is whether the reader has scrolled back.
+   */
+  addAfter(add: (scrolledBack: boolean) => void): void {
+    this.flush();
+    add(!this.#room.readState.atLatest);
+    this.scheduleFlush();
+  }
+
   /** Moves the messages and changes that have arrived to the timeline. */
   add(): void {
     const changes = this.#changes;

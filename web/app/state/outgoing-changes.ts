@@ -2,6 +2,7 @@ import { effect, type Signal, signal } from '@preact/signals';
 import type { HubError, PendingChange } from '../../sdk/index.ts';
 import { type ChangeRecord, foldReaction } from './changes.ts';
 import type { History } from './history.ts';
+import type { Incoming } from './incoming.ts';
 import type { ChangeListener, Outgoing, TextData } from './outgoing.ts';
 import type { Person } from './people.ts';
 import { requiredCredential } from './sign-in.ts';
@@ -17,8 +18,7 @@ interface ChangingRoom {
   readonly timeline: Timeline;
   readonly history: History;
   readonly preview: Signal<((entries: readonly Entry[]) => readonly Entry[]) | undefined>;
-  readonly changeListeners: Set<(changes: readonly ChangeRecord[] | undefined) => void>;
-  readonly appliedTo: number;
+  readonly incoming: Incoming;
   authorOf(message: MessageEntry): Person;
   fail(line: string): void;
 }
@@ -41,7 +41,7 @@ class OutgoingChanges implements ChangeListener {
   constructor(room: ChangingRoom) {
     this.#room = room;
     this.#rejected = signal(loadRejected(room.name).filter(isRejected));
-    room.changeListeners.add((changes) => this.#onArrived(changes));
+    room.incoming.listeners.add((changes) => this.#onArrived(changes));
     effect(() => this.#update());
   }
 
@@ -57,7 +57,7 @@ class OutgoingChanges implements ChangeListener {
   }
 
   onSent(change: PendingChange<TextData>, seq: number): void {
-    if (seq > this.#room.appliedTo) this.#acknowledged.set(change.id, { change: toUnsaved(change), seq });
+    if (seq > this.#room.incoming.appliedTo) this.#acknowledged.set(change.id, { change: toUnsaved(change), seq });
   }
 
   async onFailed(change: UnsavedChange, { code, message }: HubError): Promise<void> {
@@ -99,7 +99,7 @@ class OutgoingChanges implements ChangeListener {
 
   /** Removes the changes that have arrived. @param changes undefined if the log was replaced */
   #onArrived(changes: readonly ChangeRecord[] | undefined): void {
-    const arrived = [...this.#acknowledged].filter(([, { seq }]) => !changes || seq <= this.#room.appliedTo);
+    const arrived = [...this.#acknowledged].filter(([, { seq }]) => !changes || seq <= this.#room.incoming.appliedTo);
     for (const [id] of arrived) this.#acknowledged.delete(id);
     if (arrived.length > 0) this.#room.outgoing.refresh();
   }

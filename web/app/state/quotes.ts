@@ -17,7 +17,7 @@ class Quotes {
 
   constructor(room: Conversation) {
     this.#room = room;
-    room.changeListeners.add((changes) => (changes ? this.#apply(changes) : this.#clear()));
+    room.incoming.listeners.add((changes) => (changes ? this.#apply(changes) : this.#clear()));
   }
 
   /** Returns a message; undefined until it is loaded. Components that call it render again then. */

@@ -1,4 +1,4 @@
-import { signal } from '@preact/signals';
+import { type ReadonlySignal, signal } from '@preact/signals';
 import type { MessageEntry, Timeline } from './timeline.ts';
 
 /** How often the latest messages are stored, in milliseconds. */
@@ -8,6 +8,7 @@ const INTERVAL_MS = 5_000;
 interface ArchivedRoom {
   readonly name: string;
   readonly timeline: Timeline;
+  readonly history: { readonly loaded: ReadonlySignal<boolean> };
 }
 
 /** Stores the latest messages of one room, and shows them while the room cannot be loaded. */
@@ -24,16 +25,16 @@ export class RoomArchive {
     this.#room = room;
   }
 
-  /** Reads the stored messages. */
+  /** Shows the stored messages until the room can be loaded. */
   async load(): Promise<void> {
-    if (this.messages.value) return;
+    if (this.messages.value || this.#room.history.loaded.value) return;
     const messages = await useArchive(({ archived }) => archived(this.#room.name));
     if (messages?.length) this.messages.value = messages;
   }
 
-  /** Stores the latest messages, at most once in a while. */
+  /** Stores the latest messages, at most once in a while, if the room is loaded. */
   schedule(): void {
-    this.#timer ??= setTimeout(() => this.storeNow(), INTERVAL_MS);
+    if (this.#room.history.loaded.value) this.#timer ??= setTimeout(() => this.storeNow(), INTERVAL_MS);
   }
 
   /** Stores the latest messages if they have not been stored. */

@@ -59,7 +59,7 @@ export class Log extends Component<Props> {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
     void [room.revision.value, room.history.loading.value, room.history.target.value];
     const rich = renderer.value !== undefined;
-    const archived = room.archived.value;
+    const archived = room.archive.messages.value;
     const rows = rowsOf(room.entries, room.authorOf, room.readState.unreadAfter.value);
     this.#rows = rows;
     const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
