@@ -303,7 +303,7 @@ describe('a reply', () => {
     await actOn(ada, 'last answer', 'Copy text');
     await far.click();
     await carol.locator('.message[data-target]', { hasText: 'the question is open' }).waitFor();
-  });
+  }, 40_000);
 });
 
 test('a message that the server no longer keeps is named as such in a quote, and its change is refused', async () => {

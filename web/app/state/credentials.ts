@@ -25,7 +25,7 @@ export async function obtain(required: 'password' | 'token', name: string, secre
 }
 
 /**
- * Returns the user whom a token names, as its claim `sub` does. The client library keeps unsent
+ * Returns the user in the claim `sub` of a token. The client library keeps unsent
  * messages and changes under this name: those of one user must not be sent as another's.
  */
 function userOf(token: string): string {

@@ -25,13 +25,13 @@ export type Mode =
 // At least as long as any id that the client library generates.
 const LONGEST_ID = 'x'.repeat(40);
 
-/** Shows the changes that the log does not have, and handles what becomes of them. */
+/** Handles the results of changes. */
 export interface ChangeListener {
   onSent(change: PendingChange<TextData>, seq: number): void;
   onFailed(change: UnsavedChange, error: HubError): void;
 }
 
-/** What this user sends to one room: the draft, the messages and changes in flight, the rejected. */
+/** The draft of one room, and the messages and changes in flight, or rejected. */
 export class Outgoing {
   readonly draft = signal('');
   readonly mode = signal<Mode | undefined>(undefined);
