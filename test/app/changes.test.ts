@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Conversation } from '../../web/app/state/conversation.ts';
+import { Conversation, loadChanges } from '../../web/app/state/conversation.ts';
 import { connect } from '../../web/sdk/index.ts';
 import type { ChangeOp } from '../../web/sdk/types.ts';
-import { FakeSocket, lastSocket } from '../sdk/fakes.ts';
+import { FakeSocket, lastSocket, MemoryStore } from '../sdk/fakes.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -174,7 +174,7 @@ describe('changes', () => {
             } else if (each.kind === 'message') log.send();
             else if (each.kind === 'deliver') deliver();
             else if (each.kind === 'frame') await nextFrame();
-            else if (each.kind === 'older') void conversation.loadOlder();
+            else if (each.kind === 'older') void conversation.history.loadOlder();
             else if (each.kind === 'page') {
               // A page that is read now, and sent after what is committed later.
               const [request] = page ? [] : lastSocket().take('history');
@@ -266,6 +266,135 @@ describe('changes', () => {
     await nextFrame();
     expect(shown()[0]).toMatchObject({ text: '1', edited: undefined });
     expect(conversation.timeline.entries.map(({ kind }) => kind)).toEqual(['message', 'message', 'message']);
+    hub.close();
+  });
+});
+
+/** The entries that the page shows of messages, without what does not change. */
+const messagesOf = (conversation: Conversation) =>
+  conversation.entries.flatMap((entry) => {
+    if (entry.kind !== 'message') return [];
+    const { text, unsaved = [], rejected = [], reactions = [] } = entry;
+    const failed = rejected.map(({ op, why }) => `${op}: ${why}`);
+    return [{ text, unsaved, rejected: failed, reactions: reactions.map(({ reaction }) => reaction) }];
+  });
+
+describe('changes that are not acknowledged', () => {
+  beforeEach(() => {
+    vi.stubGlobal('window', {});
+    vi.stubGlobal('navigator', {});
+    for (const name of ['localStorage', 'sessionStorage']) vi.stubGlobal(name, new MemoryStore());
+  });
+
+  /** Opens the room as a page does when it is loaded, and shows the log. */
+  async function visit(log: Log, user = 'ada') {
+    const hub = connect('http://hub.test', { WebSocket: FakeSocket, transport: 'websocket', user });
+    await vi.advanceTimersByTimeAsync(0);
+    const failures: string[] = [];
+    const onFailure = (line: string) => void failures.push(line);
+    const conversation = new Conversation('r', { onMessages: () => {}, onFailure, onRemoved: () => {} });
+    conversation.setActive(true);
+    conversation.bind(hub, user);
+    lastSocket().welcome({ user });
+    lastSocket().deliver(joined(log.head));
+    for (const request of lastSocket().take('history')) lastSocket().deliver(log.page(request) as never);
+    const { outgoingChangesOf } = await loadChanges();
+    await settle();
+    return { hub, conversation, failures, changes: outgoingChangesOf(conversation) };
+  }
+
+  async function settle(): Promise<void> {
+    await vi.dynamicImportSettled();
+    await nextFrame();
+    await nextFrame();
+  }
+
+  function logOf(count: number): Log {
+    const log = new Log();
+    for (let seq = 0; seq < count; seq++) log.send();
+    return log;
+  }
+
+  const as = { unsaved: [], rejected: [], reactions: [] };
+
+  test('show as pending after a reload, and are sent again in order, with their ids', async () => {
+    const log = logOf(4);
+    const first = await visit(log);
+    lastSocket().disconnect();
+    first.changes.send({ op: 'edit', of: 1, text: 'edited' });
+    first.changes.send({ op: 'delete', of: 2 });
+    first.changes.send({ op: 'react', of: 3, reaction: '+' });
+    first.changes.send({ op: 'edit', of: 9, text: 'of a message that is gone' });
+    const pending = [
+      { ...as, text: 'edited', unsaved: ['edit'] },
+      { ...as, text: '2', unsaved: ['delete'] },
+      { ...as, text: '3', unsaved: ['+'], reactions: ['+'] },
+      { ...as, text: '4' },
+    ];
+    await settle();
+    expect(messagesOf(first.conversation)).toEqual(pending);
+    const ids = first.conversation.outgoing.changes.value.map(({ id }) => id);
+    first.hub.close();
+
+    const other = await visit(log, 'bob');
+    expect(messagesOf(other.conversation).every(({ unsaved }) => unsaved.length === 0)).toBe(true);
+    expect(lastSocket().take('send')).toEqual([]);
+    other.hub.close();
+
+    const { hub, conversation, failures, changes } = await visit(log);
+    expect(messagesOf(conversation)).toEqual(pending);
+    expect(conversation.pendingCount.value).toBe(4);
+    const sent = lastSocket().take('send');
+    expect(sent.map((each) => [each.id, 'op' in each && each.op])).toEqual(
+      ids.map((id, index) => [id, ['edit', 'delete', 'react', 'edit'][index]]),
+    );
+    const refuse = (id = '', code: 'forbidden' | 'not_found' = 'forbidden') =>
+      lastSocket().deliver({ t: 'error', id, code, message: `is ${code}`, retry: false } as never);
+    log.change(0, 'edit', 'ada', '');
+    lastSocket().deliver({ t: 'sent', room: 'r', id: ids[0] as string, seq: 5 }, ...(log.after(4) as never[]));
+    refuse(ids[1]);
+    refuse(ids[2]);
+    refuse(ids[3], 'not_found');
+    await settle();
+    const rejected = [
+      { ...as, text: '1 at 5' },
+      { ...as, text: '2', rejected: [expect.stringMatching(/^delete: /)] },
+      { ...as, text: '3', rejected: ['react: is forbidden'] },
+      { ...as, text: '4' },
+    ];
+    expect(messagesOf(conversation)).toEqual(rejected);
+    expect(failures).toEqual(['Edit not saved: is not_found.']);
+    expect(conversation.pendingCount.value).toBe(0);
+    hub.close();
+
+    const stranger = await visit(log, 'bob');
+    expect(messagesOf(stranger.conversation).flatMap((each) => each.rejected)).toEqual([]);
+    stranger.hub.close();
+    const last = await visit(log);
+    expect(messagesOf(last.conversation)).toEqual(rejected);
+    expect(lastSocket().take('send')).toEqual([]);
+    last.changes.toggleReaction(last.conversation.history.loadedMessage(3) as never, '+');
+    await settle();
+    expect(messagesOf(last.conversation)[2]).toEqual({ ...as, text: '3', unsaved: ['+'], reactions: ['+'] });
+    expect(changes).not.toBe(last.changes);
+    last.hub.close();
+  });
+
+  test('keep at most 50 rejections, and show a message of an earlier visit that the server rejects', async () => {
+    const log = logOf(1);
+    const first = await visit(log);
+    lastSocket().disconnect();
+    for (let index = 0; index < 60; index++) first.changes.send({ op: 'react', of: 1, reaction: `${index}` });
+    first.conversation.outgoing.send('from before');
+    await settle();
+    first.hub.close();
+    const { hub, conversation } = await visit(log);
+    for (const { id } of lastSocket().take('send')) {
+      lastSocket().deliver({ t: 'error', id, code: 'forbidden', message: 'no', retry: false } as never);
+    }
+    await settle();
+    expect(messagesOf(conversation)[0]?.rejected).toHaveLength(50);
+    expect(conversation.outgoing.failed.value).toEqual([{ text: 'from before', why: 'no', reply: undefined }]);
     hub.close();
   });
 });

@@ -131,8 +131,8 @@ test('loads the newest messages again if the log changes its epoch meanwhile', a
   const { conversation, texts } = await open();
   lastSocket().deliver(joined('f', 3, { recovered: false, lost: { from: 4, to: 4 } }), message(4, 'new'));
   expect(await answerHistory([1, 2, 3, 4])).toMatchObject({ before: 5 });
-  expect(conversation.loaded.value).toBe(false);
+  expect(conversation.history.loaded.value).toBe(false);
   expect(await answerHistory([1, 2, 3])).toMatchObject({ before: 4 });
-  expect(conversation.loaded.value).toBe(true);
+  expect(conversation.history.loaded.value).toBe(true);
   expect(texts()).toEqual(['1', '2', '3', '1 lost', 'new']);
 });

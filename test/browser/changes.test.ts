@@ -19,6 +19,102 @@ async function openTwo(room: string): Promise<[Page, Page]> {
 const row = (page: Page, text: string) => page.locator('.rows:not(.unsent) > .message', { hasText: text });
 const modeOf = (page: Page) => page.locator('.composer').getAttribute('data-mode');
 
+/**
+ * Holds the changes that a page sends after its next load, until they are released.
+ *
+ * @returns the ids of all that it has sent, and a function that releases them or holds them again.
+ */
+async function holdChanges(page: Page) {
+  const ids: string[] = [];
+  let held: (() => void)[] | undefined = [];
+  await page.routeWebSocket(/\/ws/, (socket) => {
+    const server = socket.connectToServer();
+    if (held) held = []; // those of the connection before are sent again
+    socket.onMessage((frame) => {
+      const lines = String(frame).split('\n');
+      const changes = lines.filter((line) => line.includes('"op":'));
+      ids.push(...changes.map((line) => JSON.parse(line).id));
+      if (changes.length > 0 && held) held.push(() => server.send(frame));
+      else server.send(frame);
+    });
+  });
+  await page.reload();
+  await waitForStatus(page, 'Live');
+  const hold = (on: boolean) => {
+    for (const send of held ?? []) send();
+    held = on ? [] : undefined;
+  };
+  return { ids, hold };
+}
+
+/** Reloads a page, and waits until it shows a message. */
+async function reload(page: Page, text: string): Promise<void> {
+  await page.reload();
+  await waitForStatus(page, 'Live');
+  await row(page, text).waitFor();
+}
+
+async function deleteMessage(page: Page, text: string): Promise<void> {
+  await actOn(page, text, 'Delete');
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+}
+
+async function react(page: Page, text: string, emoji: string): Promise<void> {
+  await actOn(page, text, 'React');
+  await page.getByRole('dialog', { name: 'React' }).getByRole('button', { name: emoji }).click();
+}
+
+const pendingCount = (page: Page) => page.locator('.unsaved, .send-status.delayed').count();
+
+describe('a change that is not acknowledged', () => {
+  test('shows as pending also after a reload, is sent once, and a refusal is shown at its message', async () => {
+    const [ada, bob] = await openTwo('pending');
+    const eve = chat.bot('eve', 'pending');
+    for (const text of ['alpha', 'beta', 'gamma']) await send(ada, text);
+    await waitForMessage(bob, 'gamma');
+    const gone = await eve.send({ text: 'soon gone' });
+    await waitForMessage(ada, 'soon gone');
+    const { ids, hold } = await holdChanges(ada);
+    await waitForMessage(ada, 'soon gone');
+    await actOn(ada, 'alpha', 'Edit');
+    await send(ada, 'omega');
+    await deleteMessage(ada, 'beta');
+    await react(ada, 'gamma', '👍');
+    await react(ada, 'soon gone', '🎉');
+    const isPending = async () => {
+      await row(ada, 'omega').getByText('Saving…').waitFor();
+      await row(ada, 'beta').getByText('Deleting…').waitFor();
+      await row(ada, 'gamma').locator('.reaction.unsaved').waitFor();
+      await row(ada, 'soon gone').locator('.reaction.unsaved').waitFor();
+      expect(await messageTexts(bob)).toEqual(['alpha', 'beta', 'gamma', 'soon gone']);
+    };
+    await isPending();
+    await reload(ada, 'omega');
+    await isPending();
+    expect(await violations(ada)).toEqual([]);
+    await expect.poll(() => ids.length).toBe(8);
+    expect(ids.slice(4)).toEqual(ids.slice(0, 4));
+    expect(new Set(ids).size).toBe(4);
+
+    await eve.send(null, { op: 'delete', of: gone });
+    await waitForMessage(ada, 'Message deleted');
+    hold(false);
+    for (const page of [ada, bob]) {
+      await waitForMessage(page, 'omega');
+      await row(page, 'gamma').getByRole('button', { name: '👍 1: ada' }).waitFor();
+      await expect.poll(() => messageTexts(page)).toEqual(['omega', 'Message deleted', 'gamma', 'Message deleted']);
+    }
+    await ada.getByText('Reaction 🎉 not saved:').waitFor();
+    expect(await pendingCount(ada)).toBe(0);
+    await reload(ada, 'omega');
+    expect(await violations(ada)).toEqual([]);
+    await ada.locator('.message', { hasText: 'Reaction 🎉' }).getByRole('button', { name: 'Dismiss' }).click();
+    await reload(ada, 'omega');
+    expect(await ada.getByText('not saved').count()).toBe(0);
+    expect(ids.length).toBe(8);
+  }, 40_000);
+});
+
 describe('an edit', () => {
   test('replaces the text for everybody, from the action and from the arrow in an empty composer', async () => {
     const [ada, bob] = await openTwo('edit');
@@ -55,9 +151,15 @@ describe('an edit', () => {
     // On this server the tab that has sent a message may change it, and no other.
     const tab = await chat.newPage(ada);
     await tab.goto(ada.url());
+    const { hold } = await holdChanges(tab);
     await waitForMessage(tab, 'of one tab');
     await tab.locator('#input').press('ArrowUp');
+    await expect.poll(() => draft(tab)).toBe('of one tab');
     await send(tab, 'of another');
+    await row(tab, 'of another').getByText('Saving…').waitFor();
+    hold(false);
+    await row(tab, 'of one tab').getByText('Edit not saved: the server lets only the tab').waitFor();
+    await reload(tab, 'of one tab');
     await row(tab, 'of one tab').getByText('Edit not saved: the server lets only the tab').waitFor();
     expect(await row(tab, 'of one tab').locator('.rejected-edit').textContent()).toContain('of another');
     expect(await violations(tab)).toEqual([]);
@@ -66,10 +168,14 @@ describe('an edit', () => {
     expect(await draft(tab)).toBe('of another');
     await tab.keyboard.press('Escape');
     await expect.poll(() => tab.locator('.rejected-edit').count()).toBe(0);
-    await actOn(tab, 'of one tab', 'Delete');
-    await tab.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    hold(true);
+    await deleteMessage(tab, 'of one tab');
+    await row(tab, 'of one tab').getByText('Deleting…').waitFor();
+    hold(false);
     await tab.getByText(/^Not deleted: /).waitFor();
     expect(await messageTexts(tab)).toEqual(['of one tab']);
+    await row(tab, 'of one tab').getByText('Not deleted: the server lets only the tab').waitFor();
+    expect(await pendingCount(tab)).toBe(0);
   });
 });
 
@@ -172,6 +278,10 @@ describe('a reply', () => {
     const quote = row(ada, 'the answer').locator('.quote');
     await quote.getByText('the question is open').waitFor();
     expect(await modeOf(bob)).toBeNull();
+    // The tick follows the text, not the wider quote.
+    const own = row(bob, 'the answer');
+    const [text, tick] = await Promise.all([own.locator('.text').boundingBox(), own.locator('.tick').boundingBox()]);
+    expect(Math.abs((tick?.x ?? 0) - (text?.x ?? 0) - (text?.width ?? 0))).toBeLessThan(2);
     await sendLines(chat.bot('carol', 'reply'), 'line', 300);
     await waitForMessage(ada, 'line 299');
     await send(bob, 'next');
@@ -193,8 +303,35 @@ describe('a reply', () => {
     await actOn(ada, 'last answer', 'Copy text');
     await far.click();
     await carol.locator('.message[data-target]', { hasText: 'the question is open' }).waitFor();
-  });
+  }, 40_000);
 });
+
+test('a message that the server no longer keeps is named as such in a quote, and its change is refused', async () => {
+  const ada = await chat.openAs('ada', { room: 'trimmed' });
+  const eve = chat.bot('eve', 'trimmed');
+  await send(ada, 'soon too old');
+  await waitForMessage(ada, 'soon too old');
+  const { hold } = await holdChanges(ada);
+  await waitForMessage(ada, 'soon too old');
+  await actOn(ada, 'soon too old', 'Edit');
+  await send(ada, 'edited too late');
+  await row(ada, 'edited too late').getByText('Saving…').waitFor();
+  const url = ada.url();
+  // Nothing is unread when the page is opened again: it would open at the large messages.
+  await ada.evaluate(`localStorage['pumphouse.chat'] = JSON.stringify({ name: 'ada' })`);
+  await ada.goto('about:blank');
+  // The server keeps 8 MiB of a room, and up to an eighth more.
+  await Promise.all(Array.from({ length: 620 }, () => eve.send({ text: 'x'.repeat(16_000) })));
+  await sendLines(eve, 'line', 110);
+  await eve.send({ text: 'about it' }, { reply: 1 });
+  const bob = await chat.openAs('bob', { room: 'trimmed' });
+  await row(bob, 'about it').locator('.quote').getByText('The message is no longer kept').waitFor();
+  expect(await violations(bob)).toEqual([]);
+  hold(false);
+  await ada.goto(url);
+  await ada.getByText(/^Edit not saved: .*\.$/).waitFor();
+  expect(await ada.locator('.rejected-edit').count()).toBe(0);
+}, 40_000);
 
 test('changes that race, wait for the connection, or come before a restart end equal for everyone', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-changes-'));
@@ -211,7 +348,7 @@ test('changes that race, wait for the connection, or come before a restart end e
   const laptop = await chat.signIn(server.url, 'ada', 'plans');
   const bob = await chat.signIn(server.url, 'bob', 'plans');
   const pages = [desk, laptop, bob];
-  for (const text of ['one', 'two', 'three']) await send(desk, text);
+  for (const text of ['one', 'two', 'four', 'five', 'three']) await send(desk, text);
   for (const page of pages) await waitForMessage(page, 'three');
   const seen = (page: Page) => page.locator('.rows:not(.unsent) :is(.content, .reactions)').allTextContents();
   const all = async () => (await Promise.all(pages.map(seen))).map((texts) => texts.join('|').replaceAll('✓Sent', ''));
@@ -225,9 +362,18 @@ test('changes that race, wait for the connection, or come before a restart end e
   for (const page of [desk, laptop]) await actOn(page, 'two', 'Edit');
   await Promise.all([send(desk, 'two of the desk'), send(laptop, 'two of the laptop')]);
   await haveAll('two of the desk', 'two of the laptop');
-  await actOn(bob, 'one', 'React');
-  await bob.getByRole('dialog', { name: 'React' }).getByRole('button', { name: '👍' }).click();
+  await react(bob, 'one', '👍');
   await haveAll('👍 1');
+  // A deletion ends what races with it, whichever comes first.
+  await actOn(desk, 'four', 'Delete');
+  await actOn(laptop, 'four', 'Edit');
+  await actOn(bob, 'four', 'React');
+  await Promise.all([
+    desk.getByRole('dialog').getByRole('button', { name: 'Delete' }).click(),
+    send(laptop, 'four of the laptop'),
+    bob.getByRole('dialog', { name: 'React' }).getByRole('button', { name: '🎉' }).click(),
+  ]);
+  await haveAll('Message deleted');
 
   await server.kill('SIGTERM');
   for (const page of pages) await waitForStatus(page, /Reconnecting|Trying|Connecting/);
@@ -235,18 +381,25 @@ test('changes that race, wait for the connection, or come before a restart end e
   await send(desk, 'three at last');
   await row(desk, 'three at last').getByText('Waiting for the connection').waitFor();
   await row(bob, 'one').getByRole('button', { name: '👍 1: bob' }).click();
-  await actOn(bob, 'three', 'React');
-  await bob.getByRole('dialog', { name: 'React' }).getByRole('button', { name: '🎉' }).click();
-  await bob.locator('.reaction.unsaved').waitFor();
+  await react(bob, 'three', '🎉');
+  await row(bob, 'three').locator('.reaction.unsaved').waitFor();
+  await deleteMessage(laptop, 'five');
+  await row(laptop, 'five').getByText('Waiting for the connection').waitFor();
+  await react(bob, 'five', '👍');
+  await react(desk, 'three', '🎉');
   expect(await violations(bob)).toEqual([]);
   server = await startServer(flags, server.port);
   for (const page of pages) await waitForStatus(page, 'Live');
   await haveAll('three at last');
-  await haveAll('🎉 1');
+  await haveAll('🎉 2');
   await expect.poll(async () => (await all()).some((each) => each.includes('👍'))).toBe(false);
   expect(await bob.locator('.unsaved, .send-status.delayed').count()).toBe(0);
-  await bob.reload();
-  await waitForMessage(bob, 'three at last');
+  await haveAll('Message deleted|');
+  expect((await all())[0]?.split('Message deleted').length).toBe(3);
+  // The log of the server does not tell when a message was edited.
+  const withoutTimes = async () => (await all()).map((each) => each.replaceAll(/\(edited [^)]+\)/g, '(edited)'));
+  await reload(bob, 'three at last');
   await row(bob, 'three').locator('.reaction').waitFor();
+  await expect.poll(async () => new Set(await withoutTimes()).size).toBe(1);
   await bob.close();
-}, 60_000);
+}, 90_000);

@@ -16,7 +16,7 @@ import { Events } from './events.ts';
 import { encodeData, withData } from './json.ts';
 import type { Link, RoomMessage } from './link.ts';
 import type { Outbox } from './outbox.ts';
-import type { HubError, JoinOptions, Message, Pending, Room, RoomEvents, SendOptions } from './types.ts';
+import type { HubError, JoinOptions, Message, Pending, PendingChange, Room, RoomEvents, SendOptions } from './types.ts';
 
 type Page<T> = Awaited<ReturnType<Room<T, never>['history']>>;
 
@@ -63,8 +63,16 @@ export class RoomClient<T, S> implements Room<T, S> {
   }
 
   get pending(): readonly Pending<T>[] {
-    const items = this.#outbox.items.filter(({ room, more }) => room === this.name && !more?.op);
-    return items.map(({ id, json }) => ({ id, data: JSON.parse(json) as T }));
+    return this.#unsent.filter(({ op }) => !op);
+  }
+
+  get pendingChanges(): readonly PendingChange<T>[] {
+    return this.#unsent.filter(({ op }) => op) as PendingChange<T>[];
+  }
+
+  get #unsent(): readonly (Pending<T> & SendOptions)[] {
+    const items = this.#outbox.items.filter(({ room }) => room === this.name);
+    return items.map(({ id, json, more }) => ({ id, data: JSON.parse(json), ...more }));
   }
 
   send(data: unknown, more?: SendOptions): Promise<number> {

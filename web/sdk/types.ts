@@ -228,6 +228,20 @@ export interface SendOptions {
 export interface Pending<T> {
   readonly id: string;
   readonly data: T;
+  /** The `seq` of the message that it replies to. */
+  readonly reply?: number;
+}
+
+/** A change sent by this client that the server has not acknowledged. */
+export interface PendingChange<T> {
+  readonly id: string;
+  /** The new data of an edit; `null` for the others. */
+  readonly data: T | null;
+  readonly op: ChangeOp;
+  /** The `seq` of the message to change. */
+  readonly of: number;
+  /** The reaction of a `react` or `unreact`. */
+  readonly reaction?: string;
 }
 
 /**
@@ -372,6 +386,10 @@ export interface Room<T, S> {
    * The unacknowledged messages of this client, oldest first, including those sent before a reload.
    */
   readonly pending: readonly Pending<T>[];
+  /**
+   * The unacknowledged changes of this client, oldest first, including those sent before a reload.
+   */
+  readonly pendingChanges: readonly PendingChange<T>[];
   /**
    * Calls `handler` for each `event`. An error that a handler throws is reported as uncaught and
    * does not affect other handlers.

@@ -68,7 +68,7 @@ export class Chat {
     addEventListener('hashchange', () => this.#openFromHash());
     document.addEventListener('visibilitychange', () => {
       this.#updateActive();
-      if (document.hidden) for (const room of this.rooms.value) room.storeNow();
+      if (document.hidden) for (const room of this.rooms.value) room.archive.storeNow();
     });
     onStoredChange(({ seen }) => {
       for (const room of this.rooms.value) {
@@ -193,7 +193,7 @@ export class Chat {
     // A link to a message opens it once. The link of the room stays.
     if (location.hash !== hashOf(name)) history.replaceState(null, '', hashOf(name));
     const room = this.rooms.value.find((other) => other.name === name) ?? this.#add(name);
-    if (seq !== undefined) room.showMessage(seq);
+    if (seq !== undefined) room.history.showMessage(seq);
     this.#setCurrent(room);
   }
 
@@ -216,7 +216,7 @@ export class Chat {
     if (this.#hub) room.bind(this.#hub, this.name.value);
     this.rooms.value = [...this.rooms.value, room].toSorted((a, b) => a.name.localeCompare(b.name));
     updateStored(({ rooms }) => ({ rooms: rooms.includes(name) ? rooms : [...rooms, name] }));
-    if (this.connection.value.name === 'offline') void room.showArchived();
+    if (this.connection.value.name === 'offline') void room.archive.load();
     return room;
   }
 
@@ -246,7 +246,7 @@ export class Chat {
     }
     const unreachable = state.name === 'offline' || state.name === 'reconnecting' || state.name === 'waiting';
     for (const room of this.rooms.value) {
-      if (unreachable) void room.showArchived();
+      if (unreachable) void room.archive.load();
       if (state.name === 'live') room.setUser(state.user);
       room.outgoing.refresh();
     }

@@ -1,8 +1,9 @@
 import { batch, signal } from '@preact/signals';
-import type { HubError, Limits, Pending, Room } from '../../sdk/index.ts';
+import type { HubError, Limits, Pending, PendingChange, Room, SendOptions } from '../../sdk/index.ts';
 import { oncePerFrame } from './frames.ts';
-import { loadUnsent, saveUnsent } from './storage.ts';
+import { loadRejected, loadUnsent, saveUnsent } from './storage.ts';
 import type { MessageEntry } from './timeline.ts';
+import type { UnsavedChange } from './unsaved-change.ts';
 
 /** The data of a message that this page sends. Other clients may send any JSON. */
 export interface TextData {
@@ -24,23 +25,35 @@ export type Mode =
 // At least as long as any id that the client library generates.
 const LONGEST_ID = 'x'.repeat(40);
 
-/** The unsent text of one room: the draft, the messages in flight and the rejected ones. */
+/** Handles the results of changes. */
+export interface ChangeListener {
+  onSent(change: PendingChange<TextData>, seq: number): void;
+  onFailed(change: UnsavedChange, error: HubError): void;
+}
+
+/** The draft of one room, and the messages and changes in flight, or rejected. */
 export class Outgoing {
   readonly draft = signal('');
   readonly mode = signal<Mode | undefined>(undefined);
   /** Messages in flight or queued for a connection, oldest first. */
   readonly pending = signal<readonly Pending<TextData>[]>([]);
+  /** Changes in flight or queued for a connection, oldest first. */
+  readonly changes = signal<readonly PendingChange<TextData>[]>([]);
   readonly failed = signal<readonly Failed[]>([]);
   readonly #roomName: string;
-  /** The numbers of the messages that pending ones reply to, by their ids. */
-  readonly #replies = new Map<string, number>();
+  readonly #withChanges: (use: (listener: ChangeListener) => void) => void;
   #room: Room<TextData, unknown> | undefined;
+  /** What is being sent: the client library may reject it at once. */
+  #sending: SendOptions = {};
 
-  constructor(roomName: string) {
+  /** @param withChanges passes the listener for changes to `use`, once it is loaded. */
+  constructor(roomName: string, withChanges: (use: (listener: ChangeListener) => void) => void) {
     this.#roomName = roomName;
+    this.#withChanges = withChanges;
     const { draft, failed } = loadUnsent(roomName);
     this.draft.value = draft;
     this.failed.value = failed;
+    if (loadRejected(roomName).length > 0) withChanges(() => {});
   }
 
   bind(room: Room<TextData, unknown>): void {
@@ -48,15 +61,20 @@ export class Outgoing {
     this.refresh();
     // Waits for the frame that adds the message to the timeline, so that it never disappears in
     // between.
-    room.on(
-      'sent',
-      oncePerFrame(() => this.refresh()),
-    );
+    const refresh = oncePerFrame(() => this.refresh());
+    room.on('sent', ({ id, seq }) => {
+      const change = this.changes.value.find((each) => each.id === id);
+      if (change) this.#withChanges((changes) => changes.onSent(change, seq));
+      refresh();
+    });
+    room.on('failed', ({ id, data, error }) => this.#onFailed(id, data, error));
   }
 
-  /** Reads the pending messages again. */
+  /** Reads the pending messages and changes again. */
   refresh(): void {
     this.pending.value = this.#room?.pending ?? [];
+    this.changes.value = this.#room?.pendingChanges ?? [];
+    if (this.changes.value.length > 0) this.#withChanges(() => {});
   }
 
   /** The text in the composer: that of the message being edited, or the draft. */
@@ -71,11 +89,6 @@ export class Outgoing {
     else this.setDraft(text);
   }
 
-  /** Returns the number of the message that a pending one replies to. */
-  replyOf(id: string): number | undefined {
-    return this.#replies.get(id);
-  }
-
   setDraft(text: string): void {
     this.draft.value = text;
     this.#save();
@@ -83,22 +96,28 @@ export class Outgoing {
 
   /** Sends a message. Returns false if the text is empty. @param reply the message it replies to */
   send(text: string, reply?: number): boolean {
-    const room = this.#room;
-    if (text === '' || !room) return false;
-    const sent = room.send({ text }, reply === undefined ? undefined : { reply });
-    const id = room.pending.at(-1)?.id;
-    if (reply !== undefined && id !== undefined) this.#replies.set(id, reply);
-    sent
-      .catch(({ code, message }: HubError) => {
-        if (code === 'closed' || code === 'left' || code === 'removed') return;
-        batch(() => {
-          this.refresh();
-          this.#addFailed({ text, why: message, reply });
-        });
-      })
-      .finally(() => id !== undefined && this.#replies.delete(id));
-    this.refresh();
+    if (text === '' || !this.#room) return false;
+    this.sendAs({ text }, reply === undefined ? undefined : { reply });
     return true;
+  }
+
+  /** Sends a message or a change. */
+  sendAs(data: TextData | null, options?: SendOptions): void {
+    this.#sending = options ?? {};
+    this.#room?.send(data, options).catch(() => {}); // the event `failed` reports it
+    this.#sending = {};
+    this.refresh();
+  }
+
+  /** Handles a rejection, possibly of something sent before a reload. */
+  #onFailed(id: string, data: TextData | null, error: HubError): void {
+    const sent = [...this.pending.value, ...this.changes.value].find((each) => each.id === id) ?? this.#sending;
+    const { op, of, reaction, reply } = sent as SendOptions;
+    batch(() => {
+      this.refresh();
+      if (op && of) this.#withChanges((changes) => changes.onFailed({ op, of, reaction, text: data?.text }, error));
+      else if (data) this.#addFailed({ text: data.text, why: error.message, reply });
+    });
   }
 
   retry(failed: Failed): void {

@@ -17,7 +17,7 @@ class Quotes {
 
   constructor(room: Conversation) {
     this.#room = room;
-    room.changeListeners.add((changes) => (changes ? this.#apply(changes) : this.#clear()));
+    room.incoming.listeners.add((changes) => (changes ? this.#apply(changes) : this.#clear()));
   }
 
   /** Returns a message; undefined until it is loaded. Components that call it render again then. */
@@ -28,7 +28,7 @@ class Quotes {
   /** Requests a message unless it is loaded. */
   want(seq: number): void {
     if (this.#messages.peek().has(seq)) return;
-    const loaded = this.#room.loadedMessage(seq);
+    const loaded = this.#room.history.loadedMessage(seq);
     if (loaded) this.#set([[seq, loaded]]);
     else {
       this.#wanted.add(seq);

@@ -6,7 +6,9 @@ interface RereadRoom {
   readonly epoch: string;
   readonly timeline: Timeline;
   readonly revision: { value: number };
-  request(range: { readonly after: number; readonly limit: number }, epoch: string): Promise<Page | undefined>;
+  readonly history: {
+    request(range: { readonly after: number; readonly limit: number }, epoch: string): Promise<Page | undefined>;
+  };
   countChanged(message: MessageEntry): void;
 }
 
@@ -24,7 +26,7 @@ export async function readMessages(room: RereadRoom, seqs: readonly number[]): P
   for (const seq of seqs) {
     if (seq < next) continue;
     const limit = Math.min(PAGE_SIZE, (seqs.at(-1) ?? seq) - seq + 1);
-    const page = await room.request({ after: seq - 1, limit }, epoch);
+    const page = await room.history.request({ after: seq - 1, limit }, epoch);
     if (!page) throw new Error('the log was replaced');
     found.push(...page.messages);
     next = page.to + 1;

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { forgetAll } from './archive.ts';
+import { useArchive } from './room-archive.ts';
 
 /** The credential that the server requires, from `sign-in.json`; undefined until it is loaded. */
 export const requiredCredential = signal<'nothing' | 'password' | 'token' | undefined>(undefined);
@@ -34,27 +34,17 @@ export function discardTicket(): void {
  * @returns the user's name.
  * @throws Error with a message for the user.
  */
-export async function signIn(name: string, secret: string): Promise<string> {
-  await forgetAll(); // the messages of another user
-  if (requiredCredential.value === 'token') {
-    credential = secret.trim();
-    return 'you'; // a placeholder until the server reports the token's user
-  }
-  const body = JSON.stringify({ username: name, password: secret });
-  const response = await fetch('login', { method: 'POST', body }).catch(() => {
+export async function signIn(required: 'password' | 'token', name: string, secret: string): Promise<string> {
+  try {
+    const { obtain } = await import('./credentials.ts');
+    const obtained = await obtain(required, name, secret);
+    credential = obtained.credential;
+    return obtained.name;
+  } catch (error) {
+    // A failed request, also that of the import, is a TypeError.
+    if (!(error instanceof TypeError)) throw error;
     throw new Error('The server cannot be reached. Check your connection and try again.');
-  });
-  if (!response.ok) throw new Error(rejectionText(response.status, response.headers.get('Retry-After')));
-  credential = (await response.json()).otp;
-  return name;
-}
-
-/** @param retryAfter the header of the response: a number of seconds. */
-function rejectionText(status: number, retryAfter: string | null): string {
-  if (status === 401) return 'Incorrect username or password.';
-  const reason = status === 429 ? 'Too many attempts to sign in.' : 'Sign-in is unavailable.';
-  const seconds = Number(retryAfter ?? Number.NaN);
-  return `${reason} Try again in ${seconds > 0 ? `${seconds} ${seconds === 1 ? 'second' : 'seconds'}` : 'a minute'}.`;
+  }
 }
 
 /**
@@ -75,6 +65,6 @@ export async function signOut(): Promise<void> {
   for (const store of [localStorage, sessionStorage]) {
     for (const key of Object.keys(store)) if (key.startsWith('pumphouse')) store.removeItem(key);
   }
-  await forgetAll();
+  await useArchive(({ forgetAll }) => forgetAll());
   location.reload();
 }

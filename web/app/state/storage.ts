@@ -1,4 +1,5 @@
 import type { Place } from '../../sdk/index.ts';
+import type { RejectedChange } from './unsaved-change.ts';
 
 /** State that the browser stores for all tabs and later visits. */
 export interface Stored {
@@ -78,6 +79,17 @@ export function saveUnsent(room: string, unsent: Unsent): void {
   const empty = unsent.draft === '' && unsent.failed.length === 0;
   write(getSessionStorage, `${KEY} ${room}`, empty ? undefined : unsent);
 }
+
+/** Returns what is stored of the changes of one room that the server rejected, per tab. */
+export function loadRejected(room: string): unknown[] {
+  return Object.values(read(getSessionStorage, REJECTED + room));
+}
+
+export function saveRejected(room: string, rejected: readonly RejectedChange[]): void {
+  write(getSessionStorage, REJECTED + room, rejected.length === 0 ? undefined : rejected);
+}
+
+const REJECTED = 'pumphouse.rejected ';
 
 // Access throws if the browser blocks the storage, and writing throws if it is full. These errors
 // are ignored: the chat works without storage.

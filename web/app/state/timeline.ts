@@ -1,5 +1,5 @@
 import type { Place, Reaction } from '../../sdk/index.ts';
-import type { UnsavedChange } from './unsaved-change.ts';
+import type { RejectedChange } from './unsaved-change.ts';
 
 /** A message of the log. */
 export interface MessageEntry {
@@ -28,8 +28,8 @@ export interface MessageEntry {
   readonly changed?: number | undefined;
   /** What of the message the log does not have yet: `edit`, `delete`, or a reaction. */
   readonly unsaved?: readonly string[];
-  /** An edit that the server has rejected. */
-  readonly rejected?: UnsavedChange;
+  /** Changes that the server has rejected. */
+  readonly rejected?: readonly RejectedChange[];
 }
 
 /**

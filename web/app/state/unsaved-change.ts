@@ -6,9 +6,14 @@ export interface UnsavedChange {
   /** The number of the message. */
   readonly of: number;
   /** The new text of an edit. */
-  readonly text?: string;
+  readonly text?: string | undefined;
   /** The reaction of a `react` or `unreact`. */
-  readonly reaction?: string;
-  /** Why the server has rejected an edit. The others are dropped then. */
-  readonly why?: string;
+  readonly reaction?: string | undefined;
+}
+
+/** A change that the server has rejected. Its message is as it was. */
+export interface RejectedChange extends UnsavedChange {
+  readonly why: string;
+  /** The user who made it: another one does not see it. */
+  readonly user: string;
 }

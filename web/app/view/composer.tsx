@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
-import type { Conversation } from '../state/conversation.ts';
+import { type Conversation, loadChanges } from '../state/conversation.ts';
 import { bytesOver, trimDraft } from '../state/outgoing.ts';
 import type { MessageEntry } from '../state/timeline.ts';
 import { extras, loadExtras } from './extras.ts';
@@ -13,8 +13,6 @@ import { useCompletion } from './use-completion.tsx';
 
 // Bytes below the limit at which the hint starts to show the rest.
 const NEAR_LIMIT = 1_000;
-
-const loadChanges = () => import('../state/outgoing-changes.ts');
 
 /**
  * The message form. Enter sends a message, Shift+Enter inserts a line break. On a touch screen

@@ -9,7 +9,7 @@ import { ArrowDown } from './icons.tsx';
 export function JumpToLatest({ room, onJump }: { room: Conversation; onJump: () => void }) {
   void room.revision.value;
   const unread = room.readState.unread.value;
-  const scrolledBack = !room.readState.atLatest && (unread > 0 || room.atLink.value);
+  const scrolledBack = !room.readState.atLatest && (unread > 0 || room.history.atLink.value);
   if (!scrolledBack && !room.timeline.detached) return null;
   return (
     <button type="button" class="jump primary" onClick={onJump}>

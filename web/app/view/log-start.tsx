@@ -14,7 +14,9 @@ export function LogStart({ room, empty }: { room: Conversation; empty: boolean }
   }
   if (room.timeline.before) {
     return (
-      <p class="muted log-start">{room.loading.value ? 'Loading older messages…' : 'Scroll up for older messages'}</p>
+      <p class="muted log-start">
+        {room.history.loading.value ? 'Loading older messages…' : 'Scroll up for older messages'}
+      </p>
     );
   }
   const first = room.timeline.entries.find((entry) => entry.kind === 'message');

@@ -57,9 +57,9 @@ export class Log extends Component<Props> {
 
   override render({ room, live }: Props) {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
-    void [room.revision.value, room.loading.value, room.target.value];
+    void [room.revision.value, room.history.loading.value, room.history.target.value];
     const rich = renderer.value !== undefined;
-    const archived = room.archived.value;
+    const archived = room.archive.messages.value;
     const rows = rowsOf(room.entries, room.authorOf, room.readState.unreadAfter.value);
     this.#rows = rows;
     const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
@@ -75,7 +75,7 @@ export class Log extends Component<Props> {
           tabIndex={0}
           onScroll={this.#onScroll}
         >
-          {room.loaded.value && <LogStart room={room} empty={empty} />}
+          {room.history.loaded.value && <LogStart room={room} empty={empty} />}
           <RoomContext.Provider value={room}>
             <ol class="rows" ref={this.#list}>
               {rows.map((row) => (
@@ -178,7 +178,7 @@ export class Log extends Component<Props> {
   #scrollToUnread(): void {
     const { room } = this.props;
     const log = this.#log.current;
-    if (!log || !room.readState.opensAtUnread || !room.loaded.value || room.loading.value) return;
+    if (!log || !room.readState.opensAtUnread || !room.history.loaded.value || room.history.loading.value) return;
     room.readState.opensAtUnread = false;
     const line = this.#list.current?.querySelector('.unread-line');
     const offset = line ? line.getBoundingClientRect().top - log.getBoundingClientRect().top : log.scrollHeight;
@@ -189,11 +189,11 @@ export class Log extends Component<Props> {
   /** Scrolls to the message of a link, and highlights it for a moment. */
   #showTarget(): void {
     const { room } = this.props;
-    const key = room.target.peek();
+    const key = room.history.target.peek();
     if (key === undefined) return;
     const row = this.#list.current?.children[this.#rows.findIndex((each) => each.key === key)];
     if (!(row instanceof HTMLElement)) return;
-    room.target.value = undefined;
+    room.history.target.value = undefined;
     row.scrollIntoView({ block: 'center' });
     row.tabIndex = -1;
     row.focus({ preventScroll: true });
@@ -254,8 +254,8 @@ export class Log extends Component<Props> {
     const { scrollTop, scrollHeight, clientHeight } = log;
     if (room.readState.opensAtUnread) return;
     this.#fillGap(log);
-    if (scrollTop < LOAD_AHEAD) void room.loadOlder();
-    if (scrollHeight - clientHeight - scrollTop < LOAD_AHEAD) void room.loadNewer();
+    if (scrollTop < LOAD_AHEAD) void room.history.loadOlder();
+    if (scrollHeight - clientHeight - scrollTop < LOAD_AHEAD) void room.history.loadNewer();
   }
 
   /**
@@ -271,7 +271,7 @@ export class Log extends Component<Props> {
       if (Math.abs(below) < Math.abs(distance)) [closest, distance] = [row, below];
     }
     if (!closest) return;
-    void room.fill(closest, room.readState.atLatest || distance < 0, () => {
+    void room.history.fill(closest, room.readState.atLatest || distance < 0, () => {
       const anchor = this.#middleMessage();
       return anchor && this.#keyOf(anchor.row);
     });

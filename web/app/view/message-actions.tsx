@@ -87,7 +87,7 @@ export const messageActions: MessageAction[] = [
 /** Deletes a message once the user has confirmed it. */
 export function confirmDelete({ room, message }: Pick<MessageContext, 'room' | 'message'>): void {
   const focused = document.activeElement as HTMLElement;
-  const confirm = () => void outgoingChangesOf(room).send({ op: 'delete', of: message.seq });
+  const confirm = () => outgoingChangesOf(room).send({ op: 'delete', of: message.seq });
   mount(
     (close) => (
       <ConfirmDialog title="Delete this message?" action="Delete" onConfirm={confirm} onClose={close}>

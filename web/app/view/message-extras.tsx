@@ -1,11 +1,11 @@
 import './message-extras.css';
 import { useEffect } from 'preact/hooks';
 import type { Conversation } from '../state/conversation.ts';
-import { outgoingChangesOf, startEdit } from '../state/outgoing-changes.ts';
+import { outgoingChangesOf, rejectionOf, startEdit } from '../state/outgoing-changes.ts';
 import { personLabel } from '../state/people.ts';
 import { quotesOf } from '../state/quotes.ts';
 import type { MessageEntry } from '../state/timeline.ts';
-import type { UnsavedChange } from '../state/unsaved-change.ts';
+import type { RejectedChange } from '../state/unsaved-change.ts';
 import { count as countOf, formatNames, visibleName } from './format.ts';
 
 const MAX_EXCERPT = 200;
@@ -31,7 +31,7 @@ export function Quote({ room, reply }: { room: Conversation; reply: number }) {
   useEffect(() => quotes.want(reply), [reply, message === undefined]);
   if (message === null) return <p class="quote">The message is no longer kept</p>;
   return (
-    <button type="button" class="quote" onClick={() => room.showMessage(reply)}>
+    <button type="button" class="quote" onClick={() => room.history.showMessage(reply)}>
       <span class="visually-hidden">Reply to </span>
       {message && <b>{authorOf(room, message)}</b>}{' '}
       {message?.deleted ? <i>Message deleted</i> : message && excerptOf(message)}
@@ -41,7 +41,7 @@ export function Quote({ room, reply }: { room: Conversation; reply: number }) {
 
 /** What is below the text of a message: its reactions, and its changes that are not in the log. */
 export function Below({ room, message, live }: { room: Conversation; message: MessageEntry; live: boolean }) {
-  const { reactions = [], unsaved = [], rejected, deleted } = message;
+  const { reactions = [], unsaved = [], rejected = [], deleted } = message;
   const status = unsaved.some((each) => each === 'delete') ? 'Deleting…' : 'Saving…';
   const waits = unsaved.some((each) => each === 'delete' || each === 'edit');
   return (
@@ -49,7 +49,9 @@ export function Below({ room, message, live }: { room: Conversation; message: Me
       {waits && (
         <span class={live ? 'send-status delayed' : 'send-status'}>{live ? status : 'Waiting for the connection'}</span>
       )}
-      {rejected && <RejectedEdit room={room} message={message} change={rejected} />}
+      {rejected.map((change, index) => (
+        <Rejected key={index} room={room} message={message} change={change} />
+      ))}
       {!deleted && reactions.length > 0 && (
         // biome-ignore lint/a11y/useSemanticElements: a fieldset is for a form
         <div class="reactions" role="group" aria-label="Reactions">
@@ -80,31 +82,34 @@ function namesOf(users: readonly string[], total: number): string {
   return others > 0 ? `${users.map(visibleName).join(', ')} and ${countOf(others, 'other')}` : formatNames(users);
 }
 
-/** An edit that the server has rejected. Its text is kept. */
-function RejectedEdit({ room, message, change }: { room: Conversation; message: MessageEntry; change: UnsavedChange }) {
+/** A change that the server has rejected. The text of an edit is kept. */
+function Rejected({ room, message, change }: { room: Conversation; message: MessageEntry; change: RejectedChange }) {
+  const changes = outgoingChangesOf(room);
   return (
     <div class="rejected-edit">
-      <p>{change.text}</p>
+      {change.text !== undefined && <p class="rejected-text">{change.text}</p>}
       <p class="failed" role="alert">
-        Edit not saved: {change.why}
+        {rejectionOf(change)}: {change.why}
       </p>
       <p class="buttons">
-        <button type="button" onClick={() => outgoingChangesOf(room).retry(change)}>
-          Try again
-        </button>
         {!message.deleted && (
+          <button type="button" onClick={() => changes.retry(change)}>
+            Try again
+          </button>
+        )}
+        {!message.deleted && change.op === 'edit' && (
           <button
             type="button"
             onClick={() => {
-              outgoingChangesOf(room).discard(change);
+              changes.discard(change);
               startEdit(room, message, change.text);
             }}
           >
             Edit
           </button>
         )}
-        <button type="button" onClick={() => outgoingChangesOf(room).discard(change)}>
-          Discard
+        <button type="button" onClick={() => changes.discard(change)}>
+          {change.op === 'edit' ? 'Discard' : 'Dismiss'}
         </button>
       </p>
     </div>

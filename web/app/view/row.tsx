@@ -70,7 +70,7 @@ function MissingRow({ missing, room }: { missing: Missing; room: Conversation })
     <li class="missing">
       <span role={missing.lostCount ? 'alert' : undefined}>{missingText(missing)}</span>
       {!missing.lost && (
-        <button type="button" onClick={() => room.fill(missing, true, () => undefined)}>
+        <button type="button" onClick={() => room.history.fill(missing, true, () => undefined)}>
           Try again
         </button>
       )}

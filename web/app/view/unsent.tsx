@@ -38,9 +38,9 @@ export function Unsent({ room, live, rich }: Props) {
           </p>
         </Bubble>
       ))}
-      {pending.value.map(({ id, data }, index) => (
+      {pending.value.map(({ id, data, reply }, index) => (
         <Bubble key={id} author={author} first={index === 0}>
-          {quoteOf(room.outgoing.replyOf(id))}
+          {quoteOf(reply)}
           <Text text={data.text} rich={rich} />
           <span class={live ? 'send-status delayed' : 'send-status'}>{live ? 'Sending…' : 'Waiting to send'}</span>
         </Bubble>

@@ -14,10 +14,11 @@ export function Welcome({ chat }: { chat: Chat }) {
   const required = requiredCredential.value;
   const submit = async (event: Event) => {
     event.preventDefault();
+    if (required === undefined) return;
     const name = required === 'token' ? '' : validName(nameInput.current);
     if (name === undefined) return;
     try {
-      chat.connectAs(required === 'nothing' ? name : await signIn(name, secretInput.current?.value ?? ''));
+      chat.connectAs(required === 'nothing' ? name : await signIn(required, name, secretInput.current?.value ?? ''));
     } catch (cause) {
       error.value = (cause as Error).message;
     }
