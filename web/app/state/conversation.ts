@@ -6,7 +6,7 @@ import { fold } from './completion.ts';
 import { oncePerFrame } from './frames.ts';
 import { mentionsUser } from './mentions.ts';
 import { Outgoing, type TextData } from './outgoing.ts';
-import { OwnTabs } from './own-tabs.ts';
+import { TabLock } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { ReadState } from './read-state.ts';
 import { requiredCredential } from './sign-in.ts';
@@ -84,7 +84,7 @@ export class Conversation {
    * server has not been unreachable since the page was opened.
    */
   readonly archived = signal<readonly MessageEntry[] | undefined>(undefined);
-  /** Whether a history request is in flight. */
+  /** Whether a history request for what is shown is in flight. */
   readonly loading = signal(false);
   /** The people in the room; undefined in a room that is too large. */
   readonly people = signal<readonly Person[] | undefined>(undefined);
@@ -100,7 +100,7 @@ export class Conversation {
   #room: Room<TextData, TypingSignal> | undefined;
   #user = '';
   readonly #authors = new Authors(browserId(), areNamesVerified);
-  readonly #ownTabs = new OwnTabs();
+  readonly #ownTabs = new TabLock();
   #incoming: MessageEntry[] = [];
   #incomingChanges: ChangeRecord[] = [];
   /** The changes that arrive while history requests are in flight. The pages may lack them. */
@@ -121,6 +121,8 @@ export class Conversation {
   #targetSeq: number | undefined;
   /** The number of history requests in flight. */
   #requests = 0;
+  /** How many of them load what is shown. */
+  #loads = 0;
   /** The place of the last `joined`. */
   #joinedPlace: Place | undefined;
   readonly #listener: ConversationListener;
@@ -132,6 +134,13 @@ export class Conversation {
     this.outgoing = new Outgoing(name);
     this.readState = new ReadState(name, (seq) => this.#room?.shown(seq));
     this.typing = new Typing((signal) => this.#sendSignal(signal));
+    this.readState.unreadAtMost.subscribe((atMost) => {
+      if (atMost)
+        void import('./unread-mentions.ts').then(
+          ({ countUnread }) => countUnread(this),
+          () => undefined,
+        );
+    });
   }
 
   /** The epoch of the log. Empty before the first join. */
@@ -164,7 +173,7 @@ export class Conversation {
   /** Sets the name that the server assigned. */
   setUser(user: string): void {
     this.#authors.setUser(user);
-    if (user !== this.#user) this.#ownTabs.enter(this.name, user);
+    if (user !== this.#user) this.#ownTabs.hold(this.name, user);
     this.#user = user;
     this.#scheduleFlush();
   }
@@ -250,13 +259,13 @@ export class Conversation {
 
   leave(): void {
     this.#stopArchive();
-    this.#ownTabs.leave();
+    this.#ownTabs.release();
     this.#room?.leave();
   }
 
   #onRemoved(): void {
     this.#stopArchive();
-    this.#ownTabs.leave();
+    this.#ownTabs.release();
     this.#listener.onRemoved(this);
   }
 
@@ -362,14 +371,13 @@ export class Conversation {
 
   async #load(range: HistoryRange, epoch: string, addPage: (page: Page) => void): Promise<void> {
     const { generation } = this.timeline;
+    this.#loads++;
     this.loading.value = true;
     try {
       const page = await this.request({ ...range, limit: PAGE_SIZE }, epoch);
       // The log was reset meanwhile, or the view moved to another part of it.
       if (!page || this.timeline.generation !== generation) return;
-      const { messages, from, to } = page;
-      this.#countMentions(messages.filter((message) => !this.authorOf(message).own));
-      this.readState.addCovered(from, to, new Set(messages.flatMap(({ seq, deleted }) => (deleted ? [] : [seq]))));
+      this.count(page);
       addPage(page);
       this.error.value = '';
       this.revision.value++;
@@ -377,8 +385,14 @@ export class Conversation {
       if ((error as HubError).code === 'closed') return; // another hub takes over
       this.error.value = `Could not load messages: ${(error as Error).message}.`;
     } finally {
-      this.loading.value = this.#requests > 0;
+      this.loading.value = --this.#loads > 0;
     }
+  }
+
+  /** Counts what is unread of a page of the history. */
+  count({ messages, from, to }: Page): void {
+    this.#countMentions(messages);
+    this.readState.addCovered(from, to, new Set(messages.flatMap(({ seq, deleted }) => (deleted ? [] : [seq]))));
   }
 
   /**
