@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { violations } from './axe.ts';
+import { expectAccessible, violations } from './axe.ts';
 import { scrollTo, send, sendLines, signInAs, useChat, waitForMessage } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
@@ -39,7 +39,7 @@ test.each([
   ['a phone', phone],
 ] as const)('counts mentions in a badge of their own, which goes as they are read, on %s', async (name, options) => {
   const room = `badge on ${name}`;
-  const ada = await openBeside(room, { ...options, colorScheme: 'dark' });
+  const ada = await openBeside(room, options);
   const bob = chat.bot('bob', room);
   await sendLines(bob, 'line', 10);
   await bob.send({ text: 'are you there, @ada?' });
@@ -48,7 +48,7 @@ test.each([
   if (options === phone) await ada.getByRole('button', { name: 'Rooms 2 mention you, 122 unread' }).click();
   const link = ada.getByRole('link', { name: `${room} 2 mention you, 122 unread` });
   await link.waitFor();
-  expect(await violations(ada)).toEqual([]);
+  await expectAccessible(ada, 'badges');
   await ada.reload();
   if (options === phone) await ada.getByRole('button', { name: 'Rooms 2 mention you, 122 unread' }).click();
   await link.click();
