@@ -428,7 +428,7 @@ describe('a page in the background', () => {
     await ada.evaluate('goAway(true)');
     await bob.send({ text: 'are you there?' });
     await expect.poll(() => ada.title()).toBe(`(1) ${name} · Pumphouse`);
-    expect(await ada.evaluate('notified')).toEqual([`bob in ${name}: are you there?`]);
+    await expect.poll(() => ada.evaluate('notified')).toEqual([`bob in ${name}: are you there?`]);
     await ada.evaluate('goAway(false)');
     await expect.poll(() => ada.title()).toBe(`${name} · Pumphouse`);
     expect(await ada.locator('.unread-line').count()).toBe(1);

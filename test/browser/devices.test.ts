@@ -39,8 +39,8 @@ test('what a user has read on one device is read on the others, also after a res
   await waitForMessage(desk, 'two');
   await desk.goto(`${server.url}/#/other`);
   await desk.getByRole('heading', { name: 'other' }).waitFor();
-  for (const text of ['three', 'four', 'five']) await send(bob, text);
-  await unreadOf(desk, 'plans').waitFor();
+  for (const text of ['three', '@ada four', 'five']) await send(bob, text);
+  await desk.getByRole('link', { name: 'plans 1 mentions you, 3 unread' }).waitFor();
   await server.kill('SIGTERM');
 
   server = await startServer(flags, server.port);
@@ -52,5 +52,6 @@ test('what a user has read on one device is read on the others, also after a res
   expect(await messageTexts(phone)).toContain('one');
   await waitForStatus(desk, 'Live');
   await unreadOf(desk, 'plans').waitFor({ state: 'detached' });
+  expect(await desk.locator('.mention-badge').count()).toBe(0);
   await bob.close();
 }, 60_000);

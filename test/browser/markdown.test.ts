@@ -1,3 +1,4 @@
+import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { INJECTIONS } from './injections.ts';
 import {
@@ -32,16 +33,46 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   UL: [],
 };
 
-test('renders hostile Markdown inert', async () => {
-  expect(INJECTIONS.length).toBeGreaterThan(150);
-  const page = await chat.newPage();
-  const requests: string[] = [];
-  const dialogs: string[] = [];
-  page.on('request', (request) => requests.push(request.url()));
+/** Records what leaves a page, or interrupts its user. @returns what was found so far */
+function watch(page: Page): string[] {
+  const found: string[] = [];
+  const own = [chat.server().url, chat.server().url.replace('http', 'ws')];
+  page.on('request', (request) => {
+    if (!own.some((url) => request.url().startsWith(url))) found.push(`request ${request.url()}`);
+  });
   page.on('dialog', (dialog) => {
-    dialogs.push(dialog.message());
+    found.push(`dialog ${dialog.message()}`);
     void dialog.dismiss();
   });
+  page.on('popup', (popup) => found.push(`window ${popup.url()}`));
+  return found;
+}
+
+/** Returns what messages must not have: other elements and attributes, and links to other places. */
+async function inspect(page: Page): Promise<string[]> {
+  const elements = await page
+    .locator('.text, .text *')
+    .evaluateAll((all) => all.map(({ tagName, attributes }) => [tagName, ...[...attributes].map(({ name }) => name)]));
+  const links = await page
+    .locator('.text a')
+    .evaluateAll((all) => (all as HTMLAnchorElement[]).map(({ href, rel }) => ({ href, rel })));
+  return [
+    ...(elements as [string, ...string[]][]).flatMap(([tag, ...attributes]) => [
+      ...(tag in ALLOWED ? [] : [`element ${tag}`]),
+      ...attributes.filter((name) => !ALLOWED[tag]?.includes(name)).map((name) => `attribute ${tag} ${name}`),
+    ]),
+    ...links.flatMap(({ href, rel }) => [
+      ...(/^https?:\/\/example\.com(?:[/?#]|$)/.test(href) ? [] : [`link ${href}`]),
+      ...(rel === 'noopener noreferrer nofollow ugc' ? [] : [`link with rel "${rel}"`]),
+    ]),
+  ];
+}
+
+test('renders hostile Markdown inert', async () => {
+  expect(INJECTIONS.length).toBeGreaterThan(150);
+  expect(new Set(INJECTIONS).size).toBe(INJECTIONS.length);
+  const page = await chat.newPage();
+  const found = watch(page);
   const bob = chat.bot('bob', 'hostile');
   for (const text of INJECTIONS) await bob.send({ text });
   await bob.send({ text: 'the *last*' });
@@ -50,27 +81,43 @@ test('renders hostile Markdown inert', async () => {
   await page.locator('.text em', { hasText: 'last' }).waitFor();
   await page.locator('.log').evaluate((log) => log.scrollTo(0, 0));
   await expect.poll(() => page.locator('.message').count()).toBe(INJECTIONS.length + 1);
-
-  const elements = await page
-    .locator('.text, .text *')
-    .evaluateAll((all) => all.map(({ tagName, attributes }) => [tagName, ...[...attributes].map(({ name }) => name)]));
-  for (const [tag, ...attributes] of elements as [string, ...string[]][]) {
-    expect(Object.keys(ALLOWED)).toContain(tag);
-    for (const attribute of attributes) expect(ALLOWED[tag], `${tag} ${attribute}`).toContain(attribute);
-  }
-  const links = await page
-    .locator('.text a')
-    .evaluateAll((all) => (all as HTMLAnchorElement[]).map(({ href, rel }) => ({ href, rel })));
-  expect(links.length).toBeGreaterThan(5);
-  for (const { href, rel } of links) {
-    expect(new URL(href).hostname).toMatch(/^example\.com$/);
-    expect(href).toMatch(/^https?:/);
-    expect(rel).toBe('noopener noreferrer nofollow ugc');
-  }
+  expect(await inspect(page)).toEqual([]);
+  expect(await page.locator('.text a').count()).toBeGreaterThan(5);
   for (const control of await page.locator('.text :is(a, pre, button)').all()) await control.hover();
-  expect(requests.filter((url) => !url.startsWith(chat.server().url) && !url.startsWith('ws'))).toEqual([]);
-  expect(dialogs).toEqual([]);
+  expect(found).toEqual([]);
   expect(await page.title()).toBe('hostile · Pumphouse');
+});
+
+test('notices an injection that a renderer of HTML would let through', async () => {
+  const page = await chat.newPage({ bypassCSP: true });
+  const found = watch(page);
+  await page.route('https://example.com/**', (route) => route.abort());
+  const texts = [
+    '<img src=x onerror=alert(1)>',
+    '<img src=https://example.com/beacon.png>',
+    '<a href="javascript:alert(1)">x</a>',
+    '<input autofocus onfocus=alert(1)>',
+  ];
+  for (const text of texts) expect(INJECTIONS).toContain(text);
+  for (const text of [...texts, 'last']) await chat.bot('bob', 'planted').send({ text });
+  await page.addInitScript(`localStorage['pumphouse.chat'] ??= JSON.stringify({ name: 'ada' })`);
+  await page.goto(`${chat.server().url}/#/planted`);
+  await waitForMessage(page, 'last');
+  expect(await inspect(page)).toEqual([]);
+  await page.locator('.text').evaluateAll((all) => {
+    for (const text of all) text.innerHTML = text.textContent ?? '';
+  });
+  const planted = [
+    'element IMG',
+    'attribute IMG onerror',
+    'element INPUT',
+    'link javascript:alert(1)',
+    'link with rel ""',
+  ];
+  expect(await inspect(page)).toEqual(expect.arrayContaining(planted));
+  await expect
+    .poll(() => found)
+    .toEqual(expect.arrayContaining(['request https://example.com/beacon.png', 'dialog 1']));
 });
 
 test('formats what two people type, and shows where a link leads', async () => {

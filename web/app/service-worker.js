@@ -39,6 +39,12 @@ self.addEventListener('message', ({ data, ports }) => {
   else if (Array.isArray(data?.loaded)) void keepAll(data.loaded);
 });
 
+self.addEventListener('notificationclick', (event) => {
+  const { notification } = event;
+  notification.close();
+  event.waitUntil(open(notification.data.hash));
+});
+
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
@@ -48,6 +54,15 @@ self.addEventListener('fetch', (event) => {
   } else if (pathname.startsWith(ASSETS)) event.respondWith(asset(request));
   else if (pathname === SIGN_IN) event.respondWith(fresh(request));
 });
+
+/** Shows the message of a notification in the window that was used last, else in a new one. */
+async function open(hash) {
+  const windows = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+  const chat = windows.find(({ url }) => new URL(url).pathname === SCOPE.pathname);
+  if (!chat) return self.clients.openWindow(PAGE + hash);
+  chat.postMessage({ open: hash });
+  return chat.focus();
+}
 
 /** Returns the page of the network, so that a new version is taken at once; else the stored one. */
 async function page(request) {

@@ -2,7 +2,8 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import { connect, type Hub, type HubError, type State } from '../../sdk/index.ts';
 import { announce } from './announcer.ts';
 import { Conversation } from './conversation.ts';
-import { documentTitle, notify } from './notifications.ts';
+import { documentTitle, notify, watchNotificationSettings } from './notifications.ts';
+import { TabLock } from './own-tabs.ts';
 import { personLabel } from './people.ts';
 import {
   currentCredential,
@@ -28,6 +29,8 @@ const NOTICE_MS = 5_000;
 const REMOVAL_NOTICE_MS = 60_000;
 /** How long the page reports an eviction after it reconnects. */
 const EVICTION_NOTICE_MS = 10_000;
+/** The maximum number of mentions that notify at once, as after a time offline. */
+const MAX_NOTIFICATIONS = 5;
 
 /**
  * The state of the connection. `until` is the time of the next attempt, as in `performance.now()`.
@@ -61,11 +64,15 @@ export class Chat {
   /** The number of pending messages and changes in all rooms. */
   readonly pendingCount = computed(() => this.rooms.value.reduce((sum, room) => sum + room.pendingCount.value, 0));
   #hub: Hub | undefined;
+  /** Tells the other tabs which room is on the screen here, and whether this tab has the focus. */
+  readonly #screen = new TabLock();
 
   /** Connects under the stored name, if there is one. */
   async start(): Promise<void> {
     await loadRequiredCredential();
+    watchNotificationSettings();
     addEventListener('hashchange', () => this.#openFromHash());
+    for (const event of ['focus', 'blur']) addEventListener(event, () => this.#updateActive());
     document.addEventListener('visibilitychange', () => {
       this.#updateActive();
       if (document.hidden) for (const room of this.rooms.value) room.archive.storeNow();
@@ -204,7 +211,9 @@ export class Chat {
   }
 
   #updateActive(): void {
-    for (const room of this.rooms.value) room.setActive(room === this.current.value && !document.hidden);
+    const shown = document.hidden ? undefined : this.current.value;
+    for (const room of this.rooms.value) room.setActive(room === shown);
+    this.#screen.hold('screen', shown?.name, document.hasFocus());
   }
 
   #add(name: string): Conversation {
@@ -221,11 +230,15 @@ export class Chat {
   }
 
   #onMessages(room: Conversation, messages: readonly MessageEntry[]): void {
-    const named = messages.map((message) => ({ ...message, from: personLabel(room.authorOf(message)) }));
-    const mention = named.findLast((_, index) => room.mentionsUser(messages[index] as MessageEntry));
-    const last = mention ?? named.at(-1);
-    if (room === this.current.value && !document.hidden) announce(named);
-    if (last) notify(room.name, last, mention !== undefined, () => this.open(room.name));
+    const labelled = (message: MessageEntry) => ({ ...message, from: personLabel(room.authorOf(message)) });
+    if (room === this.current.value && !document.hidden) {
+      announce(messages.map(labelled));
+      return;
+    }
+    const mentions = messages.filter((message) => room.mentionsUser(message)).slice(-MAX_NOTIFICATIONS);
+    for (const message of mentions.length > 0 ? mentions : messages.slice(-1)) {
+      void notify(room, labelled(message), mentions.length > 0, hashOf(room.name, message.seq));
+    }
   }
 
   #onState(hub: Hub, state: State): void {

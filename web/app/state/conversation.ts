@@ -71,6 +71,13 @@ export class Conversation {
     });
     this.readState = new ReadState(name, (seq) => this.#room?.shown(seq));
     this.typing = new Typing((signal) => this.#sendSignal(signal));
+    this.readState.unreadAtMost.subscribe((atMost) => {
+      if (atMost)
+        void import('./unread-mentions.ts').then(
+          ({ countUnread }) => countUnread(this),
+          () => undefined,
+        );
+    });
   }
 
   /** The place up to which the log has arrived; undefined before the first join. */

@@ -2,7 +2,6 @@ import { batch, type Signal, signal } from '@preact/signals';
 import type { HubError, Place, Room } from '../../sdk/index.ts';
 import { type ChangeRecord, fold, toEntry } from './changes.ts';
 import type { TextData } from './outgoing.ts';
-import type { Person } from './people.ts';
 import type { ReadState } from './read-state.ts';
 import { type MessageEntry, type Missing, PAGE_SIZE, type Page, type Timeline } from './timeline.ts';
 
@@ -13,7 +12,6 @@ interface HistoryRoom {
   readonly revision: Signal<number>;
   /** The error to show below the composer, or an empty string. */
   readonly error: Signal<string>;
-  authorOf(message: MessageEntry): Person;
   countMentions(messages: readonly MessageEntry[]): void;
   fail(line: string): void;
 }
@@ -32,7 +30,7 @@ const CONTEXT_SIZE = 20;
 export class History {
   /** Whether the last messages are loaded. */
   readonly loaded = signal(false);
-  /** Whether a request is in flight. */
+  /** Whether a request for what is shown is in flight. */
   readonly loading = signal(false);
   /** The key of the message that the log has yet to scroll to, as a link to it was opened. */
   readonly target = signal<string | undefined>(undefined);
@@ -46,6 +44,8 @@ export class History {
   #targetSeq: number | undefined;
   /** The number of requests in flight. */
   #requests = 0;
+  /** How many of them load what is shown. */
+  #loads = 0;
   /** The changes that arrive while requests are in flight. The pages may lack them. */
   #recentChanges: ChangeRecord[] = [];
 
@@ -164,14 +164,13 @@ export class History {
   async #load(range: HistoryRange, epoch: string, addPage: (page: Page) => void): Promise<void> {
     const room = this.#room;
     const { generation } = room.timeline;
+    this.#loads++;
     this.loading.value = true;
     try {
       const page = await this.request({ ...range, limit: PAGE_SIZE }, epoch);
       // The log was reset meanwhile, or the view moved to another part of it.
       if (!page || room.timeline.generation !== generation) return;
-      const { messages, from, to } = page;
-      room.countMentions(messages.filter((message) => !room.authorOf(message).own));
-      room.readState.addCovered(from, to, new Set(messages.flatMap(({ seq, deleted }) => (deleted ? [] : [seq]))));
+      this.count(page);
       addPage(page);
       room.error.value = '';
       room.revision.value++;
@@ -179,8 +178,15 @@ export class History {
       if ((error as HubError).code === 'closed') return; // another hub takes over
       room.error.value = `Could not load messages: ${(error as Error).message}.`;
     } finally {
-      this.loading.value = this.#requests > 0;
+      this.loading.value = --this.#loads > 0;
     }
+  }
+
+  /** Counts what is unread of a page. */
+  count({ messages, from, to }: Page): void {
+    const { readState } = this.#room;
+    this.#room.countMentions(messages);
+    readState.addCovered(from, to, new Set(messages.flatMap(({ seq, deleted }) => (deleted ? [] : [seq]))));
   }
 
   /**

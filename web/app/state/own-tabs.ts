@@ -1,29 +1,36 @@
+/** What the names of all locks of the chat start with. The key follows, as JSON. */
+export const LOCK_PREFIX = 'pumphouse.chat ';
+
 /**
- * Counts the tabs of this browser that are in a room under one name. Each tab holds a shared lock,
- * which the browser releases when the tab closes.
+ * A lock that a tab shares. Its key tells the other tabs of this browser what the tab does. The
+ * browser releases it when the tab closes.
  */
-export class OwnTabs {
-  #lock = '';
+export class TabLock {
+  #name = '';
   #release = () => {};
 
-  /** Counts this tab as one in the room. */
-  enter(room: string, user: string): void {
-    this.leave();
-    this.#lock = `pumphouse.chat ${JSON.stringify([room, user])}`;
+  /** Holds a lock, in place of the one before. */
+  hold(...key: readonly unknown[]): void {
+    const name = LOCK_PREFIX + JSON.stringify(key);
+    if (name === this.#name) return;
+    const releasePrevious = this.#release;
+    this.#name = name;
     const held = new Promise<void>((release) => {
       this.#release = release;
     });
-    void locks()?.request(this.#lock, { mode: 'shared' }, () => held);
+    void locks()?.request(name, { mode: 'shared' }, () => held);
+    releasePrevious();
   }
 
-  leave(): void {
+  release(): void {
     this.#release();
+    this.#name = '';
   }
 
-  /** Returns the number of tabs, this one included; 1 if the browser cannot count them. */
+  /** Returns how many tabs hold the lock, this one included; 1 if the browser cannot count them. */
   async count(): Promise<number> {
     const { held = [] } = (await locks()?.query()) ?? {};
-    return Math.max(1, held.filter(({ name }) => name === this.#lock).length);
+    return Math.max(1, held.filter(({ name }) => name === this.#name).length);
   }
 }
 

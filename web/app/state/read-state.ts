@@ -15,7 +15,7 @@ export class ReadState {
   readonly unread = signal(0);
   /** Whether `unread` may be too high: only the numbers are known of messages and of changes. */
   readonly unreadAtMost = signal(false);
-  /** The number of unread messages that name the user, among those that were loaded. */
+  /** The number of unread messages that name the user, among those that were counted. */
   readonly mentions = signal(0);
   /** The last message read before the room was opened; undefined if nothing was unread. */
   readonly unreadAfter = signal<Place | undefined>(undefined);
@@ -97,6 +97,12 @@ export class ReadState {
   /** Handles numbers up to this one that neither a message nor a change has arrived for. */
   addGap(to: number): void {
     this.#coveredFrom = to + 1;
+    this.unreadAtMost.value = false; // so that the next count reports the gap, also after another one
+  }
+
+  /** Before this place, unread messages are not told apart from changes; undefined if all are. */
+  get uncountedBefore(): Place | undefined {
+    return this.#head && this.unreadAtMost.peek() ? { epoch: this.#head.epoch, seq: this.#coveredFrom } : undefined;
   }
 
   /** Handles the number of a change, or of a deleted message. The caller sets the head. */

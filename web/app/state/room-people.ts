@@ -1,6 +1,6 @@
 import { batch, signal } from '@preact/signals';
 import { fold } from './completion.ts';
-import { OwnTabs } from './own-tabs.ts';
+import { TabLock } from './own-tabs.ts';
 import { Authors, type Person, peopleOf } from './people.ts';
 import { requiredCredential } from './sign-in.ts';
 import { browserId } from './storage.ts';
@@ -26,7 +26,7 @@ export class RoomPeople {
   user = '';
   readonly #room: { readonly name: string };
   readonly #authors = new Authors(browserId(), areNamesVerified);
-  readonly #ownTabs = new OwnTabs();
+  readonly #ownTabs = new TabLock();
   #list: MemberList | undefined;
   #members: readonly string[] | undefined;
   /** The members before the connection was lost. */
@@ -47,7 +47,7 @@ export class RoomPeople {
 
   setUser(user: string): void {
     this.#authors.setUser(user);
-    if (user !== this.user) this.#ownTabs.enter(this.#room.name, user);
+    if (user !== this.user) this.#ownTabs.hold(this.#room.name, user);
     this.user = user;
   }
 
@@ -90,7 +90,7 @@ export class RoomPeople {
   }
 
   leave(): void {
-    this.#ownTabs.leave();
+    this.#ownTabs.release();
   }
 
   /** Reads the members again. */

@@ -14,6 +14,10 @@ export async function registerWorker(): Promise<void> {
   const { serviceWorker } = navigator;
   if (!serviceWorker || !import.meta.env.PROD) return;
   try {
+    // A click on a notification opens its message.
+    serviceWorker.addEventListener('message', ({ data }) => {
+      if (data?.open) location.hash = data.open;
+    });
     // The first worker takes control of a page that is of its version.
     let isFirst = serviceWorker.controller === null;
     const registration = await serviceWorker.register('sw.js', { updateViaCache: 'none' });

@@ -39,19 +39,20 @@ export function CompletionList({ id, choices, index, onChoose }: Props) {
   useEffect(() => list.current?.children[index]?.scrollIntoView({ block: 'nearest' }), [index]);
   return (
     <div class="completion">
-      <div id={id} ref={list} class="choices" role="listbox" aria-label="Suggestions">
+      <div
+        id={id}
+        ref={list}
+        class="choices"
+        role="listbox"
+        aria-label="Suggestions"
+        tabIndex={0} // scrolls on a small screen
+        onPointerDown={(event) => event.preventDefault()}
+      >
         {choices.map(({ symbol, label, insert }, at) => (
           // The keys are those of the text field, which keeps the focus.
           // biome-ignore lint/a11y/useKeyWithClickEvents: see above
           // biome-ignore lint/a11y/useFocusableInteractive: see above
-          <div
-            key={insert}
-            id={`${id}-${at}`}
-            role="option"
-            aria-selected={at === index}
-            onPointerDown={(event) => event.preventDefault()}
-            onClick={() => onChoose(at)}
-          >
+          <div key={insert} id={`${id}-${at}`} role="option" aria-selected={at === index} onClick={() => onChoose(at)}>
             <span class="symbol" aria-hidden="true">
               {symbol}
             </span>

@@ -11,7 +11,7 @@ export function LeftRoom({ chat }: { chat: Chat }) {
     <div class="toast-anchor">
       <div role="status">
         {left !== undefined && (
-          <p class="toast">
+          <p class={left.removed ? 'toast notice' : 'toast'}>
             <span>
               {left.removed ? 'You were removed from ' : 'You left '}
               <bdi>{visibleName(left.name)}</bdi>

@@ -1,12 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
-import {
-  mentionsEnabled,
-  notificationsEnabled,
-  setMentionsEnabled,
-  setNotificationsEnabled,
-} from '../state/notifications.ts';
+import { mentionsEnabled, notificationsEnabled, setNotifications } from '../state/notifications.ts';
 import { requiredCredential, signOut } from '../state/sign-in.ts';
 import { visibleName } from './format.ts';
 
@@ -75,7 +70,7 @@ export function Profile({ chat }: { chat: Chat }) {
             <input
               type="checkbox"
               checked={notificationsEnabled.value}
-              onChange={({ currentTarget }) => setNotificationsEnabled(currentTarget.checked)}
+              onChange={({ currentTarget }) => setNotifications('notify', currentTarget.checked)}
             />
             Notify me about new messages
           </label>
@@ -83,7 +78,7 @@ export function Profile({ chat }: { chat: Chat }) {
             <input
               type="checkbox"
               checked={mentionsEnabled.value}
-              onChange={({ currentTarget }) => setMentionsEnabled(currentTarget.checked)}
+              onChange={({ currentTarget }) => setNotifications('notifyMentions', currentTarget.checked)}
             />
             Notify me when I am mentioned
           </label>

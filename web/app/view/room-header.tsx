@@ -8,7 +8,7 @@ import { pane, togglePane } from './screen.ts';
 
 /** The name of the room, the number of people and the menu. */
 export function RoomHeader({ chat, room }: { chat: Chat; room: Conversation }) {
-  const people = room.peopleCount.value;
+  const people = room.peopleCount.value; // 0 until the room is joined
   return (
     <header class="room-header">
       <RoomsButton
@@ -28,7 +28,7 @@ export function RoomHeader({ chat, room }: { chat: Chat; room: Conversation }) {
       >
         <PeopleIcon />
         <span>
-          {people} <span class="wide-only">{people === 1 ? 'person' : 'people'}</span> online
+          {people || '…'} <span class="wide-only">{people === 1 ? 'person' : 'people'}</span> online
         </span>
       </button>
       <RoomMenu key={room.name} chat={chat} room={room} />
