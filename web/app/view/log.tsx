@@ -2,6 +2,7 @@ import { Component, createRef } from 'preact';
 import { announceLine } from '../state/announcer.ts';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
+import { oncePerFrame } from '../state/frames.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
 import { extras } from './extras.ts';
@@ -13,6 +14,7 @@ import type { MessageContext } from './message-context.ts';
 import { Gestures } from './message-gestures.ts';
 import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
+import { MAX_NEW, type RangeMode, rangeOf } from './row-range.ts';
 import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
 
@@ -42,6 +44,11 @@ const UNREAD_LINE_AT = 0.25;
 const ANCHORS = '.message';
 /** The time for which the message of a link is highlighted, in milliseconds. */
 const HIGHLIGHT_MS = 2_500;
+/** How many rows are rendered at once when the history arrives: a page of it. */
+const MAX_FIRST = 120;
+/** A log at its end is busy from this many new rows on, until none arrives for a while. */
+const BUSY_ROWS = 50;
+const QUIET_MS = 1_000;
 
 /**
  * The messages of a room. Opens at the first unread message, or where the reader left it. Stays at
@@ -54,15 +61,23 @@ export class Log extends Component<Props> {
   #gestures: Gestures | undefined;
   /** The rows rendered last: those of the list, in order. */
   #rows: readonly Row[] = [];
+  /** How many rows before and after them are not rendered. */
+  #before = 0;
+  #after = 0;
+  /** How many rows were added at the end since the log was quiet. */
+  #added = 0;
+  #quietTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #renderMore = oncePerFrame(() => this.forceUpdate());
 
   override render({ room, live }: Props) {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
     void [room.revision.value, room.loading.value, room.target.value];
     const rich = renderer.value !== undefined;
     const archived = room.archived.value;
-    const rows = rowsOf(room.entries, room.authorOf, room.readState.unreadAfter.value);
+    const all = rowsOf(room.entries, room.authorOf, room.readState.unreadAfter.value);
+    const rows = this.#part(all);
     this.#rows = rows;
-    const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
+    const empty = all.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
     return (
       <div class="conversation">
         <div
@@ -103,6 +118,32 @@ export class Log extends Component<Props> {
     );
   }
 
+  /** Returns the rows to render now. */
+  #part(all: readonly Row[]): readonly Row[] {
+    const rendered = new Set(this.#rows.map(({ key }) => key));
+    const isFirstPage = rendered.size === 0 && this.#log.current;
+    const { start, end, added } = rangeOf(all, rendered, this.#mode(), isFirstPage ? MAX_FIRST : MAX_NEW);
+    this.#before = start;
+    this.#after = all.length - end;
+    if (added > 0) {
+      this.#added += added;
+      clearTimeout(this.#quietTimer);
+      this.#quietTimer = setTimeout(this.#onQuiet, QUIET_MS);
+    }
+    return all.slice(start, end);
+  }
+
+  #mode(): RangeMode {
+    const { readState, target } = this.props.room;
+    if (readState.atLatest) return this.#added > BUSY_ROWS ? 'busy' : 'end';
+    return readState.opensAtUnread || target.peek() !== undefined ? 'all' : 'around';
+  }
+
+  #onQuiet = (): void => {
+    this.#added = 0;
+    this.#renderMore();
+  };
+
   override componentDidMount(): void {
     const { room } = this.props;
     if (room.readState.atLatest || !this.#restorePosition()) this.#scrollToEnd();
@@ -116,6 +157,7 @@ export class Log extends Component<Props> {
   override componentWillUnmount(): void {
     this.#resizeObserver?.disconnect();
     this.#gestures?.stop();
+    clearTimeout(this.#quietTimer);
     this.#savePosition();
   }
 
@@ -228,7 +270,7 @@ export class Log extends Component<Props> {
     const { room } = this.props;
     if (!log || room.readState.opensAtUnread) return;
     const fromEnd = log.scrollHeight - log.clientHeight - log.scrollTop;
-    room.setAtEnd(fromEnd < AT_END);
+    room.setAtEnd(fromEnd < AT_END && this.#after === 0);
     this.#reportVisible(log);
     this.#loadMore(log);
   };
@@ -254,8 +296,13 @@ export class Log extends Component<Props> {
     const { scrollTop, scrollHeight, clientHeight } = log;
     if (room.readState.opensAtUnread) return;
     this.#fillGap(log);
-    if (scrollTop < LOAD_AHEAD) void room.loadOlder();
-    if (scrollHeight - clientHeight - scrollTop < LOAD_AHEAD) void room.loadNewer();
+    const [nearStart, nearEnd] = [scrollTop < LOAD_AHEAD, scrollHeight - clientHeight - scrollTop < LOAD_AHEAD];
+    // A log that is busy at its end renders no more than it needs.
+    if (this.#before + this.#after > 0 && (nearStart || !room.readState.atLatest || this.#added <= BUSY_ROWS)) {
+      this.#renderMore();
+    }
+    if (nearStart && this.#before === 0) void room.loadOlder();
+    if (nearEnd && this.#after === 0) void room.loadNewer();
   }
 
   /**
