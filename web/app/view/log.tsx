@@ -14,7 +14,7 @@ import type { MessageContext } from './message-context.ts';
 import { Gestures } from './message-gestures.ts';
 import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
-import { MAX_NEW, type RangeMode, rangeOf } from './row-range.ts';
+import { MAX_NEW, rangeOf } from './row-range.ts';
 import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
 
@@ -48,6 +48,8 @@ const HIGHLIGHT_MS = 2_500;
 const MAX_FIRST = 120;
 /** A log at its end is busy from this many new rows on, until none arrives for a while. */
 const BUSY_ROWS = 50;
+/** How many rows a busy log keeps. They fill a tall screen. */
+const MAX_BUSY = 100;
 const QUIET_MS = 1_000;
 
 /**
@@ -90,7 +92,7 @@ export class Log extends Component<Props> {
           tabIndex={0}
           onScroll={this.#onScroll}
         >
-          {room.loaded.value && <LogStart room={room} empty={empty} />}
+          {room.loaded.value && this.#before === 0 && <LogStart room={room} empty={empty} />}
           <RoomContext.Provider value={room}>
             <ol class="rows" ref={this.#list}>
               {rows.map((row) => (
@@ -120,23 +122,28 @@ export class Log extends Component<Props> {
 
   /** Returns the rows to render now. */
   #part(all: readonly Row[]): readonly Row[] {
-    const rendered = new Set(this.#rows.map(({ key }) => key));
-    const isFirstPage = rendered.size === 0 && this.#log.current;
-    const { start, end, added } = rangeOf(all, rendered, this.#mode(), isFirstPage ? MAX_FIRST : MAX_NEW);
-    this.#before = start;
-    this.#after = all.length - end;
-    if (added > 0) {
+    const { readState, target, scrollPosition } = this.props.room;
+    const last = this.#rows.at(-1)?.key;
+    const added = all.length - 1 - all.findLastIndex(({ key }) => key === last);
+    if (last !== undefined && added > 0) {
       this.#added += added;
       clearTimeout(this.#quietTimer);
       this.#quietTimer = setTimeout(this.#onQuiet, QUIET_MS);
     }
+    const [start, end] = rangeOf(all, {
+      rendered: new Set(this.#rows.map(({ key }) => key)),
+      atEnd: readState.atLatest,
+      max: this.#isBusy ? MAX_BUSY : all.length,
+      ...(last === undefined && this.#log.current && { budget: MAX_FIRST }),
+      key: target.peek() ?? (readState.opensAtUnread ? 'unread' : last === undefined ? scrollPosition?.key : undefined),
+    });
+    this.#before = start;
+    this.#after = all.length - end;
     return all.slice(start, end);
   }
 
-  #mode(): RangeMode {
-    const { readState, target } = this.props.room;
-    if (readState.atLatest) return this.#added > BUSY_ROWS ? 'busy' : 'end';
-    return readState.opensAtUnread || target.peek() !== undefined ? 'all' : 'around';
+  get #isBusy(): boolean {
+    return this.props.room.readState.atLatest && this.#added > BUSY_ROWS;
   }
 
   #onQuiet = (): void => {
@@ -191,8 +198,12 @@ export class Log extends Component<Props> {
     return last;
   }
 
-  #keyOf(row: Element): string | undefined {
-    return this.#rows[[...(this.#list.current?.children ?? [])].indexOf(row)]?.key;
+  #rowOf(element: Element): Row | undefined {
+    return this.#rows[[...(this.#list.current?.children ?? [])].indexOf(element)];
+  }
+
+  #elementOf(key: string | undefined): Element | undefined {
+    return this.#list.current?.children[this.#rows.findIndex((row) => row.key === key)];
   }
 
   /** Keeps the scroll position for the time until the room is opened again. */
@@ -201,16 +212,15 @@ export class Log extends Component<Props> {
     room.scrollPosition = undefined;
     const [log, anchor] = [this.#log.current, this.#middleMessage()];
     if (!log || !anchor || room.readState.atLatest || room.readState.opensAtUnread) return;
-    const key = this.#keyOf(anchor.row);
+    const key = this.#rowOf(anchor.row)?.key;
     if (key !== undefined) room.scrollPosition = { key, bottom: anchor.bottom - log.getBoundingClientRect().top };
   }
 
   /** Scrolls to the saved position. Returns false without one. */
   #restorePosition(): boolean {
     const { room } = this.props;
-    const [list, log, position] = [this.#list.current, this.#log.current, room.scrollPosition];
-    const index = this.#rows.findIndex(({ key }) => key === position?.key);
-    const row = list?.children[index];
+    const [log, position] = [this.#log.current, room.scrollPosition];
+    const row = this.#elementOf(position?.key);
     if (!log || !position || !row) return false;
     log.scrollTop += row.getBoundingClientRect().bottom - log.getBoundingClientRect().top - position.bottom;
     return true;
@@ -233,7 +243,7 @@ export class Log extends Component<Props> {
     const { room } = this.props;
     const key = room.target.peek();
     if (key === undefined) return;
-    const row = this.#list.current?.children[this.#rows.findIndex((each) => each.key === key)];
+    const row = this.#elementOf(key);
     if (!(row instanceof HTMLElement)) return;
     room.target.value = undefined;
     row.scrollIntoView({ block: 'center' });
@@ -248,7 +258,7 @@ export class Log extends Component<Props> {
 
   /** Returns the message of a row. */
   #messageOf = (row: Element): MessageContext | undefined => {
-    const found = this.#rows[[...(this.#list.current?.children ?? [])].indexOf(row)];
+    const found = this.#rowOf(row);
     if (found?.kind !== 'message') return undefined;
     const { chat, room } = this.props;
     return { chat, room, message: found.message, author: found.author };
@@ -298,11 +308,9 @@ export class Log extends Component<Props> {
     this.#fillGap(log);
     const [nearStart, nearEnd] = [scrollTop < LOAD_AHEAD, scrollHeight - clientHeight - scrollTop < LOAD_AHEAD];
     // A log that is busy at its end renders no more than it needs.
-    if (this.#before + this.#after > 0 && (nearStart || !room.readState.atLatest || this.#added <= BUSY_ROWS)) {
-      this.#renderMore();
-    }
-    if (nearStart && this.#before === 0) void room.loadOlder();
-    if (nearEnd && this.#after === 0) void room.loadNewer();
+    if (this.#before + this.#after > 0 && (nearStart || !this.#isBusy)) this.#renderMore();
+    if (nearStart && this.#before < MAX_NEW) void room.loadOlder();
+    if (nearEnd && this.#after < MAX_NEW) void room.loadNewer();
   }
 
   /**
@@ -320,14 +328,14 @@ export class Log extends Component<Props> {
     if (!closest) return;
     void room.fill(closest, room.readState.atLatest || distance < 0, () => {
       const anchor = this.#middleMessage();
-      return anchor && this.#keyOf(anchor.row);
+      return anchor && this.#rowOf(anchor.row)?.key;
     });
   }
 
   /** Returns the distance of a row from the middle of the screen, negative above it, in pixels. */
   #belowMiddle({ key }: { readonly key: string }): number {
     const screen = this.#log.current?.getBoundingClientRect();
-    const row = this.#list.current?.children[this.#rows.findIndex((row) => row.key === key)];
+    const row = this.#elementOf(key);
     if (!screen || !row) return Number.NEGATIVE_INFINITY;
     return row.getBoundingClientRect().top - (screen.top + screen.bottom) / 2;
   }

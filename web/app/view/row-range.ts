@@ -1,51 +1,45 @@
 /** How many rows are rendered at once, beside those that are rendered already. */
-export const MAX_NEW = 40;
-/** How many rows a busy log keeps at its end. They fill a tall screen. */
-const MAX_BUSY = 100;
+export const MAX_NEW = 30;
+/** The same for a reader who scrolls, and waits for them. */
+const MAX_BACK = 50;
+/** How many rows are rendered around one that is not rendered. They fill a tall screen. */
+const ABOVE = 25;
+const BELOW = 40;
 
-/** What part of the rows may be rendered. */
-export type RangeMode =
-  /** All of them, as one that is not rendered has to be scrolled to. */
-  | 'all'
-  /** Those at the end, and from there on those that are rendered. */
-  | 'end'
-  /** The same, but no more than a busy log keeps. */
-  | 'busy'
-  /** Those that are rendered, and some on both sides. */
-  | 'around';
-
-/** The rows to render, from `start` to before `end`. */
-export interface RowRange {
-  readonly start: number;
-  readonly end: number;
-  /** How many of the rows at the end are not rendered yet. */
-  readonly added: number;
+/** What to render. */
+export interface RangeOptions {
+  /** The keys of the rows that are rendered. */
+  readonly rendered: ReadonlySet<string>;
+  /** Whether the log is at its end, so that the newest rows come first. */
+  readonly atEnd: boolean;
+  /** The maximum number of rows at the end. */
+  readonly max: number;
+  /** How many rows may be new. @default fewer at the end, where they arrive by themselves */
+  readonly budget?: number;
+  /** The key of a row that has to be rendered, if the log is not at its end. */
+  readonly key: string | undefined;
 }
 
 /**
- * Returns which rows to render next, so that many new ones are spread over frames. The range is
- * contiguous. In the mode `end` it drops rendered rows rather than the newest.
- *
- * @param rendered the keys of the rows that are rendered.
- *
- * @param budget how many more may be.
+ * Returns the range of rows to render next, `start` to before `end`, so that many new ones are
+ * spread over frames. At the end of the log, rendered rows are dropped rather than the newest.
  */
 export function rangeOf(
   rows: readonly { readonly key: string }[],
-  rendered: ReadonlySet<string>,
-  mode: RangeMode,
-  budget = MAX_NEW,
-): RowRange {
-  const isRendered = (at: number) => rendered.has(rows[at]?.key ?? '');
+  { rendered, atEnd, max, budget = atEnd ? MAX_NEW : MAX_BACK, key }: RangeOptions,
+): [start: number, end: number] {
   const count = rows.length;
-  const last = rows.findLastIndex((_, at) => isRendered(at));
-  const added = rendered.size > 0 ? count - 1 - last : 0;
-  if (mode === 'all' || (mode === 'around' && last < 0)) return { start: 0, end: count, added };
+  const isRendered = (row: { readonly key: string } | undefined) => row !== undefined && rendered.has(row.key);
+  let [start, end] = [count, count];
+  if (!atEnd) {
+    const at = key === undefined || rendered.has(key) ? -1 : rows.findIndex((row) => row.key === key);
+    if (at >= 0) return [Math.max(0, at - ABOVE), Math.min(count, at + BELOW)];
+    start = rows.findIndex(isRendered);
+    if (start < 0) return [0, count];
+    end = rows.findLastIndex(isRendered) + 1;
+  }
   let left = budget;
-  const max = mode === 'busy' ? MAX_BUSY : count;
-  let end = mode === 'around' ? last + 1 : count;
-  let start = mode === 'around' ? rows.findIndex((_, at) => isRendered(at)) : count;
-  while (start > 0 && end - start < max && (isRendered(start - 1) || left-- > 0)) start--;
+  while (start > 0 && end - start < max && (isRendered(rows[start - 1]) || left-- > 0)) start--;
   while (end < count && left-- > 0) end++;
-  return { start, end, added };
+  return [start, end];
 }
