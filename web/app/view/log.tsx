@@ -46,8 +46,8 @@ const ANCHORS = '.message';
 const HIGHLIGHT_MS = 2_500;
 /** How many rows are rendered at once when the history arrives: a page of it. */
 const MAX_FIRST = 120;
-/** A log at its end is busy from this many new rows on, until none arrives for a while. */
-const BUSY_ROWS = 50;
+/** A log at its end is busy after so many additions, until there is none for a while. */
+const BUSY = 8;
 /** How many rows a busy log keeps. They fill a tall screen. */
 const MAX_BUSY = 100;
 const QUIET_MS = 1_000;
@@ -66,8 +66,8 @@ export class Log extends Component<Props> {
   /** How many rows before and after them are not rendered. */
   #before = 0;
   #after = 0;
-  /** How many rows were added at the end since the log was quiet. */
-  #added = 0;
+  /** How many times rows were added at the end since the log was quiet. */
+  #additions = 0;
   #quietTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #renderMore = oncePerFrame(() => this.forceUpdate());
 
@@ -124,9 +124,8 @@ export class Log extends Component<Props> {
   #part(all: readonly Row[]): readonly Row[] {
     const { readState, target, scrollPosition } = this.props.room;
     const last = this.#rows.at(-1)?.key;
-    const added = all.length - 1 - all.findLastIndex(({ key }) => key === last);
-    if (last !== undefined && added > 0) {
-      this.#added += added;
+    if (last && all.at(-1)?.key !== last) {
+      this.#additions++;
       clearTimeout(this.#quietTimer);
       this.#quietTimer = setTimeout(this.#onQuiet, QUIET_MS);
     }
@@ -134,20 +133,22 @@ export class Log extends Component<Props> {
       rendered: new Set(this.#rows.map(({ key }) => key)),
       atEnd: readState.atLatest,
       max: this.#isBusy ? MAX_BUSY : all.length,
-      ...(last === undefined && this.#log.current && { budget: MAX_FIRST }),
-      key: target.peek() ?? (readState.opensAtUnread ? 'unread' : last === undefined ? scrollPosition?.key : undefined),
+      ...(!last && this.#log.current && { budget: MAX_FIRST }),
+      key: target.peek() ?? (readState.opensAtUnread ? 'unread' : last ? undefined : scrollPosition?.key),
     });
     this.#before = start;
     this.#after = all.length - end;
     return all.slice(start, end);
   }
 
+  /** Whether to render few rows. One that has the focus is not dropped for that. */
   get #isBusy(): boolean {
-    return this.props.room.readState.atLatest && this.#added > BUSY_ROWS;
+    const hasFocus = this.#list.current?.contains(document.activeElement);
+    return this.props.room.readState.atLatest && this.#additions > BUSY && !hasFocus;
   }
 
   #onQuiet = (): void => {
-    this.#added = 0;
+    this.#additions = 0;
     this.#renderMore();
   };
 
@@ -190,7 +191,7 @@ export class Log extends Component<Props> {
   #middleMessage(): Anchor | undefined {
     const { top = 0, height = 0 } = this.#log.current?.getBoundingClientRect() ?? {};
     let last: Anchor | undefined;
-    for (const row of this.#list.current?.querySelectorAll(`:scope > ${ANCHORS}`) ?? []) {
+    for (const row of this.#list.current?.querySelectorAll(ANCHORS) ?? []) {
       const { bottom } = row.getBoundingClientRect();
       last = { row, bottom };
       if (bottom > top + height / 2) break;

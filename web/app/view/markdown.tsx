@@ -109,8 +109,9 @@ function CodeBlock({ text, language }: { text: string; language: string }) {
       </pre>
       {/* biome-ignore-end lint/a11y/useSemanticElements: a fieldset is for controls */}
       {/* biome-ignore-end lint/a11y/noNoninteractiveTabindex: keyboard users scroll it */}
-      <button type="button" class="copy-code" aria-label={result.value || 'Copy code'} onClick={copy}>
+      <button type="button" class="copy-code" onClick={copy}>
         {result.value || 'Copy'}
+        {result.value === '' && <span class="visually-hidden"> code</span>}
       </button>
     </div>
   );

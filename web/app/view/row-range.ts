@@ -29,10 +29,10 @@ export function rangeOf(
   { rendered, atEnd, max, budget = atEnd ? MAX_NEW : MAX_BACK, key }: RangeOptions,
 ): [start: number, end: number] {
   const count = rows.length;
-  const isRendered = (row: { readonly key: string } | undefined) => row !== undefined && rendered.has(row.key);
+  const isRendered = (row: { readonly key: string } | undefined) => rendered.has(row?.key ?? '');
   let [start, end] = [count, count];
   if (!atEnd) {
-    const at = key === undefined || rendered.has(key) ? -1 : rows.findIndex((row) => row.key === key);
+    const at = rows.findIndex((row) => row.key === key && !isRendered(row));
     if (at >= 0) return [Math.max(0, at - ABOVE), Math.min(count, at + BELOW)];
     start = rows.findIndex(isRendered);
     if (start < 0) return [0, count];
