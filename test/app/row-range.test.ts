@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type RangeOptions, rangeOf } from '../../web/app/view/row-range.ts';
+import { rangeOf } from '../../web/app/view/row-range.ts';
 
 const rowsTo = (count: number) => Array.from({ length: count }, (_, index) => ({ key: `${index}` }));
 const keys = (from: number, to: number) =>
@@ -9,44 +9,39 @@ const keys = (from: number, to: number) =>
       .map(({ key }) => key),
   );
 
-/** The options of a log at its end that renders `from` to before `to`. */
-const atEnd = (from: number, to: number): RangeOptions => ({
-  rendered: keys(from, to),
-  atEnd: true,
-  max: 300,
-  key: undefined,
-});
-const scrolledBack = (from: number, to: number): RangeOptions => ({ ...atEnd(from, to), atEnd: false });
+/** Returns the range of a log at its end that renders `from` to before `to`. */
+const atEnd = (count: number, from: number, to: number, max = 300) => rangeOf(rowsTo(count), keys(from, to), max);
+const scrolledBack = (count: number, from: number, to: number, key?: string) =>
+  rangeOf(rowsTo(count), keys(from, to), 0, key);
 
 test('keeps the rendered rows and adds the new ones', () => {
-  expect(rangeOf(rowsTo(108), atEnd(0, 100))).toEqual([0, 108]);
-  expect(rangeOf(rowsTo(108), scrolledBack(0, 100))).toEqual([0, 108]);
+  expect(atEnd(108, 0, 100)).toEqual([0, 108]);
+  expect(scrolledBack(108, 0, 100)).toEqual([0, 108]);
 });
 
 test('renders the newest of many rows first, and those before them in the next frames', () => {
-  expect(rangeOf(rowsTo(300), atEnd(0, 0))).toEqual([270, 300]);
-  expect(rangeOf(rowsTo(300), atEnd(0, 200))).toEqual([270, 300]);
-  expect(rangeOf(rowsTo(300), atEnd(270, 300))).toEqual([240, 300]);
-  expect(rangeOf(rowsTo(300), { ...atEnd(200, 300), max: 100 })).toEqual([200, 300]);
-  expect(rangeOf(rowsTo(308), { ...atEnd(200, 300), max: 100 })).toEqual([208, 308]);
-  expect(rangeOf(rowsTo(300), { ...atEnd(0, 0), budget: 120 })).toEqual([180, 300]);
+  expect(atEnd(300, 0, 0)).toEqual([180, 300]);
+  expect(atEnd(300, 0, 200)).toEqual([270, 300]);
+  expect(atEnd(300, 270, 300)).toEqual([240, 300]);
+  expect(atEnd(300, 200, 300, 100)).toEqual([200, 300]);
+  expect(atEnd(308, 200, 300, 100)).toEqual([208, 308]);
 });
 
 test('drops no row of a reader who has scrolled back, and renders more on both sides', () => {
-  expect(rangeOf(rowsTo(300), scrolledBack(100, 150))).toEqual([50, 150]);
-  expect(rangeOf(rowsTo(300), scrolledBack(10, 150))).toEqual([0, 190]);
-  expect(rangeOf(rowsTo(300), scrolledBack(0, 300))).toEqual([0, 300]);
+  expect(scrolledBack(300, 100, 150)).toEqual([50, 150]);
+  expect(scrolledBack(300, 10, 150)).toEqual([0, 190]);
+  expect(scrolledBack(300, 0, 300)).toEqual([0, 300]);
 });
 
 test('renders the rows around one that has to be scrolled to', () => {
-  expect(rangeOf(rowsTo(300), { ...scrolledBack(0, 0), key: '150' })).toEqual([125, 190]);
-  expect(rangeOf(rowsTo(300), { ...scrolledBack(270, 300), key: '20' })).toEqual([0, 60]);
-  expect(rangeOf(rowsTo(300), { ...scrolledBack(100, 150), key: '120' })).toEqual([50, 150]);
-  expect(rangeOf(rowsTo(300), { ...scrolledBack(100, 150), key: 'not among them' })).toEqual([50, 150]);
+  expect(scrolledBack(300, 0, 0, '150')).toEqual([125, 190]);
+  expect(scrolledBack(300, 270, 300, '20')).toEqual([0, 60]);
+  expect(scrolledBack(300, 100, 150, '120')).toEqual([50, 150]);
+  expect(scrolledBack(300, 100, 150, 'not among them')).toEqual([50, 150]);
 });
 
 test('renders all rows when none of them was rendered', () => {
-  expect(rangeOf(rowsTo(100), scrolledBack(0, 0))).toEqual([0, 100]);
-  expect(rangeOf([], scrolledBack(0, 50))).toEqual([0, 0]);
-  expect(rangeOf([], atEnd(0, 0))).toEqual([0, 0]);
+  expect(scrolledBack(100, 0, 0)).toEqual([0, 100]);
+  expect(scrolledBack(0, 0, 50)).toEqual([0, 0]);
+  expect(atEnd(0, 0, 0)).toEqual([0, 0]);
 });

@@ -4,7 +4,7 @@ import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { oncePerFrame } from '../state/frames.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
-import type { Missing } from '../state/timeline.ts';
+import { type Missing, PAGE_SIZE } from '../state/timeline.ts';
 import { extras } from './extras.ts';
 import { count } from './format.ts';
 import { RoomContext } from './inline-text.tsx';
@@ -14,7 +14,7 @@ import type { MessageContext } from './message-context.ts';
 import { Gestures } from './message-gestures.ts';
 import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
-import { MAX_NEW, rangeOf } from './row-range.ts';
+import { rangeOf } from './row-range.ts';
 import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
 
@@ -44,8 +44,6 @@ const UNREAD_LINE_AT = 0.25;
 const ANCHORS = '.message';
 /** The time for which the message of a link is highlighted, in milliseconds. */
 const HIGHLIGHT_MS = 2_500;
-/** How many rows are rendered at once when the history arrives: a page of it. */
-const MAX_FIRST = 120;
 /** A log at its end is busy after so many additions, until there is none for a while. */
 const BUSY = 8;
 /** How many rows a busy log keeps. They fill a tall screen. */
@@ -129,22 +127,20 @@ export class Log extends Component<Props> {
       clearTimeout(this.#quietTimer);
       this.#quietTimer = setTimeout(this.#onQuiet, QUIET_MS);
     }
-    const [start, end] = rangeOf(all, {
-      rendered: new Set(this.#rows.map(({ key }) => key)),
-      atEnd: readState.atLatest,
-      max: this.#isBusy ? MAX_BUSY : all.length,
-      ...(!last && this.#log.current && { budget: MAX_FIRST }),
-      key: target.peek() ?? (readState.opensAtUnread ? 'unread' : last ? undefined : scrollPosition?.key),
-    });
+    const [start, end] = rangeOf(
+      all,
+      new Set(this.#rows.map(({ key }) => key)),
+      this.#isBusy ? MAX_BUSY : readState.atLatest ? all.length : 0,
+      target.peek() ?? (readState.opensAtUnread ? 'unread' : last ? undefined : scrollPosition?.key),
+    );
     this.#before = start;
-    this.#after = all.length - end;
+    this.#after = Math.max(0, all.length - end);
     return all.slice(start, end);
   }
 
-  /** Whether to render few rows. One that has the focus is not dropped for that. */
+  /** Whether to render few rows. */
   get #isBusy(): boolean {
-    const hasFocus = this.#list.current?.contains(document.activeElement);
-    return this.props.room.readState.atLatest && this.#additions > BUSY && !hasFocus;
+    return this.props.room.readState.atLatest && this.#additions > BUSY;
   }
 
   #onQuiet = (): void => {
@@ -310,8 +306,8 @@ export class Log extends Component<Props> {
     const [nearStart, nearEnd] = [scrollTop < LOAD_AHEAD, scrollHeight - clientHeight - scrollTop < LOAD_AHEAD];
     // A log that is busy at its end renders no more than it needs.
     if (this.#before + this.#after > 0 && (nearStart || !this.#isBusy)) this.#renderMore();
-    if (nearStart && this.#before < MAX_NEW) void room.loadOlder();
-    if (nearEnd && this.#after < MAX_NEW) void room.loadNewer();
+    if (nearStart && this.#before < PAGE_SIZE) void room.loadOlder();
+    if (nearEnd && this.#after < PAGE_SIZE) void room.loadNewer();
   }
 
   /**
