@@ -4,7 +4,7 @@ import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { oncePerFrame } from '../state/frames.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
-import { type Missing, PAGE_SIZE } from '../state/timeline.ts';
+import type { Missing } from '../state/timeline.ts';
 import { extras } from './extras.ts';
 import { count } from './format.ts';
 import { RoomContext } from './inline-text.tsx';
@@ -14,7 +14,7 @@ import type { MessageContext } from './message-context.ts';
 import { Gestures } from './message-gestures.ts';
 import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
-import { rangeOf } from './row-range.ts';
+import { MAX_NEW, rangeOf } from './row-range.ts';
 import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
 
@@ -306,8 +306,8 @@ export class Log extends Component<Props> {
     const [nearStart, nearEnd] = [scrollTop < LOAD_AHEAD, scrollHeight - clientHeight - scrollTop < LOAD_AHEAD];
     // A log that is busy at its end renders no more than it needs.
     if (this.#before + this.#after > 0 && (nearStart || !this.#isBusy)) this.#renderMore();
-    if (nearStart && this.#before < PAGE_SIZE) void room.loadOlder();
-    if (nearEnd && this.#after < PAGE_SIZE) void room.loadNewer();
+    if (nearStart && this.#before < MAX_NEW) void room.loadOlder();
+    if (nearEnd && this.#after < MAX_NEW) void room.loadNewer();
   }
 
   /**

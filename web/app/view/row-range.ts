@@ -1,5 +1,5 @@
 /** How many rows are rendered at once, beside those that are rendered already. */
-const MAX_NEW = 30;
+export const MAX_NEW = 30;
 /** The same for a reader who scrolls, and waits for them. */
 const MAX_BACK = 50;
 /** The same for an empty log: a page of the history fits. */
