@@ -1,7 +1,7 @@
 /** How many rows are rendered at once, beside those that are rendered already. */
 export const MAX_NEW = 30;
-/** The same for a reader who scrolls, and waits for them. */
-const MAX_BACK = 50;
+/** The same for a reader who scrolls, and waits for them: a page of the history. */
+const MAX_BACK = 100;
 /** The same for an empty log: a page of the history fits. */
 const MAX_FIRST = 120;
 /** How many rows are rendered around one that is not rendered. They fill a tall screen. */
