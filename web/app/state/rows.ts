@@ -70,6 +70,7 @@ function isAfter(message: MessageEntry, { epoch, seq }: Place): boolean {
   return message.epoch !== epoch || message.seq > seq;
 }
 
-function dayOf(at: number): number {
+/** Returns the midnight before a time. */
+export function dayOf(at: number): number {
   return new Date(at).setHours(0, 0, 0, 0);
 }

@@ -1,14 +1,10 @@
-import { signal } from '@preact/signals';
 import type { MessageEntry } from '../state/timeline.ts';
+import { lazyPart } from './lazy-part.ts';
 
-/** The time until parts that failed to load are requested again, in milliseconds. */
-const RETRY_MS = 10_000;
-
-type Extras = typeof import('./message-extras.tsx');
+const [part, load] = lazyPart(() => import('./message-extras.tsx'));
 
 /** The parts of a message that most do not have, once they are loaded. */
-export const extras = signal<Extras | undefined>(undefined);
-let requestedAt = Number.NEGATIVE_INFINITY;
+export const extras = part;
 
 /** Whether a message has such parts: a quote, reactions, or changes that the log does not have. */
 export function hasExtras({ reply, reactions, unsaved, rejected }: MessageEntry): boolean {
@@ -16,16 +12,7 @@ export function hasExtras({ reply, reactions, unsaved, rejected }: MessageEntry)
 }
 
 /** Loads the parts, unless they are loaded. The log renders its rows again then. */
-export function loadExtras(): Extras | undefined {
-  const loaded = extras.peek();
-  if (!loaded && performance.now() - requestedAt > RETRY_MS) {
-    requestedAt = performance.now();
-    import('./message-extras.tsx').then(
-      (module) => {
-        extras.value = module;
-      },
-      () => undefined, // offline: the text is shown without them
-    );
-  }
-  return loaded;
+export function loadExtras() {
+  load();
+  return extras.peek();
 }

@@ -1,4 +1,5 @@
 import type { Connection } from '../state/chat.ts';
+import { dayOf } from '../state/rows.ts';
 import type { Missing, PresenceChange } from '../state/timeline.ts';
 
 // A longer list is shortened.
@@ -19,14 +20,10 @@ export function formatTimestamp(at: number): string {
 
 /** Formats a day as "Today", "Yesterday", or its date, with the year unless it is this year. */
 export function formatDay(at: number, now = Date.now()): string {
-  const days = Math.round((midnight(now) - midnight(at)) / 86_400_000);
+  const days = Math.round((dayOf(now) - dayOf(at)) / 86_400_000);
   if (days === 0) return 'Today';
   if (days === 1) return 'Yesterday';
   return new Date(at).getFullYear() === new Date(now).getFullYear() ? dayFormat.format(at) : dateFormat.format(at);
-}
-
-function midnight(at: number): number {
-  return new Date(at).setHours(0, 0, 0, 0);
 }
 
 /** Formats a count, as in "3 messages". */

@@ -2,6 +2,7 @@ import { Component, createRef } from 'preact';
 import { announceLine } from '../state/announcer.ts';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
+import { oncePerFrame } from '../state/frames.ts';
 import { type Row, rowsOf } from '../state/rows.ts';
 import type { Missing } from '../state/timeline.ts';
 import { extras } from './extras.ts';
@@ -13,6 +14,7 @@ import type { MessageContext } from './message-context.ts';
 import { Gestures } from './message-gestures.ts';
 import { renderer } from './rich-text.ts';
 import { LogRow } from './row.tsx';
+import { MAX_NEW, rangeOf } from './row-range.ts';
 import { touch } from './screen.ts';
 import { Unsent } from './unsent.tsx';
 
@@ -42,6 +44,11 @@ const UNREAD_LINE_AT = 0.25;
 const ANCHORS = '.message';
 /** The time for which the message of a link is highlighted, in milliseconds. */
 const HIGHLIGHT_MS = 2_500;
+/** A log at its end is busy after so many additions, until there is none for a while. */
+const BUSY = 8;
+/** How many rows a busy log keeps. They fill a tall screen. */
+const MAX_BUSY = 100;
+const QUIET_MS = 1_000;
 
 /**
  * The messages of a room. Opens at the first unread message, or where the reader left it. Stays at
@@ -54,15 +61,23 @@ export class Log extends Component<Props> {
   #gestures: Gestures | undefined;
   /** The rows rendered last: those of the list, in order. */
   #rows: readonly Row[] = [];
+  /** How many rows before and after them are not rendered. */
+  #before = 0;
+  #after = 0;
+  /** How many times rows were added at the end since the log was quiet. */
+  #additions = 0;
+  #quietTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #renderMore = oncePerFrame(() => this.forceUpdate());
 
   override render({ room, live }: Props) {
     // Subscribes to both: componentDidUpdate loads more when the rows change or a request ends.
     void [room.revision.value, room.history.loading.value, room.history.target.value];
     const rich = renderer.value !== undefined;
     const archived = room.archive.messages.value;
-    const rows = rowsOf(room.entries, room.authorOf, room.readState.unreadAfter.value);
+    const all = rowsOf(room.entries, room.authorOf, room.readState.unreadAfter.value);
+    const rows = this.#part(all);
     this.#rows = rows;
-    const empty = rows.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
+    const empty = all.every(({ kind }) => kind === 'presence') && room.outgoing.pending.value.length === 0;
     return (
       <div class="conversation">
         <div
@@ -75,7 +90,7 @@ export class Log extends Component<Props> {
           tabIndex={0}
           onScroll={this.#onScroll}
         >
-          {room.history.loaded.value && <LogStart room={room} empty={empty} />}
+          {room.history.loaded.value && this.#before === 0 && <LogStart room={room} empty={empty} />}
           <RoomContext.Provider value={room}>
             <ol class="rows" ref={this.#list}>
               {rows.map((row) => (
@@ -103,6 +118,36 @@ export class Log extends Component<Props> {
     );
   }
 
+  /** Returns the rows to render now. */
+  #part(all: readonly Row[]): readonly Row[] {
+    const { readState, target, scrollPosition } = this.props.room;
+    const last = this.#rows.at(-1)?.key;
+    if (last && all.at(-1)?.key !== last) {
+      this.#additions++;
+      clearTimeout(this.#quietTimer);
+      this.#quietTimer = setTimeout(this.#onQuiet, QUIET_MS);
+    }
+    const [start, end] = rangeOf(
+      all,
+      new Set(this.#rows.map(({ key }) => key)),
+      this.#isBusy ? MAX_BUSY : readState.atLatest ? all.length : 0,
+      target.peek() ?? (readState.opensAtUnread ? 'unread' : last ? undefined : scrollPosition?.key),
+    );
+    this.#before = start;
+    this.#after = Math.max(0, all.length - end);
+    return all.slice(start, end);
+  }
+
+  /** Whether to render few rows. */
+  get #isBusy(): boolean {
+    return this.props.room.readState.atLatest && this.#additions > BUSY;
+  }
+
+  #onQuiet = (): void => {
+    this.#additions = 0;
+    this.#renderMore();
+  };
+
   override componentDidMount(): void {
     const { room } = this.props;
     if (room.readState.atLatest || !this.#restorePosition()) this.#scrollToEnd();
@@ -116,6 +161,7 @@ export class Log extends Component<Props> {
   override componentWillUnmount(): void {
     this.#resizeObserver?.disconnect();
     this.#gestures?.stop();
+    clearTimeout(this.#quietTimer);
     this.#savePosition();
   }
 
@@ -141,7 +187,7 @@ export class Log extends Component<Props> {
   #middleMessage(): Anchor | undefined {
     const { top = 0, height = 0 } = this.#log.current?.getBoundingClientRect() ?? {};
     let last: Anchor | undefined;
-    for (const row of this.#list.current?.querySelectorAll(`:scope > ${ANCHORS}`) ?? []) {
+    for (const row of this.#list.current?.querySelectorAll(ANCHORS) ?? []) {
       const { bottom } = row.getBoundingClientRect();
       last = { row, bottom };
       if (bottom > top + height / 2) break;
@@ -149,8 +195,12 @@ export class Log extends Component<Props> {
     return last;
   }
 
-  #keyOf(row: Element): string | undefined {
-    return this.#rows[[...(this.#list.current?.children ?? [])].indexOf(row)]?.key;
+  #rowOf(element: Element): Row | undefined {
+    return this.#rows[[...(this.#list.current?.children ?? [])].indexOf(element)];
+  }
+
+  #elementOf(key: string | undefined): Element | undefined {
+    return this.#list.current?.children[this.#rows.findIndex((row) => row.key === key)];
   }
 
   /** Keeps the scroll position for the time until the room is opened again. */
@@ -159,16 +209,15 @@ export class Log extends Component<Props> {
     room.scrollPosition = undefined;
     const [log, anchor] = [this.#log.current, this.#middleMessage()];
     if (!log || !anchor || room.readState.atLatest || room.readState.opensAtUnread) return;
-    const key = this.#keyOf(anchor.row);
+    const key = this.#rowOf(anchor.row)?.key;
     if (key !== undefined) room.scrollPosition = { key, bottom: anchor.bottom - log.getBoundingClientRect().top };
   }
 
   /** Scrolls to the saved position. Returns false without one. */
   #restorePosition(): boolean {
     const { room } = this.props;
-    const [list, log, position] = [this.#list.current, this.#log.current, room.scrollPosition];
-    const index = this.#rows.findIndex(({ key }) => key === position?.key);
-    const row = list?.children[index];
+    const [log, position] = [this.#log.current, room.scrollPosition];
+    const row = this.#elementOf(position?.key);
     if (!log || !position || !row) return false;
     log.scrollTop += row.getBoundingClientRect().bottom - log.getBoundingClientRect().top - position.bottom;
     return true;
@@ -191,7 +240,7 @@ export class Log extends Component<Props> {
     const { room } = this.props;
     const key = room.history.target.peek();
     if (key === undefined) return;
-    const row = this.#list.current?.children[this.#rows.findIndex((each) => each.key === key)];
+    const row = this.#elementOf(key);
     if (!(row instanceof HTMLElement)) return;
     room.history.target.value = undefined;
     row.scrollIntoView({ block: 'center' });
@@ -206,7 +255,7 @@ export class Log extends Component<Props> {
 
   /** Returns the message of a row. */
   #messageOf = (row: Element): MessageContext | undefined => {
-    const found = this.#rows[[...(this.#list.current?.children ?? [])].indexOf(row)];
+    const found = this.#rowOf(row);
     if (found?.kind !== 'message') return undefined;
     const { chat, room } = this.props;
     return { chat, room, message: found.message, author: found.author };
@@ -228,7 +277,7 @@ export class Log extends Component<Props> {
     const { room } = this.props;
     if (!log || room.readState.opensAtUnread) return;
     const fromEnd = log.scrollHeight - log.clientHeight - log.scrollTop;
-    room.setAtEnd(fromEnd < AT_END);
+    room.setAtEnd(fromEnd < AT_END && this.#after === 0);
     this.#reportVisible(log);
     this.#loadMore(log);
   };
@@ -254,8 +303,11 @@ export class Log extends Component<Props> {
     const { scrollTop, scrollHeight, clientHeight } = log;
     if (room.readState.opensAtUnread) return;
     this.#fillGap(log);
-    if (scrollTop < LOAD_AHEAD) void room.history.loadOlder();
-    if (scrollHeight - clientHeight - scrollTop < LOAD_AHEAD) void room.history.loadNewer();
+    const [nearStart, nearEnd] = [scrollTop < LOAD_AHEAD, scrollHeight - clientHeight - scrollTop < LOAD_AHEAD];
+    // A log that is busy at its end renders no more than it needs.
+    if (this.#before + this.#after > 0 && (nearStart || !this.#isBusy)) this.#renderMore();
+    if (nearStart && this.#before < MAX_NEW) void room.history.loadOlder();
+    if (nearEnd && this.#after < MAX_NEW) void room.history.loadNewer();
   }
 
   /**
@@ -273,14 +325,14 @@ export class Log extends Component<Props> {
     if (!closest) return;
     void room.history.fill(closest, room.readState.atLatest || distance < 0, () => {
       const anchor = this.#middleMessage();
-      return anchor && this.#keyOf(anchor.row);
+      return anchor && this.#rowOf(anchor.row)?.key;
     });
   }
 
   /** Returns the distance of a row from the middle of the screen, negative above it, in pixels. */
   #belowMiddle({ key }: { readonly key: string }): number {
     const screen = this.#log.current?.getBoundingClientRect();
-    const row = this.#list.current?.children[this.#rows.findIndex((row) => row.key === key)];
+    const row = this.#elementOf(key);
     if (!screen || !row) return Number.NEGATIVE_INFINITY;
     return row.getBoundingClientRect().top - (screen.top + screen.bottom) / 2;
   }

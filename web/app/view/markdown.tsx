@@ -1,5 +1,6 @@
 import './markdown.css';
 import { useSignal } from '@preact/signals';
+import { announceLine } from '../state/announcer.ts';
 import { type Block, type Inline, parseMarkdown } from '../state/markdown.ts';
 import { copyText } from './copy.ts';
 import { InlineText, propsOf } from './inline-text.tsx';
@@ -94,6 +95,7 @@ function CodeBlock({ text, language }: { text: string; language: string }) {
   const result = useSignal('');
   const copy = async () => {
     result.value = (await copyText(text)) ? 'Copied' : 'Copy failed';
+    announceLine(result.value);
     setTimeout(() => {
       result.value = '';
     }, RESULT_MS);
@@ -111,9 +113,6 @@ function CodeBlock({ text, language }: { text: string; language: string }) {
         {result.value || 'Copy'}
         {result.value === '' && <span class="visually-hidden"> code</span>}
       </button>
-      <span class="visually-hidden" role="status">
-        {result.value}
-      </span>
     </div>
   );
 }
