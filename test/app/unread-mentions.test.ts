@@ -113,7 +113,9 @@ test('reads at most 500 messages to count them, and none when they have been rea
   const { hub, socket, answerAll, badges } = await open(2_000, 10, [1_450, 1_350]);
   expect(await answerAll()).toHaveLength(6);
   expect(badges()).toEqual({ unread: 1_990, atMost: true, mentions: 1 });
-  socket.deliver({ t: 'gap', room: 'r', from: 2_001, to: 2_050, why: 'slow' });
+  socket.deliver({ t: 'gap', room: 'r', from: 2_001, to: 2_010, why: 'slow' });
+  expect((await answerAll())[0]).toMatchObject({ before: 2_011 });
+  socket.deliver({ t: 'gap', room: 'r', from: 2_011, to: 2_050, why: 'slow' });
   await vi.advanceTimersByTimeAsync(20);
   socket.deliver({ t: 'read', room: 'r', seq: 2_050 });
   await settle();
