@@ -26,7 +26,7 @@ async function settle() {
   }
 }
 
-/** Opens a room that is not on the screen, on a device whose user has read up to `read` on another. */
+/** Opens a room beside the screen, on a device whose user has read up to `read` on another one. */
 async function open(head: number, read: number, mentions: readonly number[]) {
   const hub = connect('http://hub.test', { WebSocket: FakeSocket, transport: 'websocket' });
   await vi.advanceTimersByTimeAsync(0);
