@@ -26,7 +26,7 @@ async function settle() {
   }
 }
 
-/** Opens a room that is not on the screen, on a device whose user has read up to `read` on another. */
+/** Opens a room beside the screen, on a device whose user has read up to `read` on another one. */
 async function open(head: number, read: number, mentions: readonly number[]) {
   const hub = connect('http://hub.test', { WebSocket: FakeSocket, transport: 'websocket' });
   await vi.advanceTimersByTimeAsync(0);
@@ -113,7 +113,9 @@ test('reads at most 500 messages to count them, and none when they have been rea
   const { hub, socket, answerAll, badges } = await open(2_000, 10, [1_450, 1_350]);
   expect(await answerAll()).toHaveLength(6);
   expect(badges()).toEqual({ unread: 1_990, atMost: true, mentions: 1 });
-  socket.deliver({ t: 'gap', room: 'r', from: 2_001, to: 2_050, why: 'slow' });
+  socket.deliver({ t: 'gap', room: 'r', from: 2_001, to: 2_010, why: 'slow' });
+  expect((await answerAll())[0]).toMatchObject({ before: 2_011 });
+  socket.deliver({ t: 'gap', room: 'r', from: 2_011, to: 2_050, why: 'slow' });
   await vi.advanceTimersByTimeAsync(20);
   socket.deliver({ t: 'read', room: 'r', seq: 2_050 });
   await settle();

@@ -48,7 +48,7 @@ function watch(page: Page): string[] {
   return found;
 }
 
-/** Returns what messages must not have: other elements and attributes, and links to other places. */
+/** Returns what messages must not have: other elements, attributes, and links to other places. */
 async function inspect(page: Page): Promise<string[]> {
   const elements = await page
     .locator('.text, .text *')

@@ -130,7 +130,7 @@ test('notifies through the service worker, once in several tabs, and a click lea
   await expect.poll(() => ada.getByLabel('Notify me when I am mentioned').isChecked()).toBe(true);
 
   const pages = [ada, other];
-  /** Waits until both tabs have counted the mentions, and have asked which rooms are on the screen. */
+  /** Waits until both tabs have counted the mentions, and asked which rooms are on a screen. */
   const inBoth = async (mentions: number) => {
     const name = `pumps ${mentions} mention${mentions > 1 ? '' : 's'} you, ${mentions} unread`;
     await Promise.all(pages.map((page) => page.getByRole('link', { name }).waitFor()));
@@ -157,7 +157,7 @@ test('notifies through the service worker, once in several tabs, and a click lea
   const shown = await Promise.all(pages.map((page) => page.evaluate<string[]>('shown')));
   expect(shown.flat()).toEqual(Array(3).fill('bob mentioned you in pumps'));
 
-  // Only a person can click: an event that a script dispatches may neither focus a window nor open one.
+  // Only a person can click: the event of a script may neither focus a window nor open one.
   const click = (body: string) =>
     inWorker(`(async () => {
     const [notification] = (await registration.getNotifications()).filter(({ body }) => body === '${body}');

@@ -1,6 +1,16 @@
 import { type ChangeRecord, fold } from './changes.ts';
-import type { Conversation } from './conversation.ts';
-import { PAGE_SIZE } from './timeline.ts';
+import type { ReadState } from './read-state.ts';
+import { type MessageEntry, PAGE_SIZE, type Page } from './timeline.ts';
+
+/** What counting needs of a conversation. */
+interface CountedRoom {
+  readonly readState: ReadState;
+  readonly changeListeners: Set<(changes: readonly ChangeRecord[] | undefined) => void>;
+  loadedMessage(seq: number): MessageEntry | undefined;
+  request(range: { readonly before: number; readonly limit: number }, epoch: string): Promise<Page | undefined>;
+  count(page: Page): void;
+  countChanged(message: MessageEntry): void;
+}
 
 /** The maximum number of messages that are read to count those of one room. */
 const MAX_MESSAGES = 500;
@@ -10,9 +20,9 @@ const MAX_WAIT_MS = 2_000;
 const PAUSE_MS = 200;
 
 /** The rooms that are counted or wait for it. */
-const queued = new WeakSet<Conversation>();
+const queued = new WeakSet<CountedRoom>();
 /** The rooms whose changes are counted. */
-const followed = new WeakSet<Conversation>();
+const followed = new WeakSet<CountedRoom>();
 /** Ends when all rooms are counted. One request at a time leaves the connection to the reader. */
 let queue = Promise.resolve();
 
@@ -20,7 +30,7 @@ let queue = Promise.resolve();
  * Reads the unread messages of a room that are not loaded, the latest first, and counts them and
  * their mentions. The messages shown stay as they are.
  */
-export function countUnread(room: Conversation): void {
+export function countUnread(room: CountedRoom): void {
   if (queued.has(room)) return;
   queued.add(room);
   follow(room);
@@ -30,7 +40,7 @@ export function countUnread(room: Conversation): void {
   });
 }
 
-async function readUnread(room: Conversation): Promise<void> {
+async function readUnread(room: CountedRoom): Promise<void> {
   for (let left = MAX_MESSAGES; left > 0; left -= PAGE_SIZE) {
     await nextIdleMoment();
     const place = room.readState.uncountedBefore;
@@ -46,7 +56,7 @@ async function readUnread(room: Conversation): Promise<void> {
 }
 
 /** Counts the changes of messages that are not loaded, which the room itself does not. */
-function follow(room: Conversation): void {
+function follow(room: CountedRoom): void {
   if (followed.has(room)) return;
   followed.add(room);
   room.incoming.listeners.add((changes = []) => {
@@ -54,7 +64,7 @@ function follow(room: Conversation): void {
   });
 }
 
-function countChange(room: Conversation, change: ChangeRecord): void {
+function countChange(room: CountedRoom, change: ChangeRecord): void {
   const { op, of: seq, epoch, id, from, at } = change;
   // Only the author edits a message, so the edit has what identifies the author.
   if (op === 'edit' || op === 'delete')
