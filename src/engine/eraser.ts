@@ -3,6 +3,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LogRecord } from '../hub/log.ts';
 
+// Pages of LMDB have this size, or a multiple of it.
+const PAGE_BYTES = 4096;
 const CHUNK_BYTES = 1024 * 1024;
 // A search for many texts yields after so long: the server delivers meanwhile.
 const TURN_MS = 2;
@@ -24,8 +26,8 @@ export function beginningOf({ seq, at, from, sender, id }: Pick<LogRecord, 'seq'
  * changes it, so a text that was removed from the database is still in pages that are free.
  *
  * What is overwritten stays a JSON text of the same length, as a snapshot that another process
- * reads may have the page. A literal that does not end in the same page has another page's header
- * in it, whose zeros no literal has: it is left alone.
+ * reads may have the page. Where the next page of a literal has been reused, it has another page's
+ * header in it, whose zeros no literal has: it is overwritten up to there.
  *
  * @param beginnings of records whose data is empty in the database by now.
  * @param lock calls a function while nothing writes to the database.
@@ -74,8 +76,7 @@ function eraseAt(descriptor: number, position: number, beginning: Buffer): void 
     readSync(descriptor, text, 0, text.byteLength, position);
     const start = beginning.byteLength + 1;
     if (!text.subarray(0, beginning.byteLength).equals(beginning) || text[start - 1] !== QUOTE) return;
-    const end = endOfLiteral(text, start);
-    if (end === 'invalid') return;
+    const end = endOfLiteral(text, start, position);
     if (end !== undefined) {
       if (end > start) writeSync(descriptor, Buffer.alloc(end - start, SPACE), 0, end - start, position + start);
       return;
@@ -84,12 +85,17 @@ function eraseAt(descriptor: number, position: number, beginning: Buffer): void 
   }
 }
 
-/** Returns the index of the quote that ends a literal; undefined if the text ends before. */
-function endOfLiteral(text: Buffer, start: number): number | 'invalid' | undefined {
+/**
+ * Returns the index of the quote that ends a literal, or of the page that cuts it off; undefined if
+ * the text ends before.
+ *
+ * @param position of the text in the file.
+ */
+function endOfLiteral(text: Buffer, start: number, position: number): number | undefined {
   for (let at = start; at < text.byteLength; at++) {
     const byte = text[at] as number;
     if (byte === QUOTE) return at;
-    if (byte < SPACE) return 'invalid';
+    if (byte < SPACE) return at - ((position + at) % PAGE_BYTES);
     if (byte === BACKSLASH) at++;
   }
   return undefined;

@@ -261,7 +261,8 @@ export class LmdbEngine implements LocalEngine {
       }
     }
     this.#journal.open();
-    const parts = this.#waitingParts();
+    // The process before may have been killed while it wrote them.
+    const parts = this.#waitingParts(true);
     this.#store.putNow(parts);
     for (const part of parts) this.#stored(part);
     this.#journal.forget();
@@ -328,13 +329,18 @@ export class LmdbEngine implements LocalEngine {
     }
   }
 
-  /** Returns a copy of the waiting records. They keep waiting, readable, until `#stored`. */
-  #waitingParts(): Part[] {
+  /**
+   * Returns a copy of the waiting records. They keep waiting, readable, until `#stored`.
+   *
+   * @param wereWritten whether a transaction that did not end may have left their texts in the file.
+   */
+  #waitingParts(wereWritten = this.#everFailed): Part[] {
     return [...this.#waiting].map((name) => {
       const log = this.#room(name);
       log.storing = log.waiting.length;
       const folded = [...log.folded.values()];
-      const erased = folded.filter(({ record }) => hasLostText(record)).map(({ record }) => beginningOf(record));
+      const written = wereWritten ? [...folded, ...log.waiting] : folded;
+      const erased = written.filter(({ record }) => hasLostText(record)).map(({ record }) => beginningOf(record));
       return { name, extent: log.extent, records: [...log.waiting], folded, erased };
     });
   }

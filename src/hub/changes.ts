@@ -50,9 +50,10 @@ export interface Folded {
   replace(record: LogRecord): void;
 }
 
-/** Consecutive records from `first` on. */
+/** The consecutive records `first`…`head`. */
 interface Run extends Folded {
   readonly first: number;
+  readonly head: number;
   at(seq: number): LogRecord;
 }
 
@@ -126,7 +127,8 @@ function isFull(reactions: readonly Reacted[], { from, data }: JudgedDraft): boo
 }
 
 /** Returns the record with the change. Its `extra` has its fields in one order on every node. */
-function fold(target: LogRecord, { seq: changed, from, data, json }: LogRecord, { op }: ChangeExtra): LogRecord {
+function fold(target: LogRecord, change: LogRecord, { op, replaced }: ChangeExtra): LogRecord {
+  const { seq: changed, from, data, json } = change;
   const before = messageExtra(target);
   const reply = before?.reply === undefined ? {} : { reply: before.reply };
   if (op === 'delete') {
@@ -141,7 +143,8 @@ function fold(target: LogRecord, { seq: changed, from, data, json }: LogRecord, 
     ...(edited !== undefined && { edited }),
     ...(reactions !== undefined && reactions.length > 0 && { reactions }),
   };
-  return op === 'edit' ? { ...target, data, json, extra } : { ...target, extra };
+  // The text of a replaced edit is gone: until the change that has replaced it, the one before stays.
+  return op === 'edit' && !replaced ? { ...target, data, json, extra } : { ...target, extra };
 }
 
 function reacted(reactions: readonly Reacted[], op: ChangeOp, reaction: string, user: string): readonly Reacted[] {
@@ -154,21 +157,41 @@ function reacted(reactions: readonly Reacted[], op: ChangeOp, reaction: string, 
 }
 
 /**
- * Folds a change into a run of records, of which its message may be older than the first: the edits
- * that it replaces lose their data all the same.
+ * Folds a change into a run of records. Its message may be older than the first, or have the change
+ * already, as one that was read later than the edits after it. The edits that the change replaces
+ * lose their data all the same.
  */
 export function foldIntoRun(records: Run, change: LogRecord): void {
-  const { extra, seq: end } = change;
+  const { extra, seq } = change;
   if (extra?.kind !== 'change') return;
-  if (extra.of >= records.first) foldInto(records, change);
-  else if (extra.op === 'edit' || extra.op === 'delete') {
-    for (let seq = records.first; seq < end; seq++) {
-      const record = records.at(seq);
+  if (extra.of >= records.first && foldInto(records, change) !== undefined) return;
+  if (extra.op === 'edit' || extra.op === 'delete') {
+    for (let at = records.first; at < seq && at <= records.head; at++) {
+      const record = records.at(at);
       if (record.extra?.kind === 'change' && record.extra.op === 'edit' && record.extra.of === extra.of) {
         records.replace(withoutText(record));
       }
     }
   }
+}
+
+/** Returns consecutive records with changes that were committed while they were read. */
+export function withChanges(records: readonly LogRecord[], changes: readonly LogRecord[]): readonly LogRecord[] {
+  const [oldest] = records;
+  if (oldest === undefined || changes.length === 0) return records;
+  const { seq: first } = oldest;
+  const folded = [...records];
+  const run: Run = {
+    first,
+    head: first + records.length - 1,
+    at: (seq) => folded[seq - first] as LogRecord,
+    find: (seq) => folded[seq - first],
+    replace: (record) => {
+      folded[record.seq - first] = record;
+    },
+  };
+  for (const change of changes) foldIntoRun(run, change);
+  return folded;
 }
 
 function withoutText(edit: LogRecord): LogRecord {

@@ -1,3 +1,4 @@
+import { withChanges } from './changes.ts';
 import type { LateReads } from './late-reads.ts';
 import type { LogRecord, Records } from './log.ts';
 import type { Room } from './room.ts';
@@ -69,15 +70,26 @@ export class ColdReads {
     for (const [seq, read] of this.#reads.get(room) ?? []) this.#delete(room, seq, read);
   }
 
+  /** Records from `changed` on have changed. What is still being read gets the changes later. */
+  forgetChanged(room: Room, changed: number): void {
+    for (const [seq, read] of this.#reads.get(room) ?? []) {
+      if (read.records && read.records.head >= changed) this.#delete(room, seq, read);
+    }
+  }
+
   #await(room: Room, seq: number, reader: Subscriber, reading: Promise<readonly LogRecord[]>): void {
     const read: ColdRead = { readers: new Set([reader]), records: undefined, bytes: 0 };
     this.#add(room, seq, read);
+    const changes = room.collectChanges();
     const resume = () => this.#onRead(read.readers);
     const retry = () => {
+      room.endCollection(changes);
       this.#delete(room, seq, read);
       this.#scheduler.after(RETRY_MS, resume);
     };
-    const finish = (records: readonly LogRecord[]) => {
+    const finish = (found: readonly LogRecord[]) => {
+      room.endCollection(changes);
+      const records = withChanges(found, changes);
       if (this.#reads.get(room)?.get(seq) !== read) {
         resume(); // the records are void: see `forget`
         return;

@@ -25,8 +25,8 @@ export interface CommitListener {
    * The oldest `drafts` undecided drafts of the room are decided, and their records are in its log.
    */
   decided(room: Room, drafts: number): void;
-  /** A record that is older than the room's window has changed: what was read of it is void. */
-  outdated(room: Room): void;
+  /** Records from `seq` on have changed: what was read or encoded of them is void. */
+  changed(room: Room, seq: number): void;
   /** The room's log goes on after the place, in another life. */
   moved(room: Room, place: Place): void;
   /** The room's log goes on after the place: the records before it are not in memory. */
@@ -211,7 +211,8 @@ export class Commits {
 
   #commit(room: Room, records: readonly LogRecord[]): void {
     if (room.append(records, this.#clock.now())) this.#listener.dirtied(room);
-    if (room.takeOutdated()) this.#listener.outdated(room);
+    const changed = room.takeChanged();
+    if (changed !== undefined) this.#listener.changed(room, changed);
     this.#messages += records.length;
     this.#batches++;
     if (!this.#events.has('committed')) return;

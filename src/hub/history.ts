@@ -1,5 +1,5 @@
 import { errors } from '../protocol/v1.ts';
-import { sizeOf } from './changes.ts';
+import { sizeOf, withChanges } from './changes.ts';
 import type { LateReads } from './late-reads.ts';
 import type { LogRecord } from './log.ts';
 import type { Notices } from './notices.ts';
@@ -87,7 +87,9 @@ export class HistoryReader {
   #answerLater(room: Room, search: Search, end: number, reading: Promise<readonly LogRecord[]>): void {
     const { epoch } = room;
     room.addReader();
+    const changes = room.collectChanges();
     const finish = (answer: () => void) => {
+      room.endCollection(changes);
       room.removeReader();
       answer();
     };
@@ -96,7 +98,9 @@ export class HistoryReader {
       // Records that were read before a move may be lost: they are read again.
       (records) =>
         finish(() =>
-          room.epoch === epoch ? this.#found(room, search, end, records) : this.answer(room, search.request),
+          room.epoch === epoch
+            ? this.#found(room, search, end, withChanges(records, changes))
+            : this.answer(room, search.request),
         ),
       () => finish(() => this.reject(search.request, 'unavailable')),
     );
@@ -109,7 +113,8 @@ export class HistoryReader {
     if (subscriber.closed) return;
     const { head } = room.log;
     const read = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
-    const [oldest, newest] = [read[0]?.seq ?? end, read.at(-1)?.seq ?? head];
+    // What was committed since the request is not covered.
+    const [oldest, newest] = [read[0]?.seq ?? end, read.at(-1)?.seq ?? end - 1];
     const more = after === undefined ? oldest > room.first : newest < head;
     const records = read.filter(request.changes ? isMessage : isUndeleted);
     const from = after === undefined ? oldest : (edge ?? Math.min(oldest, newest + 1));

@@ -81,7 +81,7 @@ export class Hub {
     this.#commits = new Commits(engine, this.#rooms, this.#notices, events, clock, settings.turn, this.meter, {
       dirtied: (room) => this.#dirty.push(room),
       decided: (room, drafts) => this.#membership.decided(room, drafts),
-      outdated: (room) => this.#slowConsumers.forgetReads(room),
+      changed: (room, seq) => this.#slowConsumers.forgetChanged(room, seq),
       moved: (room, place) => this.#membership.move(room, place),
       skipped: (room, place) => this.#membership.skip(room, place),
     });

@@ -146,10 +146,15 @@ export class Log implements Records {
     return this.#ring[seq & (this.#ring.length - 1)] as LogRecord;
   }
 
-  /** Reports whether a record after `seq` changes another. */
-  hasChanges(seq: number): boolean {
-    for (let at = this.#head; at > seq && at >= this.#first; at--) {
-      if (this.at(at).extra?.kind === 'change') return true;
+  /**
+   * Reports whether records up to `seq` may have changes from after it: those that are in memory, or
+   * that the records were read with.
+   */
+  hasChangesAfter(seq: number): boolean {
+    for (let at = this.#first; at <= this.#head; at++) {
+      const { extra } = this.at(at);
+      if (extra === undefined) continue;
+      if (extra.kind === 'change' ? at > seq || extra.replaced : (extra.changed ?? 0) > seq) return true;
     }
     return false;
   }

@@ -160,11 +160,14 @@ export class Membership {
   move(room: Room, place: Place): void {
     const { head } = room.log;
     const present = this.#presence.of(room);
-    room.moveTo(place);
+    const isComplete = room.moveTo(place);
     this.#slowConsumers.forgetReads(room);
     for (const { encoder, members } of room.groups) {
       const lines = new Map<string, string>(); // members that lose the same records share a line
-      for (const member of [...members]) this.#moveMember(member, place.seq, encoder, lines, present);
+      for (const member of [...members]) {
+        this.#moveMember(member, place.seq, encoder, lines, present);
+        if (!isComplete && member.behind > 0) this.#readOn(member);
+      }
     }
     this.#events.emit('moved', { room: room.name, epoch: place.epoch, seq: place.seq, lost: head - place.seq });
   }
@@ -174,11 +177,14 @@ export class Membership {
     room.skipTo(place);
     this.#slowConsumers.forgetReads(room);
     for (const { members } of room.groups) {
-      for (const member of members) {
-        member.fallBehind();
-        this.#slowConsumers.add(member.subscriber);
-      }
+      for (const member of members) this.#readOn(member);
     }
+  }
+
+  /** The member catches up with what the log has no longer in memory. */
+  #readOn(member: Member): void {
+    member.fallBehind();
+    this.#slowConsumers.add(member.subscriber);
   }
 
   #add(room: Room, subscriber: Subscriber, encoder: Encoder, cursor: number): Member {

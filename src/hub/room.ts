@@ -175,8 +175,10 @@ export class Room {
   #readers = 0;
   #appended = 0;
   #delivered = 0;
-  /** A record that is older than the window has changed. */
-  #outdated = false;
+  /** The oldest record that has changed since the last `takeChanged`. */
+  #changed: number | undefined;
+  /** The changes that were committed while records were read, for each reading. */
+  readonly #collected = new Set<LogRecord[]>();
   /** Once it is released: then its engine does not know it any more. */
   #lastFirst: number | undefined;
 
@@ -308,16 +310,29 @@ export class Room {
     return wasClean;
   }
 
-  /** @returns whether a record that is older than the window has changed since the last call. */
-  takeOutdated(): boolean {
-    const outdated = this.#outdated;
-    this.#outdated = false;
-    return outdated;
+  /** @returns the oldest record that has changed since the last call. */
+  takeChanged(): number | undefined {
+    const changed = this.#changed;
+    this.#changed = undefined;
+    return changed;
+  }
+
+  /** Starts to collect the changes that are committed while records are read. */
+  collectChanges(): LogRecord[] {
+    const changes: LogRecord[] = [];
+    this.#collected.add(changes);
+    return changes;
+  }
+
+  /** Ends a collection, which its reading has been answered for. */
+  endCollection(changes: LogRecord[]): void {
+    this.#collected.delete(changes);
   }
 
   #change(change: LogRecord, of: number): void {
     foldIntoRun(this.#log, change);
-    if (of < this.#log.first) this.#outdated = true;
+    this.#changed = Math.min(of, this.#changed ?? of);
+    for (const changes of this.#collected) changes.push(change);
   }
 
   /** The members in step have been handed everything: the log may drop its oldest records. */
@@ -327,13 +342,21 @@ export class Room {
     this.#log.trim();
   }
 
-  /** Its log goes on after the place, in another life: it drops the records after it. */
-  moveTo({ epoch, seq }: Place): void {
+  /**
+   * Its log goes on after the place, in another life: it drops the records after it.
+   *
+   * @returns whether it has kept those before it that no member has been handed. Otherwise the
+   *   members are to read them.
+   */
+  moveTo({ epoch, seq }: Place): boolean {
     this.#epoch = epoch;
+    const wasFlushed = this.#flushed >= seq;
     // A lost change is folded into records that are not lost: they are to be read again.
-    if (this.#log.hasChanges(seq) || !this.#log.cut(seq)) this.#log = new Log(seq, this.#settings.window);
-    this.#flushed = Math.min(this.#flushed, seq);
+    const isKept = !this.#log.hasChangesAfter(seq) && this.#log.cut(seq);
+    if (!isKept) this.#log = new Log(seq, this.#settings.window);
+    this.#flushed = isKept ? Math.min(this.#flushed, seq) : seq;
     if (this.#flushed === this.#log.head) this.#dirtySince = undefined;
+    return isKept || wasFlushed;
   }
 
   /** Its log goes on after the place: the records before it are not in memory. */

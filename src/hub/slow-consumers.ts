@@ -90,6 +90,12 @@ export class SlowConsumers {
     this.#frames.clear();
   }
 
+  /** Records of the room from `seq` on have changed. */
+  forgetChanged(room: Room, seq: number): void {
+    this.#coldReads.forgetChanged(room, seq);
+    this.#frames.clear();
+  }
+
   /** A flush, or its own socket, has left the member behind. */
   note(member: Member): void {
     const { pump, subscriber } = member;

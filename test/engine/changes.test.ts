@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { deduping } from '../../src/engine/deduping.ts';
+import { beginningOf, erase } from '../../src/engine/eraser.ts';
 import { lmdb } from '../../src/engine/lmdb.ts';
 import { memory } from '../../src/engine/memory.ts';
 import { redis } from '../../src/engine/redis/redis.ts';
@@ -121,6 +122,39 @@ test('a deleted text is in no file of the data directory after the next store', 
   const records = fourth.read('x', 0, 1000);
   expect(records.slice(0, 5).map(({ data }) => data)).toEqual(['', '', 'kept, too', '', 'another 0']);
   await fourth.close();
+});
+
+test('a deleted text is in no file that a killed process has left while it stored the text', async () => {
+  const path = folder();
+  const first = lmdb({ path });
+  const append = await open(first);
+  await append(draft('kept'));
+  const { epoch } = first.position('x');
+  await first.close();
+  const message = { seq: 2, at: 1, from: 'ada', sender: 's', id: 'm' };
+  const fields = [2, 1, 'ada', 's', 'm', 'killed-secret', false, 13];
+  const removal = [3, 1, 'ada', 's', 'd', '', false, 0, { kind: 'change', op: 'delete', of: 2 }];
+  writeFileSync(join(path, 'journal-99'), `${JSON.stringify(['x', epoch, fields, removal])}\n`);
+  // Pages of the transaction that did not end.
+  const page = `${' '.repeat(100)}${beginningOf(message)}"killed-secret",false,13]`.padEnd(4096);
+  appendFileSync(join(path, 'data.mdb'), page.repeat(100));
+  const second = lmdb({ path });
+  await open(second);
+  await second.close();
+  expect(filesWith(path, 'killed-secret')).toEqual([]);
+});
+
+test('a deleted text is overwritten up to the page that has been reused', async () => {
+  const path = join(folder(), 'data.mdb');
+  const beginning = beginningOf({ seq: 2, at: 1, from: 'ada', sender: 's', id: 'm' });
+  const cut = `${beginning}"first-secret second-sec`;
+  const reused = Buffer.alloc(4096);
+  reused.writeUInt32LE(0x27);
+  writeFileSync(path, Buffer.concat([Buffer.from(cut.padStart(4096)), reused]));
+  await erase(path, [beginning], (work) => work());
+  const after = readFileSync(path);
+  expect(after.subarray(0, 4096).toString()).toBe(`${beginning}"${' '.repeat(23)}`.padStart(4096));
+  expect(after.subarray(4096)).toEqual(reused);
 });
 
 test('a deleted text is in no key of Redis, also after edits', async (context) => {

@@ -104,7 +104,7 @@ async function openCommits(turn: { commands: number; bytes: number }, immediate:
       if (immediate) model.decide(room.name, drafts, true);
       model.process(room.name, drafts);
     },
-    outdated() {},
+    changed() {},
     moved() {},
     skipped() {},
   });

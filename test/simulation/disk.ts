@@ -1,9 +1,12 @@
+import { type JudgedBatch, judgeBatch, reportBatch } from '../../src/engine/judged-batch.ts';
 import type { Draft, EngineListener, LocalEngine, Position } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
+import { Truth } from './truth.ts';
 import type { Random, VirtualTime } from './virtual.ts';
 
 interface StoredRoom {
   readonly epoch: string;
+  /** Those that are retained, with their changes. */
   readonly records: LogRecord[];
   head: number;
 }
@@ -11,8 +14,9 @@ interface StoredRoom {
 /** The rooms' logs, which survive the server. */
 export class Disk {
   readonly rooms = new Map<string, StoredRoom>();
-  /** Every record ever written, by epoch and seq, trimmed ones included. */
-  readonly written = new Map<string, LogRecord>();
+  /** Every record ever written, by epoch, trimmed ones included. */
+  readonly written = new Map<string, LogRecord[]>();
+  readonly #truths = new Map<string, Truth>();
   /** Records that are retained for each room. */
   readonly retention: number;
   #epochs = 0;
@@ -26,19 +30,27 @@ export class Disk {
     if (existing) return existing;
     const room = { epoch: `${name}/${++this.#epochs}`, records: [], head: 0 };
     this.rooms.set(name, room);
+    const written: LogRecord[] = [];
+    this.written.set(room.epoch, written);
+    this.#truths.set(room.epoch, new Truth(written));
     return room;
   }
 
-  write(name: string, drafts: readonly Draft[], at: number): LogRecord[] {
+  /** Returns the log of an epoch as it was written. */
+  truth(epoch: string): Truth {
+    return this.#truths.get(epoch) as Truth;
+  }
+
+  write(name: string, drafts: readonly Draft[], at: number): JudgedBatch {
     const room = this.room(name);
-    const records = drafts.map(({ from, sender = '', id, data, json = false, bytes }) => {
-      const record = { seq: ++room.head, at, from, sender, id, data, json, bytes };
-      this.written.set(`${room.epoch} ${record.seq}`, record);
-      return record;
-    });
-    room.records.push(...records);
+    const first = this.first(name);
+    const batch = judgeBatch(drafts, room.head, at, { find: (seq) => room.records[seq - first] });
+    this.written.get(room.epoch)?.push(...batch.records);
+    room.records.push(...batch.records);
+    room.head += batch.records.length;
+    for (const record of batch.folded.values()) room.records[record.seq - first] = record;
     room.records.splice(0, Math.max(0, room.records.length - this.retention));
-    return records;
+    return batch;
   }
 
   /** Loses the log of a room, which returns with another epoch. */
@@ -130,9 +142,11 @@ export class DiskEngine implements LocalEngine {
   #work(jobs: number): void {
     for (let left = jobs; left > 0; left--) {
       const { room, drafts } = this.#jobs.shift() as Job;
+      const listener = this.#listener;
+      if (!listener) return;
       const fails = this.#random.chance(this.failureRate);
-      if (fails) this.#listener?.decided({ room, outcomes: drafts.map(() => ({ kind: 'failed' })) });
-      else this.#listener?.committed({ room, records: this.#disk.write(room, drafts, this.#time.date()), own: true });
+      if (fails) listener.decided({ room, outcomes: drafts.map(() => ({ kind: 'failed' })) });
+      else reportBatch(listener, room, this.#disk.write(room, drafts, this.#time.date()));
     }
     if (this.#jobs.length > 0) this.#schedule();
   }

@@ -6,7 +6,7 @@ import { closes, comesBack } from '../../src/protocol/close-codes.ts';
 import type { ClientMessage, ServerMessage } from '../../src/protocol/v1.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { Disk, DiskEngine } from './disk.ts';
-import { Session, Violation } from './session.ts';
+import { type SendFields, Session, Violation } from './session.ts';
 import { type Behaviour, SimulatedSocket } from './socket.ts';
 import { Random, VirtualTime } from './virtual.ts';
 
@@ -17,7 +17,11 @@ interface Peer {
   socket: SimulatedSocket | undefined;
   /** It never stops reading, so it must never be evicted. */
   readonly fast: boolean;
+  /** Whether it joins with `changes`: always, never, or as it happens. */
+  readonly changes: boolean | undefined;
 }
+
+const REACTIONS = ['+', '-', 'ok'];
 
 const ROOMS = ['evicts', 'skips', 'latest', 'coalesces'];
 const PEERS = 8;
@@ -63,6 +67,7 @@ class NativeSimulation {
       client: undefined,
       socket: undefined,
       fast: random.chance(0.4),
+      changes: random.pick([true, true, false, undefined]),
     }));
   }
 
@@ -131,8 +136,27 @@ class NativeSimulation {
     peer.socket = new SimulatedSocket(client, { ...behaviour, ...this.#fault });
     peer.session.connected();
     client.open(peer.socket);
-    for (const [room, place] of peer.session.places) if (chance(0.8)) this.#post(peer, peer.session.join(room, place));
+    peer.socket.sending = (frame) => this.#checkFrame(client, frame);
+    for (const [room, place] of peer.session.places) {
+      if (chance(0.8)) this.#post(peer, peer.session.join(room, this.#changesOf(peer), place));
+    }
   }
+
+  #changesOf({ changes }: Peer): boolean {
+    return changes ?? this.#random.chance(0.5);
+  }
+
+  /** Checks that no text is sent that is gone by what the Hub has committed. */
+  #checkFrame(client: Client, frame: Uint8Array): void {
+    for (const line of Buffer.from(frame).toString().split('\n')) {
+      const message = JSON.parse(line) as ServerMessage;
+      if (message.t !== 'message' && message.t !== 'change') continue;
+      const room = this.#hub.memberships(client).find((member) => member.room.name === message.room)?.room;
+      const gone = room && this.#disk.truth(room.epoch).goneText(message, room.log.head);
+      if (gone) this.#violation ??= `${client.id} was sent ${line}, which ${gone}`;
+    }
+  }
+  #violation: string | undefined;
   readonly #wire = v1({ maxMessageSize: 512, pingPeriod: 2_000, pongWait: 3_000, writeWait: 1_000 });
 
   #join(peer: Peer): void {
@@ -143,9 +167,10 @@ class NativeSimulation {
       epoch: chance(0.8) ? this.#disk.room(room).epoch : 'another',
       seq: int(0, this.#disk.room(room).head + 3),
     };
-    if (chance(0.4)) this.#post(peer, peer.session.join(room, ownPlace ?? randomPlace));
-    else if (chance(0.5)) this.#post(peer, peer.session.join(room, randomPlace));
-    else this.#post(peer, peer.session.join(room, undefined, chance(0.5) ? int(1, 50) : 0));
+    const changes = this.#changesOf(peer);
+    if (chance(0.4)) this.#post(peer, peer.session.join(room, changes, ownPlace ?? randomPlace));
+    else if (chance(0.5)) this.#post(peer, peer.session.join(room, changes, randomPlace));
+    else this.#post(peer, peer.session.join(room, changes, undefined, chance(0.5) ? int(1, 50) : 0));
   }
 
   #leave(peer: Peer): void {
@@ -154,8 +179,20 @@ class NativeSimulation {
   }
 
   #send(peer: Peer): void {
-    const data = `${++this.#messages}`.padEnd(this.#random.int(1, 60), '.');
-    this.#post(peer, peer.session.send(this.#random.pick(ROOMS), data));
+    const room = this.#random.pick(ROOMS);
+    this.#post(peer, peer.session.send(room, this.#fields(room)));
+  }
+
+  /** Returns a message, or a change of a recent one, which may be another's or none. */
+  #fields(room: string): SendFields {
+    const { int, chance, pick } = choices(this.#random);
+    const text = `${++this.#messages}`.padEnd(int(1, 60), '.');
+    const data = chance(0.5) ? text : { text };
+    const of = Math.max(1, this.#disk.room(room).head + 2 - int(0, chance(0.1) ? 300 : 12));
+    if (chance(0.6)) return chance(0.1) ? { data, reply: of } : { data };
+    const op = pick(['edit', 'edit', 'delete', 'react', 'react', 'unreact'] as const);
+    if (op === 'edit') return { op, of, data };
+    return op === 'delete' ? { op, of } : { op, of, reaction: pick(REACTIONS) };
   }
 
   /** Retries a recent message, answered or not, of this connection or an earlier one. */
@@ -166,20 +203,22 @@ class NativeSimulation {
 
   #request(peer: Peer): void {
     const { int, pick } = choices(this.#random);
-    const [room] = peer.session.rooms;
+    const { session } = peer;
+    const [room] = session.rooms;
     if (room === undefined) {
       this.#postText(peer, pick(['{', '{"t":"x"}', '[]']));
       return;
     }
     const { head } = this.#disk.room(room);
-    const requests: ClientMessage[] = [
-      { t: 'signal', room, data: 'typing' },
-      { t: 'history', room, before: int(0, head + 2), limit: int(1, 20) },
-      { t: 'history', room, after: int(0, head + 2), limit: int(1, 20) },
-      { t: 'ack', room, seq: 0 },
-      { t: 'ping' },
+    const changes = pick([true, false, undefined]);
+    const requests: (() => ClientMessage)[] = [
+      () => ({ t: 'signal', room, data: 'typing' }),
+      () => session.history(room, { before: int(0, head + 2) }, int(1, 20), changes),
+      () => session.history(room, { after: int(0, head + 2) }, int(1, 20), changes),
+      () => ({ t: 'ack', room, seq: 0 }),
+      () => ({ t: 'ping' }),
     ];
-    this.#post(peer, pick(requests));
+    this.#post(peer, pick(requests)());
   }
 
   #post(peer: Peer, message: ClientMessage): void {
@@ -238,6 +277,7 @@ class NativeSimulation {
 
   #receive({ socket, session }: Peer): void {
     if (!socket) return;
+    if (this.#violation) throw new Violation(this.#violation);
     if (socket.misuse.length > 0) throw new Violation(`${session.user}: ${socket.misuse[0]}`);
     for (const frame of socket.received.splice(0))
       for (const line of Buffer.from(frame).toString().split('\n')) session.receive(JSON.parse(line) as ServerMessage);
@@ -264,8 +304,10 @@ class NativeSimulation {
       }
       const { session } = peer;
       for (const room of ROOMS)
-        if (!session.rooms.has(room)) this.#post(peer, session.join(room, session.places.get(room)));
-      for (const [id, { place }] of session.messages) if (!place) this.#post(peer, session.retry(id));
+        if (!session.rooms.has(room))
+          this.#post(peer, session.join(room, this.#changesOf(peer), session.places.get(room)));
+      for (const [id, { place, isRefused }] of session.messages)
+        if (!place && !isRefused) this.#post(peer, session.retry(id));
     }
     for (let rounds = 0; rounds < 6; rounds++) {
       for (const peer of this.#peers) peer.socket?.read();
@@ -281,8 +323,8 @@ class NativeSimulation {
   /** Checks that each epoch of a room has every message once, however often it was sent. */
   #checkStored(): void {
     const seqs = new Map<string, number>();
-    for (const [key, { id, seq }] of this.#disk.written) {
-      const [epoch] = key.split(' ');
+    const records = [...this.#disk.written].flatMap(([epoch, all]) => all.map(({ id, seq }) => ({ epoch, id, seq })));
+    for (const { epoch, id, seq } of records) {
       const first = seqs.get(`${epoch} ${id}`);
       // A restarted server recalls the ids of the records that are retained.
       if (first !== undefined && seq - first < this.#disk.retention) {
@@ -291,7 +333,12 @@ class NativeSimulation {
       seqs.set(`${epoch} ${id}`, seq);
     }
     for (const { session } of this.#peers) {
-      for (const [id, { place }] of session.messages) if (!place) throw new Violation(`${id} was never acknowledged`);
+      for (const [id, { place, isRefused }] of session.messages)
+        if (!place && !isRefused) throw new Violation(`${id} was never acknowledged`);
+    }
+    for (const epoch of this.#disk.written.keys()) {
+      const violation = this.#disk.truth(epoch).checkChanges();
+      if (violation) throw new Violation(`${violation} in ${epoch}`);
     }
   }
 }

@@ -1,22 +1,18 @@
 import type { SlowPolicy } from '../../src/hub/settings.ts';
-import type { ClientMessage, Gap, Place, ServerMessage } from '../../src/protocol/v1.ts';
-import { Violation } from './session.ts';
+import type { Change, ClientMessage, Gap, Place, ServerMessage } from '../../src/protocol/v1.ts';
+import { checkHistory, isRecordOf, type SendFields, Violation } from './session.ts';
 import type { SharedLog } from './shared-log.ts';
-
-/** A message as the client was shown it. */
-interface Shown {
-  readonly id: string;
-  readonly from: string;
-  readonly data: unknown;
-}
+import { Copies, type Truth } from './truth.ts';
 
 /** The knowledge that a client has of a room. It outlives connections and servers. */
 interface Knowledge {
   place: Place | undefined;
   /** Places that it had before, the last one of each epoch: another window may have stored one. */
   readonly earlier: Map<string, Place>;
-  /** The messages that it was shown in the current epoch or one that shares them, by seq. */
-  readonly shown: Map<number, Shown>;
+  /** The ids of what it was shown in the current epoch or one that shares them, by seq. */
+  readonly shown: Map<number, string>;
+  /** The messages as it shows them. */
+  readonly copies: Copies;
 }
 
 /** A room as the messages of the current connection describe it. */
@@ -28,17 +24,20 @@ interface View {
   count: number;
   /** The highest `sent` in this membership: the server knows that the client knows of it. */
   lastSent: number;
+  /** Whether it has said in its last join that it understands changes. */
+  changes: boolean;
 }
 
 interface Join {
   readonly since: Place | undefined;
   /** The place is not one that a server gave. */
   readonly isMadeUp: boolean;
+  readonly changes: boolean;
 }
 
 interface SentMessage {
   readonly room: string;
-  readonly data: string;
+  readonly fields: SendFields;
   /** The number of the connection that sent it first. */
   readonly connection: number;
   retried: boolean;
@@ -46,6 +45,8 @@ interface SentMessage {
   open: number;
   /** Its place, by its acknowledgement. Undefined again once it is lost. */
   place: Place | undefined;
+  /** It may not be stored, by the last answer. */
+  isRefused: boolean;
 }
 
 type ServerMessageOf<T extends ServerMessage['t']> = Extract<ServerMessage, { readonly t: T }>;
@@ -65,6 +66,9 @@ export interface Counts {
   untold: number;
   recoveredElsewhere: number;
   refused: number;
+  /** Changes that it has applied, and changes and replies that may not be stored. */
+  applied: number;
+  rejected: number;
 }
 
 /**
@@ -83,8 +87,8 @@ export class NodeSession {
   readonly #knowledge = new Map<string, Knowledge>();
   #joins = new Map<string, Join[]>();
   #leaves = new Map<string, number>();
-  /** Requests for history without an answer, by id. */
-  #requests = new Set<string>();
+  /** Requests for history without an answer, by id, with their `changes`. */
+  #requests = new Map<string, boolean | undefined>();
   /** Every message, in the order in which it was first sent. */
   readonly #sendOrder: { readonly room: string; readonly connection: number; readonly id: string }[] = [];
   /** Messages that were sent once, and acknowledged in the same connection. */
@@ -132,10 +136,10 @@ export class NodeSession {
     for (const message of this.messages.values()) message.open = 0;
   }
 
-  join(room: string, since?: Place, history = 0, isMadeUp = false): ClientMessage {
+  join(room: string, changes: boolean, since?: Place, history = 0, isMadeUp = false): ClientMessage {
     this.rooms.add(room);
-    this.#joins.set(room, [...(this.#joins.get(room) ?? []), { since, isMadeUp }]);
-    return { t: 'join', room, ...(since && { since }), ...(history > 0 && { history }) };
+    this.#joins.set(room, [...(this.#joins.get(room) ?? []), { since, isMadeUp, changes }]);
+    return { t: 'join', room, ...(since && { since }), ...(history > 0 && { history }), ...(changes && { changes }) };
   }
 
   leave(room: string): ClientMessage {
@@ -144,24 +148,26 @@ export class NodeSession {
     return { t: 'leave', room };
   }
 
-  send(room: string, data: string): ClientMessage {
+  send(room: string, fields: SendFields): ClientMessage {
     const id = `${this.user}-${++this.#ids}`;
-    this.messages.set(id, { room, data, connection: this.#connection, retried: false, open: 1, place: undefined });
+    const sent = { room, fields, retried: false, open: 1, place: undefined, isRefused: false };
+    this.messages.set(id, { ...sent, connection: this.#connection });
     this.#sendOrder.push({ room, connection: this.#connection, id });
-    return { t: 'send', room, id, data };
+    return { t: 'send', room, id, ...fields };
   }
 
   retry(id: string): ClientMessage {
     const message = this.messages.get(id) as SentMessage;
     message.open++;
     message.retried = true;
-    return { t: 'send', room: message.room, id, data: message.data };
+    message.isRefused = false;
+    return { t: 'send', room: message.room, id, ...message.fields };
   }
 
-  history(room: string, range: { readonly before?: number; readonly after?: number }, limit: number): ClientMessage {
+  history(room: string, range: object, limit: number, changes: boolean | undefined): ClientMessage {
     const id = `${this.user}-h${++this.#ids}`;
-    this.#requests.add(id);
-    return { t: 'history', room, id, limit, ...range };
+    this.#requests.set(id, changes);
+    return { t: 'history', room, id, limit, ...range, ...(changes !== undefined && { changes }) };
   }
 
   /** Checks a message of a server. @throws Violation */
@@ -171,6 +177,7 @@ export class NodeSession {
     if (message.t === 'joined') this.#joined(message);
     else if (message.t === 'left') this.#left(message);
     else if (message.t === 'message') this.#message(message);
+    else if (message.t === 'change') this.#change(message);
     else if (message.t === 'gap') this.#gap(message);
     else if (message.t === 'sent') this.#sent(message);
     else if (message.t === 'error') this.#error(message);
@@ -184,7 +191,7 @@ export class NodeSession {
     for (const [room, { place, expectedGap, count, members }] of this.views) {
       const { epoch, records } = this.#log.life(room);
       if (expectedGap) this.#fail(expectedGap, `never came in ${room}`);
-      if (place.epoch !== epoch || place.seq !== records.length) {
+      if (place.epoch !== epoch || !this.#passes(room, place, records.length)) {
         this.#fail(place, `is not the head of ${room}: ${epoch} ${records.length}`);
       }
       const expected = membersOf(room);
@@ -195,7 +202,7 @@ export class NodeSession {
     }
     for (const [room, joins] of this.#joins) if (joins.length > 0) this.#fail(room, 'has joins without an answer');
     for (const [room, leaves] of this.#leaves) if (leaves > 0) this.#fail(room, 'has leaves without an answer');
-    if (this.#requests.size > 0) this.#fail([...this.#requests], 'are requests without an answer');
+    if (this.#requests.size > 0) this.#fail([...this.#requests.keys()], 'are requests without an answer');
     for (const [id, { open }] of this.messages) if (open > 0) this.#fail(id, `has ${open} attempts without an answer`);
     this.#checkKnowledge();
     this.#checkSent();
@@ -203,15 +210,17 @@ export class NodeSession {
 
   /** Everything that it was shown, and was not told is lost, is in the logs, and each id once. */
   #checkKnowledge(): void {
-    for (const [room, { place, shown }] of this.#knowledge) {
+    for (const [room, { place, shown, copies }] of this.#knowledge) {
       const ids = new Map<string, number>();
-      for (const [seq, message] of shown) {
-        this.#checkRecord({ epoch: (place as Place).epoch, seq }, message, `at ${seq} of ${room}`);
-        const key = `${message.from} ${message.id}`;
-        if (message.id === '') continue;
-        if (ids.has(key)) this.#fail(message, `was shown at ${ids.get(key)} and ${seq} of ${room}`);
-        ids.set(key, seq);
+      const truth = this.#truthOf((place as Place).epoch);
+      for (const [seq, id] of shown) {
+        if (truth.record(seq)?.id !== id) this.#fail(id, `was shown at ${seq} of ${room}, but is not there`);
+        if (id === '') continue;
+        if (ids.has(id)) this.#fail(id, `was shown at ${ids.get(id)} and ${seq} of ${room}`);
+        ids.set(id, seq);
       }
+      const difference = copies.compare(truth);
+      if (difference) this.#fail(room, difference);
     }
   }
 
@@ -219,13 +228,14 @@ export class NodeSession {
   #checkSent(): void {
     const last = new Map<string, number>();
     for (const { room, connection, id } of this.#sendOrder) {
-      const { place, data } = this.messages.get(id) as SentMessage;
+      const { place, fields, isRefused } = this.messages.get(id) as SentMessage;
+      if (!place && isRefused) continue;
       if (!place) this.#fail(id, 'was never acknowledged');
       const { epoch } = this.#log.life(room);
       const { seq } = place as Place;
       const end = this.#log.shared((place as Place).epoch, epoch) ?? 0;
       if (seq > end) this.#fail(id, `is lost at ${seq}, of which it was not told`);
-      this.#checkRecord({ epoch, seq }, { id, from: this.user, data }, 'as acknowledged');
+      this.#checkAcknowledged({ epoch, seq }, id, fields);
       if (!this.#sentOnce.has(id)) continue;
       const key = `${room} ${connection}`;
       if (seq < (last.get(key) ?? 0)) this.#fail(id, `is at ${seq} of ${room}, before a message that was sent earlier`);
@@ -245,16 +255,23 @@ export class NodeSession {
     }
     const join = this.#joins.get(room)?.shift();
     if (!join) this.#fail(message, 'answers no join');
+    const { since, isMadeUp, changes } = join as Join;
+    if (!changes) this.#knowledgeOf(room).copies.forget();
     if (view) {
-      if (view.place.seq !== seq) this.#fail(message, `rejoins at another place than ${view.place.seq}`);
+      if (!this.#passes(room, view.place, seq)) this.#fail(message, `rejoins at another place than ${view.place.seq}`);
+      view.place = { epoch, seq };
+      view.changes = changes;
+      this.#setPlace(room, view.place);
       view.members = members && [...members];
       view.count = count;
       return;
     }
-    const { since, isMadeUp } = join as Join;
     const expectedGap = since && !isMadeUp ? this.#resumed(message, since) : this.#expectedGap(message, since);
     if (!since && !recovered) this.#fail(message, 'did not recover, but its join had no place');
-    this.views.set(room, { place: { epoch, seq }, expectedGap, members: members && [...members], count, lastSent: 0 });
+    const { place, copies } = this.#knowledgeOf(room);
+    if (place?.epoch !== epoch || place.seq < seq) copies.forget(); // it may have missed changes
+    const presence = { members: members && [...members], count };
+    this.views.set(room, { place: { epoch, seq }, expectedGap, ...presence, lastSent: 0, changes });
     this.#setPlace(room, { epoch, seq });
   }
 
@@ -307,11 +324,18 @@ export class NodeSession {
     if (expectedGap) this.#fail(message, `came before the gap ${JSON.stringify(expectedGap)}`);
     const end = this.#log.shared(place.epoch, epoch) ?? 0;
     const last = Math.max(place.seq, lastSent);
-    if (last > end && (lost?.from !== end + 1 || lost.to !== last || recovered)) {
+    const isLast = (to: number) => to === last || this.#passes(room, { epoch: place.epoch, seq: last }, to);
+    if (last > end && (lost?.from !== end + 1 || !isLast(lost.to) || recovered)) {
       this.#fail(message, `does not tell that ${end + 1} to ${last} are lost`);
     }
-    if (last <= end && (lost || !recovered)) this.#fail(message, `tells of lost messages, but ${last} is stored`);
-    if (seq !== Math.min(place.seq, end)) this.#fail(message, `is not at ${Math.min(place.seq, end)}`);
+    const tellsOfHidden = lost && lost.from === end + 1 && isLast(lost.to) && !recovered;
+    if (last <= end && (lost || !recovered) && !tellsOfHidden) {
+      this.#fail(message, `tells of lost messages, but ${last} is stored`);
+    }
+    const isAt = seq === end || seq === place.seq || this.#passes(room, place, seq);
+    if (seq < Math.min(place.seq, end) || seq > end || !isAt) {
+      this.#fail(message, `is not at ${Math.min(place.seq, end)}`);
+    }
     if (lost) this.#counts.lostWhileJoined++;
     this.#adoptEpoch(room, epoch, last, lost);
     view.place = { epoch, seq };
@@ -328,11 +352,12 @@ export class NodeSession {
    */
   #adoptEpoch(room: string, epoch: string, last: number, lost: { readonly to: number } | undefined): void {
     const knowledge = this.#knowledgeOf(room);
-    const { place, shown } = knowledge;
+    const { place, shown, copies } = knowledge;
     if (!place || place.epoch === epoch) return;
     // A client compares epochs alone. The log tells the simulation whether it is the same one.
     const end = this.#log.shared(place.epoch, epoch) ?? 0;
     for (const seq of [...shown.keys()]) if (seq > end) shown.delete(seq);
+    copies.cut(end);
     for (const [id, message] of this.messages) {
       if (message.room !== room || !message.place) continue;
       const kept = this.#log.shared(message.place.epoch, epoch) ?? 0;
@@ -359,33 +384,61 @@ export class NodeSession {
   // ── Messages ──────────────────────────────────────────────────────────────────────────────────
 
   #message(message: ServerMessageOf<'message'>): void {
+    const { t: _, room, ...fields } = message;
+    const { changes, place } = this.#next(message);
+    // The engine may have read it in a later life already: that has its record, too.
+    const lives = this.#log.lives(room).slice(this.#indexOf(place.epoch));
+    const checks = lives.map(({ truth }) => (changes ? truth.checkMessage(fields) : truth.checkPlainMessage(fields)));
+    if (!checks.includes(undefined)) this.#fail(message, checks[0] as string);
+    if (changes) this.#knowledgeOf(room).copies.add(fields);
+    this.#counts.shown++;
+  }
+
+  #change(message: Change): void {
+    const { changes, place } = this.#next(message);
+    if (!changes) this.#fail(message, 'came to a member that knows no changes');
+    const wrong = this.#truthOf(place.epoch).checkChange(message);
+    if (wrong) this.#fail(message, wrong);
+    if (this.#knowledgeOf(message.room).copies.apply(message)) this.#counts.applied++;
+  }
+
+  /** The record follows the last one. @returns the view, which is at its place. */
+  #next(message: ServerMessageOf<'message' | 'change'>): View {
     const view = this.#view(message);
-    const { room, seq, id, from, data } = message;
+    const { room, seq, id } = message;
     if (view.expectedGap) this.#fail(message, `came before the gap ${JSON.stringify(view.expectedGap)}`);
-    if (seq !== view.place.seq + 1) this.#fail(message, `does not follow ${view.place.seq}`);
+    if (seq <= view.place.seq || !this.#passes(room, view.place, seq - 1)) {
+      this.#fail(message, `does not follow ${view.place.seq}`);
+    }
     view.place = { epoch: view.place.epoch, seq };
     this.#setPlace(room, view.place);
-    const shown = { id, from, data };
-    const before = this.#knowledgeOf(room).shown.get(seq);
-    if (before && JSON.stringify(before) !== JSON.stringify(shown)) {
-      this.#fail(message, `was shown as ${JSON.stringify(before)} before`);
-    }
-    this.#checkRecord(view.place, shown, 'as received');
-    this.#knowledgeOf(room).shown.set(seq, shown);
-    this.#counts.shown++;
+    const { shown } = this.#knowledgeOf(room);
+    const before = shown.get(seq);
+    if (before !== undefined && before !== id) this.#fail(message, `was shown as ${before} before`);
+    shown.set(seq, id);
+    return view;
+  }
+
+  /** Whether the client may be past all records up to `seq`: it is shown nothing of them. */
+  #passes(room: string, { epoch, seq: from }: Place, seq: number): boolean {
+    if (from === seq) return true;
+    return from < seq && this.views.get(room)?.changes === false && this.#truthOf(epoch).areHidden(from + 1, seq);
   }
 
   #gap(message: ServerMessageOf<'gap'>): void {
     const view = this.#view(message);
     const { room, from, to, why } = message;
     const expected = view.expectedGap;
+    this.#knowledgeOf(room).copies.forget(); // changes of what it has may be among the missing records
     if (expected) {
       if (from !== expected.from || to !== expected.to || why !== expected.why) {
         this.#fail(message, `is not the expected gap ${JSON.stringify(expected)}`);
       }
       view.expectedGap = undefined;
     } else {
-      if (from !== view.place.seq + 1 || to < from) this.#fail(message, `does not follow ${view.place.seq}`);
+      if (to < from || !this.#passes(room, view.place, from - 1)) {
+        this.#fail(message, `does not follow ${view.place.seq}`);
+      }
       if (why === 'epoch') this.#fail(message, 'came without a join from another epoch');
       if (why === 'slow' && this.#policy(room) === 'evict' && !this.#leaves.get(room)) {
         this.#fail(message, 'came in a room that evicts slow consumers');
@@ -399,7 +452,7 @@ export class NodeSession {
   #sent(acknowledgement: ServerMessageOf<'sent'>): void {
     const { id, seq } = acknowledgement;
     const message = this.#answered(id, acknowledgement);
-    const { place, room, data } = message;
+    const { place, room, fields } = message;
     const view = this.views.get(room);
     if (!view) return; // it has left: the epoch of `seq` is not known, so it sends the message again
     const { epoch } = view.place;
@@ -410,14 +463,14 @@ export class NodeSession {
     view.lastSent = Math.max(view.lastSent, seq);
     if (message.connection === this.#connection && !message.retried) this.#sentOnce.add(id);
     message.place = { epoch, seq };
-    this.#checkRecord(message.place, { id, from: this.user, data }, 'as acknowledged');
+    this.#checkAcknowledged(message.place, id, fields);
   }
 
   #error(message: ServerMessageOf<'error'>): void {
     const { id, code, room } = message;
     if (id !== undefined && this.#requests.delete(id)) return;
     if (id !== undefined) {
-      this.#answered(id, message);
+      this.#rejected(this.#answered(id, message), message);
       return;
     }
     const join = code === 'unavailable' && room !== undefined && this.#joins.get(room)?.shift();
@@ -431,14 +484,36 @@ export class NodeSession {
     }
   }
 
+  /** Checks that a refusal is right. */
+  #rejected(sent: SentMessage, error: ServerMessageOf<'error'>): void {
+    const { room, fields, place } = sent;
+    if (error.code !== 'not_found' && error.code !== 'forbidden') return;
+    sent.isRefused = true;
+    this.#counts.rejected++;
+    const lives = this.#log.lives(room);
+    const { epoch } = this.#log.life(room);
+    const isStored = place && place.seq <= (this.#log.shared(place.epoch, epoch) ?? 0);
+    if (isStored && lives.every(({ records }) => records[place.seq - 1]?.id === error.id)) {
+      this.#fail(error, `refuses what is stored at ${place.seq}`);
+    }
+    const target = 'of' in fields ? fields.of : (fields.reply ?? 0);
+    const isOwn = lives.every(({ truth }) => truth.record(target)?.sender === this.user);
+    if (error.code === 'forbidden' && isOwn) this.#fail(error, 'refuses a change of its own message');
+  }
+
   #history(message: ServerMessageOf<'history'>): void {
-    const { room, id = '', messages } = message;
-    if (!this.#requests.delete(id)) this.#fail(message, 'answers no request');
+    const { room, id = '', messages, from, to } = message;
+    if (!this.#requests.has(id)) this.#fail(message, 'answers no request');
+    const changes = this.#requests.get(id);
+    this.#requests.delete(id);
     const view = this.views.get(room);
-    messages.forEach(({ seq, id, from, data }, i, all) => {
-      if (i > 0 && seq !== (all[i - 1]?.seq as number) + 1) this.#fail(message, `has a hole before ${seq}`);
-      if (view) this.#checkRecord({ epoch: view.place.epoch, seq }, { id, from, data }, 'in the history');
-    });
+    if (!view) return;
+    // The engine may be in a later life already.
+    const lives = this.#log.lives(room).slice(this.#indexOf(view.place.epoch));
+    const wrong = lives.map(({ truth }) => checkHistory(truth, messages, from, to, changes));
+    if (!wrong.includes(undefined)) this.#fail(message, wrong[0] as string);
+    const { copies } = this.#knowledgeOf(room);
+    if (view.changes) for (const each of messages) if (each.seq <= view.place.seq) copies.add(each);
   }
 
   #presence(message: ServerMessageOf<'presence'>): void {
@@ -466,13 +541,17 @@ export class NodeSession {
     return message as SentMessage;
   }
 
-  /** Checks that the life of the log has the same message at this place. */
-  #checkRecord(place: Place, content: Shown, how: string): void {
-    const record = this.#log.record(place);
-    const stored = record && { id: record.id, from: record.from, data: dataOf(record) };
-    if (JSON.stringify(stored) !== JSON.stringify(content)) {
-      this.#fail({ place, content }, `${how}, differs from the stored record ${JSON.stringify(stored)}`);
+  /** Checks that the life of the log has what was sent at this place. */
+  #checkAcknowledged({ epoch, seq }: Place, id: string, fields: SendFields): void {
+    const record = this.#truthOf(epoch).record(seq);
+    if (record?.id !== id || record.from !== this.user || !isRecordOf(fields, record)) {
+      this.#fail({ epoch, seq, id, fields }, `as acknowledged, differs from ${JSON.stringify(record)}`);
     }
+  }
+
+  #truthOf(epoch: string): Truth {
+    const life = this.#log.lifeOf(epoch);
+    return life ? life.truth : this.#fail(epoch, 'is an epoch that never was');
   }
 
   #setPlace(room: string, place: Place): void {
@@ -482,7 +561,9 @@ export class NodeSession {
   }
 
   #knowledgeOf(room: string): Knowledge {
-    const knowledge = this.#knowledge.get(room) ?? { place: undefined, earlier: new Map(), shown: new Map() };
+    const known = this.#knowledge.get(room);
+    if (known) return known;
+    const knowledge = { place: undefined, earlier: new Map(), shown: new Map(), copies: new Copies() };
     this.#knowledge.set(room, knowledge);
     return knowledge;
   }
@@ -500,8 +581,4 @@ export class NodeSession {
   #fail(subject: unknown, violation: string): never {
     throw new Violation(`${this.user}: ${JSON.stringify(subject)} ${violation}`);
   }
-}
-
-function dataOf({ json, data }: { readonly json: boolean; readonly data: string }): unknown {
-  return json ? JSON.parse(data) : { text: data };
 }

@@ -2,22 +2,23 @@ import { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
 import type { Engine } from '../../src/hub/engine.ts';
 import { Hub } from '../../src/hub/hub.ts';
+import type { LogRecord } from '../../src/hub/log.ts';
 import type { SlowPolicy } from '../../src/hub/settings.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
 import type { ClientMessage, Place, ServerMessage } from '../../src/protocol/v1.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import type { Wire } from '../../src/wire/wire.ts';
 import { type Counts, NodeSession } from './node-session.ts';
-import { Violation } from './session.ts';
+import { type SendFields, Violation } from './session.ts';
 import { type EngineFault, type Faults, SharedEngine } from './shared-engine.ts';
-import { SharedLog } from './shared-log.ts';
+import { type Life, SharedLog } from './shared-log.ts';
 import { SimulatedSocket } from './socket.ts';
 import { type ThreadFault, VirtualProcess } from './threads.ts';
 import { ProcessTime, PromiseTime, Random } from './virtual.ts';
-import { numbered, parseFrames } from './wire.ts';
+import { CHANGED, numbered, parseFrames } from './wire.ts';
 
 /** A planted fault, which the simulation must find. */
-export type Fault = EngineFault | ThreadFault | 'stores twice' | 'tells nothing of lost messages';
+export type Fault = EngineFault | ThreadFault | 'stores twice' | 'allows all' | 'tells nothing of lost messages';
 
 /** A process on the shared log: one server, or several workers. */
 interface Process {
@@ -33,6 +34,7 @@ interface Node {
   readonly time: ProcessTime;
   readonly hub: Hub;
   readonly keepalive: Keepalive;
+  readonly wire: Wire;
   /** Its thread does nothing for a while. */
   readonly stall: (ms: number) => void;
 }
@@ -49,6 +51,8 @@ interface Peer {
   connection: Connection | undefined;
   /** It never stops reading, so it must never be evicted. */
   readonly fast: boolean;
+  /** Whether it joins with `changes`: always, never, or as it happens. */
+  readonly changes: boolean | undefined;
 }
 
 /** A client of a wire without notices, which comes back as a new one. */
@@ -63,6 +67,7 @@ const ROOMS = ['evicts', 'skips', 'latest', 'coalesces'];
 const PEERS = 6;
 const PLAIN = 2;
 const TICK = 250;
+const REACTIONS = ['+', '-', 'ok'];
 /** Longer than the engine waits for its store. */
 const LONG = 12_000;
 
@@ -95,6 +100,8 @@ export function noCounts(): NodeCounts {
   return {
     ...session,
     recoveredElsewhere: 0,
+    applied: 0,
+    rejected: 0,
     refused: 0,
     moves: 0,
     skips: 0,
@@ -121,7 +128,6 @@ class NodesSimulation {
   /** How many posts may wait. */
   readonly #mailbox: number;
   readonly #settings: ConstructorParameters<typeof Hub>[0]['settings'];
-  readonly #wire: Wire;
   readonly #plainWires: readonly Wire[];
   readonly #peers: readonly Peer[];
   readonly #plain: readonly Plain[];
@@ -138,6 +144,7 @@ class NodesSimulation {
     this.#counts = counts;
     this.#log = new SharedLog(random.pick([15, 60, 100_000]), () => this.#time.date());
     this.#log.ignoresIds = fault === 'stores twice';
+    this.#log.allowsAll = fault === 'allows all';
     this.#faults = {
       push: random.pick([0, 0.05, 0.3]),
       batch: random.pick([0, 0.02, 0.1]),
@@ -157,12 +164,12 @@ class NodesSimulation {
       coalesce: (room) => (room === 'coalesces' ? { maxDelayMs: 100, maxBytes: 1000 } : undefined),
       slow: policyOf,
     };
-    this.#wire = wireFor(fault);
     this.#plainWires = [numbered('one', ['evicts'], 400), numbered('two', ['evicts', 'coalesces'], 40, false)];
     this.#peers = Array.from({ length: PEERS }, (_, i) => ({
       session: new NodeSession(`u${i}`, this.#log, policyOf, counts),
       connection: undefined,
       fast: random.chance(0.4),
+      changes: random.pick([true, true, false, undefined]),
     }));
     this.#plain = Array.from({ length: PLAIN }, (_, i) => ({
       name: `p${i}`,
@@ -214,7 +221,8 @@ class NodesSimulation {
       throw new Violation(`a listener of the event ${event} threw: ${error}`);
     });
     await hub.open();
-    return { time, hub, keepalive: new Keepalive(time, time, TICK), stall };
+    const wire = wireFor(this.#fault, (room, notice) => this.#checkHistory(hub, room, notice));
+    return { time, hub, keepalive: new Keepalive(time, time, TICK), wire, stall };
   }
 
   // ── Actions ───────────────────────────────────────────────────────────────────────────────────
@@ -291,10 +299,41 @@ class NodesSimulation {
     const limits = { message: 512, roomName: 128, rooms: 128, history: 1000 };
     const welcome = { t: 'welcome', session: user, user, resume: '', limits, heartbeat: 2 } as const;
     session.connected();
-    peer.connection = this.#open(node, new Client(user, this.#wire, this.#contextOf(node), { user, welcome }));
+    peer.connection = this.#open(node, new Client(user, node.wire, this.#contextOf(node), { user, welcome }));
     for (const room of session.placedRooms)
-      if (chance(0.8)) this.#post(peer, session.join(room, session.placeIn(room)));
+      if (chance(0.8)) this.#post(peer, session.join(room, this.#changesOf(peer), session.placeIn(room)));
   }
+
+  #changesOf({ changes }: Peer): boolean {
+    return changes ?? this.#random.chance(0.5);
+  }
+
+  /** Checks that no text is sent that is gone by what the node's Hub has committed. */
+  #checkFrame({ hub }: Node, client: Client, frame: Uint8Array): void {
+    for (const line of Buffer.from(frame).toString().split('\n')) {
+      const message = JSON.parse(line) as ServerMessage;
+      if (message.t !== 'message' && message.t !== 'change') continue;
+      const room = hub.memberships(client).find((member) => member.room.name === message.room)?.room;
+      const gone = room && this.#log.lifeOf(room.epoch)?.truth.goneText(message, room.log.head);
+      if (gone) this.#violation ??= `${client.id} was sent ${line}, which ${gone}`;
+    }
+  }
+
+  #checkHistory(hub: Hub, name: string, records: readonly LogRecord[]): void {
+    for (const peer of this.#peers) {
+      const { connection } = peer;
+      if (connection?.node.hub !== hub) continue;
+      const room = hub.memberships(connection.client).find((member) => member.room.name === name)?.room;
+      if (!room) continue;
+      const truth = this.#log.lifeOf(room.epoch)?.truth;
+      for (const { seq, data } of records) {
+        const gone = data === '' ? undefined : truth?.deletion(seq, room.log.head);
+        if (gone) this.#violation ??= `the history has ${data}, ${seq} of ${name}, which was deleted at ${gone}`;
+      }
+      return;
+    }
+  }
+  #violation: string | undefined;
 
   #connectPlain(plain: Plain): void {
     const node = this.#admittingNode();
@@ -322,6 +361,7 @@ class NodesSimulation {
       closesAtOnce: chance(0.5),
     };
     const socket = new SimulatedSocket(client, behaviour);
+    if (client.wire === node.wire) socket.sending = (frame) => this.#checkFrame(node, client, frame);
     client.open(socket);
     return { node, client, socket };
   }
@@ -335,9 +375,10 @@ class NodesSimulation {
     const life = this.#log.life(room);
     const madeUp: Place = { epoch: chance(0.8) ? life.epoch : 'another', seq: int(0, life.records.length + 3) };
     const place = chance(0.2) ? pick([...session.earlierPlacesIn(room), undefined]) : session.placeIn(room);
-    if (place && chance(0.6)) this.#post(peer, session.join(room, place));
-    else if (chance(0.3)) this.#post(peer, session.join(room, madeUp, 0, true));
-    else this.#post(peer, session.join(room, undefined, chance(0.5) ? int(1, 50) : 0));
+    const changes = this.#changesOf(peer);
+    if (place && chance(0.6)) this.#post(peer, session.join(room, changes, place));
+    else if (chance(0.3)) this.#post(peer, session.join(room, changes, madeUp, 0, true));
+    else this.#post(peer, session.join(room, changes, undefined, chance(0.5) ? int(1, 50) : 0));
   }
 
   #leave(peer: Peer): void {
@@ -349,7 +390,20 @@ class NodesSimulation {
   #send(peer: Peer): void {
     const [first] = peer.session.rooms;
     const room = this.#random.chance(0.9) ? this.#random.pick([...peer.session.rooms]) : first;
-    if (room !== undefined) this.#post(peer, peer.session.send(room, this.#data()));
+    if (room !== undefined) this.#post(peer, peer.session.send(room, this.#fields(room)));
+  }
+
+  /** Returns a message, or a change of a recent one, which may be another's or none. */
+  #fields(room: string): SendFields {
+    const { int, chance, pick } = choices(this.#random);
+    const text = this.#data();
+    const data = chance(0.5) ? text : { text };
+    const { length } = this.#log.life(room).records;
+    const of = Math.max(1, length + 2 - int(0, chance(0.1) ? 300 : 12));
+    if (chance(0.6)) return chance(0.1) ? { data, reply: of } : { data };
+    const op = pick(['edit', 'edit', 'delete', 'react', 'react', 'unreact'] as const);
+    if (op === 'edit') return { op, of, data };
+    return op === 'delete' ? { op, of } : { op, of, reaction: pick(REACTIONS) };
   }
 
   /** Retries a recent message, answered or not, of this connection or an earlier one. */
@@ -364,10 +418,11 @@ class NodesSimulation {
     const [room] = session.rooms;
     if (room === undefined || !session.views.has(room)) return;
     const head = this.#log.life(room).records.length;
+    const changes = pick([true, false, undefined]);
     const requests: (() => ClientMessage)[] = [
       () => ({ t: 'signal', room, data: 'typing' }),
-      () => session.history(room, { before: int(0, head + 2) }, int(1, 20)),
-      () => session.history(room, { after: int(0, head + 2) }, int(1, 20)),
+      () => session.history(room, { before: int(0, head + 2) }, int(1, 20), changes),
+      () => session.history(room, { after: int(0, head + 2) }, int(1, 20), changes),
       () => ({ t: 'ack', room, seq: 0 }),
       () => ({ t: 'ping' }),
     ];
@@ -448,6 +503,7 @@ class NodesSimulation {
 
   #receive({ connection, session }: Peer): void {
     if (!connection) return;
+    if (this.#violation) throw new Violation(this.#violation);
     const { socket } = connection;
     if (socket.misuse.length > 0) throw new Violation(`${session.user}: ${socket.misuse[0]}`);
     for (const frame of socket.received.splice(0))
@@ -484,9 +540,7 @@ class NodesSimulation {
   #dropPlain(plain: Plain): void {
     this.#receivePlain(plain);
     for (const [room, records] of plain.received) {
-      const isOfOneLife = this.#log
-        .lives(room)
-        .some((life) => records.every(({ seq, data }) => life.records[seq - 1]?.data === data));
+      const isOfOneLife = this.#log.lives(room).some((life) => records.every((record) => isOf(life, record)));
       if (!isOfOneLife) throw new Violation(`${plain.name} received records of several lives of ${room}`);
     }
     plain.received.clear();
@@ -525,13 +579,16 @@ class NodesSimulation {
     const { session } = peer;
     if (!isOpen(peer.connection)) this.#connect(peer);
     if (!isOpen(peer.connection)) return; // refused: it comes back in the next round
-    for (const room of ROOMS) if (!session.rooms.has(room)) this.#post(peer, session.join(room, session.placeIn(room)));
+    for (const room of ROOMS) {
+      if (session.rooms.has(room)) continue;
+      this.#post(peer, session.join(room, this.#changesOf(peer), session.placeIn(room)));
+    }
   }
 
   /** Retries what was not acknowledged or is lost, a few at once. @returns whether there is any. */
   #retryAll(): boolean {
     const retries = this.#peers.map((peer) => {
-      const ids = [...peer.session.messages].filter(([, { place }]) => !place);
+      const ids = [...peer.session.messages].filter(([, { place, isRefused }]) => !place && !isRefused);
       for (const [id, { open }] of ids.slice(0, 8)) if (open === 0) this.#post(peer, peer.session.retry(id));
       return ids.length;
     });
@@ -552,8 +609,9 @@ class NodesSimulation {
     }
     for (const { name, connection, received } of this.#plain) {
       for (const [room, records] of received) {
-        const { records: stored } = this.#log.life(room);
-        if (records.some(({ seq, data }) => stored[seq - 1]?.data !== data)) {
+        const life = this.#log.life(room);
+        const { records: stored } = life;
+        if (records.some((record) => !isOf(life, record))) {
           throw new Violation(`${name} received records of ${room} that are lost, and was not closed`);
         }
         const last = records.at(-1)?.seq;
@@ -565,14 +623,17 @@ class NodesSimulation {
     for (const room of ROOMS) this.#checkStored(room);
   }
 
-  /** Each life of the log has each message once: its text is unique. */
+  /** Each life of the log has each message once, by its id or its text, and no wrong change. */
   #checkStored(room: string): void {
-    for (const { epoch, records } of this.#log.lives(room)) {
+    for (const { epoch, records, truth } of this.#log.lives(room)) {
       const seqs = new Map<string, number>();
-      for (const { seq, data } of records) {
-        if (seqs.has(data)) throw new Violation(`${data} is stored twice in ${epoch}, as ${seqs.get(data)} and ${seq}`);
-        seqs.set(data, seq);
+      for (const { seq, id, data } of records) {
+        const key = id === '' ? data : id;
+        if (seqs.has(key)) throw new Violation(`${key} is stored twice in ${epoch}, as ${seqs.get(key)} and ${seq}`);
+        seqs.set(key, seq);
       }
+      const wrong = truth.checkChanges();
+      if (wrong) throw new Violation(`${wrong} in ${epoch}`);
     }
   }
 
@@ -629,6 +690,11 @@ function isOpen(connection: Connection | undefined): connection is Connection {
   return connection !== undefined && !connection.client.closed;
 }
 
+/** Whether a life of the log has a record that a plain client received. */
+function isOf({ records }: Life, { seq, data }: { readonly seq: number; readonly data: string }): boolean {
+  return records[seq - 1]?.data === data || (data === CHANGED && records[seq - 1] !== undefined);
+}
+
 const THREAD_FAULTS: readonly unknown[] = ['loses frames', 'repeats frames'] satisfies ThreadFault[];
 const ENGINE_FAULTS: readonly unknown[] = [
   'loses pushes',
@@ -646,17 +712,19 @@ function threadFault(fault: Fault | undefined): ThreadFault | undefined {
   return THREAD_FAULTS.includes(fault) ? (fault as ThreadFault) : undefined;
 }
 
-function wireFor(fault: Fault | undefined): Wire {
+/** @param onHistory gets the records of each answer to a request for history. */
+function wireFor(fault: Fault | undefined, onHistory: (room: string, records: readonly LogRecord[]) => void): Wire {
   const wire = v1({ maxMessageSize: 512, pingPeriod: 2_000, pongWait: 3_000, writeWait: 1_000 });
-  if (fault !== 'tells nothing of lost messages') return wire;
-  return {
-    ...wire,
-    encodeNotice(notice) {
-      if (notice.t !== 'joined' || !notice.lost) return wire.encodeNotice(notice);
-      const { lost: _, ...joined } = notice;
-      return wire.encodeNotice({ ...joined, recovered: true });
-    },
+  const encodeNotice: Wire['encodeNotice'] = (notice) => {
+    if (notice.t === 'history') onHistory(notice.room, notice.records);
+    if (fault !== 'tells nothing of lost messages' || notice.t !== 'joined' || !notice.lost) {
+      return wire.encodeNotice(notice);
+    }
+    const { lost: _, ...joined } = notice;
+    return wire.encodeNotice({ ...joined, recovered: true });
   };
+  const { withChanges } = wire;
+  return { ...wire, encodeNotice, ...(withChanges && { withChanges: { ...withChanges, encodeNotice } }) };
 }
 
 /** Returns the methods of `random`, for destructuring. */

@@ -159,7 +159,7 @@ export class SharedEngine implements Engine, LogSubscriber {
       }
       room.first = Math.max(room.first, life.first);
       const from = Math.max(after, life.first - 1);
-      return life.records.slice(from, Math.max(from, Math.min(after + limit, room.seq)));
+      return this.#log.read(life, from, Math.max(from, Math.min(after + limit, room.seq)));
     };
     const isNow = this.#isReady && this.#log.life(name).epoch === room.epoch && this.#random.chance(0.1);
     return isNow ? read() : this.#answer(read);
@@ -236,7 +236,9 @@ export class SharedEngine implements Engine, LogSubscriber {
       this.#repair(room);
       return;
     }
-    this.#commit(room, life.records.slice(room.seq, to));
+    // As they were stored, or with what has changed since.
+    const asStored = this.#random.chance(0.5);
+    this.#commit(room, asStored ? life.records.slice(room.seq, to) : this.#log.read(life, room.seq, to));
     if (this.#random.chance(0.5)) room.first = Math.max(room.first, life.first);
     this.#decideReply(room);
   }
@@ -289,7 +291,8 @@ export class SharedEngine implements Engine, LogSubscriber {
   }
 
   #readOn(room: FollowedRoom): void {
-    const { epoch, records, first } = this.#log.life(room.name);
+    const life = this.#log.life(room.name);
+    const { epoch, records, first } = life;
     room.first = Math.max(room.first, first);
     const isTooMuch = records.length - room.seq > PAGE && this.#random.chance(0.3);
     if (first > room.seq + 1 || isTooMuch) {
@@ -297,7 +300,7 @@ export class SharedEngine implements Engine, LogSubscriber {
       room.seq = Math.max(first - 1, isTooMuch ? this.#random.int(room.seq + 1, records.length) : 0);
       this.#listener?.skipped({ room: room.name, epoch, seq: room.seq });
     }
-    while (room.seq < records.length) this.#commit(room, records.slice(room.seq, room.seq + PAGE));
+    while (room.seq < records.length) this.#commit(room, this.#log.read(life, room.seq, room.seq + PAGE));
   }
 
   #catchUp(name: string): Promise<void> {

@@ -1,6 +1,8 @@
+import { type Folded, foldInto, judge, recordExtra } from '../../src/hub/changes.ts';
 import type { Draft, Outcome } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 import type { Place } from '../../src/protocol/v1.ts';
+import { Truth } from './truth.ts';
 
 /** A batch that a node has numbered, as the log keeps it to recognize a retry. */
 interface StoredBatch {
@@ -19,8 +21,11 @@ export interface Life {
   readonly index: number;
   /** The earlier lives of the log, each with the last `seq` that it shares with this one. */
   readonly earlier: readonly Place[];
-  /** All records from seq 1 on, trimmed ones included. */
+  /** All records from seq 1 on, as they were stored first, trimmed ones included. */
   readonly records: LogRecord[];
+  /** Those that have changes, with them. */
+  readonly changed: Map<number, LogRecord>;
+  readonly truth: Truth;
   /** The oldest record that can be read. */
   first: number;
   /** The head and `first` after each batch: the log is cut only between batches. */
@@ -45,6 +50,8 @@ export class SharedLog {
   readonly subscribers = new Set<LogSubscriber>();
   /** A planted fault: ids are not compared. */
   ignoresIds = false;
+  /** A planted fault: everyone may change every message. */
+  allowsAll = false;
   /** How many records were lost by all moves. */
   lost = 0;
   moves = 0;
@@ -90,6 +97,11 @@ export class SharedLog {
   /** The record cannot be read by now, or could not be at some time. */
   wasTrimmed(room: string, seq: number): boolean {
     return seq < (this.#trimmed.get(room) ?? 1);
+  }
+
+  /** Returns the records `from` + 1…`to` of a life, with the changes that it has by now. */
+  read({ records, changed }: Life, from: number, to: number): readonly LogRecord[] {
+    return records.slice(from, to).map((record) => changed.get(record.seq) ?? record);
   }
 
   /** Appends a batch, in one atomic step. */
@@ -143,6 +155,7 @@ export class SharedLog {
     const lives = this.#rooms.get(room) ?? [];
     this.#rooms.set(room, lives);
     const log = before?.log ?? `${room}/${++this.#logs}`;
+    const records = before?.records.slice(0, end) ?? [];
     const boundaries = before?.boundaries.filter(({ head }) => head <= end) ?? [];
     const earlier = before ? [...before.earlier, { epoch: before.epoch, seq: before.records.length }] : [];
     const life: Life = {
@@ -150,7 +163,9 @@ export class SharedLog {
       log,
       index: lives.length,
       earlier: earlier.map(({ epoch, seq }) => ({ epoch, seq: Math.min(seq, end) })),
-      records: before?.records.slice(0, end) ?? [],
+      records,
+      changed: new Map(),
+      truth: new Truth(records),
       first: boundaries.at(-1)?.first ?? 1,
       boundaries,
       ids: new Map([...(before?.ids ?? [])].filter(([, seq]) => seq <= end)),
@@ -158,18 +173,26 @@ export class SharedLog {
         [...(before?.batches ?? [])].map(([node, all]) => [node, all.filter(({ head }) => head <= end)] as const),
       ),
     };
+    for (const record of records) foldInto(foldedOf(life, 1), record);
     lives.push(life);
     this.#lives.set(life.epoch, life);
     return life;
   }
 
-  #add({ ids, records }: Life, { from, sender = '', id, data, json = false, bytes }: Draft): Outcome {
+  #add(life: Life, draft: Draft): Outcome {
+    const { ids, records } = life;
+    const { from, sender = '', id, data, json = false, bytes, extra } = draft;
     const key = `${sender} ${id}`;
     const seq = id === '' || this.ignoresIds ? undefined : ids.get(key);
     if (seq !== undefined) return { kind: 'duplicate', seq };
+    const folded = foldedOf(life);
+    const code = judge(draft, records.length, folded);
+    if (code !== undefined && !(this.allowsAll && code === 'forbidden')) return { kind: 'refused', code };
     const at = Math.max(records.at(-1)?.at ?? 0, this.#date());
-    const record = { seq: records.length + 1, at, from, sender, id, data, json, bytes };
+    const ordinary = { seq: records.length + 1, at, from, sender, id, data, json, bytes };
+    const record = extra === undefined ? ordinary : { ...ordinary, extra: recordExtra(extra) };
     records.push(record);
+    foldInto(folded, record);
     if (id !== '') ids.set(key, record.seq);
     return { kind: 'stored', seq: record.seq };
   }
@@ -178,4 +201,12 @@ export class SharedLog {
     life.first = Math.max(life.first, first);
     this.#trimmed.set(room, Math.max(this.#trimmed.get(room) ?? 1, life.first));
   }
+}
+
+/** Returns the records of a life that can be read, for changes to be folded into. */
+function foldedOf({ records, changed, first: oldest }: Life, first = oldest): Folded {
+  return {
+    find: (seq) => (seq < first ? undefined : (changed.get(seq) ?? records[seq - 1])),
+    replace: (record) => void changed.set(record.seq, record),
+  };
 }

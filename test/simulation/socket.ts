@@ -32,6 +32,8 @@ export class SimulatedSocket implements Socket {
   readonly misuse: string[] = [];
   closedWith: Close | undefined;
   over = false;
+  /** Is called with each frame that is sent. */
+  sending: ((frame: Uint8Array) => void) | undefined;
   readonly #listener: SocketListener;
   readonly #behaviour: Behaviour;
   #reading = true;
@@ -61,6 +63,7 @@ export class SimulatedSocket implements Socket {
       this.misuse.push('send was called after close');
       return DROPPED;
     }
+    this.sending?.(frame);
     this.#frames++;
     if (this.#behaviour.losesEvery && this.#frames % this.#behaviour.losesEvery === 0) return SENT;
     if (this.#queued.length === 0 && this.#kernelAccepts(frame)) return SENT;

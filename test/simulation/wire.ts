@@ -10,6 +10,9 @@ export interface ReceivedRecord {
   readonly data: string;
 }
 
+/** The data of a change, and of a message that was changed, as a numbered wire shows it. */
+export const CHANGED = '*';
+
 /** Returns a wire whose frames show room and seq, so that each received record can be checked. */
 export function numbered(name: string, rooms: readonly string[], frameBytes: number, merges = true): Wire {
   return {
@@ -35,7 +38,7 @@ export function numbered(name: string, rooms: readonly string[], frameBytes: num
       let to = from;
       while (to < records.head) {
         const record = records.at(to + 1);
-        const line = `${room}|${record.seq}|${record.data}`;
+        const line = `${room}|${record.seq}|${record.extra ? CHANGED : record.data}`;
         bytes += line.length + 1;
         if (lines.length > 0 && bytes > frameBytes) break;
         lines.push(line);

@@ -26,6 +26,9 @@ test.each([
   [2, 2, 1041, 'a message that two lives share, acknowledged before its slow worker has read it'],
   [2, 2, 1064, 'a session that resumes with an earlier life ahead of its slow worker'],
   [2, 2, 1159, 'two moves that a slow worker learns of at once'],
+  [1, 3, 20, 'a move that loses a change of what no member was handed'],
+  [1, 3, 87, 'an edit that is replaced while it is read'],
+  [1, 3, 169, 'a message that is deleted while the history is read'],
 ])('%i processes with %i workers survive the run of the seed %i: %s', async (nodes, workers, seed) => {
   expect(await simulateNodes(seed, { nodes, workers })).toBeUndefined();
 });
