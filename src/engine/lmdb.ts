@@ -332,7 +332,8 @@ export class LmdbEngine implements LocalEngine {
   /**
    * Returns a copy of the waiting records. They keep waiting, readable, until `#stored`.
    *
-   * @param wereWritten whether a transaction that did not end may have left their texts in the file.
+   * @param wereWritten whether a transaction that did not end may have left their texts in the
+   * file.
    */
   #waitingParts(wereWritten = this.#everFailed): Part[] {
     return [...this.#waiting].map((name) => {

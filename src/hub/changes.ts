@@ -143,7 +143,8 @@ function fold(target: LogRecord, change: LogRecord, { op, replaced }: ChangeExtr
     ...(edited !== undefined && { edited }),
     ...(reactions !== undefined && reactions.length > 0 && { reactions }),
   };
-  // The text of a replaced edit is gone: until the change that has replaced it, the one before stays.
+  // The text of a replaced edit is gone. The one before it stays until the change that has replaced
+  // the edit.
   return op === 'edit' && !replaced ? { ...target, data, json, extra } : { ...target, extra };
 }
 

@@ -147,8 +147,8 @@ export class Log implements Records {
   }
 
   /**
-   * Reports whether records up to `seq` may have changes from after it: those that are in memory, or
-   * that the records were read with.
+   * Reports whether records up to `seq` may have changes from after it: those that are in memory,
+   * or that the records were read with.
    */
   hasChangesAfter(seq: number): boolean {
     for (let at = this.#first; at <= this.#head; at++) {

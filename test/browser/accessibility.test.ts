@@ -455,7 +455,7 @@ class Rehearsed {
   }
 
   #reject(id = ''): void {
-    this.deliver({ t: 'error', code: 'internal', message: 'no entry', retry: false, room: 'r', id });
+    this.deliver({ t: 'error', code: 'bad_field', message: 'no entry', retry: false, room: 'r', id });
   }
 
   #onSocket(socket: WebSocketRoute): void {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { expectAccessible, violations } from './axe.ts';
 import { scrollTo, send, sendLines, signInAs, useChat, waitForMessage } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat(['--publish-rate', 'off'], true);
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 
 /** Opens a room as ada, and another one beside it, which is on the screen. */

@@ -519,6 +519,14 @@ describe('a room', () => {
     expect([hub.state.name, lastSocket().take('signal')]).toEqual(['live', []]);
   });
 
+  test('sends a history request of a handler of joined once', async () => {
+    const { room } = await joinRoom();
+    room.on('joined', () => void room.history({ before: 9 }));
+    await reconnect();
+    lastSocket().deliver(joined('r', 0));
+    expect(lastSocket().take('history')).toMatchObject([{ before: 9 }]);
+  });
+
   test('resolves each history request with its own page, across a reconnection and a retry', async () => {
     const { room } = await joinRoom();
     const [first, second] = [room.history({ before: 9 }), room.history({ after: 9, limit: 5 })];

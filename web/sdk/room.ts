@@ -217,10 +217,10 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.place = { epoch, seq };
     this.count = count;
     this.members = members;
+    // Those of a handler of `joined` are sent by themselves.
+    if (!unasked) for (const { request } of this.#requests.values()) this.#link.send(request);
     this.#events.emit('joined', { place: this.place, recovered, again, lost });
-    if (unasked) return;
-    for (const { request } of this.#requests.values()) this.#link.send(request);
-    this.#outbox.flush();
+    if (!unasked) this.#outbox.flush();
   }
 
   #onRecord({ t, room: _, ...record }: RoomRecord | RoomChange): void {

@@ -5,10 +5,12 @@ import { type MessageEntry, PAGE_SIZE, type Page } from './timeline.ts';
 /** What counting needs of a conversation. */
 interface CountedRoom {
   readonly readState: ReadState;
-  readonly changeListeners: Set<(changes: readonly ChangeRecord[] | undefined) => void>;
-  loadedMessage(seq: number): MessageEntry | undefined;
-  request(range: { readonly before: number; readonly limit: number }, epoch: string): Promise<Page | undefined>;
-  count(page: Page): void;
+  readonly incoming: { readonly listeners: Set<(changes: readonly ChangeRecord[] | undefined) => void> };
+  readonly history: {
+    loadedMessage(seq: number): MessageEntry | undefined;
+    request(range: { readonly before: number; readonly limit: number }, epoch: string): Promise<Page | undefined>;
+    count(page: Page): void;
+  };
   countChanged(message: MessageEntry): void;
 }
 

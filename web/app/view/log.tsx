@@ -44,7 +44,7 @@ const UNREAD_LINE_AT = 0.25;
 const ANCHORS = '.message';
 /** The time for which the message of a link is highlighted, in milliseconds. */
 const HIGHLIGHT_MS = 2_500;
-/** A log at its end is busy after so many additions, until there is none for a while. */
+/** A log at its end is busy after so many additions, until it has been quiet for a while. */
 const BUSY = 8;
 /** How many rows a busy log keeps. They fill a tall screen. */
 const MAX_BUSY = 100;
@@ -120,7 +120,7 @@ export class Log extends Component<Props> {
 
   /** Returns the rows to render now. */
   #part(all: readonly Row[]): readonly Row[] {
-    const { readState, target, scrollPosition } = this.props.room;
+    const { readState, scrollPosition, history } = this.props.room;
     const last = this.#rows.at(-1)?.key;
     if (last && all.at(-1)?.key !== last) {
       this.#additions++;
@@ -131,7 +131,7 @@ export class Log extends Component<Props> {
       all,
       new Set(this.#rows.map(({ key }) => key)),
       this.#isBusy ? MAX_BUSY : readState.atLatest ? all.length : 0,
-      target.peek() ?? (readState.opensAtUnread ? 'unread' : last ? undefined : scrollPosition?.key),
+      history.target.peek() ?? (readState.opensAtUnread ? 'unread' : last ? undefined : scrollPosition?.key),
     );
     this.#before = start;
     this.#after = Math.max(0, all.length - end);

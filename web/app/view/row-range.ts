@@ -14,7 +14,8 @@ const BELOW = 40;
  *
  * @param rendered the keys of the rows that are rendered.
  *
- * @param max the maximum number of rows at the end of the log. Zero if the reader has scrolled back.
+ * @param max the maximum number of rows at the end of the log. Zero if the reader has scrolled
+ *   back.
  *
  * @param key a row that a reader who has scrolled back needs, if it is not rendered.
  */
