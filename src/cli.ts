@@ -23,7 +23,7 @@ import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
 import { type ServingProcess, startServer } from './server/create-server.ts';
 import { loadHooks } from './server/hooks-file.ts';
-import { adaptFlags, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
+import { adaptFlags, collectAfterBursts, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
 import { readVersion } from './server/version.ts';
 
 /** Exit code for invalid commands, flags and settings. */
@@ -166,6 +166,7 @@ async function startProcess(settings: Settings, log: Logger): Promise<ServingPro
   if (settings.workers === 1) {
     const hooks = settings.hooks === undefined ? {} : { hooks: await loadHooks(settings.hooks) };
     const server = await startServer(settings, log, hooks);
+    collectAfterBursts(server.hub);
     return Object.assign(messagesOf(server.hub), server);
   }
   const { WorkerPool } = await import('./server/workers.ts');

@@ -1,4 +1,5 @@
-import { setFlagsFromString } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Hub } from '../hub/hub.ts';
 
 /** The messages of a process, which one Hub or several threads have committed. */
@@ -73,4 +74,48 @@ export function adaptFlags(count: MessageCount): void {
     });
   };
   awaitMessages();
+}
+
+// So many handshakes leave garbage that is worth a pause.
+const BURST = 1_000;
+
+// The pause grows with the heap. A larger one is left to V8, which marks it while the server runs.
+const MAX_COLLECTED_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Collects the garbage of handshakes once no client has connected and no message was sent for a
+ * second. V8 itself gives that memory back only after a longer idle period.
+ */
+export function collectAfterBursts(hub: Pick<Hub, 'events' | 'messages'>, collect = compact): void {
+  let timer: NodeJS.Timeout | undefined;
+  let connected = 0;
+  let activity = 0;
+  const check = () => {
+    const before = activity;
+    activity = connected + hub.messages;
+    if (activity !== before) return;
+    clearInterval(timer);
+    timer = undefined;
+    connected = 0;
+    collect();
+  };
+  hub.events.on('connected', () => {
+    if (++connected >= BURST) timer ??= setInterval(check, SECOND_MS).unref();
+  });
+}
+
+let collectGarbage: (() => void) | undefined;
+
+/** Collects the garbage of this thread, and gives the memory between what is left back. */
+function compact(): void {
+  if (getHeapStatistics().used_heap_size > MAX_COLLECTED_BYTES) return;
+  if (collectGarbage === undefined) {
+    // Only contexts that are created with this flag have the function.
+    setFlagsFromString('--expose-gc');
+    collectGarbage = runInNewContext('gc') as () => void;
+    setFlagsFromString('--no-expose-gc');
+  }
+  setFlagsFromString('--compact-on-every-full-gc');
+  collectGarbage();
+  setFlagsFromString('--no-compact-on-every-full-gc');
 }

@@ -15,6 +15,7 @@ import { Authenticators, openKeys } from './authenticator.ts';
 import { loadHooks } from './hooks-file.ts';
 import { hubOverrides } from './hub-overrides.ts';
 import { RunningServer } from './running-server.ts';
+import { collectAfterBursts } from './v8-flags.ts';
 import type { MainThreadMethods, Start, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
 const { worker, settings, transport, ports, rings, limits, secret, output } = workerData as WorkerStart;
@@ -33,6 +34,7 @@ const opened = hub.open();
 // The engine is the same one for all workers.
 if (isFirst) logEvents(hub.events, log);
 else logClients(hub.events, log);
+collectAfterBursts(hub);
 
 let server: RunningServer | undefined;
 calls.serve({

@@ -1,12 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import { setFlagsFromString } from 'node:v8';
+import { getHeapStatistics, type HeapInfo, setFlagsFromString } from 'node:v8';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createEvents } from '../../src/hub/events.ts';
 import type { Hub } from '../../src/hub/hub.ts';
-import { adaptFlags, earlyOptimization, messagesOf, setStartFlags } from '../../src/server/v8-flags.ts';
+import {
+  adaptFlags,
+  collectAfterBursts,
+  earlyOptimization,
+  messagesOf,
+  setStartFlags,
+} from '../../src/server/v8-flags.ts';
 
-vi.mock('node:v8', () => ({ setFlagsFromString: vi.fn() }));
+vi.mock('node:v8', () => ({ setFlagsFromString: vi.fn(), getHeapStatistics: vi.fn() }));
 const flags = vi.mocked(setFlagsFromString);
+const gc = vi.hoisted(() => vi.fn());
+vi.mock('node:vm', () => ({ runInNewContext: () => gc }));
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -62,6 +70,48 @@ test.each([
   expect(earlyOptimization(version)).toEqual(flags);
 });
 
-test.each([SMALL, GROWING, ...EARLY])('%s is a flag of this V8', (flag) => {
-  expect(execFileSync(process.execPath, [flag, '-p', '1'], { encoding: 'utf8' })).toBe('1\n');
+test.each([SMALL, GROWING, ...EARLY, '--expose-gc', '--compact-on-every-full-gc'])(
+  '%s is a flag of this V8',
+  (flag) => {
+    expect(execFileSync(process.execPath, [flag, '-p', '1'], { encoding: 'utf8' })).toBe('1\n');
+  },
+);
+
+test('collects once after a burst of connections, when they and the messages have ended', () => {
+  const hub = { events: createEvents(), messages: 0 };
+  const collect = vi.fn();
+  const connect = (count: number) => {
+    for (let i = 0; i < count; i++) hub.events.emit('connected', { client: 'c', wire: 'gorilla', remoteAddress: '' });
+  };
+  const second = () => vi.advanceTimersByTime(1_000);
+  collectAfterBursts(hub, collect);
+  connect(999);
+  expect(vi.getTimerCount()).toBe(0);
+  connect(1);
+  second();
+  hub.messages++;
+  second();
+  expect(collect).not.toHaveBeenCalled();
+  second();
+  expect([collect.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+  connect(1_000);
+  second();
+  second();
+  expect([collect.mock.calls.length, vi.getTimerCount()]).toEqual([2, 0]);
+});
+
+test('compacts a small heap after a burst, and leaves a large one to V8', () => {
+  const hub = { events: createEvents(), messages: 0 };
+  const burst = (heap: number) => {
+    vi.mocked(getHeapStatistics).mockReturnValue({ used_heap_size: heap } as HeapInfo);
+    for (let i = 0; i < 1_000; i++) hub.events.emit('connected', { client: 'c', wire: 'gorilla', remoteAddress: '' });
+    vi.advanceTimersByTime(2_000);
+    return taken();
+  };
+  collectAfterBursts(hub);
+  expect(burst(65 * 2 ** 20)).toEqual([]);
+  const compacting = ['--compact-on-every-full-gc', '--no-compact-on-every-full-gc'];
+  expect(burst(64 * 2 ** 20)).toEqual(['--expose-gc', '--no-expose-gc', ...compacting]);
+  expect(burst(2 ** 20)).toEqual(compacting);
+  expect(gc).toHaveBeenCalledTimes(2);
 });
