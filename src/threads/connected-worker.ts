@@ -64,6 +64,10 @@ export class ConnectedWorker<Attachment extends WorkerAttachment> {
     this.writeWaiting();
   }
 
+  get deliveryMs(): number {
+    return this.link.progress.deliveryMs;
+  }
+
   /** Reports whether the worker has not done with a commit, unless it is too slow to wait for. */
   isBusy(commit: number): boolean {
     const { progress } = this.link;

@@ -1,4 +1,4 @@
-import type { Scheduler } from '../hub/time.ts';
+import { type Clock, type Scheduler, systemClock } from '../hub/time.ts';
 import { Calls } from './calls.ts';
 import type { Port } from './port.ts';
 import { createProgress, ProgressReader, ProgressWatcher } from './progress.ts';
@@ -98,9 +98,9 @@ class Link<Remote extends object, Local extends object> {
 export class WorkerLink<Remote extends object, Local extends object> extends Link<Remote, Local> {
   readonly #progress: ProgressReader;
 
-  constructor(port: Port, { up, down, progress }: Rings, scheduler: Scheduler) {
+  constructor(port: Port, { up, down, progress }: Rings, scheduler: Scheduler, clock: Clock = systemClock) {
     super(port, up, down, scheduler);
-    this.#progress = new ProgressReader(progress, scheduler, () => port.post(WAKE));
+    this.#progress = new ProgressReader(progress, scheduler, clock, () => port.post(WAKE));
   }
 
   override listen(listener: LinkListener): void {
