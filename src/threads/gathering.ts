@@ -6,9 +6,13 @@ export interface Deliverer {
   /** The worker's progress when it has done with the room's last commit. */
   readonly lastCommit: number;
   readonly worker: {
-    /** It has taken too long over a commit, and has not done with it yet. */
-    isSlow: boolean;
-    /** Reports whether the worker has not done with a commit. It wakes this thread once it has. */
+    /** Whether it has taken too long over a commit, and has not done with it yet. */
+    readonly isSlow: boolean;
+    markSlow(commit: number): void;
+    /**
+     * Reports whether a worker that is not slow has not done with a commit. It wakes this thread
+     * once it has.
+     */
     isBusy(commit: number): boolean;
     /** How long it took over the last commit that it has done with, in whole milliseconds. */
     readonly deliveryMs: number;
@@ -33,7 +37,7 @@ const PATIENCE_MS = 1_000;
 
 // How long drafts are gathered after the last commit is delivered: half of what that took, but at
 // most this.
-const GATHER_MS = 20;
+const GATHER_MS = 50;
 
 /**
  * The drafts of one room on their way to the engine. Those of a busy room wait until the workers
@@ -83,7 +87,7 @@ export class Gathering {
     return this.check();
   }
 
-  /** A worker has done with what it had: appends the drafts that wait no longer. @returns whether drafts wait. */
+  /** Appends the drafts if nothing holds them any more. @returns whether drafts wait. */
   check(): boolean {
     if (this.#waiting.length === 0) return false;
     const now = this.#clock.now();
@@ -127,7 +131,7 @@ export class Gathering {
     const expected = Math.min(PATIENCE_MS, SLOW_MS + fastest * (this.#deliverers.size + 1));
     const until = Math.max(this.#committedAt + expected, this.#waitingSince + SLOW_MS);
     if (until > now) return until;
-    for (const { worker, lastCommit } of this.#deliverers) if (worker.isBusy(lastCommit)) worker.isSlow = true;
+    for (const { worker, lastCommit } of this.#deliverers) if (worker.isBusy(lastCommit)) worker.markSlow(lastCommit);
     return now;
   }
 
