@@ -6,6 +6,13 @@ const DONE = 0;
 const AWAITED = 1;
 const TOOK = 2;
 
+// A worker that has delivered commits for as long pauses between the messages that it reads next.
+const LONG_MS = 4;
+
+// How long it pauses: this share of the time that it delivered, and at most so long.
+const PAUSE_SHARE = 1 / 8;
+const PAUSE_MS = 2;
+
 /** Returns the memory that tells the writer of a ring how far the reader is. */
 export function createProgress(): SharedArrayBuffer {
   return new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT);
@@ -21,6 +28,9 @@ export class ProgressReader {
   #isScheduled = false;
   /** When the first frame of the turn was received. */
   #startedAt = 0;
+  /** When the last turn ended, and how long it took. */
+  #endedAt = 0;
+  #took = 0;
 
   constructor(memory: SharedArrayBuffer, scheduler: Scheduler, clock: Clock, wakeWriter: () => void) {
     this.#words = new Int32Array(memory);
@@ -39,11 +49,23 @@ export class ProgressReader {
   }
 
   /**
+   * Returns for how many milliseconds this thread may leave its sockets unread: 0 unless it waits
+   * for the next commit after a long delivery. What comes meanwhile is read, and sent to the
+   * writer, together.
+   */
+  get pauseMs(): number {
+    if (this.#isScheduled || this.#took < LONG_MS) return 0;
+    return this.#clock.now() - this.#endedAt > 2 * this.#took ? 0 : Math.min(this.#took * PAUSE_SHARE, PAUSE_MS);
+  }
+
+  /**
    * The turn has ended. A writer that waits gets what comes of it, too: the sockets are read, and
    * their messages sent to it, first.
    */
   readonly #finish = (): void => {
-    Atomics.store(this.#words, TOOK, this.#clock.now() - this.#startedAt);
+    this.#endedAt = this.#clock.now();
+    this.#took = this.#endedAt - this.#startedAt;
+    Atomics.store(this.#words, TOOK, this.#took);
     if (Atomics.load(this.#words, AWAITED) === 0) this.#tell();
     else this.#scheduler.soon(() => this.#scheduler.soon(this.#tell));
   };
