@@ -11,7 +11,7 @@ const LONG_MS = 4;
 
 // How long it pauses: this share of the time that it delivered, and at most so long.
 const PAUSE_SHARE = 1 / 8;
-const PAUSE_MS = 2;
+const PAUSE_MS = 5;
 
 /** Returns the memory that tells the writer of a ring how far the reader is. */
 export function createProgress(): SharedArrayBuffer {
