@@ -30,8 +30,8 @@ export class ConnectedWorker<Attachment extends WorkerAttachment> {
   /** In order. Their number is bounded: commits do not wait, and a worker's drafts are bounded. */
   #waiting: Waiting<Attachment>[] = [];
   #dropped = 0;
-  /** It has taken too long over a commit, and has not done with it yet. */
-  isSlow = false;
+  /** The commit that it has taken too long over, if it has not done with it yet. */
+  #slowCommit: number | undefined;
 
   constructor(number: number, link: LogLink<WorkerMethods, LogMethods>, engine: Engine) {
     this.number = number;
@@ -64,17 +64,30 @@ export class ConnectedWorker<Attachment extends WorkerAttachment> {
     this.writeWaiting();
   }
 
+  get deliveryMs(): number {
+    return this.link.progress.deliveryMs;
+  }
+
+  get isSlow(): boolean {
+    return this.#slowCommit !== undefined;
+  }
+
+  /** The worker has taken too long over a commit. Until it has done with it, it is not busy. */
+  markSlow(commit: number): void {
+    this.#slowCommit ??= commit;
+  }
+
   /** Reports whether the worker has not done with a commit, unless it is too slow to wait for. */
   isBusy(commit: number): boolean {
     const { progress } = this.link;
-    if (!progress.isDone(commit)) {
-      if (this.isSlow) return false;
-      progress.await();
-      // It may have done with it just before.
-      if (!progress.isDone(commit)) return true;
+    if (this.#slowCommit !== undefined) {
+      if (!progress.isDone(this.#slowCommit)) return false;
+      this.#slowCommit = undefined;
     }
-    this.isSlow = false;
-    return false;
+    if (progress.isDone(commit)) return false;
+    progress.await();
+    // It may have done with it just before.
+    return !progress.isDone(commit);
   }
 
   decided(attachment: number, outcomes: readonly Outcome[]): void {

@@ -48,9 +48,11 @@ const OUTCOME = 1 + 8;
 // Flags of a message: one for JSON, then two bits for the encoding of each text.
 const JSON_FLAG = 1;
 const ENCODING_BITS = 2;
+const ENCODINGS_MASK = 0xff << 1;
 // Set if the JSON text of what a message has beside its fields follows its texts, after its length.
 const EXTRA_FLAG = 1 << 9;
 const ENCODINGS = ['latin1', 'utf8', 'utf16le'] as const;
+const LATIN1 = 0;
 const UTF8 = 1;
 const UTF16 = 2;
 
@@ -169,10 +171,20 @@ export class FrameEncoder {
     buffer.writeUInt32LE(bytes, start + 8);
     this.#length += MESSAGE;
     let flags = json ? JSON_FLAG : 0;
-    flags |= this.#text(from, start + 16) << 1;
-    flags |= this.#text(sender, start + 20) << (1 + ENCODING_BITS);
-    flags |= this.#text(id, start + 24) << (1 + 2 * ENCODING_BITS);
-    flags |= this.#text(data, start + 28) << (1 + 3 * ENCODING_BITS);
+    const texts = from + sender + id + data;
+    if (Buffer.byteLength(texts) === texts.length) {
+      // The usual case: ASCII, which one call writes.
+      this.#length += buffer.write(texts, this.#length, 'latin1');
+      buffer.writeUInt32LE(from.length, start + 16);
+      buffer.writeUInt32LE(sender.length, start + 20);
+      buffer.writeUInt32LE(id.length, start + 24);
+      buffer.writeUInt32LE(data.length, start + 28);
+    } else {
+      flags |= this.#text(from, start + 16) << 1;
+      flags |= this.#text(sender, start + 20) << (1 + ENCODING_BITS);
+      flags |= this.#text(id, start + 24) << (1 + 2 * ENCODING_BITS);
+      flags |= this.#text(data, start + 28) << (1 + 3 * ENCODING_BITS);
+    }
     if (extra !== undefined) {
       this.#extra(extra);
       flags |= EXTRA_FLAG;
@@ -270,7 +282,9 @@ function decodeDrafts(buffer: Buffer, start: number, count: number, room: string
   for (let i = 0; i < count; i++) {
     const { from, sender, id, data, json, bytes } = readMessage(buffer, cursor, 0);
     const extra = readExtra<DraftExtra>(buffer, cursor);
-    drafts.push({ room, from, id, data, json, bytes, ...(sender !== '' && { sender }), ...(extra && { extra }) });
+    // A spread of optional fields would cost more than the rest.
+    const draft = sender === '' ? { room, from, id, data, json, bytes } : { room, from, sender, id, data, json, bytes };
+    drafts.push(extra === undefined ? draft : { ...draft, extra });
   }
   return drafts;
 }
@@ -292,18 +306,30 @@ function decodeRecords(buffer: Buffer, start: number): LogRecord[] {
 function readMessage(buffer: Buffer, cursor: Cursor, seq: number): LogRecord {
   const start = cursor.offset;
   const flags = buffer.readUInt32LE(start + 12);
+  const at = buffer.readDoubleLE(start);
+  const bytes = buffer.readUInt32LE(start + 8);
+  const json = (flags & JSON_FLAG) !== 0;
+  const fromBytes = buffer.readUInt32LE(start + 16);
+  const senderBytes = buffer.readUInt32LE(start + 20);
+  const idBytes = buffer.readUInt32LE(start + 24);
+  const dataBytes = buffer.readUInt32LE(start + 28);
   cursor.offset += MESSAGE;
   cursor.hasExtra = (flags & EXTRA_FLAG) !== 0;
-  return {
-    seq,
-    at: buffer.readDoubleLE(start),
-    from: readText(buffer, cursor, buffer.readUInt32LE(start + 16), flags >> 1),
-    sender: readText(buffer, cursor, buffer.readUInt32LE(start + 20), flags >> (1 + ENCODING_BITS)),
-    id: readText(buffer, cursor, buffer.readUInt32LE(start + 24), flags >> (1 + 2 * ENCODING_BITS)),
-    data: readText(buffer, cursor, buffer.readUInt32LE(start + 28), flags >> (1 + 3 * ENCODING_BITS)),
-    json: (flags & JSON_FLAG) !== 0,
-    bytes: buffer.readUInt32LE(start + 8),
-  };
+  if ((flags & ENCODINGS_MASK) === 0) {
+    // The usual case: one call reads all texts.
+    const senderAt = fromBytes;
+    const idAt = senderAt + senderBytes;
+    const dataAt = idAt + idBytes;
+    const texts = readText(buffer, cursor, dataAt + dataBytes, LATIN1);
+    const from = texts.slice(0, senderAt);
+    const sender = texts.slice(senderAt, idAt);
+    return { seq, at, from, sender, id: texts.slice(idAt, dataAt), data: texts.slice(dataAt), json, bytes };
+  }
+  const from = readText(buffer, cursor, fromBytes, flags >> 1);
+  const sender = readText(buffer, cursor, senderBytes, flags >> (1 + ENCODING_BITS));
+  const id = readText(buffer, cursor, idBytes, flags >> (1 + 2 * ENCODING_BITS));
+  const data = readText(buffer, cursor, dataBytes, flags >> (1 + 3 * ENCODING_BITS));
+  return { seq, at, from, sender, id, data, json, bytes };
 }
 
 /** Reads what the last message has beside its fields, and moves the cursor past it. */

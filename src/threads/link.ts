@@ -1,4 +1,4 @@
-import type { Scheduler } from '../hub/time.ts';
+import { type Clock, type Scheduler, systemClock } from '../hub/time.ts';
 import { Calls } from './calls.ts';
 import type { Port } from './port.ts';
 import { createProgress, ProgressReader, ProgressWatcher } from './progress.ts';
@@ -75,6 +75,11 @@ class Link<Remote extends object, Local extends object> {
     return this.#writer.write(frame, length);
   }
 
+  /** Blocks this thread for a time, or until the other thread sends something. */
+  protected pause(ms: number): void {
+    this.#reader.pause(ms);
+  }
+
   #woken(): void {
     this.#listener?.writable();
     this.#read();
@@ -97,10 +102,12 @@ class Link<Remote extends object, Local extends object> {
 /** The worker's end. */
 export class WorkerLink<Remote extends object, Local extends object> extends Link<Remote, Local> {
   readonly #progress: ProgressReader;
+  /** A pause follows the turn. */
+  #pauses = false;
 
-  constructor(port: Port, { up, down, progress }: Rings, scheduler: Scheduler) {
+  constructor(port: Port, { up, down, progress }: Rings, scheduler: Scheduler, clock: Clock = systemClock) {
     super(port, up, down, scheduler);
-    this.#progress = new ProgressReader(progress, scheduler, () => port.post(WAKE));
+    this.#progress = new ProgressReader(progress, scheduler, clock, () => port.post(WAKE));
   }
 
   override listen(listener: LinkListener): void {
@@ -112,6 +119,22 @@ export class WorkerLink<Remote extends object, Local extends object> extends Lin
       writable: () => listener.writable(),
     });
   }
+
+  /** Members of a busy room answer a commit one by one. Each would cost a turn of both threads. */
+  override write(frame: Buffer, length: number): boolean {
+    const isWritten = super.write(frame, length);
+    if (isWritten && !this.#pauses && this.#progress.pauseMs > 0) {
+      this.#pauses = true;
+      queueMicrotask(this.#pauseNow);
+    }
+    return isWritten;
+  }
+
+  readonly #pauseNow = (): void => {
+    this.#pauses = false;
+    const ms = this.#progress.pauseMs;
+    if (ms > 0) this.pause(ms);
+  };
 }
 
 /** The log thread's end. */

@@ -1,10 +1,11 @@
 import type { Decision, Draft, Engine, EngineState, Move, Outcome } from '../hub/engine.ts';
 import type { LogRecord } from '../hub/log.ts';
-import { type Scheduler, systemScheduler } from '../hub/time.ts';
+import { type Clock, type Scheduler, systemClock, systemScheduler } from '../hub/time.ts';
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { MembersByNode } from './cluster-methods.ts';
 import { ConnectedWorker, type WorkerAttachment } from './connected-worker.ts';
 import { FrameEncoder, receiveUp, type UpFrames } from './frames.ts';
+import { Gathering } from './gathering.ts';
 import type { LogLink } from './link.ts';
 import type { Attached, LogMethods, Reading, Standing, WorkerMethods } from './log-methods.ts';
 
@@ -32,12 +33,7 @@ interface SharedRoom {
   users: number;
   readonly followers: Set<Attachment>;
   readonly origins: Origin[];
-  /** Drafts that wait until the workers have done with the room's last commit. */
-  waiting: Draft[];
-  /** Ends their wait. Undefined while none wait. */
-  cancelHold: (() => void) | undefined;
-  /** How many drafts were appended at the last time. */
-  lastDrafts: number;
+  readonly gathering: Gathering;
 }
 
 /** A worker's attachment of a room. */
@@ -48,12 +44,6 @@ interface Attachment extends WorkerAttachment {
 
 // Longer commits are split, so that a slow worker's ring takes at least a part of them.
 const FRAME_BYTES = 256 * 1024;
-
-// How long drafts wait for a worker. One that takes longer is not waited for until it has done.
-const SLOW_MS = 20;
-
-// A room is busy when it had so many drafts at once. Others are not held up.
-const BUSY_DRAFTS = 8;
 
 const FAILED: Outcome = { kind: 'failed' };
 
@@ -66,6 +56,7 @@ export class LogService {
   readonly #engine: Engine;
   readonly #follower: RoomFollower;
   readonly #scheduler: Scheduler;
+  readonly #clock: Clock;
   /** Rooms whose drafts wait. */
   readonly #held = new Set<SharedRoom>();
   /** Holds a commit until every worker has it. */
@@ -78,10 +69,16 @@ export class LogService {
   #batches = 0;
 
   /** @param engine one that recognizes retries: they may come through another worker. */
-  constructor(engine: Engine, follower: RoomFollower, scheduler: Scheduler = systemScheduler) {
+  constructor(
+    engine: Engine,
+    follower: RoomFollower,
+    scheduler: Scheduler = systemScheduler,
+    clock: Clock = systemClock,
+  ) {
     this.#engine = engine;
     this.#follower = follower;
     this.#scheduler = scheduler;
+    this.#clock = clock;
   }
 
   /** Whether the engine reaches its store. */
@@ -142,7 +139,7 @@ export class LogService {
 
   /** Closes the engine, which commits what it has been given first. */
   async close(): Promise<void> {
-    for (const room of this.#held) this.#appendWaiting(room);
+    for (const room of this.#held) room.gathering.flush();
     await this.#engine.close();
   }
 
@@ -166,16 +163,10 @@ export class LogService {
   #room(name: string): SharedRoom {
     const existing = this.#rooms.get(name);
     if (existing) return existing;
-    const room: SharedRoom = {
-      name,
-      attaching: undefined,
-      users: 0,
-      followers: new Set(),
-      origins: [],
-      waiting: [],
-      cancelHold: undefined,
-      lastDrafts: 0,
-    };
+    const followers = new Set<Attachment>();
+    const append = (drafts: readonly Draft[]) => this.#engine.append(name, drafts);
+    const gathering = new Gathering(followers, append, this.#clock, this.#scheduler);
+    const room: SharedRoom = { name, attaching: undefined, users: 0, followers, origins: [], gathering };
     this.#rooms.set(name, room);
     const attaching = this.#engine.attach(name);
     if (attaching instanceof Promise) {
@@ -228,45 +219,13 @@ export class LogService {
 
   #append({ room, worker, number }: Attachment, drafts: readonly Draft[]): void {
     room.origins.push({ worker, attachment: number, refused: false, count: drafts.length });
-    if (room.waiting.length === 0 && !mustHold(room)) this.#appendNow(room, drafts);
-    else this.#hold(room, drafts);
+    if (room.gathering.add(drafts)) this.#held.add(room);
+    else this.#held.delete(room);
   }
 
-  #appendNow(room: SharedRoom, drafts: readonly Draft[]): void {
-    room.lastDrafts = drafts.length;
-    this.#engine.append(room.name, drafts);
-  }
-
-  /**
-   * Keeps the drafts of a busy room until every worker has done with its last commit. One commit
-   * then has what all workers have sent meanwhile, as one turn of a single Hub has. Otherwise the
-   * workers would take turns, with many small frames.
-   */
-  #hold(room: SharedRoom, drafts: readonly Draft[]): void {
-    for (const draft of drafts) room.waiting.push(draft);
-    this.#held.add(room);
-    room.cancelHold ??= this.#scheduler.after(SLOW_MS, () => this.#endHold(room));
-  }
-
-  /** Appends the drafts of rooms whose workers have done. */
+  /** A worker has done with commits. */
   #appendHeld(): void {
-    for (const room of this.#held) if (!mustHold(room)) this.#appendWaiting(room);
-  }
-
-  #appendWaiting(room: SharedRoom): void {
-    const drafts = room.waiting;
-    room.waiting = [];
-    this.#held.delete(room);
-    room.cancelHold?.();
-    room.cancelHold = undefined;
-    this.#appendNow(room, drafts);
-  }
-
-  /** The log does not wait for a slow worker. */
-  #endHold(room: SharedRoom): void {
-    for (const { worker, lastCommit } of room.followers)
-      if (!worker.link.progress.isDone(lastCommit)) worker.isSlow = true;
-    this.#appendWaiting(room);
+    for (const room of this.#held) if (!room.gathering.check()) this.#held.delete(room);
   }
 
   #refuse({ room, worker, number }: Attachment, count: number): void {
@@ -323,14 +282,4 @@ export class LogService {
     this.#state = state;
     for (const { link } of this.#workers) link.calls.tell('changed', state);
   }
-}
-
-/**
- * Reports whether a room is busy and a worker has not done with its last commit. The worker will
- * wake this thread.
- */
-function mustHold({ lastDrafts, followers }: SharedRoom): boolean {
-  if (lastDrafts < BUSY_DRAFTS) return false;
-  for (const { worker, lastCommit } of followers) if (worker.isBusy(lastCommit)) return true;
-  return false;
 }

@@ -115,7 +115,9 @@ export class RingWriter {
     this.#written = (this.#written + bytes) | 0;
     Atomics.store(this.#words, WRITTEN, this.#written);
     // The load spares the costlier exchange while the reader is awake.
-    if (Atomics.load(this.#words, SLEEPS) === 1 && Atomics.exchange(this.#words, SLEEPS, 0) === 1) this.#wake();
+    if (Atomics.load(this.#words, SLEEPS) === 0 || Atomics.exchange(this.#words, SLEEPS, 0) === 0) return;
+    this.#wake();
+    Atomics.notify(this.#words, WRITTEN); // it may be in `pause`
   }
 
   #hasRoom(bytes: number): boolean {
@@ -183,6 +185,11 @@ export class RingReader {
     } finally {
       this.#release();
     }
+  }
+
+  /** Blocks this thread for a time, or until there is a frame. */
+  pause(ms: number): void {
+    if (this.#read === this.#written) Atomics.wait(this.#words, WRITTEN, this.#written, ms);
   }
 
   /** Returns whether there is a frame. If not, the reader sleeps. */

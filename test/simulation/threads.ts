@@ -111,7 +111,7 @@ export class VirtualProcess {
     };
     this.#random = random;
     this.#ringBytes = random.pick([2048, 4096, 16_384]);
-    this.#service = new LogService(engine, { attached: () => [], released() {} }, this.#scheduler);
+    this.#service = new LogService(engine, { attached: () => [], released() {} }, this.#scheduler, time);
   }
 
   open(): Promise<void> {
@@ -135,7 +135,7 @@ export class VirtualProcess {
       ? new FaultyLink(this.#fault, this.#random, ...ends)
       : new LogLink<WorkerMethods, LogMethods>(...ends);
     this.#workers.push(this.#service.connect(this.#workers.length + 1, logLink));
-    const link = new WorkerLink<LogMethods, WorkerMethods>(near, rings, this.#scheduler);
+    const link = new WorkerLink<LogMethods, WorkerMethods>(near, rings, this.#scheduler, this.#time);
     const engine = new WorkerEngine({ link, cluster: silentCluster, clock: this.#time, scheduler: this.#scheduler });
     return { engine, stall: (ms) => near.stall(ms) };
   }

@@ -9,8 +9,12 @@ import { connectWorker, logServiceOn } from './worker-pair.ts';
 /** Two workers in one room. The second one can be stopped. */
 async function openWorkers() {
   const time = new VirtualTime();
-  const scheduler = { soon: systemScheduler.soon, after: (ms: number, work: () => void) => time.after(ms, work) };
-  const service = logServiceOn(deduping(memory()), scheduler);
+  const service = logServiceOn(deduping(memory()), {
+    now: () => time.now(),
+    date: () => time.date(),
+    soon: systemScheduler.soon,
+    after: (ms, work) => time.after(ms, work),
+  });
   await service.open();
   const stopped: (() => void)[] = [];
   let isStopped = false;

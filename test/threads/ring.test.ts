@@ -415,3 +415,20 @@ describe('a ring whose ends interrupt each other', () => {
     expect(found).toBeGreaterThan(0);
   });
 });
+
+test('a pause ends at once where there is a frame', () => {
+  const memory = createRing(1024);
+  const reader = new RingReader(memory, () => {});
+  new RingWriter(memory, () => {}).write(frameOf(1, 8), 8);
+  const start = performance.now();
+  reader.pause(10_000);
+  expect(performance.now() - start).toBeLessThan(9_000);
+});
+
+test('a frame for a reader that sleeps ends its pause', async () => {
+  const memory = createRing(1024);
+  const writer = new RingWriter(memory, () => {});
+  const { value } = Atomics.waitAsync(new Int32Array(memory), WRITE_WORD, 0);
+  writer.write(frameOf(1, 8), 8);
+  expect(await value).toBe('ok');
+});

@@ -1,5 +1,5 @@
 import type { Engine, EngineListener } from '../../src/hub/engine.ts';
-import { type Scheduler, systemClock, systemScheduler } from '../../src/hub/time.ts';
+import { type Clock, type Scheduler, systemClock, systemScheduler } from '../../src/hub/time.ts';
 import { createRings, LogLink, WorkerLink } from '../../src/threads/link.ts';
 import type { LogMethods, WorkerMethods } from '../../src/threads/log-methods.ts';
 import { LogService } from '../../src/threads/log-service.ts';
@@ -38,8 +38,11 @@ export function connectWorker(service: LogService, worker: number, ringBytes?: n
   return new WorkerEngine({ link, cluster: silentCluster, clock: systemClock, scheduler: systemScheduler });
 }
 
-export function logServiceOn(engine: Engine, scheduler: Scheduler = systemScheduler): LogService {
-  return new LogService(engine, { attached: () => [], released() {} }, scheduler);
+export function logServiceOn(
+  engine: Engine,
+  time: Clock & Scheduler = { ...systemClock, ...systemScheduler },
+): LogService {
+  return new LogService(engine, { attached: () => [], released() {} }, time, time);
 }
 
 /** Returns the engine of the only worker on a log, which it opens and closes, too. */
