@@ -37,6 +37,8 @@ const faults: Fault[] = ['loses frames', 'repeats frames', 'forgets moves', 'reo
 
 test.each(faults)('the simulation of workers finds one that %s', async (fault) => {
   let found = 0;
-  for (let seed = 1; seed <= 40; seed++) if (await simulateNodes(seed, { nodes: 1, workers: 2, fault })) found++;
-  expect(found).toBeGreaterThan(2);
+  for (let seed = 1; seed <= 200 && found < 3; seed++) {
+    if (await simulateNodes(seed, { nodes: 1, workers: 2, fault })) found++;
+  }
+  expect(found).toBe(3);
 });

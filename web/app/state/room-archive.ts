@@ -4,6 +4,9 @@ import type { MessageEntry, Timeline } from './timeline.ts';
 /** How often the latest messages are stored, in milliseconds. */
 const INTERVAL_MS = 5_000;
 
+/** When the part that stores messages is loaded: a page that is closed has no time for it. */
+const PRELOAD_MS = 1_000;
+
 /** A room whose messages are stored. */
 interface ArchivedRoom {
   readonly name: string;
@@ -34,7 +37,9 @@ export class RoomArchive {
 
   /** Stores the latest messages, at most once in a while, if the room is loaded. */
   schedule(): void {
-    if (this.#room.history.loaded.value) this.#timer ??= setTimeout(() => this.storeNow(), INTERVAL_MS);
+    if (!this.#room.history.loaded.value || this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => this.storeNow(), INTERVAL_MS);
+    setTimeout(() => void useArchive(async () => {}), PRELOAD_MS);
   }
 
   /** Stores the latest messages if they have not been stored. */
