@@ -27,12 +27,12 @@ const driven = ['test/{browser,cli,examples}/**/*.test.ts', 'test/contracts/page
 const processes = ['test/{nodes,redis,deploy,faults}/*.test.ts'];
 
 const beside: ProjectConfig = { sequence: { groupOrder: 0 } };
-const ofProcesses: ProjectConfig = { maxWorkers: 4, sequence: { groupOrder: 1 } };
+const ofProcesses: ProjectConfig = { maxWorkers: 6, sequence: { groupOrder: 1 } };
 const alone: ProjectConfig = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 
 export const sharedSettings = {
-  // Half of the tests wait most of the time: on two cores, a third worker saves minutes.
-  maxWorkers: 3,
+  // Half of the tests wait most of the time: on two cores, four workers save minutes.
+  maxWorkers: 4,
   globalSetup: fileURLToPath(new URL('./test/build.ts', import.meta.url)),
 };
 

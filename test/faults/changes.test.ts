@@ -227,8 +227,8 @@ test(
       expect(late.shown().split('\n')).toEqual(retained);
       const gone = goneTexts(readers);
       expect(gone.length).toBeGreaterThan(20);
-      // Those in memory and in the journal go with the next store; those that a kill has left in the
-      // file are searched for from the start on.
+      // Those in memory and in the journal go with the next store. Those that a kill has left in
+      // the file are searched for from the start on.
       await expect.poll(() => textsIn(data, gone), { timeout: 30_000 }).toEqual([]);
       if (process.env['KILLS']) {
         const acknowledged = ada.acknowledged.size + bob.acknowledged.size;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Fault, noCounts, simulateNodes } from './nodes.ts';
 
-const SEEDS = 100;
+const SEEDS = 60;
 
 test.each([2, 3])(
   'the clients of %i nodes on one log receive every message once and in order, or its gap or loss',

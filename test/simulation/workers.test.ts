@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Fault, noCounts, simulateNodes } from './nodes.ts';
 
-const SEEDS = 60;
+const SEEDS = 40;
 
 test.each([
   [1, 3],
