@@ -268,6 +268,26 @@ describe('changes', () => {
     expect(conversation.timeline.entries.map(({ kind }) => kind)).toEqual(['message', 'message', 'message']);
     hub.close();
   });
+
+  test('that a page of the history had, and a failover has lost before they arrived, are read again', async () => {
+    const log = new Log();
+    for (let seq = 0; seq < 3; seq++) log.send();
+    const { hub, answer, shown } = await open(log);
+    log.change(0, 'edit', 'bob', '');
+    answer();
+    await nextFrame();
+    expect(shown()[0]).toMatchObject({ text: '1 at 4', edited: 4 });
+    const kept = new Log();
+    for (let seq = 0; seq < 3; seq++) kept.send();
+    lastSocket().deliver({ ...(joined(3) as object), epoch: 'f', recovered: true } as never);
+    await vi.dynamicImportSettled();
+    await vi.dynamicImportSettled();
+    await vi.advanceTimersByTimeAsync(1_100);
+    for (const request of lastSocket().take('history')) lastSocket().deliver(kept.page(request) as never);
+    await nextFrame();
+    expect(shown()[0]).toMatchObject({ text: '1', edited: undefined });
+    hub.close();
+  });
 });
 
 /** The entries that the page shows of messages, without what does not change. */

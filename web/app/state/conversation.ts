@@ -230,7 +230,7 @@ export class Conversation {
     batch(() => {
       this.membership.value = { name: 'joined' };
       this.#people.joined();
-      if (changed && continued) this.#reread(this.incoming.moveTo(previous, place.epoch, lost));
+      if (changed && continued) this.#reread(this.incoming.moveTo(previous, place, lost));
       if (changed) for (const listener of this.incoming.listeners) listener(undefined);
       this.readState.joined(place, continued ? previous : '', lost?.from);
       this.outgoing.refresh();

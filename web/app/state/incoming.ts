@@ -97,11 +97,13 @@ export class Incoming {
   /**
    * Moves the entries to the next epoch of the log.
    *
-   * @returns the numbers of the messages with a lost change, which have to be read again.
+   * @param place where the client resumes in it.
+   * @returns the numbers of the messages that may have a lost change, to be read again: a page of
+   *   the history can have changes from after the place.
    */
-  moveTo(previous: string, epoch: string, lost: Range | undefined): readonly number[] {
+  moveTo(previous: string, { epoch, seq }: Place, lost: Range | undefined): readonly number[] {
     const { timeline, readState } = this.#room;
-    const from = lost?.from ?? Number.POSITIVE_INFINITY;
+    const from = lost?.from ?? seq + 1;
     const lostChanges = this.#changeSeqs.filter((seq) => seq >= from).length;
     const lostCount = lost ? lost.to - from + 1 - lostChanges : 0;
     this.#changeSeqs = this.#changeSeqs.filter((seq) => seq < from);
