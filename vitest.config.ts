@@ -15,6 +15,10 @@ const common = {
   hookTimeout: 120_000, // the first browser test may install its browser
 };
 
+// These tests replace globals, such as the timers or `fetch`, or set flags of V8, so each has a
+// process of its own.
+const isolated = ['test/{admin-page,api,app,auth,sdk,server}/*.test.ts', 'test/observe/metrics.test.ts'];
+
 // These tests measure times, so no other test runs beside them.
 const serial = ['test/integration/flood.test.ts', 'test/browser/busy.test.ts'];
 
@@ -76,9 +80,13 @@ export default defineConfig({
           ...common,
           name: 'parallel',
           include: ['test/**/*.test.ts'],
-          exclude: [...serial, ...processes, ...driven, 'test/checks/**'],
+          exclude: [...serial, ...processes, ...driven, ...isolated, 'test/checks/**'],
           ...beside,
         },
+      },
+      {
+        resolve: { alias },
+        test: { ...common, name: 'isolated', include: isolated, isolate: true, ...beside },
       },
       {
         resolve: { alias },

@@ -691,6 +691,21 @@ describe('a log that continues in another epoch', () => {
     expect(lastSocket().take('join')).toEqual([{ t: 'join', room: 'r', since: { epoch: 'f', seq: 3 } }]);
   });
 
+  test('fails the changes that wait when another log has taken its place, and sends the messages', async () => {
+    const { room } = await joinWithMessages();
+    lastSocket().disconnect();
+    const change = room.send(null, { op: 'delete', of: 2 });
+    const sent = room.send('next');
+    await vi.advanceTimersByTimeAsync(20_000);
+    lastSocket().welcome();
+    lastSocket().deliver(joined('r', 0, { epoch: 'g', recovered: false }));
+    await expect(change).rejects.toMatchObject({ code: 'not_found' });
+    const [request, ...others] = lastSocket().take('send');
+    expect([request, others]).toMatchObject([{ data: 'next' }, []]);
+    lastSocket().deliver({ t: 'sent', room: 'r', id: request?.id as string, seq: 1 });
+    expect(await sent).toBe(1);
+  });
+
   test('reports the lost messages after a reconnection', async () => {
     const { events } = await joinWithMessages();
     await reconnect();

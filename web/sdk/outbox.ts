@@ -156,9 +156,11 @@ export class Outbox {
     return true;
   }
 
-  /** Fails all messages of a room. */
-  drop(room: string, error: HubError): void {
-    for (const { id } of this.#items.filter((item) => item.room === room)) this.#fail(id, error);
+  /** Fails all messages of a room, or only the changes of others. */
+  drop(room: string, error: HubError, changes = false): void {
+    for (const { id, more } of this.#items.filter((item) => item.room === room)) {
+      if (!changes || more?.op) this.#fail(id, error);
+    }
   }
 
   /** Stops sending and rejects all promises. The messages stay in the storage for a later run. */

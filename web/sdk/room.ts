@@ -209,7 +209,11 @@ export class RoomClient<T, S> implements Room<T, S> {
     const previous = this.place ?? this.#options.since;
     // A log that was replaced counts from 1 again; one that lost messages, from the first of them.
     if (lost) this.#shownSeq = Math.min(this.#shownSeq, lost.from - 1);
-    else if (!recovered && previous?.epoch !== epoch) this.#shownSeq = 0;
+    else if (!recovered && previous && previous.epoch !== epoch) {
+      this.#shownSeq = 0;
+      // Their numbers are those of other messages now.
+      this.#outbox.drop(this.name, hubError({ code: 'not_found', message: 'the log was replaced' }), true);
+    }
     this.#shownUnsent = this.#shownSeq > 0;
     const again = this.place !== undefined;
     const unasked = this.joined;
