@@ -31,7 +31,7 @@ const driven = ['test/{browser,cli,examples}/**/*.test.ts', 'test/contracts/page
 const processes = ['test/{nodes,redis,deploy,faults}/*.test.ts'];
 
 const beside: ProjectConfig = { sequence: { groupOrder: 0 } };
-const ofProcesses: ProjectConfig = { maxWorkers: 6, sequence: { groupOrder: 1 } };
+const ofProcesses: ProjectConfig = { maxWorkers: 4, sequence: { groupOrder: 1 } };
 const alone: ProjectConfig = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 
 export const sharedSettings = {
