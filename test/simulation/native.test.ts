@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { simulateNative } from './native.ts';
 
-const SEEDS = 200;
+const SEEDS = 500;
 
 test(`every session receives each message once and in order, or its gap, in ${SEEDS} simulated runs`, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { simulateNative } from './native.ts';
 import { simulate } from './simulation.ts';
 
-const SEEDS = 1000;
+const SEEDS = 2000;
 
 test(`the Hub delivers every record once and in order, within its bounds, in ${SEEDS} simulated runs`, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
