@@ -122,15 +122,16 @@ export class HubClient implements Hub {
    */
   #onSendFailure({ room: name, id, json }: Item, error: HubError): void {
     const room = error.code === 'left' || error.code === 'removed' ? undefined : this.#rooms.get(name);
-    room?.emitFailed(id, JSON.parse(json), error);
+    room?.emit('failed', { id, data: JSON.parse(json), error });
     if (room?.joined) this.#events.emit('error', error);
   }
 
   #onMessage(message: RoomMessage): void {
     const room = this.#rooms.get(message.room as string);
     if (message.t === 'sent') {
-      room?.emitSent(message.id, message.seq);
-      this.#outbox.acknowledge(message.id, message.seq);
+      const { id, seq } = message;
+      room?.emit('sent', { id, seq });
+      this.#outbox.acknowledge(id, seq);
     } else if (message.t !== 'error') room?.receive(message);
     // After a removal from a room, `not_member` is the answer to what was sent before it.
     else if (

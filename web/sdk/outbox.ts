@@ -156,10 +156,10 @@ export class Outbox {
     return true;
   }
 
-  /** Fails all messages of a room, or only the changes of others. */
-  drop(room: string, error: HubError, changes = false): void {
+  /** Fails all messages of a room, or only the changes that have not been sent. */
+  drop(room: string, error: HubError, onlyChanges?: boolean): void {
     for (const { id, more } of this.#items.filter((item) => item.room === room)) {
-      if (!changes || more?.op) this.#fail(id, error);
+      if (!onlyChanges || (more?.op && !this.#inFlight.has(id))) this.#fail(id, error);
     }
   }
 

@@ -16,7 +16,7 @@ import { Events } from './events.ts';
 import { encodeData, withData } from './json.ts';
 import type { Link, RoomMessage } from './link.ts';
 import type { Outbox } from './outbox.ts';
-import type { HubError, JoinOptions, Message, Pending, PendingChange, Room, RoomEvents, SendOptions } from './types.ts';
+import type { HubError, JoinOptions, Pending, PendingChange, Room, RoomEvents, SendOptions } from './types.ts';
 
 type Page<T> = Awaited<ReturnType<Room<T, never>['history']>>;
 
@@ -160,12 +160,9 @@ export class RoomClient<T, S> implements Room<T, S> {
     if (this.#shownUnsent && this.#shownSeq <= (this.place?.seq ?? 0)) this.#sendShown();
   }
 
-  emitSent(id: string, seq: number): void {
-    this.#events.emit('sent', { id, seq });
-  }
-
-  emitFailed(id: string, data: unknown, error: HubError): void {
-    this.#events.emit('failed', { id, data: data as T, error });
+  /** Reports what became of a message that was sent. */
+  emit<K extends 'sent' | 'failed'>(name: K, event: RoomEvents<T, S>[K]): void {
+    this.#events.emit(name, event);
   }
 
   /**
@@ -212,10 +209,10 @@ export class RoomClient<T, S> implements Room<T, S> {
     else if (!recovered && previous && previous.epoch !== epoch) {
       this.#shownSeq = 0;
       // Their numbers are those of other messages now.
-      this.#outbox.drop(this.name, hubError({ code: 'not_found', message: 'the log was replaced' }), true);
+      this.#outbox.drop(this.name, hubError({ code: 'not_found', message: 'the message was lost' }), true);
     }
     this.#shownUnsent = this.#shownSeq > 0;
-    const again = this.place !== undefined;
+    const again = !!this.place;
     const unasked = this.joined;
     this.joined = true;
     this.place = { epoch, seq };
@@ -224,7 +221,7 @@ export class RoomClient<T, S> implements Room<T, S> {
     // Those of a handler of `joined` are sent by themselves.
     if (!unasked) for (const { request } of this.#requests.values()) this.#link.send(request);
     this.#events.emit('joined', { place: this.place, recovered, again, lost });
-    if (!unasked) this.#outbox.flush();
+    this.#outbox.flush();
   }
 
   #onRecord({ t, room: _, ...record }: RoomRecord | RoomChange): void {
@@ -254,10 +251,10 @@ export class RoomClient<T, S> implements Room<T, S> {
     this.#events.emit('removed', error);
   }
 
-  #onHistory({ id = '', messages, more, from, to }: History): void {
+  #onHistory({ t: _t, room: _, id = '', ...page }: History): void {
     const pending = this.#requests.get(id);
     this.#requests.delete(id);
-    pending?.resolve({ messages: messages as readonly Message<T>[], more, from, to });
+    pending?.resolve(page as Page<T>);
   }
 }
 
