@@ -98,12 +98,16 @@ export default defineConfig(({ command }) => ({
     // Later parts are small and import little: only the styles that they need are listed.
     modulePreload: {
       polyfill: false,
-      resolveDependencies: (_, files) => files.filter((file) => file.endsWith('.css')),
+      resolveDependencies: (_, files, { hostType }) =>
+        hostType === 'html' ? files : files.filter((file) => file.endsWith('.css')),
     },
     reportCompressedSize: false,
     rolldownOptions: {
       transform: { inject: { h: ['preact', 'h'], Fragment: ['preact', 'Fragment'] } },
       output: {
+        // The first script names the others, and a hash does not compress.
+        chunkFileNames: 'assets/[name]-[hash:6].js',
+        assetFileNames: 'assets/[name]-[hash:6][extname]',
         // The client library is a separate chunk: it changes less often than the page, and a test
         // checks its size separately. Its fallback and its report stay files that are loaded when
         // they are needed. Everything else that loads first is one chunk, also what later chunks

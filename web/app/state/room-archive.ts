@@ -39,7 +39,7 @@ export class RoomArchive {
   schedule(): void {
     if (!this.#room.history.loaded.value || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => this.storeNow(), INTERVAL_MS);
-    setTimeout(() => void useArchive(async () => {}), PRELOAD_MS);
+    setTimeout(useArchive, PRELOAD_MS, async () => {});
   }
 
   /** Stores the latest messages if they have not been stored. */
@@ -68,6 +68,6 @@ export async function useArchive<T>(
   try {
     return await work(await import('./archive.ts'));
   } catch {
-    return undefined;
+    return;
   }
 }
