@@ -1,20 +1,12 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { Conversation, loadChanges } from '../../web/app/state/conversation.ts';
 import { connect } from '../../web/sdk/index.ts';
 import type { ChangeOp } from '../../web/sdk/types.ts';
 import { FakeSocket, lastSocket, MemoryStore } from '../sdk/fakes.ts';
+import { useFakePage } from './fake-page.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  vi.stubGlobal('requestAnimationFrame', (callback: () => void) => setTimeout(callback, 16));
-  vi.stubGlobal('cancelAnimationFrame', clearTimeout);
-  vi.stubGlobal('document', Object.assign(new EventTarget(), { hidden: false }));
-});
-afterEach(() => {
-  vi.unstubAllGlobals();
-  vi.useRealTimers();
-});
+useFakePage();
 
 const nextFrame = () => vi.advanceTimersByTimeAsync(20);
 

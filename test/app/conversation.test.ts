@@ -1,18 +1,10 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Conversation } from '../../web/app/state/conversation.ts';
 import { connect } from '../../web/sdk/index.ts';
 import { FakeSocket, lastSocket } from '../sdk/fakes.ts';
+import { useFakePage } from './fake-page.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  vi.stubGlobal('requestAnimationFrame', (callback: () => void) => setTimeout(callback, 16));
-  vi.stubGlobal('cancelAnimationFrame', clearTimeout);
-  vi.stubGlobal('document', Object.assign(new EventTarget(), { hidden: false }));
-});
-afterEach(() => {
-  vi.unstubAllGlobals();
-  vi.useRealTimers();
-});
+useFakePage();
 
 const message = (seq: number, text: string, from = 'bob') =>
   ({ t: 'message', room: 'r', seq, id: '', from, at: 1, data: { text } }) as const;

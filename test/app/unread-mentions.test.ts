@@ -1,19 +1,11 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { HistoryRequest } from '../../src/protocol/v1.ts';
 import { Conversation } from '../../web/app/state/conversation.ts';
 import { connect } from '../../web/sdk/index.ts';
 import { FakeSocket, lastSocket } from '../sdk/fakes.ts';
+import { useFakePage } from './fake-page.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  vi.stubGlobal('requestAnimationFrame', (callback: () => void) => setTimeout(callback, 16));
-  vi.stubGlobal('cancelAnimationFrame', clearTimeout);
-  vi.stubGlobal('document', Object.assign(new EventTarget(), { hidden: false }));
-});
-afterEach(() => {
-  vi.unstubAllGlobals();
-  vi.useRealTimers();
-});
+useFakePage();
 
 const joined = (seq: number) =>
   ({ t: 'joined', room: 'r', epoch: 'e', seq, recovered: true, count: 1, members: ['ada'] }) as const;
