@@ -316,14 +316,14 @@ function readMessage(buffer: Buffer, cursor: Cursor, seq: number): LogRecord {
   cursor.offset += MESSAGE;
   cursor.hasExtra = (flags & EXTRA_FLAG) !== 0;
   if ((flags & ENCODINGS_MASK) === 0) {
-    // The usual case: one call reads all texts.
-    const senderAt = fromBytes;
-    const idAt = senderAt + senderBytes;
-    const dataAt = idAt + idBytes;
-    const texts = readText(buffer, cursor, dataAt + dataBytes, LATIN1);
-    const from = texts.slice(0, senderAt);
-    const sender = texts.slice(senderAt, idAt);
-    return { seq, at, from, sender, id: texts.slice(idAt, dataAt), data: texts.slice(dataAt), json, bytes };
+    // The usual case: one call reads the short texts. The data has a call of its own, since a part
+    // of a string keeps all of it in memory: a deleted text would stay with its id.
+    const idAt = fromBytes + senderBytes;
+    const texts = readText(buffer, cursor, idAt + idBytes, LATIN1);
+    const from = texts.slice(0, fromBytes);
+    const sender = texts.slice(fromBytes, idAt);
+    const data = readText(buffer, cursor, dataBytes, LATIN1);
+    return { seq, at, from, sender, id: texts.slice(idAt), data, json, bytes };
   }
   const from = readText(buffer, cursor, fromBytes, flags >> 1);
   const sender = readText(buffer, cursor, senderBytes, flags >> (1 + ENCODING_BITS));
