@@ -29,6 +29,9 @@ import { readVersion } from './server/version.ts';
 /** Exit code for invalid commands, flags and settings. */
 const USAGE = 2;
 
+/** A shutdown may take so long even with a shorter drain window: storage has to be closed. */
+const MIN_STOP_MS = 2_000;
+
 /** Flags that need no command. */
 const GLOBAL_FLAGS: ReadonlySet<string> = new Set(['-h', '--help', '-V', '--version']);
 
@@ -137,7 +140,8 @@ Examples:
 
 /livez reports whether the process works, /readyz whether it can serve: it is not shutting down and
 its engine reaches its store. The address of --admin-listen serves metrics for Prometheus.
-SIGINT and SIGTERM close every client with 1001 and end the process within the drain window.`;
+SIGINT and SIGTERM close every client with 1001 and end the process within the drain window,
+or two seconds if it is shorter.`;
 }
 
 function settingsFrom(flags: Record<string, string>): Loaded {
@@ -195,7 +199,7 @@ function handleSignals(starting: Promise<ServingProcess>, settings: Settings, lo
   const onSignal = async (signal: NodeJS.Signals) => {
     if (++signals > 1) return exit(signal === 'SIGINT' ? 130 : 143);
     log.info({ signal }, 'shutting down');
-    setTimeout(() => exit(), settings.drainWindow * 1000).unref();
+    setTimeout(() => exit(), Math.max(settings.drainWindow * 1000, MIN_STOP_MS)).unref();
     const server = await starting;
     await server.stop();
     log.info('stopped');

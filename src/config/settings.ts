@@ -497,7 +497,7 @@ export const table: readonly Setting[] = [
     unit: 'seconds',
     fallback: 10,
     schema: integer('a number of seconds', 0, 600),
-    help: 'longest duration of a graceful shutdown',
+    help: 'longest duration of a graceful shutdown; two seconds at least to close the storage',
   },
   {
     name: 'logLevel',

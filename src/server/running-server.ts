@@ -40,7 +40,7 @@ import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { formatHost } from './attach.ts';
 import { type Authenticators, sessionScope } from './authenticator.ts';
 import { canaryAccess, startCanary } from './canary.ts';
-import { allClosed, closeClients } from './drain.ts';
+import { closeClients, windowOf } from './drain.ts';
 import { type Limits, localLimits } from './limits.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { exportMetrics } from './otlp.ts';
@@ -49,7 +49,6 @@ import { Rates } from './rates.ts';
 import { createSnapshots } from './snapshots.ts';
 import type { Storage } from './storage.ts';
 import { readVersion } from './version.ts';
-import { webhookWindow } from './webhooks.ts';
 
 /** Additions to the settings, from an embedding program. */
 export interface Extensions {
@@ -298,7 +297,7 @@ export class RunningServer {
   }
 
   async stop(): Promise<void> {
-    const window = this.#parts.settings.drainWindow * 1000;
+    const window = windowOf(this.#parts.settings.drainWindow);
     const drain = { window, intake: this.#intake.perSecond, clock: systemClock, sleep };
     // First of all, so that it counts nothing of a shutdown.
     this.#endCanaryGauge();
@@ -308,9 +307,8 @@ export class RunningServer {
     for (const transport of this.#transports) transport.stopListening();
     this.#upgrader.close();
     await this.hub.settle(); // accepted messages are delivered before their receivers are closed
-    const stopped = this.#parts.webhooks?.stop(webhookWindow(window));
+    const stopped = this.#parts.webhooks?.stop(window);
     await closeClients(this.#keepalive, drain);
-    await allClosed(this.#keepalive, drain);
     await stopped;
     if (this.#keepalive.clients.size > 0) for (const transport of this.#transports) transport.terminate();
     await this.hub.settle();

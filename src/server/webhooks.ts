@@ -26,14 +26,6 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 /** Rooms of a webhook that are delivered at the same time. */
 const CONCURRENCY = 8;
 
-// Left of the drain window for what follows the last attempt.
-const DRAIN_MARGIN_MS = 500;
-
-/** Returns how long attempts may run on in a shutdown, in milliseconds. */
-export function webhookWindow(drainMs: number): number {
-  return Math.max(0, drainMs - DRAIN_MARGIN_MS);
-}
-
 /**
  * Returns the webhooks of the settings; undefined where they have none.
  *

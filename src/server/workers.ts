@@ -26,6 +26,7 @@ import { type AdminListener, listenForAdmin } from './admin-listener.ts';
 import { openKeys } from './authenticator.ts';
 import { startCanary } from './canary.ts';
 import type { ServingProcess } from './create-server.ts';
+import { windowOf } from './drain.ts';
 import { localCluster } from './local-cluster.ts';
 import { exportMetrics } from './otlp.ts';
 import { urlOf } from './running-server.ts';
@@ -34,7 +35,7 @@ import { openRevocations, openStorage, type Storage, sharedEngine } from './stor
 import { SurveyedWorker } from './surveyed-worker.ts';
 import type { MessageCount } from './v8-flags.ts';
 import { readVersion } from './version.ts';
-import { createWebhooks, webhookWindow } from './webhooks.ts';
+import { createWebhooks } from './webhooks.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
 /** A worker has ended before it was stopped. */
@@ -109,7 +110,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
   #endCanaryGauge = () => {};
   #draining = false;
   #exits = false;
-  #drainMs = 0;
+  #drainWindow = 0;
 
   /** @param onCrash is not called after `exit`. */
   constructor(onCrash: OnCrash) {
@@ -128,7 +129,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
     if (note) log.info(note);
     const problem = sharedPortProblem(name);
     if (problem !== undefined) throw new ConfigError(`workers: ${problem}`);
-    this.#drainMs = settings.drainWindow * 1000;
+    this.#drainWindow = settings.drainWindow;
     const listeners = listenersOf(settings);
     const ports = await findPorts(listeners);
     this.#log = await openLog(settings, log);
@@ -239,7 +240,7 @@ export class WorkerPool implements ServingProcess, MessageCount {
     // While the workers answer.
     await this.#otlp?.stop();
     const threads = this.#threads.map((thread) => thread.stop());
-    await Promise.all([shown, ...threads, this.#log?.webhooks?.stop(webhookWindow(this.#drainMs))]);
+    await Promise.all([shown, ...threads, this.#log?.webhooks?.stop(windowOf(this.#drainWindow))]);
     this.#admin?.close();
     if (this.#log) await closeLog(this.#log);
   }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Connection, Keepalive } from '../../src/client/keepalive.ts';
-import { allClosed, closeClients, type DrainOptions } from '../../src/server/drain.ts';
+import { closeClients, type DrainOptions, windowOf } from '../../src/server/drain.ts';
 import { VirtualTime } from '../simulation/virtual.ts';
 
 /** Connects clients, and returns a function that drains them. */
@@ -37,7 +37,10 @@ test('returns a few clients at once', async () => {
 });
 
 test('yields between turns of 100 closes, but not past the drain window', async () => {
-  const { time, keepalive, reconnects, options } = draining(10_000, 2000, 20);
+  const { time, keepalive, clients, reconnects, options } = draining(10_000, 2000, 20);
+  time.after(20, () => {
+    for (const client of clients) keepalive.remove(client);
+  });
   await closeClients(keepalive, options);
   expect(reconnects.filter(({ at }) => at === 0)).toHaveLength(100);
   expect(time.now()).toBe(20);
@@ -47,10 +50,23 @@ test('yields between turns of 100 closes, but not past the drain window', async 
 test('waits for the last client, until the end of the window', async () => {
   const { time, keepalive, clients, options } = draining(2, 2000, 10_000);
   time.after(300, () => keepalive.remove(clients[0] as Connection));
-  const closed = allClosed(keepalive, options);
-  await closed;
+  await closeClients(keepalive, options);
   expect(time.now()).toBe(10_000);
   for (const client of clients) keepalive.remove(client);
-  await allClosed(keepalive, options);
+  await closeClients(keepalive, options);
   expect(time.now()).toBe(10_000);
+});
+
+test('a client that stays does not extend the window by the time that the closes took', async () => {
+  const { time, keepalive, options } = draining(10_000, 2000, 100);
+  await closeClients(keepalive, options);
+  expect(time.now()).toBeLessThan(110);
+});
+
+test.each([
+  [10, 9_500],
+  [0.5, 0],
+  [0, 0],
+])('of a drain window of %f seconds, leaves half a second to close the storage', (seconds, ms) => {
+  expect(windowOf(seconds)).toBe(ms);
 });

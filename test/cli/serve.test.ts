@@ -51,6 +51,7 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     expect(code).toBe(0);
     expect(Date.now() - stoppedAt).toBeLessThan(3_000);
     expect((await ada.closed).code).toBe(1001);
+    expect(running.log.map(({ msg }) => msg)).toContain('stopped'); // the storage is closed first
   });
 
   test('reports the same close code in the frame, the log and the metric', async () => {
@@ -97,6 +98,14 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     const [, response] = await once(socket, 'unexpected-response');
     expect(response.statusCode).toBe(403);
     response.destroy();
+  });
+
+  test('closes the storage even without a drain window', async () => {
+    const { running, port } = await start(...OFF, '--drain-window', '0');
+    await sluggard(port);
+    const { code } = await running.end();
+    expect(code).toBe(0);
+    expect(running.log.map(({ msg }) => msg)).toContain('stopped');
   });
 
   test('exits at once on a second signal', async () => {
