@@ -73,6 +73,17 @@ test('reports messages that arrived in the same frame as their loss', async () =
   expect(texts()).toEqual(['1', '2', '3', '4', '5', 'mine', '(7)', '1 lost']);
 });
 
+test('reports the history of a first visit as read, unless another device has read less of it', async () => {
+  await open();
+  await answerHistory([1, 2, 3, 4]);
+  expect(lastSocket().take('ack')).toEqual([{ t: 'ack', room: 'r', seq: 4 }]);
+  const { conversation } = await open();
+  lastSocket().deliver({ t: 'read', room: 'r', seq: 2 });
+  await answerHistory([1, 2, 3, 4]);
+  expect(lastSocket().take('ack')).toEqual([]);
+  expect(conversation.readState.unread.value).toBe(2);
+});
+
 test('counts the unread messages across a failover', async () => {
   const { conversation } = await openWithMessages();
   conversation.setActive(false);

@@ -79,10 +79,10 @@ export class ReadState {
   /** Handles the end of loading the last messages. */
   historyLoaded(): void {
     this.#loaded = true;
-    this.#isFirstVisit = false;
     this.#countUnread();
     if (this.active) this.#markUnread();
     this.#update();
+    this.#isFirstVisit = false;
   }
 
   /** Handles the numbers that a page of the history covers. @param messages the numbers to read */
@@ -183,7 +183,7 @@ export class ReadState {
 
   #update(): void {
     const allSeen = this.active && this.atLatest && this.#loaded;
-    if (allSeen && this.#head && !this.#hasSeen(this.#head)) {
+    if (allSeen && this.#head && (this.#isFirstVisit || !this.#hasSeen(this.#head))) {
       this.#seen = this.#head;
       this.#reportSeen(this.#head.seq);
       this.#scheduleSave();

@@ -125,7 +125,10 @@ export class Log extends Component<Props> {
     if (last && all.at(-1)?.key !== last) {
       this.#additions++;
       clearTimeout(this.#quietTimer);
-      this.#quietTimer = setTimeout(this.#onQuiet, QUIET_MS);
+      this.#quietTimer = setTimeout(() => {
+        this.#additions = 0;
+        this.#renderMore();
+      }, QUIET_MS);
     }
     const [start, end] = rangeOf(
       all,
@@ -142,11 +145,6 @@ export class Log extends Component<Props> {
   get #isBusy(): boolean {
     return this.props.room.readState.atLatest && this.#additions > BUSY;
   }
-
-  #onQuiet = (): void => {
-    this.#additions = 0;
-    this.#renderMore();
-  };
 
   override componentDidMount(): void {
     const { room } = this.props;
@@ -177,6 +175,7 @@ export class Log extends Component<Props> {
     this.#scrollToUnread();
     this.#showTarget();
     this.#reportVisible(log);
+    if (this.#after > 0) this.#renderMore();
     if (this.props.room.error.value === '') this.#loadMore(log);
   }
 
@@ -277,7 +276,7 @@ export class Log extends Component<Props> {
     const { room } = this.props;
     if (!log || room.readState.opensAtUnread) return;
     const fromEnd = log.scrollHeight - log.clientHeight - log.scrollTop;
-    room.setAtEnd(fromEnd < AT_END && this.#after === 0);
+    room.setAtEnd(fromEnd < AT_END && (room.readState.atLatest || this.#after === 0));
     this.#reportVisible(log);
     this.#loadMore(log);
   };
@@ -288,13 +287,10 @@ export class Log extends Component<Props> {
     const rows = this.#list.current?.children;
     if (!rows || readState.atLatest || readState.unread.value === 0) return;
     const edge = log.getBoundingClientRect().bottom;
-    let [start, end] = [0, rows.length];
-    while (start < end) {
-      const middle = (start + end) >> 1;
-      if ((rows[middle]?.getBoundingClientRect().bottom ?? 0) <= edge) start = middle + 1;
-      else end = middle;
-    }
-    const last = this.#rows.slice(0, start).findLast((row) => row.kind === 'message' && !row.message.lost);
+    const last = this.#rows.findLast(
+      (row, index) =>
+        row.kind === 'message' && !row.message.lost && (rows[index]?.getBoundingClientRect().bottom ?? 0) <= edge,
+    );
     if (last?.kind === 'message') readState.setVisible(last.message);
   }
 
@@ -305,7 +301,7 @@ export class Log extends Component<Props> {
     this.#fillGap(log);
     const [nearStart, nearEnd] = [scrollTop < LOAD_AHEAD, scrollHeight - clientHeight - scrollTop < LOAD_AHEAD];
     // A log that is busy at its end renders no more than it needs.
-    if (this.#before + this.#after > 0 && (nearStart || !this.#isBusy)) this.#renderMore();
+    if (this.#after > 0 || (this.#before > 0 && (nearStart || !this.#isBusy))) this.#renderMore();
     if (nearStart && this.#before < MAX_NEW) void room.history.loadOlder();
     if (nearEnd && this.#after < MAX_NEW) void room.history.loadNewer();
   }

@@ -93,7 +93,7 @@ export class Gestures {
       focusRow(row);
       return;
     }
-    const rows = [...this.#log.querySelectorAll(MESSAGE)];
+    const rows = this.#messages;
     const step = { ArrowUp: -1, ArrowDown: 1 }[key];
     if (step !== undefined) focusRow(rows[rows.indexOf(row) + step]);
     else if (key === 'Escape') this.#log.focus();
@@ -107,10 +107,13 @@ export class Gestures {
     event.stopPropagation(); // Escape closes one thing at a time
   }
 
+  get #messages(): readonly Element[] {
+    return [...this.#log.querySelectorAll(MESSAGE)];
+  }
+
   #lastVisible(): Element | undefined {
     const edge = this.#log.getBoundingClientRect().bottom;
-    const rows = [...this.#log.querySelectorAll(MESSAGE)];
-    return rows.findLast((row) => row.getBoundingClientRect().top < edge - 8);
+    return this.#messages.findLast((row) => row.getBoundingClientRect().top < edge - 8);
   }
 }
 

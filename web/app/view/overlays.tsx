@@ -1,4 +1,4 @@
-import { useSignal } from '@preact/signals';
+import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import { isMac, overlay } from './overlay.ts';
@@ -6,18 +6,18 @@ import { isMac, overlay } from './overlay.ts';
 /** Gets the focus back when the dialog closes. */
 let opener: HTMLElement | null = null;
 
-type Dialogs = Pick<typeof import('./overlay-dialogs.tsx'), 'GoTo' | 'Shortcuts'>;
+/** Undefined until it is loaded. */
+const dialogs = signal<typeof import('./overlay-dialogs.tsx') | undefined>(undefined);
 
 /** The dialogs that keys open. They are loaded when they are first needed. */
 export function Overlays({ chat }: { chat: Chat }) {
-  const dialogs = useSignal<Dialogs | undefined>(undefined);
   const open = overlay.value;
   useEffect(() => watchKeys(), []);
   useEffect(() => {
     if (!open || dialogs.value) return;
     import('./overlay-dialogs.tsx').then(
-      ({ GoTo, Shortcuts }) => {
-        dialogs.value = { GoTo, Shortcuts };
+      (loaded) => {
+        dialogs.value = loaded;
       },
       () => {
         overlay.value = undefined;

@@ -1,9 +1,9 @@
 /** How many rows are rendered at once, beside those that are rendered already. */
 export const MAX_NEW = 30;
-/** The same for a reader who scrolls, and waits for them: a page of the history. */
-const MAX_BACK = 100;
-/** The same for an empty log: a page of the history fits. */
-const MAX_FIRST = 120;
+/** So few new rows are rendered at once. Of more, half are left for later frames. */
+const FEW = 4;
+/** The same for an empty log, and for a reader who waits for them: a page of the history fits. */
+const MAX_PAGE = 120;
 /** How many rows are rendered around one that is not rendered. They fill a tall screen. */
 const ABOVE = 25;
 const BELOW = 40;
@@ -27,16 +27,18 @@ export function rangeOf(
 ): [start: number, end: number] {
   const count = rows.length;
   const isRendered = (row: { readonly key: string } | undefined) => rendered.has(row?.key ?? '');
+  const next = rows.findLastIndex(isRendered) + 1;
   let [start, end] = [count, count];
   if (!max) {
     const at = rows.findIndex((row) => row.key === key && !isRendered(row));
     if (at >= 0) return [Math.max(0, at - ABOVE), at + BELOW];
-    start = rows.findIndex(isRendered);
-    if (start < 0) return [0, count];
-    end = rows.findLastIndex(isRendered) + 1;
+    if (!next) return [0, count];
+    [start, end] = [rows.findIndex(isRendered), next];
+  } else if (next && count - next <= 2 * MAX_NEW) {
+    start = end = Math.min(count, next + Math.max(FEW, (count - next) >> 1));
   }
-  let left = !max ? MAX_BACK : rendered.size ? MAX_NEW : MAX_FIRST;
+  let left = max && rendered.size > 0 ? MAX_NEW : MAX_PAGE;
   while (start > 0 && (!max || end - start < max) && (isRendered(rows[start - 1]) || left-- > 0)) start--;
-  while (end < count && left-- > 0) end++;
+  if (!max) while (end < count && left-- > 0) end++;
   return [start, end];
 }
