@@ -96,6 +96,25 @@ describe('the actions of a message', () => {
   });
 });
 
+test('the finger that opens the actions does none of them when it leaves', async () => {
+  const ada = await chat.openAs('ada', { room: 'finger', ...phone });
+  const bob = chat.bot('bob', 'finger');
+  await sendLines(bob, 'line', 30);
+  await waitForMessage(ada, 'line 29');
+  const touch = await ada.context().newCDPSession(ada);
+  const dialog = ada.getByRole('dialog', { name: 'Actions for the message of bob' });
+  const [x, y] = [100, (ada.viewportSize()?.height ?? 0) - 150];
+  await touch.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [{ x, y }] });
+  await dialog.waitFor();
+  const under = await ada.evaluate(`document.elementFromPoint(${x}, ${y}).closest('dialog button') !== null`);
+  expect(under).toBe(true);
+  await touch.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+  await ada.waitForTimeout(300);
+  expect(await dialog.isVisible()).toBe(true);
+  await ada.touchscreen.tap(x, y);
+  await dialog.waitFor({ state: 'detached' });
+});
+
 describe('a link to a message', () => {
   test('opens it among older and newer ones, highlights and announces it, and leads back to the latest', async () => {
     const bob = chat.bot('bob', 'linked');

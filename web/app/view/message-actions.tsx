@@ -151,7 +151,16 @@ function Toolbar({ context }: { context: MessageContext }) {
 
 /** Opens the actions in a dialog. @param opener the element that gets the focus back */
 export function openDialog(context: MessageContext, opener: HTMLElement): void {
-  mount((close) => <ActionsDialog context={context} onClose={close} />, opener);
+  // The finger of a long press, when it leaves, clicks nothing of the dialog.
+  const cancel = (event: Event) => event.preventDefault();
+  opener.addEventListener('touchend', cancel, { once: true });
+  mount((close) => {
+    const onClose = () => {
+      opener.removeEventListener('touchend', cancel);
+      close();
+    };
+    return <ActionsDialog context={context} onClose={onClose} />;
+  }, opener);
 }
 
 function ActionsDialog({ context, onClose }: { context: MessageContext; onClose: () => void }) {
