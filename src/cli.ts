@@ -23,7 +23,14 @@ import { flagOf, type Settings, table, variableOf } from './config/settings.ts';
 import { createLog } from './observe/log.ts';
 import { type ServingProcess, startServer } from './server/create-server.ts';
 import { loadHooks } from './server/hooks-file.ts';
-import { adaptFlags, collectAfterBursts, type MessageCount, messagesOf, setStartFlags } from './server/v8-flags.ts';
+import {
+  adaptFlags,
+  collectAfterBursts,
+  collectGarbage,
+  type MessageCount,
+  messagesOf,
+  setStartFlags,
+} from './server/v8-flags.ts';
 import { readVersion } from './server/version.ts';
 
 /** Exit code for invalid commands, flags and settings. */
@@ -164,6 +171,7 @@ async function start({ settings, warnings }: Loaded): Promise<void> {
   // Before the line that reports the server ready: a supervisor may send a signal upon it.
   handleSignals(starting, settings, log);
   adaptFlags(await starting);
+  collectGarbage();
 }
 
 async function startProcess(settings: Settings, log: Logger): Promise<ServingProcess & MessageCount> {

@@ -104,17 +104,25 @@ export function collectAfterBursts(hub: Pick<Hub, 'events' | 'messages'>, collec
   });
 }
 
-let collectGarbage: (() => void) | undefined;
+let gc: (() => void) | undefined;
+
+/**
+ * Collects the garbage of this thread, such as that of its start. V8 itself would do so when the
+ * heap has grown a little further: in the first seconds of traffic, with a pause for each part.
+ */
+export function collectGarbage(): void {
+  if (gc === undefined) {
+    // Only contexts that are created with this flag have the function.
+    setFlagsFromString('--expose-gc');
+    gc = runInNewContext('gc') as () => void;
+    setFlagsFromString('--no-expose-gc');
+  }
+  gc();
+}
 
 /** Collects the garbage of this thread, and gives the memory between what is left back. */
 function compact(): void {
   if (getHeapStatistics().used_heap_size > MAX_COLLECTED_BYTES) return;
-  if (collectGarbage === undefined) {
-    // Only contexts that are created with this flag have the function.
-    setFlagsFromString('--expose-gc');
-    collectGarbage = runInNewContext('gc') as () => void;
-    setFlagsFromString('--no-expose-gc');
-  }
   setFlagsFromString('--compact-on-every-full-gc');
   collectGarbage();
   setFlagsFromString('--no-compact-on-every-full-gc');

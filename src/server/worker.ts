@@ -15,7 +15,7 @@ import { Authenticators, openKeys } from './authenticator.ts';
 import { loadHooks } from './hooks-file.ts';
 import { hubOverrides } from './hub-overrides.ts';
 import { RunningServer } from './running-server.ts';
-import { collectAfterBursts } from './v8-flags.ts';
+import { collectAfterBursts, collectGarbage } from './v8-flags.ts';
 import type { MainThreadMethods, Start, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
 const { worker, settings, transport, ports, rings, limits, secret, output } = workerData as WorkerStart;
@@ -57,6 +57,7 @@ process.on('exit', () => server?.terminate());
 async function prepare(): Promise<void> {
   await opened;
   server = await createServer();
+  collectGarbage();
 }
 
 async function listen(): Promise<void> {
