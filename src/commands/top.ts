@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { ConfigError } from '../config/error.ts';
 import type { Snapshot } from '../protocol/snapshot.ts';
-import { Disconnected, parseAddress, readSnapshot, readSnapshots, type ServerAddress } from './top/connection.ts';
+import { type AdminServer, adminServer, DEFAULT_ADMIN_URL, Disconnected, readAdmin } from './admin-client.ts';
 import { ratesBetween } from './top/rates.ts';
 import { renderScreen, type View } from './top/screen.ts';
+import { readSnapshots } from './top/snapshots.ts';
 import { Screen } from './top/terminal.ts';
 
 interface Options {
@@ -13,7 +14,6 @@ interface Options {
   readonly json?: boolean;
 }
 
-const DEFAULT_URL = 'http://127.0.0.1:9090';
 const RETRY_MS = 1_000;
 
 // The size of a screen that is not a terminal's.
@@ -29,51 +29,45 @@ export function addTopCommand(program: Command): void {
     .option('--key <KEY>', 'key with the scope admin, where the listener asks for one (env PUMPHOUSE_ADMIN_KEY)')
     .option('--once', 'print one screen and exit; with --json one snapshot')
     .option('--json', 'print each snapshot as a line of JSON')
-    .addHelpText('after', `\nURL is that of --admin-listen (default ${DEFAULT_URL}). q or Ctrl+C ends it.`)
-    .action(async (url: string | undefined, options: Options) => {
-      const address = {
-        url: parseAddress(url ?? DEFAULT_URL),
-        key: options.key ?? process.env['PUMPHOUSE_ADMIN_KEY'],
-      };
-      await run(address, options).catch((error) => {
-        throw error instanceof Disconnected ? new ConfigError(error.message) : error;
-      });
-    });
+    .addHelpText('after', `\nURL is that of --admin-listen (default ${DEFAULT_ADMIN_URL}). q or Ctrl+C ends it.`)
+    .action((url: string | undefined, options: Options) =>
+      run(adminServer(url ?? DEFAULT_ADMIN_URL, options.key), options),
+    );
 }
 
-function run(address: ServerAddress, { once, json }: Options): Promise<void> {
-  if (once) return json ? printSnapshot(address) : printScreen(address);
-  if (json) return printSnapshots(address);
-  if (process.stdout.isTTY) return showScreen(address);
+function run(server: AdminServer, { once, json }: Options): Promise<void> {
+  if (once) return json ? printSnapshot(server) : printScreen(server);
+  if (json) return printSnapshots(server);
+  if (process.stdout.isTTY) return showScreen(server);
   throw new ConfigError('top: the output is not a terminal; use --once or --json');
 }
 
-async function printSnapshot(address: ServerAddress): Promise<void> {
-  console.log(JSON.stringify(await readSnapshot(address)));
+async function printSnapshot(server: AdminServer): Promise<void> {
+  console.log(JSON.stringify(await readAdmin<Snapshot>(server, '/admin/v1/snapshot')));
 }
 
 /** Takes two snapshots, which its rates need. */
-async function printScreen(address: ServerAddress): Promise<void> {
+async function printScreen(server: AdminServer): Promise<void> {
   let before: Snapshot | undefined;
-  for await (const snapshot of readSnapshots(address)) {
+  for await (const snapshot of readSnapshots(server)) {
     const rates = before && ratesBetween(before, snapshot);
     before = snapshot;
     if (rates === undefined) continue;
     const { columns = COLUMNS } = process.stdout;
-    const lines = renderScreen({ url: address.url, snapshot, rates }, { columns, rows: ROWS }, hasColours());
+    const lines = renderScreen({ url: server.url, snapshot, rates }, { columns, rows: ROWS }, hasColours());
     console.log(lines.join('\n'));
     return;
   }
 }
 
-async function printSnapshots(address: ServerAddress): Promise<void> {
-  await watch(address, {
+async function printSnapshots(server: AdminServer): Promise<void> {
+  await watch(server, {
     received: (snapshot) => console.log(JSON.stringify(snapshot)),
     disconnected: (line) => console.error(`pumphouse: ${line}`),
   });
 }
 
-async function showScreen({ url, key }: ServerAddress): Promise<void> {
+async function showScreen(server: AdminServer): Promise<void> {
   let view: View | undefined;
   let screen: Screen | undefined;
   const draw = () => {
@@ -89,7 +83,7 @@ async function showScreen({ url, key }: ServerAddress): Promise<void> {
     received: (snapshot: Snapshot) => {
       screen ??= new Screen(process.stdin, process.stdout, () => quit(0), draw);
       const rates = view && ratesBetween(view.snapshot, snapshot);
-      view = { url, snapshot, rates };
+      view = { url: server.url, snapshot, rates };
       draw();
     },
     disconnected: (problem: string) => {
@@ -98,7 +92,7 @@ async function showScreen({ url, key }: ServerAddress): Promise<void> {
     },
   };
   // Its error is printed on the screen that was there before.
-  await watch({ url, key }, listener).finally(() => screen?.close());
+  await watch(server, listener).finally(() => screen?.close());
 }
 
 /** Receives what a server sends. */
@@ -110,14 +104,14 @@ interface Watcher {
 /**
  * Reads snapshots, and connects again when the server has been away.
  *
- * @throws Disconnected if it cannot be reached at first, and ConfigError if it refuses.
+ * @throws ConfigError with one line if it cannot be reached at first, or refuses.
  */
-async function watch(address: ServerAddress, watcher: Watcher): Promise<never> {
+async function watch(server: AdminServer, watcher: Watcher): Promise<never> {
   let connected = false;
   let isAway = false;
   for (;;) {
     try {
-      for await (const snapshot of readSnapshots(address)) {
+      for await (const snapshot of readSnapshots(server)) {
         connected = true;
         isAway = false;
         watcher.received(snapshot);

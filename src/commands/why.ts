@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { ConfigError } from '../config/error.ts';
 import type { SessionAnswer, UserSessionsAnswer } from '../protocol/session-life.ts';
-import { readAdmin } from './admin-client.ts';
+import { Absent, adminServer, DEFAULT_ADMIN_URL, readAdmin } from './admin-client.ts';
 import { tellSessions } from './why-text.ts';
 
 interface Options {
@@ -17,7 +17,7 @@ export function addWhyCommand(program: Command): void {
     .command('why [USER]')
     .description('Tell why a user was disconnected: the last connections, what happened to them, and how they ended.')
     .allowExcessArguments(false)
-    .option('--url <URL>', 'the admin listener of any node (see serve --admin-listen)', 'http://127.0.0.1:9090')
+    .option('--url <URL>', 'the admin listener of any node (see serve --admin-listen)', DEFAULT_ADMIN_URL)
     .option('--key <KEY>', 'key with the scope admin, where the listener asks for one (env PUMPHOUSE_ADMIN_KEY)')
     .option('--session <ID>', 'one session, in place of a user')
     .option('--json', 'print the answer of the server as JSON')
@@ -33,15 +33,16 @@ async function read(user: string | undefined, { session, url, key }: Options): P
     throw new ConfigError('why: name a user, as in pumphouse why ada, or a session with --session ID');
   }
   if (user === '' || session === '') throw new ConfigError('why: the name is empty');
-  const path =
-    user === undefined
-      ? `/admin/v1/sessions/${encodeURIComponent(session ?? '')}`
-      : `/admin/v1/users/${encodeURIComponent(user)}/sessions`;
-  const answer = await readAdmin({ url, key: key ?? process.env['PUMPHOUSE_ADMIN_KEY'] }, path);
-  if (answer.kind === 'absent') {
-    throw new ConfigError(`${url}: ${answer.line}; the last 10,000 closed connections are kept, since the start`);
+  const server = adminServer(url, key);
+  try {
+    if (user !== undefined) {
+      return await readAdmin<UserSessionsAnswer>(server, `/admin/v1/users/${encodeURIComponent(user)}/sessions`);
+    }
+    const path = `/admin/v1/sessions/${encodeURIComponent(session ?? '')}`;
+    const { missing, ...life } = await readAdmin<SessionAnswer>(server, path);
+    return { user: life.user, sessions: [life], missing };
+  } catch (error) {
+    if (!(error instanceof Absent)) throw error;
+    throw new ConfigError(`${error.message}; the last 10,000 closed connections are kept, since the start`);
   }
-  if (user !== undefined) return answer.value as UserSessionsAnswer;
-  const { missing, ...life } = answer.value as SessionAnswer;
-  return { user: life.user, sessions: [life], missing };
 }

@@ -1,4 +1,6 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Keys } from '../../src/auth/keys.ts';
@@ -65,6 +67,30 @@ describe('pumphouse top', () => {
       `pumphouse: ${server.url} is not the admin listener of a Pumphouse server: see --admin-listen\n`,
     );
   });
+});
+
+test('fails with one line for a server of another kind', async () => {
+  const answers = new Map([
+    ['absent', [404, 'Cannot GET /admin/v1/snapshot']],
+    ['page', [200, '<!doctype html>']],
+    ['broken', [200, '{"state":']],
+    ['down', [502, 'Bad gateway']],
+  ] as const);
+  const listener = createServer((_request, response) => {
+    const [status, body] = answers.get(kind) as readonly [number, string];
+    response.writeHead(status, { 'content-type': kind === 'broken' ? 'application/json' : 'text/html' }).end(body);
+  }).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const url = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  const other = `${url} is not the admin listener of a Pumphouse server: see --admin-listen`;
+  const lines = [`${url}: Cannot GET /admin/v1/snapshot`, other, other, `${url} answers with 502`];
+  let kind: 'absent' | 'page' | 'broken' | 'down' = 'absent';
+  for (const [index, each] of [...answers.keys()].entries()) {
+    kind = each;
+    const { code, stderr } = await run(['top', url, '--once', '--json']);
+    expect([code, stderr]).toEqual([2, `pumphouse: ${lines[index]}\n`]);
+  }
+  listener.close();
 });
 
 test('asks for a key where the listener does', async () => {

@@ -74,11 +74,11 @@ test('tells how the connections of a user ended, over all workers, and asks for 
   const remote = await start('--admin-listen', '0.0.0.0:0', '--keys', file);
   const url = remote.admin.replace('0.0.0.0', '127.0.0.1');
   expect(await failureOf(['bob', '--url', url])).toBe(
-    `${url}: the key is missing or unknown; set --key or PUMPHOUSE_ADMIN_KEY to one with the scope admin`,
+    `${url} asks for a key: set --key or PUMPHOUSE_ADMIN_KEY to one with the scope admin`,
   );
   expect(await failureOf(['nobody', '--url', url, '--key', key])).toContain('no connection of this user is remembered');
   expect(await failureOf(['nobody', '--url', url], { PUMPHOUSE_ADMIN_KEY: key })).toContain('is remembered');
-  expect(await failureOf(['bob', '--url', remote.url])).toContain('is not an admin listener');
+  expect(await failureOf(['bob', '--url', remote.url])).toContain('is not the admin listener');
 }, 60_000);
 
 test('rejects invalid arguments with one line', async () => {
@@ -86,10 +86,13 @@ test('rejects invalid arguments with one line', async () => {
   expect(await failureOf([])).toBe(whom);
   expect(await failureOf(['ada', '--session', 's'])).toBe(whom);
   expect(await failureOf([''])).toBe('why: the name is empty');
-  expect(await failureOf(['ada', '--url', 'nonsense'])).toBe(
-    '--url: "nonsense" is not a URL such as http://127.0.0.1:9090',
+  expect(await failureOf(['ada', '--url', 'ftp://127.0.0.1'])).toBe(
+    '"ftp://127.0.0.1" is not a URL such as http://127.0.0.1:9090',
   );
-  expect(await failureOf(['ada', '--url', 'http://127.0.0.1:1'])).toBe(
-    'http://127.0.0.1:1 cannot be reached (bad port); is it the address of --admin-listen?',
+  expect(await failureOf(['ada', '--url', 'no nonsense'])).toBe(
+    '"no nonsense" is not a URL such as http://127.0.0.1:9090',
+  );
+  expect(await failureOf(['ada', '--url', '127.0.0.1:1025'])).toBe(
+    'http://127.0.0.1:1025 cannot be reached (ECONNREFUSED); is the server started with --admin-listen?',
   );
 });

@@ -55,7 +55,7 @@ interface Destination {
 }
 
 /** Goes to a room, or to a person: to the latest message, or to a mention of those without one. */
-export function GoTo({ chat, onClose }: { chat: Chat; onClose: () => void }) {
+function GoTo({ chat, onClose }: { chat: Chat; onClose: () => void }) {
   const query = useSignal('');
   const index = useSignal(0);
   const list = useRef<HTMLDivElement>(null);
@@ -179,7 +179,7 @@ function mention(chat: Chat, room: Conversation, name: string): void {
 }
 
 /** The keys of the page. */
-export function Shortcuts({ onClose }: { onClose: () => void }) {
+function Shortcuts({ onClose }: { onClose: () => void }) {
   const groups: [string, [string, string][]][] = [
     [
       'Anywhere',
@@ -241,3 +241,6 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
     </Dialog>
   );
 }
+
+/** The dialogs that keys open. */
+export const dialogs = { GoTo, Shortcuts };

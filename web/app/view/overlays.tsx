@@ -7,7 +7,7 @@ import { isMac, overlay } from './overlay.ts';
 let opener: HTMLElement | null = null;
 
 /** Undefined until it is loaded. */
-const dialogs = signal<typeof import('./overlay-dialogs.tsx') | undefined>(undefined);
+const dialogs = signal<typeof import('./overlay-dialogs.tsx').dialogs | undefined>(undefined);
 
 /** The dialogs that keys open. They are loaded when they are first needed. */
 export function Overlays({ chat }: { chat: Chat }) {
@@ -16,8 +16,8 @@ export function Overlays({ chat }: { chat: Chat }) {
   useEffect(() => {
     if (!open || dialogs.value) return;
     import('./overlay-dialogs.tsx').then(
-      (loaded) => {
-        dialogs.value = loaded;
+      (part) => {
+        dialogs.value = part.dialogs;
       },
       () => {
         overlay.value = undefined;
