@@ -65,6 +65,7 @@ export const layers = {
     'config',
     'engine/backup',
     'engine/redis/inspect',
+    'observe/log',
     'doctor',
     'server',
   ],

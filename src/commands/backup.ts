@@ -2,11 +2,9 @@ import { rmSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import type { Command } from 'commander';
 import { ConfigError } from '../config/error.ts';
-import { backup } from '../engine/backup/backup.ts';
 import { BackupError } from '../engine/backup/error.ts';
 import type { Counts } from '../engine/backup/format.ts';
-import { restore } from '../engine/backup/restore.ts';
-import { type Verification, verify } from '../engine/backup/verify.ts';
+import type { Verification } from '../engine/backup/verify.ts';
 import { isRunAgain, runAgain, runJob } from './own-process.ts';
 
 const MB = 1_000_000;
@@ -66,6 +64,7 @@ async function runBackup({ data, to, rate }: BackupFlags, version: string): Prom
   lowerPriority();
   await runInterruptible(async (signal) => {
     const startedAt = performance.now();
+    const { backup } = await import('../engine/backup/backup.ts');
     const counts = await backup({
       data,
       to,
@@ -82,6 +81,7 @@ async function runBackup({ data, to, rate }: BackupFlags, version: string): Prom
 
 async function runRestore(from: string, { data, force = false }: RestoreFlags): Promise<void> {
   await runInterruptible(async (signal) => {
+    const { restore } = await import('../engine/backup/restore.ts');
     const { aside, ...counts } = await restore({ from, data, force, signal });
     console.log(`restored ${summaryOf(counts)} to ${data}`);
     if (aside !== undefined) console.log(`the earlier data is in ${aside}`);
@@ -96,7 +96,10 @@ async function runVerify(path: string, json: boolean): Promise<void> {
     print(path, { kind: 'data', rooms: 0, messages: 0, bytes: 0, problems: [problem], found: 1 }, json);
     return;
   }
-  await runInterruptible(async () => print(path, await verify(path), json));
+  await runInterruptible(async () => {
+    const { verify } = await import('../engine/backup/verify.ts');
+    print(path, await verify(path), json);
+  });
 }
 
 function print(path: string, { manifest, found, problems, ...result }: Verification, json: boolean): void {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { ConfigError } from '../config/error.ts';
-import { diagnose, type Reporting } from '../doctor/doctor.ts';
+import type { Reporting } from '../doctor/doctor.ts';
 import { adviceText, exitCodeOf, jsonOf, lineOf, summaryOf } from '../doctor/report.ts';
 import { parseTarget } from '../doctor/target.ts';
 import type { WalkOptions } from '../doctor/walk.ts';
@@ -45,6 +45,7 @@ docs/deployment.md describes the checks.`,
 
 async function doctor(url: string, flags: Options): Promise<void> {
   const options = optionsOf(url, flags);
+  const { diagnose } = await import('../doctor/doctor.ts');
   await runJob(async (signal) => {
     const progress = new Progress();
     const print = flags.json ? {} : { found: progress.line, waiting: progress.wait };

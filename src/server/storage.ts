@@ -5,8 +5,6 @@ import { tableOf } from '../config/room-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import { DataDir } from '../engine/data-dir.ts';
 import { deduping } from '../engine/deduping.ts';
-import { lmdb } from '../engine/lmdb.ts';
-import { LmdbReadPlaces } from '../engine/lmdb-read-places.ts';
 import { memory } from '../engine/memory.ts';
 import { redis } from '../engine/redis/redis.ts';
 import type { Retention, RetentionOf } from '../engine/retention.ts';
@@ -55,6 +53,10 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
   const folder = new DataDir(data);
   await folder.open();
   const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
+  const [{ lmdb }, { LmdbReadPlaces }] = await Promise.all([
+    import('../engine/lmdb.ts'),
+    import('../engine/lmdb-read-places.ts'),
+  ]);
   try {
     const readPlaces = new LmdbReadPlaces({ path: data, onError });
     const close = async () => {

@@ -1,5 +1,5 @@
-import { ConnectionTimeoutError, DisconnectsClientError, ErrorReply } from '@redis/client';
 import { describeServer, type Finding } from './checks.ts';
+import { isErrorReply, isNoAnswer } from './driver.ts';
 import { askOnce } from './link.ts';
 import { addressOf, at, parseSentinel } from './primary.ts';
 
@@ -54,9 +54,9 @@ async function named<T>(url: string, work: () => Promise<T>): Promise<T> {
 
 function reasonOf(error: NodeJS.ErrnoException): string {
   const { code, message } = error;
-  if (error instanceof DisconnectsClientError || error instanceof ConnectionTimeoutError) return 'no answer';
+  if (isNoAnswer(error)) return 'no answer';
   if (code !== undefined) return `cannot be reached (${code})`;
-  if (!(error instanceof ErrorReply)) return message;
+  if (!isErrorReply(error)) return message;
   if (/unknown command .?hello/i.test(message)) return 'is too old; use version 7 or newer';
   return message.startsWith('NOAUTH') ? 'requires a password' : `rejects the connection: ${message}`;
 }

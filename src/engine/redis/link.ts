@@ -1,4 +1,4 @@
-import { createClient, ErrorReply } from '@redis/client';
+import { isErrorReply, loadDriver } from './driver.ts';
 import { appendScript, openScript } from './scripts.lua.ts';
 
 /** Receives a message of a channel. The buffer is only valid during the call. */
@@ -8,7 +8,7 @@ export type MessageListener = (message: Buffer) => void;
 const MAX_QUEUED_COMMANDS = 100_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 
-type Client = ReturnType<typeof connectable>;
+type Client = Awaited<ReturnType<typeof connectable>>;
 
 /**
  * The two connections to a primary: one for appends and what is pushed, so that a node that can
@@ -38,8 +38,8 @@ export class Link {
    * @throws Error when the server cannot be reached or is no primary.
    */
   static async open(url: string, onEnd: (error: Error) => void): Promise<Link> {
-    const hot = connectable(url);
-    const cold = connectable(url);
+    const hot = await connectable(url);
+    const cold = await connectable(url);
     let established = false;
     let cause: Error | undefined;
     const link = new Link(hot, cold, (error) => {
@@ -111,10 +111,11 @@ export class Link {
 
 /** Reports whether a reply says that the server does not take commands as a primary. */
 export function isAnotherPrimaryNeeded(error: unknown): boolean {
-  return error instanceof ErrorReply && /^(READONLY|LOADING|MASTERDOWN)\b/.test(error.message);
+  return isErrorReply(error) && /^(READONLY|LOADING|MASTERDOWN)\b/.test(error.message);
 }
 
-function connectable(url: string) {
+async function connectable(url: string) {
+  const { createClient } = await loadDriver();
   return createClient({
     url,
     RESP: 3,
@@ -131,7 +132,7 @@ function connectable(url: string) {
 
 /** Runs one command on a connection of its own. */
 export async function askOnce(url: string, args: readonly string[], timeoutMs: number): Promise<unknown> {
-  const client = connectable(url);
+  const client = await connectable(url);
   client.on('error', () => {}); // the pending command is rejected with it
   let timedOut = false;
   const timer = setTimeout(() => {
@@ -161,7 +162,7 @@ export async function subscribeOnce(
   listener: (message: string) => void,
   onEnd: () => void,
 ): Promise<() => void> {
-  const client = connectable(url);
+  const client = await connectable(url);
   let isSubscribed = false;
   client.on('error', () => {
     client.destroy();

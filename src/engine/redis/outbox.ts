@@ -1,4 +1,3 @@
-import { ErrorReply } from '@redis/client';
 import type { Draft, Outcome } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
 import {
@@ -10,6 +9,7 @@ import {
   recordsOf,
   replyOf,
 } from './append-command.ts';
+import { isErrorReply } from './driver.ts';
 import { isAnotherPrimaryNeeded, type Link } from './link.ts';
 
 /** The side of a room that its outbox needs. */
@@ -194,7 +194,7 @@ export class Outbox {
 
   #rejected(batch: Batch, error: Error, link: Link): void {
     if (this.#inFlight !== batch) return;
-    if (!(error instanceof ErrorReply)) {
+    if (!isErrorReply(error)) {
       batch.stalled = link.isOpen;
       return;
     }

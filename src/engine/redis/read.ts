@@ -1,6 +1,6 @@
-import { ErrorReply } from '@redis/client';
 import type { Position } from '../../hub/engine.ts';
 import type { LogRecord } from '../../hub/log.ts';
+import { isErrorReply } from './driver.ts';
 import type { RoomKeys } from './keys.ts';
 import type { Link } from './link.ts';
 import { type LogState, logStateOf } from './position.ts';
@@ -35,7 +35,7 @@ export async function readState(link: Link, room: Room): Promise<LogState> {
     return await openLog(link, room, false);
   } catch (error) {
     // Redis takes no writes at the moment, such as out of memory. The next append begins the term.
-    const isRefused = error instanceof ErrorReply && /^(OOM|MISCONF|NOREPLICAS)/.test(error.message);
+    const isRefused = isErrorReply(error) && /^(OOM|MISCONF|NOREPLICAS)/.test(error.message);
     if (fields[0] === null || !isRefused) throw error;
     return logStateOf(fields);
   }
