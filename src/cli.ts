@@ -42,7 +42,7 @@ withSettings(program.command('serve'))
   .addHelpText('after', examples())
   .action(async (flags) => {
     const loaded = settingsFrom(flags);
-    const { serve } = await import('./commands/serve.ts'); // most of the program, and no other command's
+    const { serve } = await import('./commands/serve.ts');
     await serve(loaded);
   });
 

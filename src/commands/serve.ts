@@ -29,8 +29,8 @@ const IN_LISTENERS = ['in "listeners"', 'in "listeners"'] as const;
 let exit: (code?: number) => void = (code) => process.exit(code);
 
 /**
- * `pumphouse serve`: resolves when the server is ready. The process ends with one line and exit code
- * 2 if the server cannot start, and with exit code 1 when it crashes.
+ * `pumphouse serve`: resolves when the server is ready. The process ends with one line and exit
+ * code 2 if the server cannot start, and with exit code 1 when it crashes.
  */
 export async function serve({ settings, warnings }: Loaded): Promise<void> {
   setStartFlags();

@@ -2,7 +2,7 @@ type Driver = typeof import('@redis/client');
 
 let driver: Driver | undefined;
 
-/** Loads the client of Redis: hundreds of files, which a server with another engine does not need. */
+/** Loads the client of Redis: hundreds of files, which a server of another engine never needs. */
 export async function loadDriver(): Promise<Driver> {
   driver ??= await import('@redis/client');
   return driver;
