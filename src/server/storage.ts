@@ -50,13 +50,13 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
     const onError = limited((err) => log.error({ err }, 'Redis fails'));
     return storageOf(redis({ url, ...sentinel, retention, onError, onWarning: (line) => log.warn(line) }));
   }
-  const folder = new DataDir(data);
-  await folder.open();
-  const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
   const [{ lmdb }, { LmdbReadPlaces }] = await Promise.all([
     import('../engine/lmdb.ts'),
     import('../engine/lmdb-read-places.ts'),
   ]);
+  const folder = new DataDir(data);
+  await folder.open();
+  const onError = limited((err) => log.error({ err }, 'messages could not be stored'));
   try {
     const readPlaces = new LmdbReadPlaces({ path: data, onError });
     const close = async () => {
