@@ -51,16 +51,16 @@ test('renders the newest of many rows first, and those before them in the next f
 });
 
 test('drops no row of a reader who has scrolled back, and renders more on both sides', () => {
-  expect(scrolledBack(300, 100, 150)).toEqual([0, 170]);
-  expect(scrolledBack(300, 10, 150)).toEqual([0, 260]);
+  expect(scrolledBack(300, 100, 150)).toEqual([0, 150]);
+  expect(scrolledBack(300, 10, 150)).toEqual([0, 240]);
   expect(scrolledBack(300, 0, 300)).toEqual([0, 300]);
 });
 
 test('renders the rows around one that has to be scrolled to', () => {
   expect(scrolledBack(300, 0, 0, '150')).toEqual([125, 190]);
   expect(scrolledBack(300, 270, 300, '20')).toEqual([0, 60]);
-  expect(scrolledBack(300, 100, 150, '120')).toEqual([0, 170]);
-  expect(scrolledBack(300, 100, 150, 'not among them')).toEqual([0, 170]);
+  expect(scrolledBack(300, 100, 150, '120')).toEqual([0, 150]);
+  expect(scrolledBack(300, 100, 150, 'not among them')).toEqual([0, 150]);
 });
 
 test('renders all rows when none of them was rendered', () => {

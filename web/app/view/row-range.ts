@@ -2,8 +2,10 @@
 export const MAX_NEW = 30;
 /** So few new rows are rendered at once. Of more, half are left for later frames. */
 const FEW = 4;
-/** The same for an empty log, and for a reader who waits for them: a page of the history fits. */
-const MAX_PAGE = 120;
+/** The same for a reader who scrolls, and waits for them: a page of the history. */
+const MAX_BACK = 100;
+/** The same for an empty log: a page of the history fits. */
+const MAX_FIRST = 120;
 /** How many rows are rendered around one that is not rendered. They fill a tall screen. */
 const ABOVE = 25;
 const BELOW = 40;
@@ -37,7 +39,7 @@ export function rangeOf(
   } else if (next && count - next <= 2 * MAX_NEW) {
     start = end = Math.min(count, next + Math.max(FEW, (count - next) >> 1));
   }
-  let left = max && rendered.size > 0 ? MAX_NEW : MAX_PAGE;
+  let left = !rendered.size ? MAX_FIRST : max ? MAX_NEW : MAX_BACK;
   while (start > 0 && (!max || end - start < max) && (isRendered(rows[start - 1]) || left-- > 0)) start--;
   if (!max) while (end < count && left-- > 0) end++;
   return [start, end];
