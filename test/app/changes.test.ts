@@ -251,11 +251,7 @@ describe('changes', () => {
     const kept = new Log();
     for (let seq = 0; seq < 3; seq++) kept.send();
     lastSocket().deliver({ ...(joined(3) as object), epoch: 'f', recovered: false, lost: { from: 4, to: 4 } } as never);
-    await vi.dynamicImportSettled();
-    await vi.dynamicImportSettled();
-    await vi.advanceTimersByTimeAsync(1_100);
-    for (const request of lastSocket().take('history')) lastSocket().deliver(kept.page(request) as never);
-    await nextFrame();
+    await answerRereads(kept);
     expect(shown()[0]).toMatchObject({ text: '1', edited: undefined });
     expect(conversation.timeline.entries.map(({ kind }) => kind)).toEqual(['message', 'message', 'message']);
     hub.close();
@@ -272,15 +268,20 @@ describe('changes', () => {
     const kept = new Log();
     for (let seq = 0; seq < 3; seq++) kept.send();
     lastSocket().deliver({ ...(joined(3) as object), epoch: 'f', recovered: true } as never);
-    await vi.dynamicImportSettled();
-    await vi.dynamicImportSettled();
-    await vi.advanceTimersByTimeAsync(1_100);
-    for (const request of lastSocket().take('history')) lastSocket().deliver(kept.page(request) as never);
-    await nextFrame();
+    await answerRereads(kept);
     expect(shown()[0]).toMatchObject({ text: '1', edited: undefined });
     hub.close();
   });
 });
+
+/** Answers the requests for messages that are read again, from a log. */
+async function answerRereads(log: Log): Promise<void> {
+  await vi.dynamicImportSettled();
+  await vi.dynamicImportSettled();
+  await vi.advanceTimersByTimeAsync(1_100);
+  for (const request of lastSocket().take('history')) lastSocket().deliver(log.page(request) as never);
+  await nextFrame();
+}
 
 /** The entries that the page shows of messages, without what does not change. */
 const messagesOf = (conversation: Conversation) =>

@@ -38,9 +38,11 @@ const faults: Fault[] = [
 ];
 
 test.each(faults)('the simulation of nodes finds one that %s', async (fault) => {
+  // A later push has the node catch up after all, so fewer runs show that it does not.
+  const times = fault === 'never catches up' ? 5 : 6;
   let found = 0;
-  for (let seed = 1; seed <= 120 && found < 5; seed++) if (await simulateNodes(seed, { fault })) found++;
-  expect(found).toBe(5);
+  for (let seed = 1; seed <= 120 && found < times; seed++) if (await simulateNodes(seed, { fault })) found++;
+  expect(found).toBe(times);
 });
 
 test('the simulation of nodes repeats the same run for the same seed', async () => {
