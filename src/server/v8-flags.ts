@@ -112,10 +112,10 @@ let gc: (() => void) | undefined;
  */
 export function collectGarbage(): void {
   if (gc === undefined) {
-    // Only contexts that are created with this flag have the function.
+    // Only contexts that are created with this flag have the function. It holds for all threads, so
+    // it stays: another one may be about to create its context.
     setFlagsFromString('--expose-gc');
     gc = runInNewContext('gc') as () => void;
-    setFlagsFromString('--no-expose-gc');
   }
   gc();
 }
