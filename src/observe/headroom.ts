@@ -1,7 +1,10 @@
-import { performance } from 'node:perf_hooks';
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import { Gauge, type Registry } from 'prom-client';
 import type { Buckets } from './distribution.ts';
 import { type MailboxName, mailboxes } from './hub-metrics.ts';
+
+/** Shortest time over which the event loop's load is measured. */
+const MIN_SPAN_MS = 1000;
 
 /** What limits a thread that serves connections. */
 export interface HeadroomReadings {
@@ -62,14 +65,26 @@ export function collectHeadroom(registry: Registry, readings: HeadroomReadings):
   });
 }
 
-function loopUtilization(): () => number {
-  let before = performance.eventLoopUtilization();
+/**
+ * Returns a function that reads the share of the time in which the event loop was busy, since the
+ * last call that is at least a second ago. A shorter time would report the work of a few
+ * milliseconds as the load. The first second counts as idle where it has not passed yet.
+ */
+export function loopUtilization(read = () => performance.eventLoopUtilization()): () => number {
+  let before = read();
+  let last = before;
   return () => {
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, before);
-    before = now;
-    return utilization;
+    const now = read();
+    if (spanOf(now, last) >= MIN_SPAN_MS) {
+      before = last;
+      last = now;
+    }
+    return (now.active - before.active) / Math.max(spanOf(now, before), MIN_SPAN_MS);
   };
+}
+
+function spanOf(now: EventLoopUtilization, before: EventLoopUtilization): number {
+  return now.active + now.idle - before.active - before.idle;
 }
 
 /** Returns the mean share of its budget that a turn has used since the last call. */

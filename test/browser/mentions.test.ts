@@ -23,7 +23,7 @@ test('marks mentions in the text, and highlights the messages that name the read
   await ada.getByRole('button', { name: '2 people online' }).waitFor();
   await send(ada, '@[Bob M] look: mail@ada.example, @nobody and `@ada`');
   await send(bob, '**@Ada** yes');
-  await ada.locator('.mention.me', { hasText: '@Ada' }).waitFor();
+  await ada.locator('strong .mention.me', { hasText: '@Ada' }).waitFor();
   await bob.locator('.mentioned').waitFor();
   for (const page of [ada, bob]) {
     expect(await page.locator('.mention').allTextContents()).toEqual(['@Bob M', '@Ada']);
