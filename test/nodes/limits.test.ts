@@ -18,15 +18,30 @@ const MiB = 1024 * 1024;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// Reads all of a room at one moment: messages may be stored meanwhile.
+const READ_ROOM = `
+  local ids = {}
+  for i = 3, #KEYS do ids[#ids + 1] = redis.call('HVALS', KEYS[i]) end
+  return {
+    redis.call('HMGET', KEYS[1], 'seq', 'bytes', 'first'),
+    redis.call('XRANGE', KEYS[2], '-', '+'),
+    ids,
+  }`;
+
 /** Asserts that records, ids and meta of a room in Redis belong together. */
 async function expectWhole(server: RedisProcess, room: string): Promise<void> {
   const { meta, log, ids } = keysOf(room);
-  const fields = ['seq', 'bytes', 'base', 'first'];
-  const [seq, bytes, , first] = ((await server.command('HMGET', meta, ...fields)) as string[]).map(Number);
+  const keys = [meta, log, ...ids];
+  const [place, entries, known] = (await server.command('EVAL', READ_ROOM, keys.length, ...keys)) as [
+    string[],
+    [string, string[]][],
+    string[][],
+  ];
+  const [seq, bytes, first] = place.map(Number);
   const stored = new Map<string, number>();
   let next = first;
   let total = 0;
-  for (const [name, values] of (await server.command('XRANGE', log, '-', '+')) as [string, string[]][]) {
+  for (const [name, values] of entries) {
     const entry = Object.fromEntries(values.flatMap((value, i) => (i % 2 === 0 ? [[value, values[i + 1]]] : [])));
     const last = Number(name.split('-')[0]);
     expect(last - Number(entry['c']) + 1).toBe(next);
@@ -37,7 +52,6 @@ async function expectWhole(server: RedisProcess, room: string): Promise<void> {
   }
   expect(next).toBe((seq ?? 0) + 1);
   expect(total).toBe(bytes);
-  const known = await Promise.all(ids.map((key) => server.command('HVALS', key) as Promise<string[]>));
   const seqs = known.flat().map(Number);
   expect(seqs.toSorted((a, b) => a - b)).toEqual([...stored.values()].toSorted((a, b) => a - b));
 }
