@@ -1,5 +1,5 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
-import { createLocalJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import type { JSONWebKeySet, JWTVerifyOptions } from 'jose';
 import * as v from 'valibot';
 import type { RevocationStore } from '../hub/cluster.ts';
 import { USER_BYTES } from '../protocol/v1.ts';
@@ -16,7 +16,7 @@ import {
 
 /** A key that verifies tokens, and the algorithms that it may be used with. */
 export interface JwtKey {
-  readonly key: KeyObject | JWTVerifyGetKey;
+  readonly key: KeyObject | JSONWebKeySet;
   readonly algorithms: readonly string[];
 }
 
@@ -64,12 +64,11 @@ export function jwtAuthenticator(
   revocations?: Pick<RevocationStore, 'find'>,
 ): Authenticator {
   const options = { algorithms: [...algorithms], ...(issuer && { issuer }), ...(audience && { audience }) };
+  const verifier = verifierOf(key, options);
   const verify = async (token: string): Promise<Authentication> => {
     let principal: Verified;
     try {
-      // The two calls are different overloads.
-      const verified = typeof key === 'function' ? jwtVerify(token, key, options) : jwtVerify(token, key, options);
-      principal = principalOf((await verified).payload);
+      principal = principalOf(await (await verifier)(token));
     } catch {
       return INVALID;
     }
@@ -91,6 +90,17 @@ export function jwtAuthenticator(
       return token.length > MAX_TOKEN_LENGTH ? INVALID : verify(token);
     },
   };
+}
+
+/**
+ * Returns a function that verifies a token, and returns its claims. The library is loaded only where
+ * there are tokens: a tenth of all modules of a server belongs to it.
+ */
+async function verifierOf(key: JwtKey['key'], options: JWTVerifyOptions): Promise<(token: string) => Promise<unknown>> {
+  const { createLocalJWKSet, jwtVerify } = await import('jose');
+  if (!('keys' in key)) return async (token) => (await jwtVerify(token, key, options)).payload;
+  const keySet = createLocalJWKSet(key);
+  return async (token) => (await jwtVerify(token, keySet, options)).payload;
 }
 
 type Verified = Principal & Required<Pick<Principal, 'user' | 'issued'>>;
@@ -142,13 +152,13 @@ export function parseKeyFile(text: string): JwtKey {
   return { key, algorithms: [algorithm] };
 }
 
+const keySet = v.pipe(v.string(), v.parseJson(), v.object({ keys: v.array(v.looseObject({ kty: v.string() })) }));
+
 /** The keys of a set name their algorithms themselves. */
 function parseKeySet(text: string): JwtKey {
-  try {
-    return { key: createLocalJWKSet(JSON.parse(text)), algorithms: ['RS256', 'ES256', 'EdDSA', 'HS256'] };
-  } catch {
-    throw new Error('it contains JSON, but no JWKS');
-  }
+  const { success, output } = v.safeParse(keySet, text);
+  if (!success) throw new Error('it contains JSON, but no JWKS');
+  return { key: output, algorithms: ['RS256', 'ES256', 'EdDSA', 'HS256'] };
 }
 
 /** Returns the algorithm of a key, or undefined for an unsupported kind of key. */

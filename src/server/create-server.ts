@@ -13,9 +13,9 @@ import { checkAttachable, portOf, urlOfServer } from './attach.ts';
 import { Authenticators, openKeys } from './authenticator.ts';
 import { hubOverrides } from './hub-overrides.ts';
 import { localCluster } from './local-cluster.ts';
+import { openWebhooks } from './open-webhooks.ts';
 import { type Extensions, type Parts, RunningServer } from './running-server.ts';
 import { openRevocations, openStorage, storageOf } from './storage.ts';
-import { createWebhooks } from './webhooks.ts';
 
 /** Options of `createServer`: the settings of `pumphouse serve`, and a program's own additions. */
 export interface ServerOptions
@@ -192,7 +192,7 @@ async function build(settings: Settings, log: Logger, extensions: Extensions): P
   const storage = engine ? storageOf(engine) : await openStorage(settings, log);
   const cluster =
     storage.engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations), storage.readPlaces);
-  const webhooks = createWebhooks(settings, storage.engine, storage.engine, log);
+  const webhooks = await openWebhooks(settings, storage.engine, storage.engine, log);
   const hub = new Hub({
     engine: webhooks?.engine ?? storage.engine,
     settings: hubOverrides(settings),

@@ -6,7 +6,6 @@ import type { Settings } from '../config/settings.ts';
 import { DataDir } from '../engine/data-dir.ts';
 import { deduping } from '../engine/deduping.ts';
 import { memory } from '../engine/memory.ts';
-import { redis } from '../engine/redis/redis.ts';
 import type { Retention, RetentionOf } from '../engine/retention.ts';
 import type { ReadPlaces, RevocationStore } from '../hub/cluster.ts';
 import type { Engine, LocalEngine } from '../hub/engine.ts';
@@ -46,6 +45,7 @@ export async function openStorage(settings: Settings, log: Logger): Promise<Stor
   if (engine === 'memory') return storageOf(memory());
   const retention = retentionOf(settings);
   if (engine === 'redis') {
+    const { redis } = await import('../engine/redis/redis.ts');
     const sentinel = redisSentinel === undefined ? {} : { sentinel: redisSentinel };
     const onError = limited((err) => log.error({ err }, 'Redis fails'));
     return storageOf(redis({ url, ...sentinel, retention, onError, onWarning: (line) => log.warn(line) }));

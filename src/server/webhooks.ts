@@ -26,14 +26,8 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 /** Rooms of a webhook that are delivered at the same time. */
 const CONCURRENCY = 8;
 
-/**
- * Returns the webhooks of the settings; undefined where they have none.
- *
- * @param engine stores the rooms.
- * @param used the same engine, as the Hub or the log of the worker threads would use it.
- */
-export function createWebhooks(settings: Settings, engine: Engine, used: Engine, log: Logger): Webhooks | undefined {
-  if (settings.webhooks.length === 0) return undefined;
+/** Creates the webhooks of the settings. See `openWebhooks`. */
+export function createWebhooks(settings: Settings, engine: Engine, used: Engine, log: Logger): Webhooks {
   return new Webhooks({
     webhooks: settings.webhooks.map((webhook) => definitionOf(webhook, settings)),
     engine: used,

@@ -28,6 +28,7 @@ import { startCanary } from './canary.ts';
 import type { ServingProcess } from './create-server.ts';
 import { windowOf } from './drain.ts';
 import { localCluster } from './local-cluster.ts';
+import { openWebhooks } from './open-webhooks.ts';
 import { exportMetrics } from './otlp.ts';
 import { urlOf } from './running-server.ts';
 import { createSnapshots } from './snapshots.ts';
@@ -35,7 +36,6 @@ import { openRevocations, openStorage, type Storage, sharedEngine } from './stor
 import { SurveyedWorker } from './surveyed-worker.ts';
 import type { MessageCount } from './v8-flags.ts';
 import { readVersion } from './version.ts';
-import { createWebhooks } from './webhooks.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
 /** A worker has ended before it was stopped. */
@@ -75,7 +75,7 @@ async function findPorts(listeners: readonly Listener[]): Promise<readonly numbe
 async function openLog(settings: Settings, log: Logger): Promise<Log> {
   const storage = await openStorage(settings, log);
   const shared = sharedEngine(storage);
-  const webhooks = createWebhooks(settings, storage.engine, shared, log);
+  const webhooks = await openWebhooks(settings, storage.engine, shared, log);
   const engine = webhooks?.engine ?? shared;
   const nodes = engine.cluster ?? localCluster(systemClock, openRevocations(settings.revocations), storage.readPlaces);
   const cluster = new ProcessCluster(nodes);
