@@ -93,8 +93,8 @@ export function jwtAuthenticator(
 }
 
 /**
- * Returns a function that verifies a token, and returns its claims. The library is loaded only where
- * there are tokens: a tenth of all modules of a server belongs to it.
+ * Returns a function that verifies a token, and returns its claims. The library is loaded only
+ * where there are tokens: a tenth of all modules of a server belongs to it.
  */
 async function verifierOf(key: JwtKey['key'], options: JWTVerifyOptions): Promise<(token: string) => Promise<unknown>> {
   const { createLocalJWKSet, jwtVerify } = await import('jose');

@@ -7,7 +7,7 @@ import { renderScreen, type View } from './screen.ts';
 import { readSnapshots } from './snapshots.ts';
 import { Screen } from './terminal.ts';
 
-/** What `pumphouse top` shows: a screen that it keeps up to date, unless an option says otherwise. */
+/** What `pumphouse top` prints in place of a screen that it keeps up to date. */
 export interface TopOptions {
   /** Prints one screen. */
   readonly once?: boolean;
