@@ -164,3 +164,8 @@ export function jitter(ms: number, random: () => number = Math.random): number {
 function errorOf(code: 'unavailable' | 'too_many_connections', message: string, retryAfter: number): ErrorMessage {
   return { t: 'error', code, message, retry: true, retryAfter };
 }
+
+/** Returns the decision to refuse a handshake. */
+export function refused(refusal: Refusal) {
+  return { kind: 'refused', refusal } as const;
+}

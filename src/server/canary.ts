@@ -1,4 +1,4 @@
-import type { Access } from '../accept/upgrader.ts';
+import type { Access } from '../accept/handshake-request.ts';
 import { canaryAuthenticator, canaryKey } from '../auth/canary.ts';
 import type { Sessions } from '../auth/sessions.ts';
 import { Canary } from '../canary/canary.ts';

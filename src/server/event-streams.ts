@@ -1,6 +1,7 @@
+import type { Access, StreamRequest } from '../accept/handshake-request.ts';
 import type { Refusal } from '../accept/refusal.ts';
 import { acceptsEvents, readMessages, readRoom } from '../accept/stream-request.ts';
-import type { Access, StreamRequest, Upgrader } from '../accept/upgrader.ts';
+import type { Upgrader } from '../accept/upgrader.ts';
 import { type ProblemType, problem } from '../api/problem.ts';
 import { answerPreflight, corsHeaders, withHeaders } from '../http/cors.ts';
 import type { Origins } from '../http/origin.ts';

@@ -1,7 +1,8 @@
 import { addressKey } from '../accept/connection-limits.ts';
+import type { Access } from '../accept/handshake-request.ts';
 import type { HookRunner } from '../accept/hooks.ts';
 import type { WireSelector } from '../accept/select-wire.ts';
-import type { Access, Upgrader } from '../accept/upgrader.ts';
+import type { Upgrader } from '../accept/upgrader.ts';
 import { credentialsOf } from '../auth/authenticator.ts';
 import { isCanary } from '../auth/canary.ts';
 import type { Buckets, RateLimit } from '../client/rate-limit.ts';

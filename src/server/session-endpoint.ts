@@ -1,5 +1,6 @@
+import type { Access } from '../accept/handshake-request.ts';
 import type { HookRunner } from '../accept/hooks.ts';
-import type { Access, Upgrader } from '../accept/upgrader.ts';
+import type { Upgrader } from '../accept/upgrader.ts';
 import { createSession, SESSION_PATH, type SessionOptions } from '../api/session.ts';
 import { type Sender, SessionCommands, type SessionRates } from '../api/session-commands.ts';
 import type { ClientContext } from '../client/client.ts';
