@@ -15,6 +15,9 @@ export type Line = Record<string, unknown>;
 export class Running {
   readonly process: ChildProcess;
   readonly ended: Promise<Ran>;
+  readonly #lines: Line[] = [];
+  /** The length of the output that `#lines` has. */
+  #parsed = 0;
   #stdout = '';
   #stderr = '';
 
@@ -36,8 +39,14 @@ export class Running {
 
   /** The lines logged so far. */
   get log(): Line[] {
-    const lines = this.#stdout.split('\n').slice(0, -1);
-    return lines.map((line) => JSON.parse(line) as Line);
+    // Tests poll it, so each line is parsed once.
+    const end = this.#stdout.lastIndexOf('\n') + 1;
+    if (end > this.#parsed) {
+      const lines = this.#stdout.slice(this.#parsed, end - 1).split('\n');
+      this.#lines.push(...lines.map((line) => JSON.parse(line) as Line));
+      this.#parsed = end;
+    }
+    return [...this.#lines];
   }
 
   /**

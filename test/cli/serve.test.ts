@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { peer, sluggard, transports, until } from '../integration/server.ts';
+import { built } from '../server.ts';
 import { type Running, run, serving } from './command.ts';
 
 const OFF = ['--publish-rate', 'off'];
@@ -75,31 +76,6 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     }
   });
 
-  test('reports its health, serves the page, and rejects requests that are not handshakes', async () => {
-    const { url } = await start();
-    const [health, live, ready, page, plain, foreign] = await Promise.all([
-      fetch(`${url}/healthz`),
-      fetch(`${url}/livez`),
-      fetch(`${url}/readyz`),
-      fetch(url),
-      fetch(`${url}/ws`),
-      fetch(`${url}/elsewhere`, { method: 'POST', body: 'x' }),
-    ]);
-    expect([health, live, ready].map(({ status }) => status)).toEqual([200, 200, 200]);
-    expect([page.status, plain.status, foreign.status]).toEqual([200, 400, 404]);
-    expect(await (await fetch(`${url}/metrics`)).text()).toContain('pumphouse_engine_ready 1\n');
-    expect(await page.text()).toContain('<title>Pumphouse</title>');
-  });
-
-  test('rejects handshakes from foreign origins', async () => {
-    const { port } = await start();
-    const { WebSocket } = await import('ws');
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { origin: 'http://evil.example' });
-    const [, response] = await once(socket, 'unexpected-response');
-    expect(response.statusCode).toBe(403);
-    response.destroy();
-  });
-
   test('closes the storage even without a drain window', async () => {
     const { running, port } = await start(...OFF, '--drain-window', '0');
     await sluggard(port);
@@ -116,6 +92,46 @@ describe.each(transports)('pumphouse serve on %s', (transport) => {
     const { code } = await running.end('SIGTERM');
     expect(code).toBe(143);
     tcp.destroy();
+  });
+});
+
+describe.each(transports)('a server on %s', (transport) => {
+  let server: Awaited<ReturnType<typeof serving>>;
+  beforeAll(async () => {
+    server = await serving(['--transport', transport]);
+  });
+  afterAll(async () => {
+    expect((await server.running.end()).code).toBe(0);
+  });
+
+  test('logs JSON without a terminal: transport, wire, engine and address', async () => {
+    const line = await server.running.line('serves');
+    expect(line).toMatchObject({ level: 30, transport, wire: 'auto', engine: 'memory' });
+  });
+
+  test('reports its health, serves the page, and rejects requests that are not handshakes', async () => {
+    const { url } = server;
+    const [health, live, ready, page, plain, foreign] = await Promise.all([
+      fetch(`${url}/healthz`),
+      fetch(`${url}/livez`),
+      fetch(`${url}/readyz`),
+      fetch(url),
+      fetch(`${url}/ws`),
+      fetch(`${url}/elsewhere`, { method: 'POST', body: 'x' }),
+    ]);
+    expect([health, live, ready].map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect([page.status, plain.status, foreign.status]).toEqual([200, 400, 404]);
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain('pumphouse_engine_ready 1\n');
+    expect(await page.text()).toContain('<title>Pumphouse</title>');
+  });
+
+  test('rejects handshakes from foreign origins', async () => {
+    const { port } = server;
+    const { WebSocket } = await import('ws');
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`, { origin: 'http://evil.example' });
+    const [, response] = await once(socket, 'unexpected-response');
+    expect(response.statusCode).toBe(403);
+    response.destroy();
   });
 });
 
@@ -136,16 +152,9 @@ test.each<NodeJS.Signals>(['SIGINT', 'SIGTERM'])('%s stops a server that has jus
   expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('stopped') });
 });
 
-test('logs JSON without a terminal: transport, wire, engine and address', async () => {
-  const { running } = await serving();
-  const line = await running.line('serves');
-  expect(line).toMatchObject({ level: 30, transport: expect.any(String), wire: 'auto', engine: 'memory' });
-  expect((await running.end()).code).toBe(0);
-});
-
 test('logs readable lines on a terminal', async (context) => {
   context.skip(!existsSync('/usr/bin/script'), 'no terminal available: /usr/bin/script is missing');
-  const command = `timeout -s INT 15 ${process.execPath} --import tsx src/cli.ts serve --port 0 --engine memory`;
+  const command = `timeout -s INT 15 ${process.execPath} ${built.join(' ')} serve --port 0 --engine memory`;
   const child = spawn('script', ['-qec', command, '/dev/null']);
   let stdout = '';
   child.stdout.on('data', (chunk) => {
