@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Peer } from '../conformance/server.ts';
-import { run, serving } from './command.ts';
+import { Running, run, serving } from './command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -17,6 +17,26 @@ function module(name: string, source: string): string {
   const path = join(folder, name);
   writeFileSync(path, source);
   return path;
+}
+
+/**
+ * Loads modules as the commands do, all in one process of Node: Vitest would load them in its own
+ * way.
+ *
+ * @returns the names of the hooks of each, or the line of its error.
+ */
+async function load(paths: readonly string[]): Promise<({ hooks: string } | { invalid: string })[]> {
+  const source = `
+    import { ConfigError } from './dist/config/error.js';
+    import { loadHooks } from './dist/server/hooks-file.js';
+    const loading = process.argv.slice(1).map((path) => loadHooks(path).then(
+      (hooks) => ({ hooks: Object.keys(hooks).join(', ') }),
+      (error) => error instanceof ConfigError ? { invalid: error.message } : Promise.reject(error),
+    ));
+    console.log(JSON.stringify(await Promise.all(loading)));`;
+  const { stdout, stderr } = await new Running(paths, {}, ['--input-type=module', '--eval', source]).ended;
+  expect(stderr).toBe('');
+  return JSON.parse(stdout);
 }
 
 const RULES = `
@@ -44,7 +64,7 @@ describe.concurrent('--hooks', () => {
     expect((await running.end()).code).toBe(0);
   });
 
-  test.for([
+  const loadable = [
     ['named.mjs', 'export function join() { return true; } export const send = () => true;', 'join, send'],
     ['default.mjs', 'export default { connect() { return true; } }', 'connect'],
     ['both.mjs', 'export function join() { return true; } export default { join }', 'join'],
@@ -55,14 +75,21 @@ describe.concurrent('--hooks', () => {
       'Object.defineProperty(exports, "__esModule", { value: true }); exports.default = { join: () => true };',
       'join',
     ],
-  ] as const)('check-config loads %s', async ([name, source, hooks]) => {
-    const path = module(name, source);
-    const { code, stdout, stderr } = await run(['check-config', '--hooks', path]);
-    expect([code, stderr]).toEqual([0, '']);
-    expect(stdout).toContain(`${path}: ${hooks}\n`);
+  ] as const;
+
+  test('those of every form of module are loaded', async () => {
+    const paths = loadable.map(([name, source]) => module(name, source));
+    expect(await load(paths)).toEqual(loadable.map(([, , hooks]) => ({ hooks })));
   });
 
-  test.for([
+  test('check-config prints their names', async () => {
+    const path = module('printed.mjs', loadable[0][1]);
+    const { code, stdout, stderr } = await run(['check-config', '--hooks', path]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`${path}: join, send\n`);
+  });
+
+  const invalid = [
     ['gone.mjs', undefined, 'cannot be read: ENOENT'],
     ['syntax.mjs', 'export const = 1;', "cannot be loaded: SyntaxError: Unexpected token '='"],
     ['throws.mjs', 'throw new Error("no database\\nat all");', 'cannot be loaded: Error: no database'],
@@ -81,19 +108,25 @@ describe.concurrent('--hooks', () => {
       'export const join = () => true; export default { join: () => false };',
       'exports two hooks join: its own, and one of its default',
     ],
-  ] as const)('%s prints one line and exits with 2', async ([name, source, problem]) => {
-    const path = source === undefined ? join(folder, name) : module(name, source);
-    const serve = ['serve', '--port', '0', '--engine', 'memory'];
-    const rans = await Promise.all([serve, ['check-config']].map((args) => run([...args, '--hooks', path])));
-    for (const { code, stderr } of rans) {
-      expect([code, stderr]).toEqual([2, `pumphouse: the hooks file ${path} ${problem}\n`]);
-    }
+  ] as const;
+
+  test('a module with anything but hooks has one line of error', async () => {
+    const paths = invalid.map(([name, source]) => (source === undefined ? join(folder, name) : module(name, source)));
+    expect(await load([...paths, folder])).toEqual([
+      ...invalid.map(([, , problem], i) => ({ invalid: `the hooks file ${paths[i]} ${problem}` })),
+      { invalid: `the hooks file ${folder} is not a file` },
+    ]);
   });
 
-  test('is not a folder', async () => {
-    const { stderr } = await run(['check-config', '--hooks', folder]);
-    expect(stderr).toBe(`pumphouse: the hooks file ${folder} is not a file\n`);
-  });
+  test.for([['serve', '--port', '0', '--engine', 'memory'], ['check-config']])(
+    '%j prints the line of an invalid module, and exits with 2',
+    async (args) => {
+      const path = module(`${args[0]}.mjs`, 'throw new Error("no database\\nat all");');
+      const { code, stderr } = await run([...args, '--hooks', path]);
+      const line = `pumphouse: the hooks file ${path} cannot be loaded: Error: no database\n`;
+      expect([code, stderr]).toEqual([2, line]);
+    },
+  );
 
   test('a timer of the hooks keeps no command from its end', async () => {
     const path = module('timer.mjs', `setInterval(() => {}, 1000);${RULES}`);
