@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Hub } from 'pumphouse/client';
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { freePort } from '../../bench/server.ts';
 import { NodeProcess } from '../nodes/node-process.ts';
 import { findRedis } from '../redis/install.ts';
@@ -28,14 +28,20 @@ const proxies: [string, StartProxy, Awaited<ReturnType<typeof findProgram>>][] =
   ['nginx', startNginx, await findProgram('nginx')],
 ];
 
+/** Starts a node that trusts the proxies. */
+function launchNode(...flags: readonly string[]): Promise<NodeProcess> {
+  return NodeProcess.start({ flags: ['--trust-proxy', '127.0.0.1', ...flags] });
+}
+
+/** Starts a node that runs until the test ends. */
 async function startNode(...flags: readonly string[]): Promise<NodeProcess> {
-  const node = await NodeProcess.start({ flags: ['--trust-proxy', '127.0.0.1', ...flags] });
+  const node = await launchNode(...flags);
   onTestFinished(() => node.kill());
   return node;
 }
 
-/** Starts a server whose time passes faster. Returns its port. */
-async function startFastServer(): Promise<number> {
+/** A server whose time passes faster. */
+async function startFastServer() {
   const clock = `
     const [now, { setTimeout }] = [performance.now.bind(performance), globalThis];
     performance.now = () => now() * ${SPEED};
@@ -46,16 +52,25 @@ async function startFastServer(): Promise<number> {
   const preload = `data:text/javascript,${encodeURIComponent(clock)}`;
   const serves = async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
   const server = await ProgramProcess.start(process.execPath, ['--import', preload, ...built, ...flags], serves);
-  onTestFinished(() => server.stop());
-  return port;
+  return { port, stop: () => server.stop() };
 }
+
+// The proxies and their tests share the servers that no test restarts. Only the tests of addresses
+// connect to the node whose log they read.
+let node: NodeProcess;
+let logging: NodeProcess;
+let fast: Awaited<ReturnType<typeof startFastServer>>;
+beforeAll(async () => {
+  if (!proxies.some(([, , { path }]) => path)) return;
+  [node, logging, fast] = await Promise.all([launchNode(), launchNode('--log-level', 'info'), startFastServer()]);
+});
+afterAll(() => Promise.all([node?.kill(), logging?.kill(), fast?.stop()]));
 
 describe.each(proxies)('behind %s', (name, startProxy, { path = '', reason }) => {
   beforeEach((context) => context.skip(!path, reason));
 
   test('clients chat', async () => {
-    const { port } = await startNode();
-    const talkers = await Talkers.join(await startProxy(path, [port]), 2);
+    const talkers = await Talkers.join(await startProxy(path, [node.port]), 2, `talk-${name}`);
     for (const talker of talkers.all) talker.send();
     expect(await talkers.finish()).toEqual({
       sent: [1, 2],
@@ -68,24 +83,22 @@ describe.each(proxies)('behind %s', (name, startProxy, { path = '', reason }) =>
   });
 
   test('the server sees the addresses of clients, which they cannot forge', async () => {
-    const node = await startNode('--log-level', 'info');
-    const proxy = await startProxy(path, [node.port]);
+    const proxy = await startProxy(path, [logging.port]);
     for (const forged of [FORGED, `${FORGED}, 127.0.0.1`, '']) {
-      const logged = node.log.length;
+      const logged = logging.log.length;
       const headers = forged ? { 'X-Forwarded-For': forged, 'X-Real-IP': forged, Forwarded: `for=${forged}` } : {};
       const socket = proxy.connect({ localAddress: CLIENT, headers });
       await once(socket, 'open');
       socket.close();
-      const lines = () => node.log.slice(logged).match(/.*"msg":"closed"/g) ?? [];
+      const lines = () => logging.log.slice(logged).match(/.*"msg":"closed"/g) ?? [];
       await waitUntil('the end of the connection is logged', () => lines().length > 0);
       expect(lines()).toEqual([expect.stringContaining(`"remoteAddress":"${CLIENT}"`)]);
     }
-    expect(node.log).not.toContain(FORGED);
+    expect(logging.log).not.toContain(FORGED);
   });
 
   test('probes and metrics are not reachable from outside', async () => {
-    const { port } = await startNode();
-    const proxy = await startProxy(path, [port]);
+    const proxy = await startProxy(path, [node.port]);
     const outside = { localAddress: CLIENT };
     expect(await proxy.status('/', outside)).toBe(200);
     for (const probe of ['/metrics', '/livez', '/readyz', '/healthz']) {
@@ -103,15 +116,14 @@ describe.each(proxies)('behind %s', (name, startProxy, { path = '', reason }) =>
             'proxy_set_header Connection $pumphouse_connection;',
             'proxy_buffering off;',
           ].reduce((text, line) => replace(text, line, ''), site);
-    const { port } = await startNode();
-    const proxy = await startProxy(path, [port], withoutUpgrades);
+    const proxy = await startProxy(path, [node.port], withoutUpgrades);
     const { WebSocket, fetch } = proxy;
     const [ada, bob] = ['ada', 'bob'].map((user) => connect(proxy.url, { user, WebSocket, fetch })) as [Hub, Hub];
     onTestFinished(() => {
       ada.close();
       bob.close();
     });
-    const [from, to] = [ada.join<number>('http'), bob.join<number>('http')];
+    const [from, to] = [ada.join<number>(`http-${name}`), bob.join<number>(`http-${name}`)];
     const delays: number[] = [];
     to.on('message', ({ data }) => delays.push(Date.now() - data));
     await waitUntil('both are members', () => from.count === 2 && to.count === 2);
@@ -123,7 +135,7 @@ describe.each(proxies)('behind %s', (name, startProxy, { path = '', reason }) =>
 
   test('an idle connection stays open', async () => {
     const scaled = (site: string) => replace(site, ' 90s;', ` ${90 / SPEED}s;`);
-    const proxy = await startProxy(path, [await startFastServer()], name === 'nginx' ? scaled : undefined);
+    const proxy = await startProxy(path, [fast.port], name === 'nginx' ? scaled : undefined);
     const socket = proxy.connect();
     onTestFinished(() => socket.terminate());
     let [pings, isClosed] = [0, false];

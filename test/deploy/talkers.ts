@@ -18,12 +18,12 @@ class Talker {
   readonly #sends: Promise<number>[] = [];
   readonly #room: Room<Numbered, never>;
 
-  constructor(proxy: TlsProxy, user: string) {
+  constructor(proxy: TlsProxy, room: string, user: string) {
     this.hub = connect(proxy.url, { user, WebSocket: proxy.WebSocket });
     this.hub.on('state', ({ name }) => {
       if (name === 'reconnecting') setTimeout(() => this.hub.reconnect(), RECONNECT_MS);
     });
-    this.#room = this.hub.join<Numbered>('talk');
+    this.#room = this.hub.join<Numbered>(room);
     this.#room.on('message', (message) => this.received.push(message));
     this.#room.on('gap', (gap) => this.gaps.push(gap));
   }
@@ -52,9 +52,13 @@ export class Talkers {
     this.all = all;
   }
 
-  /** Connects the talkers, and waits until they see each other. */
-  static async join(proxy: TlsProxy, count: number): Promise<Talkers> {
-    const talkers = new Talkers(Array.from({ length: count }, (_, i) => new Talker(proxy, `user-${i}`)));
+  /**
+   * Connects the talkers, and waits until they see each other.
+   *
+   * @param room is new to the server.
+   */
+  static async join(proxy: TlsProxy, count: number, room = 'talk'): Promise<Talkers> {
+    const talkers = new Talkers(Array.from({ length: count }, (_, i) => new Talker(proxy, room, `user-${i}`)));
     onTestFinished(() => {
       clearInterval(talkers.#timer);
       for (const { hub } of talkers.all) hub.close();
