@@ -8,9 +8,11 @@ import { quantile, ratesBetween } from '../../src/commands/top/rates.ts';
 import { renderScreen, withoutStyles } from '../../src/commands/top/screen.ts';
 import { Screen } from '../../src/commands/top/terminal.ts';
 import { columnsOf, escapeControls, fitTo, formatCount, formatDuration } from '../../src/commands/top/text.ts';
+import { addTopCommand } from '../../src/commands/top.ts';
 import type { Eviction, HotRoom, Snapshot, ThreadSnapshot } from '../../src/protocol/snapshot.ts';
 import { temporaryFolder } from '../deploy/proxies.ts';
 import { Running, run } from './command.ts';
+import { failureOf as failureOfCommand } from './failure.ts';
 
 async function startServer(adminListen: string, ...flags: string[]) {
   const address = ['--host', '127.0.0.1', '--port', '0', '--admin-listen', adminListen];
@@ -19,6 +21,10 @@ async function startServer(adminListen: string, ...flags: string[]) {
     /https?:\S+/.exec(String((await running.line(message))['msg']))?.[0] as string;
   return { running, admin: await urlIn('serves operators'), url: await urlIn('serves http') };
 }
+
+/** Runs the command in this process. @returns the line of its error. */
+const failureOf = (args: readonly string[], env?: Record<string, string>) =>
+  failureOfCommand(addTopCommand, ['top', ...args], env);
 
 const running: Running[] = [];
 afterEach(async () => {
@@ -49,23 +55,24 @@ describe('pumphouse top', () => {
   });
 
   test.each([
-    [['http://127.0.0.1:1025', '--once'], 'http://127.0.0.1:1025 cannot be reached (ECONNREFUSED)', '--admin-listen?'],
-    [['http://127.0.0.1:1025'], 'top: the output is not a terminal; use --once or --json', ''],
-    [['ftp://127.0.0.1'], '"ftp://127.0.0.1" is not a URL such as http://127.0.0.1:9090', ''],
-  ])('fails with one line for %j', async (args, start, end) => {
-    const { code, stdout, stderr } = await run(['top', ...args]);
-    expect([code, stdout]).toEqual([2, '']);
-    expect(stderr).toMatch(/^pumphouse: [^\n]+\n$/);
-    expect(stderr).toContain(start);
-    expect(stderr).toContain(end);
+    [
+      ['http://127.0.0.1:1025', '--once'],
+      'http://127.0.0.1:1025 cannot be reached (ECONNREFUSED); is the server started with --admin-listen?',
+    ],
+    [['ftp://127.0.0.1'], '"ftp://127.0.0.1" is not a URL such as http://127.0.0.1:9090'],
+  ])('fails with one line for %j', async (args, line) => {
+    expect(await failureOf(args)).toBe(line);
   });
 
-  test('fails with one line for another address of a server', async () => {
-    const { code, stderr } = await run(['top', server.url, '--once']);
-    expect(code).toBe(2);
-    expect(stderr).toBe(
-      `pumphouse: ${server.url} is not the admin listener of a Pumphouse server: see --admin-listen\n`,
-    );
+  test.each([
+    [(_: string) => ['http://127.0.0.1:1025'], () => 'top: the output is not a terminal; use --once or --json'],
+    [
+      (url: string) => [url, '--once'],
+      (url: string) => `${url} is not the admin listener of a Pumphouse server: see --admin-listen`,
+    ],
+  ])('prints the line of a failure, and exits with 2: case %#', async (args, line) => {
+    const { code, stdout, stderr } = await run(['top', ...args(server.url)]);
+    expect([code, stdout, stderr]).toEqual([2, '', `pumphouse: ${line(server.url)}\n`]);
   });
 });
 
@@ -87,8 +94,7 @@ test('fails with one line for a server of another kind', async () => {
   let kind: 'absent' | 'page' | 'broken' | 'down' = 'absent';
   for (const [index, each] of [...answers.keys()].entries()) {
     kind = each;
-    const { code, stderr } = await run(['top', url, '--once', '--json']);
-    expect([code, stderr]).toEqual([2, `pumphouse: ${lines[index]}\n`]);
+    expect(await failureOf([url, '--once', '--json'])).toBe(lines[index]);
   }
   listener.close();
 });
@@ -101,20 +107,17 @@ test('asks for a key where the listener does', async () => {
   const { running: server, admin } = await startServer('0.0.0.0:0', '--keys', file);
   running.push(server);
   const url = admin.replace('0.0.0.0', '127.0.0.1');
-  const top = (args: readonly string[], env = {}) => run(['top', url, '--once', '--json', ...args], env);
-  const [without, wrong, weak, right, fromEnv] = await Promise.all([
-    top([]),
-    top(['--key', `${key.slice(0, -1)}_`]),
-    top(['--key', other]),
-    top(['--key', key]),
-    top([], { PUMPHOUSE_ADMIN_KEY: key }),
-  ]);
-  expect(without.stderr).toBe(
-    `pumphouse: ${url} asks for a key: set --key or PUMPHOUSE_ADMIN_KEY to one with the scope admin\n`,
+  const once = [url, '--once', '--json'];
+  expect(await failureOf(once)).toBe(
+    `${url} asks for a key: set --key or PUMPHOUSE_ADMIN_KEY to one with the scope admin`,
   );
-  expect(wrong.stderr).toBe(`pumphouse: ${url} does not accept the key\n`);
-  expect(weak.stderr).toBe(`pumphouse: ${url} refuses: the key lacks the scope admin\n`);
-  expect([without, wrong, weak, right, fromEnv].map(({ code }) => code)).toEqual([2, 2, 2, 0, 0]);
+  expect(await failureOf([...once, '--key', `${key.slice(0, -1)}_`])).toBe(`${url} does not accept the key`);
+  expect(await failureOf([...once, '--key', other])).toBe(`${url} refuses: the key lacks the scope admin`);
+  const [right, fromEnv] = await Promise.all([
+    run(['top', ...once, '--key', key]),
+    run(['top', ...once], { PUMPHOUSE_ADMIN_KEY: key }),
+  ]);
+  expect([right, fromEnv].map(({ code }) => code)).toEqual([0, 0]);
 });
 
 test('goes on when the server is back', async () => {

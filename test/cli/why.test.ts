@@ -1,4 +1,3 @@
-import { Command } from 'commander';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Keys } from '../../src/auth/keys.ts';
 import { addWhyCommand } from '../../src/commands/why.ts';
@@ -6,6 +5,7 @@ import type { UserSessionsAnswer } from '../../src/protocol/session-life.ts';
 import { temporaryFolder } from '../deploy/proxies.ts';
 import { Native, sessionOf } from '../lives/admin.ts';
 import { Running, run } from './command.ts';
+import { failureOf as failureOfCommand } from './failure.ts';
 
 const commands: Running[] = [];
 afterEach(async () => {
@@ -21,19 +21,8 @@ async function start(...flags: string[]) {
 }
 
 /** Runs the command in this process. @returns the line of its error. */
-async function failureOf(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const program = new Command().exitOverride();
-  addWhyCommand(program);
-  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
-  try {
-    await program.parseAsync(['why', ...args], { from: 'user' });
-  } catch (error) {
-    return (error as Error).message;
-  } finally {
-    vi.unstubAllEnvs();
-  }
-  throw new Error('the command has not failed');
-}
+const failureOf = (args: readonly string[], env?: Record<string, string>) =>
+  failureOfCommand(addWhyCommand, ['why', ...args], env);
 
 test('tells how the connections of a user ended, over all workers, and asks for a key where the server does', async () => {
   const file = `${temporaryFolder()}/keys.json`;
