@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Keys } from '../../src/auth/keys.ts';
 import { temporaryFolder } from '../deploy/proxies.ts';
 import { Running, type Running as RunningCommand } from './command.ts';
@@ -9,13 +9,27 @@ afterEach(async () => {
   await Promise.all(commands.splice(0).map((command) => command.end()));
 });
 
-async function start(...flags: string[]) {
+async function launch(...flags: string[]) {
   const running = new Running(['serve', '--port', '0', '--engine', 'memory', '--host', '127.0.0.1', ...flags]);
-  commands.push(running);
   const urlIn = async (message: string) =>
     /https?:\S+/.exec(String((await running.line(message))['msg']))?.[0] as string;
   return { running, url: await urlIn('serves http'), admin: () => urlIn('serves operators') };
 }
+
+/** Starts a server that runs until the test ends. */
+async function start(...flags: string[]) {
+  const server = await launch(...flags);
+  commands.push(server.running);
+  return server;
+}
+
+const LOOPBACK = ['--admin-listen', '127.0.0.1:0'];
+
+let single: Awaited<ReturnType<typeof launch>>;
+beforeAll(async () => {
+  single = await launch(...LOOPBACK);
+});
+afterAll(() => single.running.end());
 
 /** Sends a request whose headers fetch would not send. @returns its status. */
 function statusOf(url: string, headers: Record<string, string>): Promise<number | undefined> {
@@ -37,7 +51,7 @@ test('serves metrics to nobody unless a setting says so', async () => {
 
 describe.each([[], ['--workers', '2']])('the admin listener of a server with %j', (...workers) => {
   test('serves metrics, probes and profiles on a loopback address without a key', async () => {
-    const { url, admin } = await start('--admin-listen', '127.0.0.1:0', ...workers);
+    const { url, admin } = workers.length > 0 ? await start(...LOOPBACK, ...workers) : single;
     const address = await admin();
     expect((await fetch(`${url}/metrics`)).status).toBe(404);
     const page = await (await fetch(`${address}/metrics`)).text();
@@ -58,7 +72,7 @@ describe.each([[], ['--workers', '2']])('the admin listener of a server with %j'
 });
 
 test('rejects profiles that it cannot record', async () => {
-  const { admin } = await start('--admin-listen', '127.0.0.1:0');
+  const { admin } = single;
   const profile = async (query: string) =>
     (await fetch(`${await admin()}/admin/v1/profile${query}`, { method: 'POST' })).status;
   expect(await Promise.all(['?seconds=0', '?seconds=61', '?seconds=x', '?worker=1'].map(profile))).toEqual([
@@ -68,7 +82,7 @@ test('rejects profiles that it cannot record', async () => {
 });
 
 test("refuses requests that another site's page makes a browser send", async () => {
-  const { admin } = await start('--admin-listen', '127.0.0.1:0');
+  const { admin } = single;
   const url = `${await admin()}/metrics`;
   expect(await statusOf(url, { host: 'rebound.example' })).toBe(403);
   expect(await statusOf(url, { origin: 'https://elsewhere.example' })).toBe(403);
@@ -99,7 +113,7 @@ test('asks for a key with the scope admin on other addresses, except at the prob
 });
 
 test('names the address that the admin listener cannot have', async () => {
-  const { admin } = await start('--admin-listen', '127.0.0.1:0');
+  const { admin } = single;
   const taken = new URL(await admin()).host;
   const second = new Running(['serve', '--port', '0', '--engine', 'memory', '--admin-listen', taken]);
   const { code, stderr } = await second.ended;
