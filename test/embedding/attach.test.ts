@@ -13,6 +13,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { Peer } from '../conformance/server.ts';
 import { EventReader } from '../events/reader.ts';
 import { until } from '../integration/server.ts';
+import { built } from '../server.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -139,7 +140,7 @@ describe('a server attached to an http.Server', () => {
   test('serves wss on an https.Server', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'pumphouse-'));
     cleanups.push(() => rmSync(folder, { recursive: true }));
-    execFileSync(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'gen-cert', '--out', folder]);
+    execFileSync(process.execPath, [...built, 'gen-cert', '--out', folder]);
     const [cert, key] = ['cert.pem', 'key.pem'].map((file) => readFileSync(join(folder, file)));
     const { url, port } = await start(createHttpsServer({ cert, key }));
     expect(url).toBe(`https://127.0.0.1:${port}`);

@@ -7,11 +7,11 @@ import { expect, test } from 'vitest';
 /** Runs a program that starts and stops a server. @returns its standard output. */
 async function outputOf(options: string): Promise<string> {
   const program = `
-    import { createServer } from './src/index.ts';
+    import { createServer } from './dist/index.js';
     const server = await createServer({ port: 0, ${options} });
     await server.stop();
   `;
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
+  const args = ['--input-type=module', '--eval', program];
   return (await promisify(execFile)(process.execPath, args)).stdout;
 }
 
