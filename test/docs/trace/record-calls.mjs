@@ -3,11 +3,12 @@
 // are left out: they only read and build.
 import { register } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
-import ts from 'typescript';
 
 const SERVER = new URL('../../../dist/', import.meta.url).href;
 
 if (isMainThread) register(import.meta.url);
+// Only the thread of the hooks parses, and TypeScript takes long to load.
+const ts = isMainThread ? undefined : (await import('typescript')).default;
 
 export async function load(url, context, nextLoad) {
   const loaded = await nextLoad(url, context);
