@@ -1,7 +1,9 @@
 import { createServer, type Server } from 'pumphouse';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../bench/server.ts';
+import { addDoctorCommand } from '../../src/commands/doctor.ts';
 import { Running, run } from './command.ts';
+import { failureOf } from './failure.ts';
 
 let server: Server;
 beforeAll(async () => {
@@ -45,10 +47,14 @@ describe.concurrent('pumphouse doctor', () => {
   });
 
   test.for([
-    [['chat.example'], 'the URL does not start with https://, http://, wss:// or ws://'],
     [['https://chat.example', '--idle', 'x'], '--idle: "x" is not a number of seconds (0 to 86400)'],
     [['https://chat.example', '--origin', 'chat'], '--origin: is not an origin such as https://chat.example'],
-  ] as const)('exits with 2 for %j', async ([args, line]) => {
-    expect(await run(['doctor', ...args])).toEqual({ code: 2, stdout: '', stderr: `pumphouse: ${line}\n` });
+  ] as const)('rejects %j with one line', async ([args, line]) => {
+    expect(await failureOf(addDoctorCommand, ['doctor', ...args])).toBe(line);
+  });
+
+  test('exits with 2 for an address that is no URL', async () => {
+    const line = 'pumphouse: the URL does not start with https://, http://, wss:// or ws://\n';
+    expect(await run(['doctor', 'chat.example'])).toEqual({ code: 2, stdout: '', stderr: line });
   });
 });

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { addKeyCommand } from '../../src/commands/key.ts';
 import { run, serving } from './command.ts';
+import { failureOf } from './failure.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -48,11 +50,17 @@ describe('pumphouse key', () => {
     [['add', 'x'], "required option '--scopes <LIST>' not specified"],
     [['add', 'x', '--scopes', 'publish,all'], '--scopes: "all" is not one of publish, read, admin'],
     [['add', '', '--scopes', 'read'], "a key's name must have 1 to 64 bytes"],
-    [['remove', 'nobody'], 'there is no key "nobody"'],
   ])('rejects %j with one line', async (args, line) => {
+    const failure = await failureOf(addKeyCommand, ['key', ...args, '--keys', join(folder, 'none.json')]);
+    expect(failure).toContain(line);
+    expect(failure.split('\n')).toHaveLength(1);
+  });
+
+  test('prints the line of a failure, and exits with 2', async () => {
+    const args = ['remove', 'nobody'];
     const { code, stdout, stderr } = await run(['key', ...args, '--keys', join(folder, 'none.json')]);
     expect([code, stdout]).toEqual([2, '']);
-    expect(stderr).toContain(line);
+    expect(stderr).toContain('there is no key "nobody"');
     expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 
