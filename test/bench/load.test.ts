@@ -12,6 +12,7 @@ import { Load } from '../../bench/load.ts';
 import type { LoadOptions, LoadSettings } from '../../bench/load-options.ts';
 import { parseOptions } from '../../bench/options.ts';
 import { notices, ratesOf, sound } from '../../bench/report/rates.ts';
+import { report } from '../../bench/report/text.ts';
 import type { LoadResult } from '../../bench/result.ts';
 import { run, serving } from '../cli/command.ts';
 import { until } from '../integration/server.ts';
@@ -323,11 +324,12 @@ test.runIf(existsSync('/proc/self/stat'))('runs the ordinary load on disk and re
 test('reports as not measured what depends on the process of a server without one', async () => {
   const url = await chatServer((send) => send());
   const few = ['--url', url, '--clients', '6', '--senders', '3', '--seconds', '0.2', '--warm-up', '0'];
-  const text = await bench(few);
-  expect(text.stdout).toMatch(/^server CPU +not measured: /m);
-  expect(text.stdout).toMatch(/^server memory +not measured: /m);
-  expect(text.stdout).not.toContain('KiB');
-  const [{ result, rates }] = JSON.parse((await bench([...few, '--json'])).stdout).runs;
+  const [run] = JSON.parse((await bench([...few, '--json'])).stdout).runs;
+  const text = report(run);
+  expect(text).toMatch(/^server CPU +not measured: /m);
+  expect(text).toMatch(/^server memory +not measured: /m);
+  expect(text).not.toContain('KiB');
+  const { result, rates } = run;
   expect(result).not.toHaveProperty('server');
   const derived = ['serverBusy', 'serverUserBusy', 'deliveriesPerCpuSecond', 'microsPerDelivery', 'bytesPerConnection'];
   expect(derived.filter((name) => name in rates)).toEqual([]);
