@@ -3,9 +3,10 @@ import { Keepalive } from '../../src/client/keepalive.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import type { SlowPolicy } from '../../src/hub/settings.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
-import type { ClientMessage, ServerMessage } from '../../src/protocol/v1.ts';
+import type { ClientMessage } from '../../src/protocol/v1.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import { Disk, DiskEngine } from './disk.ts';
+import { FrameReader } from './frames.ts';
 import { type SendFields, Session, Violation } from './session.ts';
 import { type Behaviour, SimulatedSocket } from './socket.ts';
 import { Random, VirtualTime } from './virtual.ts';
@@ -148,15 +149,15 @@ class NativeSimulation {
 
   /** Checks that no text is sent that is gone by what the Hub has committed. */
   #checkFrame(client: Client, frame: Uint8Array): void {
-    for (const line of Buffer.from(frame).toString().split('\n')) {
-      const message = JSON.parse(line) as ServerMessage;
+    for (const message of this.#frames.read(frame)) {
       if (message.t !== 'message' && message.t !== 'change') continue;
       const room = this.#hub.memberships(client).find((member) => member.room.name === message.room)?.room;
       const gone = room && this.#disk.truth(room.epoch).goneText(message, room.log.head);
-      if (gone) this.#violation ??= `${client.id} was sent ${line}, which ${gone}`;
+      if (gone) this.#violation ??= `${client.id} was sent ${JSON.stringify(message)}, which ${gone}`;
     }
   }
   #violation: string | undefined;
+  readonly #frames = new FrameReader();
   readonly #wire = v1({ maxMessageSize: 512, pingPeriod: 2_000, pongWait: 3_000, writeWait: 1_000 });
 
   #join(peer: Peer): void {
@@ -197,7 +198,7 @@ class NativeSimulation {
 
   /** Retries a recent message, answered or not, of this connection or an earlier one. */
   #retry(peer: Peer): void {
-    const ids = [...peer.session.messages.keys()].slice(-20);
+    const ids = peer.session.lastIds(20);
     if (ids.length > 0) this.#post(peer, peer.session.retry(this.#random.pick(ids)));
   }
 
@@ -280,7 +281,7 @@ class NativeSimulation {
     if (this.#violation) throw new Violation(this.#violation);
     if (socket.misuse.length > 0) throw new Violation(`${session.user}: ${socket.misuse[0]}`);
     for (const frame of socket.received.splice(0))
-      for (const line of Buffer.from(frame).toString().split('\n')) session.receive(JSON.parse(line) as ServerMessage);
+      for (const message of this.#frames.read(frame)) session.receive(message);
   }
 
   #dropConnection(peer: Peer): void {

@@ -164,6 +164,16 @@ export class NodeSession {
     return { t: 'send', room: message.room, id, ...message.fields };
   }
 
+  /** Returns the ids of the last `count` messages that it has sent to rooms that it is in. */
+  lastIds(count: number): string[] {
+    const ids: string[] = [];
+    for (let i = this.#sendOrder.length - 1; i >= 0 && ids.length < count; i--) {
+      const { room, id } = this.#sendOrder[i] as { room: string; id: string };
+      if (this.rooms.has(room)) ids.push(id);
+    }
+    return ids.reverse();
+  }
+
   history(room: string, range: object, limit: number, changes: boolean | undefined): ClientMessage {
     const id = `${this.user}-h${++this.#ids}`;
     this.#requests.set(id, changes);

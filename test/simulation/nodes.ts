@@ -5,9 +5,10 @@ import { Hub } from '../../src/hub/hub.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
 import type { SlowPolicy } from '../../src/hub/settings.ts';
 import { closes, comesBack } from '../../src/protocol/close-codes.ts';
-import type { ClientMessage, Place, ServerMessage } from '../../src/protocol/v1.ts';
+import type { ClientMessage, Place } from '../../src/protocol/v1.ts';
 import { v1 } from '../../src/wire/v1.ts';
 import type { Wire } from '../../src/wire/wire.ts';
+import { FrameReader } from './frames.ts';
 import { type Counts, NodeSession } from './node-session.ts';
 import { type SendFields, Violation } from './session.ts';
 import { type EngineFault, type Faults, SharedEngine } from './shared-engine.ts';
@@ -310,12 +311,11 @@ class NodesSimulation {
 
   /** Checks that no text is sent that is gone by what the node's Hub has committed. */
   #checkFrame({ hub }: Node, client: Client, frame: Uint8Array): void {
-    for (const line of Buffer.from(frame).toString().split('\n')) {
-      const message = JSON.parse(line) as ServerMessage;
+    for (const message of this.#frames.read(frame)) {
       if (message.t !== 'message' && message.t !== 'change') continue;
       const room = hub.memberships(client).find((member) => member.room.name === message.room)?.room;
       const gone = room && this.#log.lifeOf(room.epoch)?.truth.goneText(message, room.log.head);
-      if (gone) this.#violation ??= `${client.id} was sent ${line}, which ${gone}`;
+      if (gone) this.#violation ??= `${client.id} was sent ${JSON.stringify(message)}, which ${gone}`;
     }
   }
 
@@ -408,8 +408,8 @@ class NodesSimulation {
 
   /** Retries a recent message, answered or not, of this connection or an earlier one. */
   #retry(peer: Peer): void {
-    const ids = [...peer.session.messages].filter(([, { room }]) => peer.session.rooms.has(room)).slice(-20);
-    if (ids.length > 0) this.#post(peer, peer.session.retry(this.#random.pick(ids)[0]));
+    const ids = peer.session.lastIds(20);
+    if (ids.length > 0) this.#post(peer, peer.session.retry(this.#random.pick(ids)));
   }
 
   #request(peer: Peer): void {
@@ -507,8 +507,10 @@ class NodesSimulation {
     const { socket } = connection;
     if (socket.misuse.length > 0) throw new Violation(`${session.user}: ${socket.misuse[0]}`);
     for (const frame of socket.received.splice(0))
-      for (const line of Buffer.from(frame).toString().split('\n')) session.receive(JSON.parse(line) as ServerMessage);
+      for (const message of this.#frames.read(frame)) session.receive(message);
   }
+
+  readonly #frames = new FrameReader();
 
   #receivePlain({ name, connection, received }: Plain): void {
     if (!connection) return;

@@ -137,6 +137,11 @@ export class Session {
     return { t: 'send', room: message.room, id, ...message.fields };
   }
 
+  /** Returns the ids of the last `count` messages that it has sent. */
+  lastIds(count: number): string[] {
+    return this.#sendOrder.slice(-count).map(({ id }) => id);
+  }
+
   /** Checks a message of the server. @throws Violation */
   receive(message: ServerMessage): void {
     if (!this.#welcomed && message.t !== 'welcome') this.#fail(message, 'came before the welcome');
