@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { closes, goWebsockets, type ServerOptions } from 'pumphouse';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -12,6 +13,7 @@ import { variants } from '../workers/variants.ts';
 // The behaviour that clients of six existing chat systems rely on, tested on each transport.
 
 const servers: Server[] = [];
+const agent = new Agent({ keepAlive: true });
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.stop()));
 });
@@ -749,13 +751,15 @@ async function post(
   timeout = 20_000,
 ) {
   const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type };
-  const content = type === undefined ? Buffer.from(body) : body;
+  const signal = AbortSignal.timeout(timeout);
   try {
-    const signal = AbortSignal.timeout(timeout);
-    const response = await fetch(`${url}/publish`, { method: 'POST', body: content, headers, signal });
-    return { status: response.status, body: await response.text() };
+    // Of the thousands of posts, each costs a fraction of a `fetch`.
+    const posted = request(`${url}/publish`, { method: 'POST', headers, signal, agent });
+    posted.end(body);
+    const [response] = (await once(posted, 'response')) as [IncomingMessage];
+    return { status: response.statusCode, body: await text(response) };
   } catch (error) {
-    if ((error as Error).name === 'TimeoutError') return { status: 0, body: '' };
+    if (signal.aborted) return { status: 0, body: '' };
     throw error;
   }
 }
