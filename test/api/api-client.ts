@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { onTestFinished } from 'vitest';
 import { Keys, type Scope } from '../../src/auth/keys.ts';
+import { type Sent, send } from './http.ts';
 
 export const JWT_SECRET = 'a secret of at least thirty-two bytes';
 
@@ -44,18 +45,20 @@ export class ApiClient {
   }
 
   async get(url: string, path: string): Promise<{ status: number; body: unknown }> {
-    return this.#fetch(`${url}/api/v1${path}`, {});
+    return this.#send(`${url}/api/v1${path}`, {});
   }
 
   /** Sends a POST. @param body @default no body */
   async post(url: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
-    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-    return this.#fetch(`${url}/api/v1${path}`, { method: 'POST', ...sent });
+    return this.#send(`${url}/api/v1${path}`, {
+      method: 'POST',
+      body: body === undefined ? body : JSON.stringify(body),
+    });
   }
 
-  async #fetch(url: string, init: RequestInit): Promise<{ status: number; body: unknown }> {
+  async #send(url: string, sent: Sent): Promise<{ status: number; body: unknown }> {
     const headers = { authorization: `Bearer ${this.#key}`, 'content-type': 'application/json' };
-    const response = await fetch(url, { ...init, headers });
-    return { status: response.status, body: await response.json() };
+    const response = await send(url, { ...sent, headers });
+    return { status: response.status, body: JSON.parse(response.body) };
   }
 }

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { Agent, type IncomingMessage, request } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { request } from 'node:http';
 import { pino } from 'pino';
 import { closes, goWebsockets, type ServerOptions } from 'pumphouse';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { send } from '../api/http.ts';
 import { serving } from '../cli/command.ts';
 import { until } from '../integration/server.ts';
 import { createVariantServer, type VariantServer as Server } from '../workers/in-thread.ts';
@@ -13,7 +13,6 @@ import { variants } from '../workers/variants.ts';
 // The behaviour that clients of six existing chat systems rely on, tested on each transport.
 
 const servers: Server[] = [];
-const agent = new Agent({ keepAlive: true });
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.stop()));
 });
@@ -753,11 +752,7 @@ async function post(
   const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type };
   const signal = AbortSignal.timeout(timeout);
   try {
-    // Of the thousands of posts, each costs a fraction of a `fetch`.
-    const posted = request(`${url}/publish`, { method: 'POST', headers, signal, agent });
-    posted.end(body);
-    const [response] = (await once(posted, 'response')) as [IncomingMessage];
-    return { status: response.statusCode, body: await text(response) };
+    return await send(`${url}/publish`, { method: 'POST', headers, body, signal });
   } catch (error) {
     if (signal.aborted) return { status: 0, body: '' };
     throw error;

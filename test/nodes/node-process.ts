@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { freePort } from '../../bench/server.ts';
 import type { RedisOptions as EngineOptions } from '../../src/engine/redis/redis.ts';
+import { send } from '../api/http.ts';
 import { waitUntil } from '../redis/wait.ts';
 import { built } from '../server.ts';
 
@@ -82,7 +83,7 @@ export class NodeProcess {
    */
   async status(path: string): Promise<number | undefined> {
     const signal = AbortSignal.timeout(2_000);
-    return fetch(`${this.url}${path}`, { signal }).then(
+    return send(`${this.url}${path}`, { signal }).then(
       ({ status }) => status,
       () => undefined,
     );

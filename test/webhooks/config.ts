@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { Keys } from '../../src/auth/keys.ts';
+import { send } from '../api/http.ts';
 import { SECRET } from './fixtures.ts';
 
 /** A folder with a config file and a keys file for a server with webhooks. */
@@ -36,12 +37,12 @@ export async function callApi(
   path: string,
   body?: object,
 ): Promise<{ readonly status: number; readonly body: Record<string, unknown> }> {
-  const response = await fetch(`${url}/api/v1${path}`, {
+  const response = await send(`${url}/api/v1${path}`, {
     method: body ? 'POST' : 'GET',
     headers: { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) },
-    ...(body && { body: JSON.stringify(body) }),
+    body: body && JSON.stringify(body),
   });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  return { status: response.status, body: JSON.parse(response.body) as Record<string, unknown> };
 }
 
 /** Publishes a message. Rejects unless it is stored. */
