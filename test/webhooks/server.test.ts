@@ -43,7 +43,7 @@ describe.each(modes)('a server with $mode', ({ flags }) => {
     return { receiver, config, ...server };
   };
 
-  test('delivers, reports and replays, by the API and the command', async () => {
+  test('delivers, reports and replays, by the API and the command, or answers why not', async () => {
     const { receiver, config, url } = await start();
     for (const id of ['a', 'b', 'c']) await publish(url, config.key, 'orders:1', id);
     await publish(url, config.key, 'lobby', 'x');
@@ -97,11 +97,7 @@ describe.each(modes)('a server with $mode', ({ flags }) => {
     );
     expect(list.stdout).toContain('  orders:1\t3 of 3, lag 0');
     expect(receiver.violations).toEqual([]);
-  });
 
-  test('answers what is wrong with a replay', async () => {
-    const { config, url } = await start();
-    await publish(url, config.key, 'orders:1', 'a');
     const replay = async (name: string, body: object) => {
       const { status, body: answer } = await callApi(url, config.key, `/webhooks/${name}/replay`, body);
       return [status, answer['detail']];
@@ -110,22 +106,9 @@ describe.each(modes)('a server with $mode', ({ flags }) => {
     expect(await replay('audit', { after: 0, room: 'lobby' })).toEqual([404, 'The webhook has no room "lobby".']);
     expect(await replay('audit', { after: 9, room: 'orders:1' })).toEqual([
       400,
-      '"after" must be at most 1, the newest message.',
+      '"after" must be at most 3, the newest message.',
     ]);
     expect((await replay('audit', {}))[0]).toBe(400);
-    const command = (...args: string[]) => run(['webhook', ...args, '--url', url, '--key', config.key]);
-    expect(await command('replay', 'none', '--after', '0')).toMatchObject({
-      code: 2,
-      stderr: `pumphouse: ${url}: No webhook has the name "none".\n`,
-    });
-    expect((await command('replay', 'audit', '--after', 'x')).stderr).toContain(
-      '--after: "x" is not the number of a message',
-    );
-    expect((await run(['webhook', 'list', '--url', url, '--key', 'wrong'])).stderr).toContain('The key is not valid.');
-    expect((await run(['webhook', 'list', '--url', url])).stderr).toContain('set --key or PUMPHOUSE_API_KEY');
-    expect((await run(['webhook', 'list', '--url', 'http://127.0.0.1:59999', '--key', 'x'])).stderr).toContain(
-      'cannot be reached (ECONNREFUSED)',
-    );
   });
 
   test('counts, and logs each change of state once', async () => {
@@ -208,6 +191,25 @@ describe('an embedded server', () => {
     await start({ engine: 'lmdb', data, webhooks });
     await until('it is delivered', () => receiver.seqs('orders:1').length + receiver.seqs('orders:2').length === 4);
     expect([...receiver.messages.keys()].sort()).toEqual(['orders:1', 'orders:2']);
+  });
+
+  test('tells the command what is wrong', async () => {
+    const { folder, key } = writeConfig({});
+    const webhooks = [webhookTo('https://example.com')] as unknown as NonNullable<ServerOptions['webhooks']>;
+    const { url } = await start({ webhooks, keys: join(folder, 'keys.json') });
+    const command = (...args: string[]) => run(['webhook', ...args, '--url', url, '--key', key]);
+    const [unknown, invalid, wrongKey, noKey, nowhere] = await Promise.all([
+      command('replay', 'none', '--after', '0'),
+      command('replay', 'audit', '--after', 'x'),
+      run(['webhook', 'list', '--url', url, '--key', 'wrong']),
+      run(['webhook', 'list', '--url', url]),
+      run(['webhook', 'list', '--url', 'http://127.0.0.1:59999', '--key', 'x']),
+    ]);
+    expect(unknown).toMatchObject({ code: 2, stderr: `pumphouse: ${url}: No webhook has the name "none".\n` });
+    expect(invalid.stderr).toContain('--after: "x" is not the number of a message');
+    expect(wrongKey.stderr).toContain('The key is not valid.');
+    expect(noKey.stderr).toContain('set --key or PUMPHOUSE_API_KEY');
+    expect(nowhere.stderr).toContain('cannot be reached (ECONNREFUSED)');
   });
 
   test('refuses a private address that is not allowed', async () => {
