@@ -4,7 +4,8 @@ import { type Clock, type Scheduler, systemClock, systemScheduler } from '../hub
 import { andThen, type NowOrLater } from '../protocol/now-or-later.ts';
 import type { MembersByNode } from './cluster-methods.ts';
 import { ConnectedWorker, type WorkerAttachment } from './connected-worker.ts';
-import { FrameEncoder, receiveUp, type UpFrames } from './frames.ts';
+import { FrameDecoder } from './frame-decoder.ts';
+import { FrameEncoder, type UpFrames } from './frames.ts';
 import { Gathering } from './gathering.ts';
 import type { LogLink } from './link.ts';
 import type { Attached, LogMethods, Reading, Standing, WorkerMethods } from './log-methods.ts';
@@ -128,8 +129,9 @@ export class LogService {
       drafts: (attachment, drafts) => this.#append(connected.attachment(attachment), drafts),
       refused: (attachment, count) => this.#refuse(connected.attachment(attachment), count),
     };
+    const decoder = new FrameDecoder();
     link.listen({
-      received: (buffer, start) => receiveUp(buffer, start, frames),
+      received: (buffer, start) => decoder.receiveUp(buffer, start, frames),
       writable: () => connected.writeWaiting(),
       woken: () => this.#appendHeld(),
     });

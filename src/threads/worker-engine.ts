@@ -3,7 +3,8 @@ import type { Draft, EngineListener, Position, SharedEngine } from '../hub/engin
 import type { LogRecord } from '../hub/log.ts';
 import type { Clock, Scheduler } from '../hub/time.ts';
 import type { MembersByNode } from './cluster-methods.ts';
-import { type DownFrames, FrameEncoder, receiveDown } from './frames.ts';
+import { FrameDecoder } from './frame-decoder.ts';
+import { type DownFrames, FrameEncoder } from './frames.ts';
 import type { WorkerLink } from './link.ts';
 import type { LogMethods, WorkerMethods } from './log-methods.ts';
 import { WorkerRoom, type WorkerRoomContext } from './worker-room.ts';
@@ -64,9 +65,10 @@ export class WorkerEngine implements SharedEngine {
       pause: () => this.#pause(),
     };
     this.#link.calls.serve({ changed: (state) => listener.changed(state) });
+    const decoder = new FrameDecoder();
     const frames = this.#frames();
     this.#link.listen({
-      received: (buffer, start, end) => receiveDown(buffer, start, end, frames),
+      received: (buffer, start, end) => decoder.receiveDown(buffer, start, end, frames),
       writable: () => this.#writeWaiting(),
     });
   }

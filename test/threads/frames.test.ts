@@ -2,7 +2,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Draft, Outcome } from '../../src/hub/engine.ts';
 import type { LogRecord } from '../../src/hub/log.ts';
-import { type DownFrames, FrameEncoder, receiveDown, receiveUp } from '../../src/threads/frames.ts';
+import { FrameDecoder } from '../../src/threads/frame-decoder.ts';
+import { type DownFrames, FrameEncoder } from '../../src/threads/frames.ts';
+
+const decoder = new FrameDecoder();
 
 // Any strings: ASCII, others, and lone surrogates, which JSON escapes may carry.
 const text = fc.oneof(
@@ -39,7 +42,7 @@ test('drafts of any texts pass in as many frames as they need, and none is longe
       at = encoder.drafts(number, drafts, at, longest + extra);
       expect(encoder.length).toBeLessThanOrEqual(longest + extra);
       const [buffer, start] = passed(encoder);
-      receiveUp(buffer, start, {
+      decoder.receiveUp(buffer, start, {
         roomOf: (attached) => (attached === number ? 'x' : 'another'),
         drafts: (attached, part) => {
           expect(attached).toBe(number);
@@ -107,7 +110,7 @@ test('every frame of the log thread is received as it was sent', () => {
         (...args: unknown[]) =>
           received.push([name, ...args]),
     });
-    receiveDown(...passed(encoder), receiver);
+    decoder.receiveDown(...passed(encoder), receiver);
     expect(received).toEqual([sent]);
   });
   fc.assert(property, { numRuns: 500 });
@@ -115,6 +118,6 @@ test('every frame of the log thread is received as it was sent', () => {
 
 test('a frame of an unknown kind is an error', () => {
   const frame = Buffer.alloc(64, 0xee);
-  expect(() => receiveDown(frame, 0, 64, {} as DownFrames)).toThrow('a frame of an unknown kind');
-  expect(() => receiveUp(frame, 0, { roomOf: () => '', drafts() {}, refused() {} })).toThrow('unknown kind');
+  expect(() => decoder.receiveDown(frame, 0, 64, {} as DownFrames)).toThrow('a frame of an unknown kind');
+  expect(() => decoder.receiveUp(frame, 0, { roomOf: () => '', drafts() {}, refused() {} })).toThrow('unknown kind');
 });
