@@ -43,7 +43,64 @@ async function until(expectation: string, condition: () => boolean): Promise<voi
   throw new Error(`timed out after 10 s, waiting until ${expectation}`);
 }
 
-describe.each(['websocket', 'http'] as const)('over %s', (transport) => {
+const TRANSPORTS = ['websocket', 'http'] as const;
+
+// Each start of the server is for both transports.
+describe('over each transport', () => {
+  test('messages sent while the server is killed repeatedly are stored and delivered once, in order', async () => {
+    const pairs = TRANSPORTS.map((transport) => {
+      const [writer, reader] = [
+        connectOver(transport, 'writer').join<number>(`killed over ${transport}`),
+        connectOver(transport, 'reader').join<number>(`killed over ${transport}`),
+      ];
+      const received: number[] = [];
+      reader.on('message', ({ data }) => received.push(data));
+      reader.on('gap', (gap) => received.push(Number.NaN, gap.from));
+      return { transport, writer, reader, received, seqs: [] as Promise<number>[] };
+    });
+    await until('all have joined', () =>
+      pairs.every(({ writer, reader }) => writer.place !== undefined && reader.place !== undefined),
+    );
+    const writing = setInterval(() => {
+      for (const { writer, seqs } of pairs) seqs.push(writer.send(seqs.length + 1));
+    }, 10);
+    for (let kills = 0; kills < 3; kills++) {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      await server.kill('SIGKILL');
+      server = await startServer(flags, server.port);
+    }
+    clearInterval(writing);
+    for (const { transport, received, seqs } of pairs) {
+      const expected = Array.from(seqs, (_, i) => i + 1);
+      expect(await Promise.all(seqs), transport).toEqual(expected);
+      await until(`the reader over ${transport} has received everything`, () => received.length >= expected.length);
+      expect(received, transport).toEqual(expected);
+    }
+  }, 60_000);
+
+  test('reports the shutdown of the server, and reconnects after its restart', async () => {
+    const drained = TRANSPORTS.map((transport) => {
+      const hub = connectOver(transport, 'drained');
+      const states: unknown[] = [];
+      hub.on('state', (state) => states.push(state));
+      return { transport, hub, states };
+    });
+    await until('the hubs are live', () => drained.every(({ hub }) => hub.state.name === 'live'));
+    const { port } = server;
+    await server.kill('SIGTERM');
+    for (const { transport, states } of drained) {
+      await until(`the hub over ${transport} reports the shutdown`, () =>
+        states.some((state) => (state as { why?: string }).why === 'the server is shutting down'),
+      );
+    }
+    server = await startServer(flags, port);
+    for (const { transport, hub } of drained) {
+      await until(`the hub over ${transport} is live again`, () => hub.state.name === 'live');
+    }
+  });
+});
+
+describe.each(TRANSPORTS)('over %s', (transport) => {
   const connectAs = (user: string, options: Options = {}) => connectOver(transport, user, options);
 
   test('two programs exchange messages, signals and presence, and read the history', async () => {
@@ -73,43 +130,6 @@ describe.each(['websocket', 'http'] as const)('over %s', (transport) => {
     bob.leave();
     await until('bob has left', () => ada.count === 1);
     expect(ada.members).toEqual(['ada']);
-  });
-
-  test('messages sent while the server is killed repeatedly are stored and delivered once, in order', async () => {
-    const [writer, reader] = [
-      connectAs('writer').join<number>(`killed over ${transport}`),
-      connectAs('reader').join<number>(`killed over ${transport}`),
-    ];
-    const received: number[] = [];
-    reader.on('message', ({ data }) => received.push(data));
-    reader.on('gap', (gap) => received.push(Number.NaN, gap.from));
-    await until('both have joined', () => writer.place !== undefined && reader.place !== undefined);
-    const seqs: Promise<number>[] = [];
-    const writing = setInterval(() => seqs.push(writer.send(seqs.length + 1)), 10);
-    for (let kills = 0; kills < 3; kills++) {
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      await server.kill('SIGKILL');
-      server = await startServer(flags, server.port);
-    }
-    clearInterval(writing);
-    const expected = Array.from(seqs, (_, i) => i + 1);
-    expect(await Promise.all(seqs)).toEqual(expected);
-    await until('the reader has received everything', () => received.length >= expected.length);
-    expect(received).toEqual(expected);
-  }, 60_000);
-
-  test('reports the shutdown of the server, and reconnects after its restart', async () => {
-    const hub = connectAs('drained');
-    const states: unknown[] = [];
-    hub.on('state', (state) => states.push(state));
-    await until('the hub is live', () => hub.state.name === 'live');
-    const { port } = server;
-    await server.kill('SIGTERM');
-    await until('the hub reports the shutdown', () =>
-      states.some((state) => (state as { why?: string }).why === 'the server is shutting down'),
-    );
-    server = await startServer(flags, port);
-    await until('the hub is live again', () => hub.state.name === 'live');
   });
 
   test('stops reconnecting when another connection resumes its session', async () => {
