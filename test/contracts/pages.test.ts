@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import type { Browser, Page } from 'playwright-core';
 import type { ServerOptions } from 'pumphouse';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -90,20 +91,18 @@ test.each(['gorilla', 'auto'] as const)('gorilla’s page sends and receives (wi
 test.each(['coder', 'auto'] as const)(
   'coder’s page sends and receives, and reconnects after a restart (wire %s)',
   async (wire) => {
-    const args = ['--wire', wire, '--web', 'test/contracts/pages/coder'];
-    const { running: first, url, port } = await serving(args);
+    const { url, port, stop } = await serve(wire, 'coder');
     const [one, two] = [await open(url), await open(url)];
     await Promise.all([shows(one, 'connected'), shows(two, 'connected')]);
     await say(one, 'hello');
     await shows(two, 'hello');
-    await first.end('SIGTERM');
+    await stop();
     await shows(two, 'closed 1012 the server restarts');
-    const { running: second } = await serving([...args, '--port', `${port}`]);
+    await serve(wire, 'coder', { port });
     await two.locator('#log').getByText('connected').nth(1).waitFor();
     await say(two, 'back again');
     await shows(two, 'back again');
     expect((await lines(two)).some((line) => line.startsWith('published with'))).toBe(false);
-    await second.end('SIGTERM');
   },
 );
 
@@ -207,25 +206,35 @@ test('gorilla’s page may be called home.html, as in its example', async () => 
   const web = join(folder, 'home');
   mkdirSync(web);
   copyFileSync('test/contracts/pages/gorilla/index.html', join(web, 'home.html'));
-  const { running, url } = await serving(['--web', web]);
+  const { url } = await serve('auto', 'gorilla', { web });
   const page = await open(url);
   await say(page, 'hello');
   await shows(page, 'hello');
   await page.close();
-  await running.end();
 });
+
+const NEED_OF_SPREAD = 'connects only to ws://localhost:8000; serve it with --port 8000 and open http://localhost:8000';
 
 test.each([
   ['gorilla', undefined],
   ['coder', undefined],
   ['go-websockets', undefined],
   ['blueprints', undefined],
-  ['spread', 'connects only to ws://localhost:8000; serve it with --port 8000 and open http://localhost:8000'],
+  ['spread', NEED_OF_SPREAD],
   ['events', 'connects with wss://; it needs --tls-cert and --tls-key, or a proxy with TLS in front'],
-] as const)('serve --web with the page of %s and no other setting logs what it needs: %s', async (name, need) => {
+] as const)('a server with the page of %s and no other setting logs what it needs: %s', async (name, need) => {
   const web = `test/contracts/pages/${name}`;
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line) => lines.push(line) });
+  servers.push(await createVariantServer(variant, { port: 0, web, log }));
+  const warnings = lines.map((line) => JSON.parse(line).msg);
+  expect(warnings).toEqual(need === undefined ? [] : [`the page in "${web}" ${need}`]);
+});
+
+test('serve --web logs what its page needs', async () => {
+  const web = 'test/contracts/pages/spread';
   const { running } = await serving(['--web', web]);
   const warnings = running.log.filter(({ level }) => level === 'warn' || level === 40);
-  expect(warnings.map(({ msg }) => msg)).toEqual(need === undefined ? [] : [`the page in "${web}" ${need}`]);
+  expect(warnings.map(({ msg }) => msg)).toEqual([`the page in "${web}" ${NEED_OF_SPREAD}`]);
   await running.end();
 });
