@@ -13,7 +13,7 @@ import {
   waitForStatus,
 } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 const clipboard = { permissions: ['clipboard-read', 'clipboard-write'] };
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 

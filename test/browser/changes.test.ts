@@ -8,7 +8,7 @@ import { startServer } from '../server.ts';
 import { violations } from './axe.ts';
 import { actOn, draft, messageTexts, send, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 
 /** Opens a room in two browsers. */

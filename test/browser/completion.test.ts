@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { violations } from './axe.ts';
 import { draft, send, useChat, waitForMessage } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 
 const suggestions = (page: Page) => page.getByRole('listbox', { name: 'Suggestions' });

@@ -20,7 +20,7 @@ import {
   waitForStatus,
 } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 
 const unsentTexts = (page: Page) => page.locator('.unsent .text').allTextContents();
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { startServer } from '../server.ts';
 import { useChat } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat();
 
 /** The state of the page's `EventSource`. */
 interface Watched {
@@ -102,25 +102,21 @@ describe('an EventSource', () => {
     const folder = mkdtempSync(join(tmpdir(), 'pumphouse-page-'));
     chat.onTestEnd(() => rmSync(folder, { recursive: true, force: true }));
     writeFileSync(join(folder, 'index.html'), '<!doctype html><title>a page</title>');
-    const host = await startServer(['--web', folder]);
-    const [open, closed] = await Promise.all([startServer(['--origin', host.url]), startServer([])]);
-    try {
-      const page = await chat.newPage();
-      await page.goto(host.url);
-      await watch(page, `${open.url}/api/v1/rooms/lobby/events`);
-      await poll(page, ({ joined }) => joined.length === 1);
-      const state = await page.evaluate(
-        (url) =>
-          new Promise((resolve) => {
-            const source = new EventSource(url);
-            source.onerror = () => resolve(source.readyState);
-          }),
-        `${closed.url}/api/v1/rooms/lobby/events`,
-      );
-      expect(state).toBe(2);
-    } finally {
-      await Promise.all([host, open, closed].map((server) => server.kill('SIGKILL')));
-    }
+    const host = await chat.serve({ web: folder });
+    const [open, closed] = await Promise.all([chat.serve({ origin: host.url }), chat.serve({})]);
+    const page = await chat.newPage();
+    await page.goto(host.url);
+    await watch(page, `${open.url}/api/v1/rooms/lobby/events`);
+    await poll(page, ({ joined }) => joined.length === 1);
+    const state = await page.evaluate(
+      (url) =>
+        new Promise((resolve) => {
+          const source = new EventSource(url);
+          source.onerror = () => resolve(source.readyState);
+        }),
+      `${closed.url}/api/v1/rooms/lobby/events`,
+    );
+    expect(state).toBe(2);
   }, 60_000);
 });
 

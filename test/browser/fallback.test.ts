@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { BadProxy } from '../sdk/bad-proxy.ts';
 import { messageTexts, send, useChat, waitForMessage } from './page.ts';
 
-const { server, openAs } = useChat();
+const { server, openAs } = useChat({});
 
 test('the chat works behind a proxy that refuses upgrades, and returns to a WebSocket when it passes them', async () => {
   const proxy = await BadProxy.start(server().port, 'refuse');

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { violations } from './axe.ts';
 import { draft, sendLines, useChat, waitForMessage } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 
 test('Ctrl+K goes to a room, the last one first, and joins another', async () => {

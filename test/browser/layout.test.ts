@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { leaveRoom, send, useChat, waitForMessage, waitForStatus } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 
 const desktop = { viewport: { width: 900, height: 640 } };
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };

@@ -2,7 +2,7 @@ import type { Page, WebSocketRoute } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { messageTexts, send, useChat, waitForMessage, waitForStatus } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 
 /** The id of ada's browser, which starts the ids of her messages. */
 const BROWSER = 'adasbrowse';

@@ -13,7 +13,7 @@ import {
   waitForPaint,
 } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 
 /** The elements of a message, and the attributes that each may have. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {

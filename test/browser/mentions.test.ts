@@ -1,9 +1,10 @@
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { expectAccessible, violations } from './axe.ts';
+import { chromium, NO_CHROMIUM } from './chromium.ts';
 import { scrollTo, send, sendLines, signInAs, useChat, waitForMessage } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off'], true);
+const chat = useChat({ publishRate: 'off' });
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 
 /** Opens a room as ada, and another one beside it, which is on the screen. */
@@ -100,8 +101,11 @@ async function waitForWorker(page: Page): Promise<void> {
   await expect.poll(() => page.evaluate('navigator.serviceWorker.controller !== null')).toBe(true);
 }
 
-test('notifies through the service worker, once in several tabs, and a click leads to the message', async () => {
-  const ada = await chat.newPage({ permissions: ['notifications'], serviceWorkers: 'allow' });
+test('notifies through the service worker, once in several tabs, and a click leads to the message', async ({
+  skip,
+}) => {
+  skip(!(await chromium(true)), NO_CHROMIUM);
+  const ada = await chat.newPage({ permissions: ['notifications'], serviceWorkers: 'allow', isWhole: true });
   const context = ada.context();
   await context.addInitScript(`
     Document.prototype.hasFocus = () => !!window.focused;

@@ -7,9 +7,10 @@ import { Users } from '../../src/auth/users.ts';
 import { CHAT } from '../../src/http/routes.ts';
 import { type Server, startServer } from '../server.ts';
 import { violations } from './axe.ts';
+import { chromium, NO_CHROMIUM } from './chromium.ts';
 import { send, sendLines, signInAs, useChat, waitForMessage, waitForStatus } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off'], true);
+const chat = useChat({ publishRate: 'off' });
 const allowed = { serviceWorkers: 'allow' } as const;
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 
@@ -32,6 +33,9 @@ async function waitForWorker(page: Page): Promise<void> {
   await expect.poll(() => page.evaluate('navigator.serviceWorker.controller !== null')).toBe(true);
 }
 
+/** The page stores its messages every few seconds, and to read them takes time. */
+const STORED = { timeout: 15_000, interval: 250 };
+
 /** Returns how many messages this browser has stored, by room. */
 function stored(page: Page): Promise<Record<string, number>> {
   // Opening a database that does not exist would create it.
@@ -48,8 +52,9 @@ function stored(page: Page): Promise<Record<string, number>> {
   }))`);
 }
 
-test('is installable', async () => {
-  const page = await chat.openAs('ada', { room: 'install', ...allowed });
+test('is installable', async ({ skip }) => {
+  skip(!(await chromium(true)), NO_CHROMIUM);
+  const page = await chat.openAs('ada', { room: 'install', ...allowed, isWhole: true });
   await waitForWorker(page);
   const devtools = await page.context().newCDPSession(page);
   const { errors, data } = await devtools.send('Page.getAppManifest');
@@ -81,7 +86,7 @@ test.each([
   await ada.getByRole('heading', { name: 'second' }).waitFor();
   await chat.bot('bob', 'second', server.url).send({ text: 'in the second room' });
   await waitForMessage(ada, 'in the second room');
-  await expect.poll(() => stored(ada), { timeout: 15_000 }).toEqual({ first: 100, second: 1 });
+  await expect.poll(() => stored(ada), STORED).toEqual({ first: 100, second: 1 });
   await server.kill('SIGKILL');
   await ada.goto('about:blank');
   await ada.goto(`${server.url}/#/first`);
@@ -105,7 +110,7 @@ test.each([
 test('stores nothing of a user who signs out', async () => {
   const folder = temporaryFolder();
   await new Users(join(folder, 'users.json')).set('ada', 'secret');
-  const server = await start(['--auth', 'otp', '--users', join(folder, 'users.json')]);
+  const server = await chat.serve({ auth: 'otp', users: join(folder, 'users.json') });
   const ada = await chat.newPage(allowed);
   await ada.goto(server.url);
   await ada.getByLabel('Username').fill('ada');
@@ -114,7 +119,7 @@ test('stores nothing of a user who signs out', async () => {
   await waitForStatus(ada, 'Live');
   await send(ada, 'for me alone');
   await waitForMessage(ada, 'for me alone');
-  await expect.poll(() => stored(ada), { timeout: 15_000 }).toEqual({ lobby: 1 });
+  await expect.poll(() => stored(ada), STORED).toEqual({ lobby: 1 });
   await ada.getByRole('button', { name: 'Sign out' }).click();
   await ada.getByLabel('Username').waitFor();
   expect(await stored(ada)).toEqual({});
@@ -125,7 +130,7 @@ test('forgets the messages of a room that the user leaves', async () => {
   const ada = await chat.openAs('ada', { room: 'left' });
   await send(ada, 'here');
   await waitForMessage(ada, 'here');
-  await expect.poll(() => stored(ada), { timeout: 15_000 }).toEqual({ left: 1 });
+  await expect.poll(() => stored(ada), STORED).toEqual({ left: 1 });
   await ada.getByRole('button', { name: 'Room menu' }).click();
   await ada.getByRole('button', { name: 'Leave room' }).click();
   await expect.poll(() => stored(ada)).toEqual({});
@@ -154,7 +159,7 @@ const scriptOf = (page: Page) => page.locator('script[type=module]').getAttribut
 test('offers a new version to an open page, and takes it on the next open', async () => {
   const folder = join(temporaryFolder(), 'web');
   cpSync(CHAT, folder, { recursive: true });
-  const server = await start(['--web', folder]);
+  const server = await chat.serve({ web: folder });
   const ada = await chat.openAs('ada', { room: 'update', url: server.url, ...allowed });
   await waitForWorker(ada);
   release(folder, 2);

@@ -1,8 +1,11 @@
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
+import type { ServerOptions } from 'pumphouse';
 import { connect, type Room } from 'pumphouse/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Server, startServer } from '../server.ts';
+import { startServer } from '../server.ts';
+import { createVariantServer } from '../workers/in-thread.ts';
+import { variant } from '../workers/variants.ts';
 import { chromium, NO_CHROMIUM } from './chromium.ts';
 
 export interface Text {
@@ -12,21 +15,47 @@ export interface Text {
 /** The window of a desktop. Tests of phones pass their own. */
 const DESKTOP = { viewport: { width: 900, height: 640 } };
 
+interface PageOptions extends BrowserContextOptions {
+  /**
+   * `true` for all of Chromium, in place of its headless shell, at three times the CPU time.
+   * @default false
+   */
+  readonly isWhole?: boolean;
+}
+
+/** A server of the tests of one file. */
+interface ChatServer {
+  readonly port: number;
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts a server: with flags of the command in a process of its own, else in this one. */
+async function start(server: readonly string[] | ServerOptions): Promise<ChatServer> {
+  if (!isFlags(server)) return createVariantServer(variant, { port: 0, host: '127.0.0.1', drainWindow: 0, ...server });
+  const { port, url, kill } = await startServer(server);
+  return { port, url, stop: () => kill('SIGKILL') };
+}
+
+const isFlags = (server: readonly string[] | ServerOptions): server is readonly string[] => Array.isArray(server);
+
 /**
- * Starts a server, and a browser if there is none yet, for the tests of one file. Uncaught errors
- * and violations of the content security policy fail the test.
+ * Starts a browser if there is none yet, and a server if one is described, for the tests of one
+ * file. Uncaught errors and violations of the content security policy fail the test.
  *
- * @param isWhole `true` for all of Chromium, in place of its headless shell.
+ * @param options options of a server in this process, which starts at once; or flags of the
+ * command, for a server in its own process.
  */
-export function useChat(serverFlags: readonly string[] = [], isWhole = false) {
+export function useChat(options?: readonly string[] | ServerOptions) {
   let browser: Browser | undefined;
-  let server: Server | undefined;
+  let server: ChatServer | undefined;
   let errors: string[] = [];
+  const contexts: BrowserContext[] = [];
   const cleanups: (() => unknown)[] = [];
 
   beforeAll(async () => {
-    browser = await chromium(isWhole);
-    if (browser) server = await startServer(serverFlags);
+    browser = await chromium();
+    if (browser && options) server = await start(options);
   });
   beforeEach((context) => {
     errors = [];
@@ -34,26 +63,30 @@ export function useChat(serverFlags: readonly string[] = [], isWhole = false) {
   });
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0)) await cleanup();
-    await Promise.all(browser?.contexts().map((context) => context.close()) ?? []);
+    await Promise.all(contexts.splice(0).map((context) => context.close()));
     expect(errors).toEqual([]);
   });
   afterAll(async () => {
-    await server?.kill('SIGKILL');
+    await server?.stop();
   });
 
-  const startedServer = (): Server => server as Server;
+  const startedServer = (): ChatServer => server as ChatServer;
+
+  async function newContext({ isWhole, ...given }: PageOptions): Promise<BrowserContext> {
+    const context = await ((await chromium(isWhole)) as Browser).newContext({ ...DESKTOP, ...given });
+    contexts.push(context);
+    // With a service worker, requests would pass no route of a test.
+    if (given.serviceWorkers !== 'allow') await context.addInitScript('delete Navigator.prototype.serviceWorker');
+    context.setDefaultTimeout(10_000);
+    return context;
+  }
 
   /**
    * Opens a blank page: in a new browser context, or in the context of a page. Without the option
    * `serviceWorkers: 'allow'` it has no service worker, whose requests pass no route of a test.
    */
-  async function newPage(options: BrowserContextOptions | Page = {}): Promise<Page> {
-    const context =
-      'context' in options ? options.context() : await (browser as Browser).newContext({ ...DESKTOP, ...options });
-    if (!('context' in options) && options.serviceWorkers !== 'allow') {
-      await context.addInitScript('delete Navigator.prototype.serviceWorker');
-    }
-    context.setDefaultTimeout(10_000);
+  async function newPage(options: PageOptions | Page = {}): Promise<Page> {
+    const context = 'context' in options ? options.context() : await newContext(options);
     const page = await context.newPage();
     page.on('pageerror', (error) => errors.push(String(error)));
     page.on('console', (message) => {
@@ -65,6 +98,12 @@ export function useChat(serverFlags: readonly string[] = [], isWhole = false) {
   return {
     server: startedServer,
     newPage,
+    /** Starts a server in this process for the rest of the test. */
+    async serve(options: ServerOptions): Promise<ChatServer> {
+      const started = await start(options);
+      cleanups.push(() => started.stop());
+      return started;
+    },
     /** Runs `cleanup` at the end of the test. */
     onTestEnd(cleanup: () => unknown): void {
       cleanups.push(cleanup);
@@ -72,7 +111,7 @@ export function useChat(serverFlags: readonly string[] = [], isWhole = false) {
     /**
      * Opens the chat as a returning user, whose name is stored, and waits until the room is joined.
      */
-    async openAs(name: string, options: BrowserContextOptions & { room?: string; url?: string } = {}): Promise<Page> {
+    async openAs(name: string, options: PageOptions & { room?: string; url?: string } = {}): Promise<Page> {
       const { room = 'lobby', url = startedServer().url, ...rest } = options;
       const page = await newPage(rest);
       const stored = JSON.stringify(JSON.stringify({ name }));

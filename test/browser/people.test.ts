@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { Users } from '../../src/auth/users.ts';
-import { startServer } from '../server.ts';
 import { scrollTo, send, useChat, waitForMessage, waitForStatus } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 
 /** Returns the text of each byline without its time. */
 function bylines(page: Page): Promise<string[]> {
@@ -95,11 +94,8 @@ test('takes a name for one person where the server verifies it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-people-'));
   const users = new Users(join(folder, 'users.json'));
   for (const name of ['ada', 'bob']) await users.set(name, 'secret');
-  const server = await startServer(['--auth', 'otp', '--users', join(folder, 'users.json')]);
-  chat.onTestEnd(async () => {
-    await server.kill('SIGKILL');
-    rmSync(folder, { recursive: true });
-  });
+  chat.onTestEnd(() => rmSync(folder, { recursive: true }));
+  const server = await chat.serve({ auth: 'otp', users: join(folder, 'users.json') });
   const pages: Page[] = [];
   for (const name of ['ada', 'ada', 'bob']) {
     const page = await chat.newPage();

@@ -16,7 +16,7 @@ import {
   waitForStatus,
 } from './page.ts';
 
-const chat = useChat(['--publish-rate', 'off']);
+const chat = useChat({ publishRate: 'off' });
 
 let rooms = 0;
 /** Returns the name of a room that no other test uses. */

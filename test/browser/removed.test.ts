@@ -7,7 +7,7 @@ import { useChat } from './page.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pumphouse-removed-'));
 const api = new ApiClient(folder);
-const chat = useChat(['--keys', api.file]);
+const chat = useChat({ keys: api.file });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the room of a user who was removed from it leaves the list, with a line that says so', async () => {

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { expect, test } from 'vitest';
 import { Users } from '../../src/auth/users.ts';
-import { startServer } from '../server.ts';
 import { send, useChat, waitForMessage, waitForStatus } from './page.ts';
 
 const chat = useChat();
@@ -13,11 +12,8 @@ test('signs in with a password, and stays signed in after a reload', async () =>
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-sign-in-'));
   const users = new Users(join(folder, 'users.json'));
   await users.set('ada', 'secret');
-  const server = await startServer(['--auth', 'otp', '--users', join(folder, 'users.json')]);
-  chat.onTestEnd(async () => {
-    await server.kill('SIGKILL');
-    rmSync(folder, { recursive: true });
-  });
+  chat.onTestEnd(() => rmSync(folder, { recursive: true }));
+  const server = await chat.serve({ auth: 'otp', users: join(folder, 'users.json') });
   const page = await chat.newPage();
   await page.goto(server.url);
   await page.getByLabel('Username').fill('ada');
@@ -52,11 +48,8 @@ async function waitUntilThrottled(url: string): Promise<void> {
 test('says how long to wait after too many attempts, and lets a password manager fill the form', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-sign-in-'));
   await new Users(join(folder, 'users.json')).set('ada', 'secret');
-  const server = await startServer(['--auth', 'otp', '--users', join(folder, 'users.json')]);
-  chat.onTestEnd(async () => {
-    await server.kill('SIGKILL');
-    rmSync(folder, { recursive: true });
-  });
+  chat.onTestEnd(() => rmSync(folder, { recursive: true }));
+  const server = await chat.serve({ auth: 'otp', users: join(folder, 'users.json') });
   const page = await chat.newPage();
   await page.goto(server.url);
   expect(await page.getByLabel('Username').getAttribute('autocomplete')).toBe('username');
@@ -78,11 +71,8 @@ test('says how long to wait after too many attempts, and lets a password manager
 test('keeps the ticket of a sign-in while the server has too many connections', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pumphouse-sign-in-'));
   await new Users(join(folder, 'users.json')).set('ada', 'secret');
-  const server = await startServer(['--auth', 'otp', '--users', join(folder, 'users.json')]);
-  chat.onTestEnd(async () => {
-    await server.kill('SIGKILL');
-    rmSync(folder, { recursive: true });
-  });
+  chat.onTestEnd(() => rmSync(folder, { recursive: true }));
+  const server = await chat.serve({ auth: 'otp', users: join(folder, 'users.json') });
   const page = await chat.newPage();
   let attempts = 0;
   await page.routeWebSocket(/\/ws/, (socket) => {
@@ -106,8 +96,7 @@ test('keeps the ticket of a sign-in while the server has too many connections', 
 
 test('signs in with a token, and asks for another when it expires', async () => {
   const secret = 'a secret of more than thirty-two bytes';
-  const server = await startServer(['--auth', 'jwt', '--jwt-secret', secret]);
-  chat.onTestEnd(() => server.kill('SIGKILL'));
+  const server = await chat.serve({ auth: 'jwt', jwtSecret: secret });
   const token = (seconds: number) =>
     new SignJWT({ sub: 'ada', exp: Math.floor(Date.now() / 1000) + seconds })
       .setProtectedHeader({ alg: 'HS256' })
