@@ -2,7 +2,7 @@ import type { BrowserContextOptions, Locator, Page, WebSocketRoute } from 'playw
 import { describe, expect, test } from 'vitest';
 import type { ClientMessage, ServerMessage } from '../../src/protocol/v1.ts';
 import { expectAccessible } from './axe.ts';
-import { actOn, leaveRoom, send, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
+import { actOn, leaveRoom, sendLines, useChat, waitForMessage, waitForStatus } from './page.ts';
 
 const chat = useChat(['--publish-rate', 'off']);
 test('respects prefers-reduced-motion', async () => {
@@ -94,8 +94,7 @@ describe.each([
     const room = `busy ${name}`;
     const bob = chat.bot('bob', room);
     const page = await chat.openAs('ada', { ...options, room });
-    const namesake = await chat.openAs('ada', { room });
-    await send(namesake, 'from the other ada');
+    await chat.bot('ada', room).send({ text: 'from the other ada' });
     await waitForMessage(page, 'from the other ada');
     await page.goto(`${chat.server().url}/#/beside`);
     await page.getByRole('heading', { name: 'beside' }).waitFor();

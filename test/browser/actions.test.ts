@@ -4,7 +4,6 @@ import {
   distanceFromEnd,
   messageTexts,
   scrollTo,
-  send,
   sendLines,
   topOf,
   useChat,
@@ -20,9 +19,9 @@ const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile:
 describe('the actions of a message', () => {
   test('are beside it on hover, and copy its text and its link', async () => {
     const ada = await chat.openAs('ada', { room: 'hover', ...clipboard });
-    const bob = await chat.openAs('bob', { room: 'hover' });
-    await send(bob, 'one **two**');
-    await send(bob, 'three');
+    const bob = chat.bot('bob', 'hover');
+    await bob.send({ text: 'one **two**' });
+    await bob.send({ text: 'three' });
     await waitForMessage(ada, 'three');
     await ada.locator('.message').first().hover();
     const toolbar = ada.getByRole('group', { name: 'Actions for the message of bob' });

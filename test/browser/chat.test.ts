@@ -122,11 +122,10 @@ describe('sending', () => {
 
   test('links http(s) URLs only', async () => {
     const name = newRoom();
-    const [ada, bob] = await Promise.all([chat.openAs('ada', { room: name }), chat.openAs('bob', { room: name })]);
-    await send(
-      ada,
-      'see (https://example.com/a_(b)), ftp://example.com, https://user@example.com and www.example.com.',
-    );
+    const bob = await chat.openAs('bob', { room: name });
+    await chat.bot('ada', name).send({
+      text: 'see (https://example.com/a_(b)), ftp://example.com, https://user@example.com and www.example.com.',
+    });
     const link = bob.locator('.text a');
     await link.waitFor();
     expect(await link.count()).toBe(1);
@@ -136,9 +135,9 @@ describe('sending', () => {
 
   test('collapses a long message until it is expanded', async () => {
     const name = newRoom();
-    const [ada, bob] = await Promise.all([chat.openAs('ada', { room: name }), chat.openAs('bob', { room: name })]);
+    const bob = await chat.openAs('bob', { room: name });
     const long = Array.from({ length: 100 }, (_, line) => `line ${line}`).join('\n');
-    await send(ada, long);
+    await chat.bot('ada', name).send({ text: long });
     const fold = bob.getByRole('button', { name: 'Show more' });
     await fold.waitFor();
     expect(await bob.locator('.text').textContent()).toMatch(/line 15…$/);

@@ -6,7 +6,6 @@ import {
   leaveRoom,
   messageTexts,
   scrollTo,
-  send,
   sendLines,
   type Text,
   topOf,
@@ -68,9 +67,8 @@ describe('a room with unread messages', () => {
   test('opens at the first of them, counts those below, and counts down as they are seen', async () => {
     const name = newRoom();
     const { ada, bob } = await openBeside(name);
-    const carol = await chat.openAs('carol', { room: name });
     await sendLines(bob, 'new', 79);
-    await send(carol, 'new 79');
+    await chat.bot('carol', name).send({ text: 'new 79' });
     await expect.poll(() => badge(ada, name)).toBe(80);
     await openRoom(ada, name);
     await ada.locator('.unread-line').waitFor();
