@@ -103,7 +103,7 @@ describe('an EventSource', () => {
     chat.onTestEnd(() => rmSync(folder, { recursive: true, force: true }));
     writeFileSync(join(folder, 'index.html'), '<!doctype html><title>a page</title>');
     const host = await chat.serve({ web: folder });
-    const [open, closed] = await Promise.all([chat.serve({ origin: host.url }), chat.serve({})]);
+    const [open, closed] = await Promise.all([chat.serve({ origin: [host.url] }), chat.serve({})]);
     const page = await chat.newPage();
     await page.goto(host.url);
     await watch(page, `${open.url}/api/v1/rooms/lobby/events`);

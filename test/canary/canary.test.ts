@@ -27,7 +27,7 @@ async function start(...flags: string[]) {
   return server;
 }
 
-/** A canary sends once a second: its metrics tell no more to who asks more often. In milliseconds. */
+/** How often metrics are asked for, in milliseconds: a canary changes them once a second. */
 const interval = 250;
 
 /** Waits until the canary has sent and received. */
