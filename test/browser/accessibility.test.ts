@@ -45,6 +45,23 @@ test('keeps the composer and the last message visible when a phone’s keyboard 
     .toBe(true);
 });
 
+test('stays at the last message when a phone’s keyboard opens while messages arrive', async () => {
+  const page = await chat.openAs('eve', { room: 'keyboard and messages', ...phone });
+  await sendLines(chat.bot('bob', 'keyboard and messages'), 'line', 40);
+  await waitForMessage(page, 'line 39');
+  // The browser dispatches the scroll to a new message before it reports the new size of the log.
+  const fromEnd = await page.evaluate(async () => {
+    const log = document.querySelector('.log') as HTMLElement;
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    document.documentElement.style.setProperty('--height', '330px');
+    log.dispatchEvent(new Event('scroll'));
+    for (let i = 0; i < 3; i++) await frame();
+    return { height: log.clientHeight, fromEnd: log.scrollHeight - log.clientHeight - log.scrollTop };
+  });
+  expect(fromEnd.height).toBeLessThan(300);
+  expect(fromEnd.fromEnd).toBeLessThan(1);
+});
+
 const desktop = { viewport: { width: 1100, height: 720 } };
 const phone = { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true };
 

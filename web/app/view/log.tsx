@@ -58,6 +58,8 @@ export class Log extends Component<Props> {
   readonly #log = createRef<HTMLDivElement>();
   readonly #list = createRef<HTMLOListElement>();
   #resizeObserver: ResizeObserver | undefined;
+  /** The log's height when it was last observed. */
+  #height: number | undefined;
   #gestures: Gestures | undefined;
   /** The rows rendered last: those of the list, in order. */
   #rows: readonly Row[] = [];
@@ -151,9 +153,13 @@ export class Log extends Component<Props> {
     if (room.readState.atLatest || !this.#restorePosition()) this.#scrollToEnd();
     this.#scrollToUnread();
     this.#showTarget();
-    if (this.#log.current) this.#gestures = new Gestures(this.#log.current, this.#messageOf);
-    this.#resizeObserver = new ResizeObserver(() => room.readState.atLatest && this.#scrollToEnd());
-    if (this.#log.current) this.#resizeObserver.observe(this.#log.current);
+    const log = this.#log.current as HTMLDivElement;
+    this.#gestures = new Gestures(log, this.#messageOf);
+    this.#resizeObserver = new ResizeObserver(() => {
+      if (room.readState.atLatest) this.#scrollToEnd();
+      this.#height = log.clientHeight;
+    });
+    this.#resizeObserver.observe(log);
   }
 
   override componentWillUnmount(): void {
@@ -198,8 +204,9 @@ export class Log extends Component<Props> {
     return this.#rows[[...(this.#list.current?.children ?? [])].indexOf(element)];
   }
 
-  #elementOf(key: string | undefined): Element | undefined {
-    return this.#list.current?.children[this.#rows.findIndex((row) => row.key === key)];
+  #elementOf(key: string | undefined): HTMLElement | undefined {
+    const index = this.#rows.findIndex((row) => row.key === key);
+    return this.#list.current?.children[index] as HTMLElement | undefined;
   }
 
   /** Keeps the scroll position for the time until the room is opened again. */
@@ -240,7 +247,7 @@ export class Log extends Component<Props> {
     const key = room.history.target.peek();
     if (key === undefined) return;
     const row = this.#elementOf(key);
-    if (!(row instanceof HTMLElement)) return;
+    if (!row) return;
     room.history.target.value = undefined;
     row.scrollIntoView({ block: 'center' });
     row.tabIndex = -1;
@@ -275,6 +282,8 @@ export class Log extends Component<Props> {
     const log = this.#log.current;
     const { room } = this.props;
     if (!log || room.readState.opensAtUnread) return;
+    // Resized in this frame: the reader has not left the end, and the observer scrolls to it.
+    if (room.readState.atLatest && log.clientHeight !== this.#height) return;
     const fromEnd = log.scrollHeight - log.clientHeight - log.scrollTop;
     room.setAtEnd(fromEnd < AT_END && (room.readState.atLatest || this.#after === 0));
     this.#reportVisible(log);
@@ -289,7 +298,7 @@ export class Log extends Component<Props> {
     const edge = log.getBoundingClientRect().bottom;
     const last = this.#rows.findLast(
       (row, index) =>
-        row.kind === 'message' && !row.message.lost && (rows[index]?.getBoundingClientRect().bottom ?? 0) <= edge,
+        row.kind === 'message' && !row.message.lost && (rows[index] as Element).getBoundingClientRect().bottom <= edge,
     );
     if (last?.kind === 'message') readState.setVisible(last.message);
   }

@@ -44,23 +44,21 @@ export function Overlays({ chat }: { chat: Chat }) {
 function watchKeys(): () => void {
   const onKeyDown = (event: KeyboardEvent) => {
     const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
-    if (event.defaultPrevented || event.isComposing || altKey) return;
-    const command = isMac ? metaKey && !ctrlKey : ctrlKey && !metaKey;
+    if (event.defaultPrevented || event.isComposing || altKey || document.querySelector('dialog[open]')) return;
+    const command = (isMac ? metaKey : ctrlKey) && metaKey !== ctrlKey;
     if (command && !shiftKey && key.toLowerCase() === 'k') overlay.value = 'go-to';
-    else if (key === '?' && !ctrlKey && !metaKey && !isText(event.target)) overlay.value = 'shortcuts';
+    else if (key === '?' && !ctrlKey && !metaKey && !isText(event.target as Element)) overlay.value = 'shortcuts';
     else return;
     event.preventDefault();
     // Keys pressed until the dialog is loaded must not end up in a message.
     opener = document.activeElement as HTMLElement | null;
     opener?.blur();
   };
-  const guarded = (event: KeyboardEvent) => {
-    if (!document.querySelector('dialog[open]')) onKeyDown(event);
-  };
-  document.addEventListener('keydown', guarded);
-  return () => document.removeEventListener('keydown', guarded);
+  document.addEventListener('keydown', onKeyDown);
+  return () => document.removeEventListener('keydown', onKeyDown);
 }
 
-function isText(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && target.matches('input:not([type="checkbox"]), textarea, select');
+/** @param target of a key: the focused element. */
+function isText(target: Element): boolean {
+  return target.matches('input:not([type="checkbox"]), textarea, select');
 }
