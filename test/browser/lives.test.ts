@@ -58,7 +58,7 @@ test('a page that loses its connection while it is hidden and offline reports th
   expect(await operator.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
   await operator.getByRole('link', { name: /^[\w-]{16}$/ }).click();
   await operator.getByRole('heading', { name: /^Session [\w-]{16}$/ }).waitFor();
-  expect(await operator.locator('.connection').count()).toBe(2);
+  await expect.poll(() => operator.locator('.connection').count()).toBe(2);
   expect(await violationsIn(operator)).toEqual([]);
 });
 

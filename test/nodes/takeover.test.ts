@@ -143,6 +143,9 @@ test('closes the connection of a session on another node before it welcomes the 
     closedAt = performance.now();
   });
   ada.send({ t: 'send', room: 'n10', id: 'last', data: 'in flight' });
+  // Its answer says that the node has read the message, which may be undecided yet.
+  ada.send({ t: 'ping' });
+  await ada.next('pong');
   const again = await connect(far, '?user=ada', resume);
   expect(await again.next('welcome')).toMatchObject({ session });
   const welcomedAt = performance.now();
