@@ -70,7 +70,7 @@ const revokeBody = v.optional(
         v.safeInteger(rules.before),
         v.minValue(MIN_DATE, rules.before),
         v.maxValue(MAX_DATE, rules.before),
-        v.description('Milliseconds since 1970. Defaults to now.'),
+        v.description('Milliseconds since 1970. Defaults to the next one: what was issued until now is refused.'),
       ),
     ),
   }),
@@ -201,7 +201,7 @@ function revokeRoute({ nodes, revocations, date }: UsersApi): AnyRoute {
       success: { description: 'The credentials are refused from now on.', schema: responses.revoked },
       problems: [[503, 'unavailable', 'The revocation could not be stored. The credentials are still valid.']],
     },
-    async handle({ key, params, body: { before = date() } }) {
+    async handle({ key, params, body: { before = date() + 1 } }) {
       const forbidden = rejectLimited(key);
       if (forbidden) return forbidden;
       const user = params['user'] as string;

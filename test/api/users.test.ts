@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ServerOptions } from 'pumphouse';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { Users } from '../../src/auth/users.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
@@ -276,6 +276,15 @@ describe.each([1, 2])('with %i workers', (workers) => {
     expect(welcome.session).toBe(session);
     const resumed = await Peer.connect(port, '', [`resume.${welcome.resume}`]);
     expect((await resumed.next('welcome')).session).toBe(session);
+  });
+
+  test('revokes a session that began in the same millisecond', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] }); // stops the date
+    onTestFinished(() => void vi.useRealTimers());
+    const { post, join } = await start();
+    const ada = await join('ada');
+    expect((await post('/users/ada/revoke')).body).toMatchObject({ closed: 1 });
+    expect(await ada.closed).toEqual(closes.unauthenticated);
   });
 
   test('starts a new session for a revoked secret where everybody is admitted', async () => {
