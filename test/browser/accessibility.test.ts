@@ -17,6 +17,16 @@ test('respects prefers-reduced-motion', async () => {
   expect(await page.evaluate('document.getAnimations().length')).toBe(1);
 });
 
+test('moves the focus to the field for another name before it handles another event', async () => {
+  const page = await chat.openAs('eve', { room: 'renaming' });
+  const focused = await page.getByRole('button', { name: 'Rename' }).evaluate(async (button: HTMLElement) => {
+    button.click();
+    for (let i = 0; i < 10; i++) await undefined; // microtasks only
+    return document.activeElement?.id;
+  });
+  expect(focused).toBe('name');
+});
+
 test('leaves the last room on a phone, and joins another', async () => {
   const page = await chat.openAs('eve', { room: 'last', ...phone });
   await leaveRoom(page);

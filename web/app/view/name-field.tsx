@@ -1,5 +1,5 @@
 import type { RefObject } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useLayoutEffect } from 'preact/hooks';
 
 /** The protocol's limit for a user's name. */
 const MAX_BYTES = 64;
@@ -13,7 +13,7 @@ interface Props {
 
 /** The field for the user's name. */
 export function NameField({ label, input, value = '', focus = false }: Props) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (focus) input.current?.focus();
   }, [focus, input]);
   return (
