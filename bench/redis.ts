@@ -5,9 +5,9 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './free-port.ts';
 import type { Job } from './job.ts';
 import type { Aof } from './load-options.ts';
-import { freePort } from './server.ts';
 
 const PROGRAM = 'redis-server';
 const START_TIMEOUT_MS = 10_000;

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { pinned } from './cpus.ts';
+import { freePort } from './free-port.ts';
 
 // From the sources, or from the build.
 const SOURCES = import.meta.url.endsWith('.ts');
@@ -78,15 +78,4 @@ async function healthy(url: string): Promise<boolean> {
     (response) => response.ok,
     () => false,
   );
-}
-
-/** @returns a free port of the loopback interface. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('the system assigned no port');
-  return address.port;
 }

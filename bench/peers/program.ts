@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerNode } from '../contestant.ts';
-import { freePort } from '../server.ts';
+import { freePort } from '../free-port.ts';
 
 const START_TIMEOUT_MS = 10_000;
 

@@ -3,7 +3,7 @@ import { connect as connectTcp, createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { Keys } from '../../src/auth/keys.ts';
 import { Users } from '../../src/auth/users.ts';
 import { canaryRoom } from '../../src/canary/canary.ts';

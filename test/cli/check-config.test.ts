@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { inspect } from '../../src/engine/redis/inspect.ts';
 import { redis as redisEngine } from '../../src/engine/redis/redis.ts';
 import { findRedis } from '../redis/install.ts';

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'pumphouse';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { addDoctorCommand } from '../../src/commands/doctor.ts';
 import { Running, run } from './command.ts';
 import { failureOf } from './failure.ts';

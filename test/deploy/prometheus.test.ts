@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { canarySamples } from '../canary/metrics.ts';
 import { NodeProcess } from '../nodes/node-process.ts';
 import { waitUntil } from '../redis/wait.ts';

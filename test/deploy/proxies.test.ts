@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Hub } from 'pumphouse/client';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { NodeProcess } from '../nodes/node-process.ts';
 import { findRedis } from '../redis/install.ts';
 import { RedisProcess } from '../redis/redis-process.ts';

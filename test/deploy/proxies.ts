@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { built } from '../server.ts';
 import { ProgramProcess } from './program-process.ts';
 

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'pumphouse';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { findProgram } from '../deploy/install.ts';
 import { startCaddy } from '../deploy/proxies.ts';
 import { examine } from './examine.ts';

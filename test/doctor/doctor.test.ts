@@ -1,7 +1,7 @@
 import { SignJWT } from 'jose';
 import { createServer, type Server, type ServerOptions } from 'pumphouse';
 import { describe, expect, type TestContext, test } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { printable } from '../../src/doctor/proxy.ts';
 import { parseTarget } from '../../src/doctor/target.ts';
 import { examine } from './examine.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createServer, type Server } from 'pumphouse';
 import { generate } from 'selfsigned';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { findProgram } from '../deploy/install.ts';
 import { startNginx } from '../deploy/proxies.ts';
 import { examine } from './examine.ts';

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import type { RedisOptions as EngineOptions } from '../../src/engine/redis/redis.ts';
 import { send } from '../api/http.ts';
 import { waitUntil } from '../redis/wait.ts';

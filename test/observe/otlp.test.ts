@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { freePort } from '../../bench/server.ts';
+import { freePort } from '../../bench/free-port.ts';
 import { createEvents } from '../../src/hub/events.ts';
 import { collectCanary } from '../../src/observe/canary-metrics.ts';
 import { collectMetrics } from '../../src/observe/metrics.ts';

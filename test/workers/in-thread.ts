@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { createServer, type Server, type ServerOptions } from 'pumphouse';
+import { freePort } from '../../bench/free-port.ts';
 import { type Listener, listenersOf } from '../../src/config/listeners.ts';
 import { settingsOf } from '../../src/config/load.ts';
 import { deduping } from '../../src/engine/deduping.ts';
@@ -171,7 +172,7 @@ export async function createVariantServer(
 async function freePorts(listeners: readonly Listener[]): Promise<number[]> {
   const held: HeldPort[] = [];
   try {
-    for (const { host, port } of listeners) held.push(await holdPort(host, port));
+    for (const { host, port } of listeners) held.push(await holdPort(host, port === 0 ? await freePort() : port));
     return held.map(({ port }) => port);
   } finally {
     await Promise.all(held.map((port) => port.release()));

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { connect, type Room } from 'pumphouse/client';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { freePort } from '../../../bench/server.ts';
+import { freePort } from '../../../bench/free-port.ts';
 import { Keys } from '../../../src/auth/keys.ts';
 import { sharedPortProblem } from '../../../src/config/shared-ports.ts';
 import { temporaryFolder } from '../../deploy/proxies.ts';
