@@ -152,7 +152,7 @@ describe.each(able)('pumphouse serve --workers 2 on %s', (transport) => {
   });
 
   test('stores rooms on disk for the next process, and answers its probes', async () => {
-    const args = ['--engine', 'lmdb', '--data', join(folder, `data-${transport}`)];
+    const args = ['--engine', 'lmdb', '--data', mkdtempSync(join(folder, 'data-'))];
     const { running, port: firstPort, url } = await start(...args);
     const probes = await Promise.all(['livez', 'readyz', 'healthz'].map((path) => fetch(`${url}/${path}`)));
     expect(probes.map(({ status }) => status)).toEqual([200, 200, 200]);

@@ -204,7 +204,7 @@ test.each(['blueprints', 'auto'] as const)(
 
 test('gorilla’s page may be called home.html, as in its example', async () => {
   const web = join(folder, 'home');
-  mkdirSync(web);
+  mkdirSync(web, { recursive: true });
   copyFileSync('test/contracts/pages/gorilla/index.html', join(web, 'home.html'));
   const { url } = await serve('auto', 'gorilla', { web });
   const page = await open(url);

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Peer } from '../conformance/server.ts';
 
@@ -10,11 +10,13 @@ describe.each([
   ['with-express', 'Express'],
   ['with-fastify', 'Fastify'],
 ])('the example %s', (example, framework) => {
-  let program: ChildProcess;
+  let program: ChildProcess | undefined;
   let url: string;
-  const lines: string[] = [];
+  let lines: string[];
 
-  beforeAll(async () => {
+  beforeEach(async () => {
+    if (program?.exitCode === null) return; // the tests share it
+    lines = [];
     program = spawn(process.execPath, ['--import', 'tsx', `examples/${example}.ts`], {
       env: { ...process.env, PORT: '0' },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -27,7 +29,7 @@ describe.each([
   });
 
   afterAll(() => {
-    program.kill('SIGKILL');
+    program?.kill('SIGKILL');
   });
 
   test('serves its own route, the chat and the health', async () => {
@@ -65,8 +67,8 @@ describe.each([
     const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`);
     await once(socket, 'open');
     const closed = once(socket, 'close');
-    program.kill();
+    program?.kill();
     expect((await closed)[0]).toBe(1001);
-    expect(await once(program, 'exit')).toEqual([0, null]);
+    expect(await once(program as ChildProcess, 'exit')).toEqual([0, null]);
   });
 });

@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Peer } from '../conformance/server.ts';
 
 let server: ChildProcess;
 let port: number;
 
-beforeAll(async () => {
+beforeEach(async () => {
   const env = { ...process.env, PORT: '0' };
   server = spawn(process.execPath, ['--import', 'tsx', 'examples/members-only.ts'], {
     env,
@@ -18,7 +18,7 @@ beforeAll(async () => {
   port = Number(/\d+$/.exec(line)?.[0]);
 });
 
-afterAll(async () => {
+afterEach(async () => {
   server.kill();
   expect(await once(server, 'exit')).toEqual([0, null]);
 });

@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 
 let server: ChildProcess;
 let port: number;
 
-beforeAll(async () => {
+beforeEach(async () => {
   const env = { ...process.env, PORT: '0' };
   server = spawn(process.execPath, ['--import', 'tsx', 'examples/telnet-chat.ts'], {
     env,
@@ -17,7 +17,7 @@ beforeAll(async () => {
   port = Number(/\d+$/.exec(line)?.[0]);
 });
 
-afterAll(() => {
+afterEach(() => {
   server.kill();
 });
 
