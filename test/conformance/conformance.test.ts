@@ -399,6 +399,7 @@ describe.each(variants)('pumphouse.v1 on $name', (variant) => {
     await revocations.revoke('ada', before);
     ask({ kind: 'revoke', user: 'ada', before });
     expect(await ada.closed).toEqual(closes.unauthenticated);
+    await until('a later session begins later', () => Date.now() >= before);
     expect((await (await connect('?user=ada', [`resume.${resume}`])).next('welcome')).session).not.toBe(session);
   });
 

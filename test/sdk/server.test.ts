@@ -139,7 +139,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     const second = connectAs('twice', { storage });
     await until('the first hub is refused', () => first.state.name === 'refused');
     expect(first.state).toMatchObject({ code: 4500, why: 'another connection goes on with this session' });
-    expect(second.state.name).toBe('live');
+    await until('the second hub is live', () => second.state.name === 'live');
   });
 
   test('reports its transport, and joins and leaves rooms without an effect on the others', async () => {
