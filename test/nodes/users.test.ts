@@ -33,7 +33,9 @@ async function join({ port }: NodeProcess, query: string, protocols: string[] = 
   return peer;
 }
 
-test('rooms, members and users are those of all nodes, and a stopped node is counted as missing', async () => {
+test('rooms, members and users are those of all nodes, and a stopped node is counted as missing', {
+  timeout: 60_000, // the lease of a killed node ends after ten seconds
+}, async () => {
   const { a, b, get, post } = await startNodes();
   await join(a, '?user=ada&room=r&room=only-a');
   const far = await join(b, '?user=ada&room=r&room=only-b');
