@@ -70,6 +70,27 @@ describe('the actions of a message', () => {
     expect(await ada.evaluate('document.activeElement.className')).toBe('log');
   });
 
+  test('leave the focus where a key moved it before the dialog had closed', async () => {
+    const ada = await chat.openAs('ada', { room: 'moved' });
+    await sendLines(chat.bot('bob', 'moved'), 'line', 1);
+    await waitForMessage(ada, 'line 0');
+    await ada.locator('.log').focus();
+    await ada.keyboard.press('Enter');
+    await ada.keyboard.press('Enter');
+    await ada.getByRole('dialog').waitFor();
+    // The browser dispatches `close` in a later task.
+    const focused = await ada.evaluate(async () => {
+      const dialog = document.querySelector('dialog') as HTMLDialogElement;
+      const closed = new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
+      dialog.close();
+      const back = document.activeElement?.className;
+      document.querySelector<HTMLElement>('.log')?.focus();
+      await closed;
+      return [back, document.activeElement?.className];
+    });
+    expect(focused).toEqual(['message first', 'log']);
+  });
+
   test('open on a long press on a phone, with controls that a finger can hit', async () => {
     const ada = await chat.openAs('ada', { room: 'press', ...phone });
     await chat.bot('bob', 'press').send({ text: 'press here' });
