@@ -23,6 +23,7 @@ async function start(times: Pick<CanaryClientOptions, 'graceMs' | 'ackMs'> = {})
   const counter = new CanaryCounter(memory);
   const readings = new CanaryReader(memory, USERS.length);
   const failures: string[] = [];
+  const ups: boolean[] = [];
   const [url, connect] = [await proxy.url(), await loadSdk()];
   const tokens = await Promise.all(USERS.map(tokenOf));
   const clients: CanaryClient[] = [];
@@ -31,7 +32,10 @@ async function start(times: Pick<CanaryClientOptions, 'graceMs' | 'ackMs'> = {})
     const client = new CanaryClient({
       ...options,
       token: () => tokens[i] as string,
-      onMembership: () => counter.setConnected(clients.filter(({ isMember }) => isMember).length),
+      onMembership: () => {
+        counter.setConnected(clients.filter(({ isMember }) => isMember).length);
+        ups.push(readings.up);
+      },
       onFailure: (why) => failures.push(why),
     });
     clients.push(client);
@@ -50,13 +54,15 @@ async function start(times: Pick<CanaryClientOptions, 'graceMs' | 'ackMs'> = {})
       beat();
       expect(readings.count(of)).toBe(number);
     }, 10_000);
-  const up = (isUp: boolean) => vi.waitFor(() => expect(readings.up).toBe(isUp), 15_000);
+  const up = () => vi.waitFor(() => expect(readings.up).toBe(true), 15_000);
+  /** Waits until they have been down after they were up, for however short a time. */
+  const down = () => vi.waitFor(() => expect(ups.slice(ups.indexOf(true))).toContain(false), 15_000);
   const faults = () =>
     (['gaps', 'repeats', 'swaps', 'lostAcks', 'reconnects'] as const).map((of) => readings.count(of));
-  await up(true);
+  await up();
   beat();
   await received(4);
-  return { proxy, readings, failures, beat, received, acknowledged, counted, up, faults };
+  return { proxy, readings, failures, beat, received, acknowledged, counted, up, down, faults };
 }
 
 test('counts no fault of a connection without one', async () => {
@@ -121,10 +127,10 @@ test('counts sends without an acknowledgement in time', async () => {
 });
 
 test('counts lost connections, reports why, and continues without a gap', async () => {
-  const { proxy, beat, received, up, faults, failures, readings } = await start();
+  const { proxy, beat, received, up, down, faults, failures, readings } = await start();
   proxy.cut();
-  await up(false);
-  await up(true);
+  await down();
+  await up();
   const before = readings.count('received');
   beat();
   await received(before + 4);
