@@ -129,6 +129,9 @@ class UwsSocket implements Socket {
   }
 }
 
+// With port 0.
+const MAX_ATTEMPTS = 5;
+
 class UwsTransport implements Transport {
   readonly name = 'uws';
   readonly #uws: typeof UWS;
@@ -161,10 +164,17 @@ class UwsTransport implements Transport {
   async listen(host: string, port: number, shared = false): Promise<number> {
     await this.#spareCork.open();
     const app = this.#createApp();
-    const free = shared ? port : await findFreePort(host, port);
-    this.#listenSocket = await this.#listenWith(app, host, free);
-    this.#address = { host, port: free };
-    return free;
+    for (let attempt = 1; ; attempt++) {
+      const free = shared ? port : await findFreePort(host, port);
+      try {
+        this.#listenSocket = await this.#listenWith(app, host, free);
+        this.#address = { host, port: free };
+        return free;
+      } catch (error) {
+        // Another process may take a port for 0 after it was found free.
+        if (port !== 0 || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
   }
 
   /**
