@@ -129,8 +129,8 @@ class UwsSocket implements Socket {
   }
 }
 
-// With port 0.
-const MAX_ATTEMPTS = 5;
+// How many free ports are tried for port 0: another process may take one before the app listens.
+const PORTS_TRIED = 5;
 
 class UwsTransport implements Transport {
   readonly name = 'uws';
@@ -171,8 +171,7 @@ class UwsTransport implements Transport {
         this.#address = { host, port: free };
         return free;
       } catch (error) {
-        // Another process may take a port for 0 after it was found free.
-        if (port !== 0 || attempt === MAX_ATTEMPTS) throw error;
+        if (port !== 0 || attempt === PORTS_TRIED) throw error;
       }
     }
   }
