@@ -91,6 +91,25 @@ describe('the actions of a message', () => {
     expect(focused).toEqual(['message first', 'log']);
   });
 
+  test('move the focus to the composer before another key arrives', async () => {
+    const ada = await chat.openAs('ada', { room: 'reply at once' });
+    await sendLines(chat.bot('bob', 'reply at once'), 'line', 1);
+    await waitForMessage(ada, 'line 0');
+    await ada.locator('.log').focus();
+    await ada.keyboard.press('Enter');
+    // An observer is called in a microtask after the composer has changed.
+    const focused = ada.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const composer = document.querySelector('.composer') as HTMLElement;
+          const observer = new MutationObserver(() => resolve(document.activeElement?.id));
+          observer.observe(composer, { attributes: true, attributeFilter: ['data-mode'] });
+        }),
+    );
+    await ada.keyboard.press('r');
+    expect(await focused).toBe('input');
+  });
+
   test('open on a long press on a phone, with controls that a finger can hit', async () => {
     const ada = await chat.openAs('ada', { room: 'press', ...phone });
     await chat.bot('bob', 'press').send({ text: 'press here' });

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import { type Conversation, loadChanges } from '../state/conversation.ts';
 import { bytesOver, trimDraft } from '../state/outgoing.ts';
@@ -33,14 +33,14 @@ export function Composer({ chat, room }: { chat: Chat; room: Conversation }) {
       ? -NEAR_LIMIT
       : bytesOver(trimDraft(draft), room.name, connection.name === 'live' ? connection.limits : undefined, mode);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!touch && !narrow.value) input.current?.focus();
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (mode) input.current?.focus();
   }, [mode?.message]);
-  useEffect(() => fitHeight(input.current), [draft]);
-  useEffect(
+  useLayoutEffect(() => fitHeight(input.current), [draft]);
+  useLayoutEffect(
     () =>
       rejectFiles(() => {
         notice.value = 'Files are not supported. Only text can be sent.';

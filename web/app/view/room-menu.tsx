@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
 import type { Conversation } from '../state/conversation.ts';
 import { ConfirmDialog } from './confirm-dialog.tsx';
@@ -19,7 +19,7 @@ export function RoomMenu({ chat, room }: { chat: Chat; room: Conversation }) {
   const copyResult = useSignal('');
   const menu = useRef<HTMLDivElement>(null);
   const pending = room.outgoing.pending.value.length;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open.value) return;
     menu.current?.querySelector<HTMLElement>('.menu button')?.focus();
     return closeOn(menu.current, (byKey) => {
