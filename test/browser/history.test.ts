@@ -117,6 +117,7 @@ test('shows every message that arrived while scrolled back on scrolling down', a
   await bob.send({ text: 'the 150th' });
   await page.getByRole('button', { name: '1 new message' }).waitFor();
   await sendLines(bob, 'later', 900);
+  await page.getByRole('button', { name: '901 new messages' }).waitFor(); // the end is that of all
   const seen = new Set<string>();
   await expect
     .poll(
