@@ -102,9 +102,14 @@ export function limitRefusal(
 
 /** @param requires the credential that the server requires. */
 export function authenticationRefusal(
-  { kind, message: why = 'the store of tickets, attempts and revocations cannot be reached' }: AuthenticationFailure,
+  {
+    kind,
+    message: why = 'the store of tickets, attempts and revocations cannot be reached',
+    newerTokenAfter,
+  }: AuthenticationFailure,
   requires: RequiredCredential,
 ): Refusal {
+  if (newerTokenAfter !== undefined) return laterRefusal(why, 'a newer token is needed', newerTokenAfter);
   if (kind === 'unavailable') return unavailableRefusal(why);
   if (kind === 'throttled') {
     const error = errorOf('unavailable', 'too many attempts to sign in', errors.unavailable.retryAfter);
@@ -139,9 +144,13 @@ const UNAVAILABLE_MS = 5_000;
 
 /** The refusal while the server cannot reach its store, or the other nodes. */
 export function unavailableRefusal(message: string): Refusal {
-  const retryAfter = jitter(UNAVAILABLE_MS);
+  return laterRefusal(message, 'the server cannot reach its store', jitter(UNAVAILABLE_MS));
+}
+
+/** @param message for the log. @param text for the client. @param retryAfter milliseconds. */
+function laterRefusal(message: string, text: string, retryAfter: number): Refusal {
   const response = unavailable(Math.ceil(retryAfter / 1000));
-  const error = errorOf('unavailable', 'the server cannot reach its store', retryAfter);
+  const error = errorOf('unavailable', text, retryAfter);
   return { reason: 'unavailable', message, response, notice: { error, close: closes.unavailable } };
 }
 

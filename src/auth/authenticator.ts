@@ -54,6 +54,8 @@ export interface AuthenticationFailure {
   readonly kind: 'missing' | 'invalid' | 'throttled' | 'unavailable';
   /** For the log. @default that of the kind */
   readonly message?: string;
+  /** Milliseconds after which a newer token may be accepted, if no token of now can be. */
+  readonly newerTokenAfter?: number;
 }
 
 /** The result of an authentication. */

@@ -50,6 +50,7 @@ const FRESH_MS = 60_000;
 const AMBIGUOUS: AuthenticationFailure = {
   kind: 'unavailable',
   message: 'its token was issued in the second in which older ones were revoked: a newer one is needed',
+  newerTokenAfter: 1_000,
 };
 
 /**

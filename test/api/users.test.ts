@@ -251,7 +251,8 @@ describe.each([1, 2])('with %i workers', (workers) => {
     expect(await ada.closed).toEqual(closes.tokenExpired);
     const refused = await Peer.connect(port, '', [`bearer.${token}`]);
     expect((await refused.closed).code).toBe(closes.unavailable.code);
-    expect(refused.got).toMatchObject([{ t: 'error', code: 'unavailable', retry: true }]);
+    const error = { t: 'error', code: 'unavailable', message: 'a newer token is needed', retry: true };
+    expect(refused.got).toEqual([{ ...error, retryAfter: 1000 }]);
     await waitUntil('a second has passed', () => Date.now() > (body as { before: number }).before + 1000);
     const back = await Peer.connect(port, '', [`bearer.${await tokenOf('ada')}`]);
     expect(await back.next('welcome')).toMatchObject({ user: 'ada' });
