@@ -34,7 +34,7 @@ import { urlOf } from './running-server.ts';
 import { createSnapshots } from './snapshots.ts';
 import { openRevocations, openStorage, type Storage, sharedEngine } from './storage.ts';
 import { SurveyedWorker } from './surveyed-worker.ts';
-import type { MessageCount } from './v8-flags.ts';
+import { type MessageCount, setStartFlags } from './v8-flags.ts';
 import { readVersion } from './version.ts';
 import type { MainThreadMethods, WorkerStart, WorkerThreadMethods } from './worker-methods.ts';
 
@@ -300,6 +300,7 @@ class Thread implements MonitoredWorker {
     this.number = number;
     this.#start = start;
     this.#worker = new Worker(ENTRY, { workerData: start, name: `worker ${number}` });
+    this.#worker.once('online', setStartFlags);
     this.#link = new LogLink(portOf(this.#worker), rings, systemScheduler);
     this.surveyed = new SurveyedWorker(number, this.calls, systemScheduler);
     this.#worker.on('error', (error) => onCrash(number, error));

@@ -118,6 +118,10 @@ describe.each(able)('pumphouse serve --workers 2 on %s', (transport) => {
     const connections = samplesOf(page, 'pumphouse_connections');
     expect(Object.keys(connections)).toEqual(['{worker="1"}', '{worker="2"}']);
     for (const count of Object.values(connections)) expect(count).toBeGreaterThan(50);
+    const heapSpaces = samplesOf(page, 'nodejs_heap_space_size_total_bytes');
+    // V8 itself would have let it grow to 16 MiB during the start.
+    for (const worker of [1, 2])
+      expect(heapSpaces[`{space="new",worker="${worker}"}`]).toBeLessThanOrEqual(8 * 2 ** 20);
     expect(sum(connections)).toBe(200);
     expect(samplesOf(page, 'pumphouse_connects_total')).toEqual({ '': 200 });
     expect(samplesOf(page, 'pumphouse_messages_total')).toEqual({ '': sent });

@@ -24,7 +24,7 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 const SMALL = '--semi-space-growth-factor=1';
-const GROWING = '--semi-space-growth-factor=2';
+const GROWING = '--semi-space-growth-factor=4';
 const EARLY = earlyOptimization(process.versions.v8);
 
 /** Returns the flags set since the last call. */
