@@ -2,19 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Close } from '../protocol/close-codes.ts';
 import { COMMENT, closeEvent } from './event-stream.ts';
+import { NodeSocket } from './node-socket.ts';
 import { unmapIPv4 } from './remote-address.ts';
 import { statusText } from './status-text.ts';
-import {
-  DROPPED,
-  type HttpStream,
-  QUEUED,
-  SENT,
-  type SendStatus,
-  type Socket,
-  type SocketListener,
-} from './transport.ts';
+import type { HttpStream, SocketListener } from './transport.ts';
 
-const NO_BYTES = Buffer.alloc(0);
 const CRLF = Buffer.from('\r\n');
 
 // Time for a peer to read what is queued once the stream has ended.
@@ -53,15 +45,10 @@ export class HttpStreams {
  * A stream on a response of Node. It writes chunks to the connection itself: the response would
  * hold each one until the next tick, and so never report what the kernel accepts.
  */
-class NodeStream implements Socket {
+class NodeStream extends NodeSocket {
   readonly #tcp: TcpSocket;
   readonly #response: ServerResponse;
-  readonly #listener: SocketListener;
   readonly #chunked: boolean;
-  readonly #maxBackpressure: number;
-  #awaitsDrain = false;
-  #corked = false;
-  #open = true;
   #closedWith: Close = { code: 1006, reason: '' };
 
   constructor(
@@ -71,50 +58,27 @@ class NodeStream implements Socket {
     chunked: boolean,
     maxBackpressure: number,
   ) {
+    super(tcp, listener, maxBackpressure);
     this.#tcp = tcp;
     this.#response = response;
-    this.#listener = listener;
     this.#chunked = chunked;
-    this.#maxBackpressure = maxBackpressure;
     tcp.setTimeout(0); // a program may have set one
     response.on('error', () => {});
     response.on('close', () => {
-      this.#open = false;
+      this.isOpen = false;
       listener.close(this.#closedWith.code, this.#closedWith.reason);
     });
-    this.#write(COMMENT);
-  }
-
-  send(frame: Uint8Array): SendStatus {
-    if (!this.#open) return DROPPED;
-    if (this.#tcp.writableLength > this.#maxBackpressure) {
-      this.#awaitDrain();
-      return DROPPED;
-    }
-    const corked = this.#corked && !this.#awaitsDrain;
-    this.#write(frame);
-    if (corked || this.#tcp.writableLength === 0) return SENT;
-    this.#awaitDrain();
-    return QUEUED;
+    this.write(COMMENT);
   }
 
   ping(): void {
-    if (!this.#awaitsDrain) this.send(COMMENT);
-  }
-
-  cork(work: () => void): void {
-    this.#corked = true;
-    this.#tcp.cork();
-    work();
-    this.#tcp.uncork();
-    this.#corked = false;
-    if (this.bufferedAmount > 0) this.#awaitDrain();
+    if (!this.awaitsDrain) this.send(COMMENT);
   }
 
   close(close: Close): void {
-    if (!this.#open) return;
-    if (close.code !== 1006 && this.#tcp.writableLength <= this.#maxBackpressure) this.#write(closeEvent(close));
-    this.#open = false;
+    if (!this.isOpen) return;
+    if (close.code !== 1006 && !this.isFull) this.write(closeEvent(close));
+    this.isOpen = false;
     this.#closedWith = close;
     if (close.code === 1006) {
       this.terminate();
@@ -129,15 +93,11 @@ class NodeStream implements Socket {
     this.#tcp.destroy();
   }
 
-  get bufferedAmount(): number {
-    return this.#open ? this.#tcp.writableLength : 0;
-  }
-
   get remoteAddress(): string {
     return unmapIPv4(this.#tcp.remoteAddress ?? '');
   }
 
-  #write(bytes: Uint8Array): void {
+  protected write(bytes: Uint8Array): void {
     if (!this.#chunked) {
       this.#tcp.write(bytes);
       return;
@@ -147,17 +107,5 @@ class NodeStream implements Socket {
     this.#tcp.write(bytes);
     this.#tcp.write(CRLF);
     this.#tcp.uncork();
-  }
-
-  /** Reports a drain through an empty write, whose callback runs after all earlier writes. */
-  #awaitDrain(): void {
-    if (this.#awaitsDrain) return;
-    this.#awaitsDrain = true;
-    this.#tcp.write(NO_BYTES, (error) => {
-      this.#awaitsDrain = false;
-      if (!this.#open || error) return;
-      if (this.#tcp.writableLength > 0) this.#awaitDrain();
-      else this.#listener.drain();
-    });
   }
 }

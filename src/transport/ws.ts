@@ -7,25 +7,23 @@ import type { Close } from '../protocol/close-codes.ts';
 import { decideHandshake, INTERNAL_ERROR } from './application.ts';
 import { truncateReason } from './close-reason.ts';
 import { MAX_HEADER_BYTES } from './error-page.ts';
+import { NodeSocket } from './node-socket.ts';
 import { readTls, type TlsFiles } from './tls.ts';
 import type {
   Application,
   ConnectionOptions,
   HttpResponse,
-  SendStatus,
-  Socket,
   SocketListener,
   Transport,
   TransportFactory,
   TransportOptions,
   Upgrade,
 } from './transport.ts';
-import { DROPPED, isUpgrade, QUEUED, SENT } from './transport.ts';
+import { isUpgrade } from './transport.ts';
 import { answerRequest, rejectHandshake, rejectUnreadable, remoteAddressOf, requestOf } from './ws-http.ts';
 import { HttpStreams } from './ws-stream.ts';
 
 const TEXT = { binary: false, compress: false, fin: true };
-const NO_BYTES = Buffer.alloc(0);
 
 // Time for a client to send its whole request.
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -38,65 +36,35 @@ const closeTimeout = { closeTimeout: 10_000 };
 /** The transport on the package ws and Node's own HTTP server. It runs wherever Node does. */
 export const wsTransport: TransportFactory = (application, options) => new WsTransport(application, options);
 
-class WsSocket implements Socket {
-  readonly #ws: WebSocket;
-  readonly #tcp: Duplex;
-  readonly #listener: SocketListener;
-  readonly #maxBackpressure: number;
+class WsSocket extends NodeSocket {
   readonly remoteAddress: string;
-  #awaitsDrain = false;
-  #corked = false;
-  #open = true;
+  readonly #ws: WebSocket;
 
   constructor(ws: WebSocket, tcp: Duplex, listener: SocketListener, maxBackpressure: number, remoteAddress: string) {
+    super(tcp, listener, maxBackpressure);
     this.#ws = ws;
-    this.#tcp = tcp;
-    this.#listener = listener;
-    this.#maxBackpressure = maxBackpressure;
     this.remoteAddress = remoteAddress;
     ws.on('message', (data, binary) => {
-      if (this.#open) listener.message(data as Buffer, binary);
+      if (this.isOpen) listener.message(data as Buffer, binary);
     });
     ws.on('pong', (payload) => {
-      if (this.#open) listener.pong(payload);
+      if (this.isOpen) listener.pong(payload);
     });
     // After a protocol error of the peer, ws closes the connection itself with the right code.
     ws.on('error', () => {});
     ws.on('close', (code, reason) => {
-      this.#open = false;
+      this.isOpen = false;
       listener.close(code, reason.toString());
     });
   }
 
-  send(frame: Uint8Array): SendStatus {
-    if (!this.#open) return DROPPED;
-    if (this.#tcp.writableLength > this.#maxBackpressure) {
-      this.#awaitDrain();
-      return DROPPED;
-    }
-    const corked = this.#corked && !this.#awaitsDrain;
-    this.#ws.send(frame, TEXT);
-    if (corked || this.#tcp.writableLength === 0) return SENT;
-    this.#awaitDrain();
-    return QUEUED;
-  }
-
   ping(payload: Uint8Array): void {
-    if (this.#open) this.#ws.ping(payload);
-  }
-
-  cork(work: () => void): void {
-    this.#corked = true;
-    this.#tcp.cork();
-    work();
-    this.#tcp.uncork();
-    this.#corked = false;
-    if (this.bufferedAmount > 0) this.#awaitDrain();
+    if (this.isOpen) this.#ws.ping(payload);
   }
 
   close({ code, reason }: Close): void {
-    if (!this.#open) return;
-    this.#open = false;
+    if (!this.isOpen) return;
+    this.isOpen = false;
     if (code === 1006) this.#ws.terminate();
     else if (code === 1005) this.#ws.close();
     else this.#ws.close(code, truncateReason(reason));
@@ -106,23 +74,8 @@ class WsSocket implements Socket {
     this.#ws.terminate();
   }
 
-  get bufferedAmount(): number {
-    return this.#open ? this.#tcp.writableLength : 0;
-  }
-
-  /**
-   * Reports a drain through an empty write, whose callback runs after all earlier writes. Node's
-   * own 'drain' event comes only if the buffer exceeded the high-water mark.
-   */
-  #awaitDrain(): void {
-    if (this.#awaitsDrain) return;
-    this.#awaitsDrain = true;
-    this.#tcp.write(NO_BYTES, (error) => {
-      this.#awaitsDrain = false;
-      if (!this.#open || error) return;
-      if (this.#tcp.writableLength > 0) this.#awaitDrain();
-      else this.#listener.drain();
-    });
+  protected write(frame: Uint8Array): void {
+    this.#ws.send(frame, TEXT);
   }
 }
 
