@@ -1,13 +1,12 @@
 import type { Encoder, Notice, Pump, Subscriber } from '../hub/subscriber.ts';
 import { errors } from '../protocol/v1.ts';
+import { noticeTaker } from './notice-taker.ts';
 
 /** The room and the id of a request. The Hub's answer repeats them. */
 interface Subject {
   readonly room: string;
   readonly id?: string | undefined;
 }
-
-const NOTICES: Encoder['notices'] = new Set<Notice['t']>(['sent', 'history', 'error']);
 
 /**
  * Caller is the subscriber that the Hub answers a session's commands over HTTP to. It joins no
@@ -29,7 +28,7 @@ export class Caller implements Subscriber {
     this.id = id;
     this.user = user;
     this.#encode = encode;
-    this.pump = { encoder: this.#encoder(), writable: false, advance: ({ from }) => from, release() {} };
+    this.pump = noticeTaker('callers', (notice) => this.#take(notice));
   }
 
   /** Whether it takes no answer any more. */
@@ -74,21 +73,6 @@ export class Caller implements Subscriber {
   evict(): void {}
 
   end(): void {}
-
-  #encoder(): Encoder {
-    return {
-      name: 'callers',
-      merges: false,
-      notices: NOTICES,
-      encodeNotice: (notice) => {
-        this.#take(notice);
-        return '';
-      },
-      encode: () => {
-        throw new Error('a caller is not a member of any room');
-      },
-    };
-  }
 
   #take(notice: Notice): void {
     if (this.#closed) return;

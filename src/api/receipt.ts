@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Encoder, Notice, Pump, Subscriber } from '../hub/subscriber.ts';
+import type { Notice, Pump, Subscriber } from '../hub/subscriber.ts';
+import { noticeTaker } from './notice-taker.ts';
 
 type Sent = Notice & { readonly t: 'sent' };
 type History = Notice & { readonly t: 'history' };
@@ -14,8 +15,6 @@ export type Answer =
   | { readonly kind: 'unavailable' }
   /** A message may be stored or not. */
   | { readonly kind: 'unknown' };
-
-const NOTICES: Encoder['notices'] = new Set<Notice['t']>(['sent', 'history', 'error']);
 
 /** Receipt is the subscriber that the Hub answers a request over HTTP to. It joins no room. */
 export class Receipt implements Subscriber {
@@ -35,7 +34,7 @@ export class Receipt implements Subscriber {
     });
     this.#settle = settle;
     this.user = user;
-    this.pump = { encoder: this.#encoder(), writable: false, advance: ({ from }) => from, release() {} };
+    this.pump = noticeTaker('receipts', (notice) => this.#take(notice));
   }
 
   /** Whether it takes no answer any more. */
@@ -65,22 +64,6 @@ export class Receipt implements Subscriber {
   evict(): void {}
 
   end(): void {}
-
-  /** Takes the notice itself, and encodes nothing. */
-  #encoder(): Encoder {
-    return {
-      name: 'receipts',
-      merges: false,
-      notices: NOTICES,
-      encodeNotice: (notice) => {
-        this.#take(notice);
-        return '';
-      },
-      encode: () => {
-        throw new Error('a receipt is not a member of any room');
-      },
-    };
-  }
 
   #take(notice: Notice): void {
     if (notice.t === 'sent') this.#settle({ kind: 'sent', sent: notice });
