@@ -1,27 +1,35 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Argument, Command, Option } from 'commander';
+import { number } from '../../bench/options.ts';
 import { Keys, scopes } from '../../src/auth/keys.ts';
 import { serving } from '../cli/command.ts';
 import { fuzzApi } from './api.ts';
 import { type Findings, fuzz } from './fuzz.ts';
 
-// npm run fuzz                              a million frames, handshakes and requests
-// npm run fuzz -- --transport ws --seed 7   the same with another seed, on the other transport
-// npm run fuzz -- api --requests 1000000    a million requests to the Server API
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    transport: { type: 'string', default: 'auto' },
-    workers: { type: 'string', default: '1' },
-    seed: { type: 'string', default: '1' },
-    count: { type: 'string', default: '1000000' },
-    requests: { type: 'string' },
-  },
-});
-const api = positionals[0] === 'api';
-const count = Number(values.requests ?? values.count);
+const LARGEST = Number.MAX_SAFE_INTEGER;
+
+interface Values {
+  readonly transport: string;
+  readonly workers: number;
+  readonly seed: number;
+  readonly count: number;
+  readonly requests?: number;
+}
+
+const command = new Command('npm run fuzz --')
+  .description('Sends frames, handshakes and requests, valid and broken, to a server of its own.')
+  .addArgument(new Argument('[target]', 'the WebSockets, or the Server API').choices(['sockets', 'api']))
+  .addOption(new Option('--transport <NAME>', 'of the server').choices(['auto', 'uws', 'ws']).default('auto'))
+  .option('--workers <N>', 'of the server', number(1, 256), 1)
+  .option('--seed <N>', 'another one sends something else', number(0, LARGEST), 1)
+  .option('--count <N>', 'how many frames, handshakes and requests', number(1, LARGEST), 1_000_000)
+  .option('--requests <N>', 'the same for the Server API', number(1, LARGEST))
+  .parse();
+const { transport, workers, seed, ...values } = command.opts<Values>();
+const api = command.args[0] === 'api';
+const count = values.requests ?? values.count;
 const ROUNDS = 10;
 
 // Once its caches are full, the server may grow by this in all rounds that follow, in MB.
@@ -33,7 +41,7 @@ const fuzzKeys = {
   valid: keys.add({ name: 'fuzz', scopes }),
   limited: keys.add({ name: 'limited', scopes: ['read'], rooms: ['allowed'] }),
 };
-const options = ['--publish-rate', 'off', '--transport', values.transport, '--workers', values.workers];
+const options = ['--publish-rate', 'off', '--transport', transport, '--workers', `${workers}`];
 const { running, url, port } = await serving([...options, '--keys', join(folder, 'keys.json')]);
 const memory = () =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${running.process.pid}/status`, 'utf8'))?.[1]) / 1024;
@@ -45,7 +53,7 @@ const answers: Record<string, number> = {};
 const failures: string[] = [];
 let cases = 0;
 for (let round = 0; round < ROUNDS && failures.length === 0; round++) {
-  const findings = await runRound(Number(values.seed) * ROUNDS + round);
+  const findings = await runRound(seed * ROUNDS + round);
   cases += findings.cases;
   failures.push(...findings.failures);
   for (const [answer, times] of Object.entries(findings.answers)) answers[answer] = (answers[answer] ?? 0) + times;
@@ -59,7 +67,7 @@ const connections = /^pumphouse_connections (\d+)/m.exec(await (await fetch(`${u
 console.log(answers);
 for (const failure of failures) console.error(failure);
 console.log(
-  `${cases} cases on ${values.transport}, ${failures.length} failures; alive: ${alive}, open connections: ${connections}`,
+  `${cases} cases on ${transport}, ${failures.length} failures; alive: ${alive}, open connections: ${connections}`,
 );
 running.process.kill('SIGKILL');
 rmSync(folder, { recursive: true });
