@@ -223,6 +223,7 @@ export class Membership {
   #leave(member: Member, removed: boolean): void {
     const { room, subscriber } = member;
     if (!subscriber.closed && room.undecided.waiting > 0) this.#commits.commit();
+    if (this.#rooms.membership(subscriber, room) !== member) return; // an earlier leave waited for the commit
     const drafts = room.undecided.inFlight;
     if (subscriber.closed || drafts === 0) this.#depart(member, removed);
     else this.#departLater(room, { subscriber, removed, drafts });

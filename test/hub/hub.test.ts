@@ -6,6 +6,7 @@ import type { Member } from '../../src/hub/room.ts';
 import { hubSettings } from '../../src/hub/settings.ts';
 import { closes } from '../../src/protocol/close-codes.ts';
 import type { Place } from '../../src/protocol/v1.ts';
+import { DecidingEngine } from './deciding-engine.ts';
 import { CommaEncoder, openHub } from './harness.ts';
 
 describe('arrival order over the mailboxes', () => {
@@ -44,6 +45,28 @@ describe('arrival order over the mailboxes', () => {
     time.settle();
     expect(subscriber.received).toEqual(['back']);
     expect(subscriber.memberships).toHaveLength(1);
+  });
+
+  test('takes a leave once that waits for its drafts while the member sends and leaves again', async () => {
+    const engine = new DecidingEngine(false);
+    const { time, hub, subscribe, send, record } = await openHub({}, engine);
+    const wire = new CommaEncoder('left');
+    const [leaving, staying] = [subscribe('lobby', wire), subscribe('lobby', wire)];
+    const departures = record('unregistered');
+    send('one');
+    hub.unregister(leaving, 'lobby');
+    time.settle();
+    expect(leaving.memberships).toHaveLength(1);
+    engine.onAppend = (room) => engine.decide(room, 2, true); // both at once
+    send('two');
+    hub.unregister(leaving, 'lobby');
+    time.settle();
+    engine.onAppend = (room, count) => engine.decide(room, count, true);
+    send('three');
+    time.settle();
+    expect(leaving.deliveries).toEqual(['one,two', { t: 'left', room: 'lobby' }]);
+    expect(staying.received.join()).toBe('one,two,three');
+    expect(departures).toMatchObject([{ client: leaving.id, members: 1 }]);
   });
 
   test('keeps one membership when a member joins again', async () => {
