@@ -204,11 +204,8 @@ class DedupingRoom {
 
   #statusOf({ sender, id }: Draft, now: number): Status {
     if (!sender || id === '') return UNDECIDED;
-    const seq = this.dedupe.find(sender, id);
-    if (seq === undefined) {
-      this.dedupe.remember(sender, id, IN_FLIGHT, now);
-      return UNDECIDED;
-    }
+    const seq = this.dedupe.admit(sender, id, now);
+    if (seq === undefined) return UNDECIDED;
     if (seq !== IN_FLIGHT) return { kind: 'duplicate', seq };
     const key = keyOf(sender, id);
     const number = this.#reported + this.#drafts.length;

@@ -167,12 +167,12 @@ export class Commits {
   #isRetry(room: Room, draft: Draft): boolean {
     const { sender, id } = draft;
     if (sender === undefined || id === '') return false;
-    const seq = room.dedupe.find(sender, id);
-    if (seq === undefined) room.dedupe.remember(sender, id, IN_FLIGHT, this.#clock.now());
-    else if (seq === IN_FLIGHT) this.#addRetry(draft);
+    const seq = room.dedupe.admit(sender, id, this.#clock.now());
+    if (seq === undefined) return false;
+    if (seq === IN_FLIGHT) this.#addRetry(draft);
     else this.#acknowledge(draft, seq, true);
-    if (seq !== undefined) this.#meter.dropped(draft);
-    return seq !== undefined;
+    this.#meter.dropped(draft);
+    return true;
   }
 
   #append(room: Room): void {

@@ -36,15 +36,21 @@ export class Dedupe {
   /** @returns the message's `seq`, `IN_FLIGHT`, or undefined for a new or forgotten id. */
   find(sender: string, id: string): number | undefined {
     fingerprint(sender, id, this.#key);
-    const seq = this.#newer.get(this.#key) || this.#older.get(this.#key);
-    return seq === 0 || seq === FAILED ? undefined : seq;
+    return this.#find();
   }
 
-  /** Remembers an id with its `seq`, or as `IN_FLIGHT`. */
-  remember(sender: string, id: string, seq: number, now: number): void {
-    if (now - this.#startedAt >= this.#limits.ms || this.#newer.size >= this.#limits.messages) this.#rotate(now);
+  /** Remembers a new or forgotten id as in flight. @returns what `find` does. */
+  admit(sender: string, id: string, now: number): number | undefined {
     fingerprint(sender, id, this.#key);
-    this.#newer.set(this.#key, seq);
+    const seq = this.#find();
+    if (seq === undefined) this.#remember(IN_FLIGHT, now);
+    return seq;
+  }
+
+  /** Remembers an id with its `seq`. */
+  remember(sender: string, id: string, seq: number, now: number): void {
+    fingerprint(sender, id, this.#key);
+    this.#remember(seq, now);
   }
 
   /** The message in flight is stored as `seq`. */
@@ -55,6 +61,16 @@ export class Dedupe {
   /** The message in flight was not stored. */
   failed(sender: string, id: string): void {
     this.#decide(sender, id, FAILED);
+  }
+
+  #find(): number | undefined {
+    const seq = this.#newer.get(this.#key) || this.#older.get(this.#key);
+    return seq === 0 || seq === FAILED ? undefined : seq;
+  }
+
+  #remember(seq: number, now: number): void {
+    if (now - this.#startedAt >= this.#limits.ms || this.#newer.size >= this.#limits.messages) this.#rotate(now);
+    this.#newer.set(this.#key, seq);
   }
 
   #decide(sender: string, id: string, outcome: number): void {

@@ -39,22 +39,22 @@ describe('Dedupe', () => {
 
   test('returns the seq of a stored message, and treats the id of a failed one as new', () => {
     const dedupe = new Dedupe({ ms: MS, messages: MESSAGES }, 0);
-    dedupe.remember('a', 'one', IN_FLIGHT, 0);
-    expect(dedupe.find('a', 'one')).toBe(IN_FLIGHT);
+    expect(dedupe.admit('a', 'one', 0)).toBeUndefined();
+    expect(dedupe.admit('a', 'one', 0)).toBe(IN_FLIGHT);
     dedupe.stored('a', 'one', 7);
-    expect(dedupe.find('a', 'one')).toBe(7);
-    dedupe.remember('a', 'two', IN_FLIGHT, 0);
+    expect([dedupe.find('a', 'one'), dedupe.admit('a', 'one', 0)]).toEqual([7, 7]);
+    dedupe.admit('a', 'two', 0);
     dedupe.failed('a', 'two');
     expect(dedupe.find('a', 'two')).toBeUndefined();
-    dedupe.remember('a', 'two', IN_FLIGHT, 0);
+    expect(dedupe.admit('a', 'two', 0)).toBeUndefined();
     dedupe.stored('a', 'two', 8);
     expect(dedupe.find('a', 'two')).toBe(8);
   });
 
   test('records the seq of an id in the older generation, and ignores that of a forgotten id', () => {
     const dedupe = new Dedupe({ ms: MS, messages: 1 }, 0);
-    dedupe.remember('a', 'one', IN_FLIGHT, 0);
-    dedupe.remember('a', 'two', IN_FLIGHT, 0);
+    dedupe.admit('a', 'one', 0);
+    dedupe.admit('a', 'two', 0);
     dedupe.stored('a', 'one', 1);
     expect(dedupe.find('a', 'one')).toBe(1);
     dedupe.remember('a', 'three', 3, 0);
