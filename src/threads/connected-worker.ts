@@ -1,16 +1,24 @@
-import type { Engine, Outcome, Position } from '../hub/engine.ts';
+import type { Outcome, Position } from '../hub/engine.ts';
 import { FrameEncoder } from './frames.ts';
 import type { LogLink } from './link.ts';
 import type { LogMethods, WorkerMethods } from './log-methods.ts';
 
+/** Commits that the worker is to read. */
+interface LeftOut {
+  /**
+   * The `seq` of the last one, in the life of the log in which it was left out. By the time that the
+   * worker is told, the log may be in another life and shorter.
+   */
+  seq: number;
+}
+
 /** A worker's attachment of a room. */
 export interface WorkerAttachment {
   readonly number: number;
-  readonly room: { readonly name: string };
   /** How often the worker was told that the log has moved. */
   moves: number;
-  /** Commits are dropped until the worker is told to read them. */
-  isBehind: boolean;
+  /** The commits since the last place that were left out, until the worker is told to read them. */
+  leftOut: LeftOut | undefined;
   /** The worker's progress when it has done with the last commit. */
   lastCommit: number;
 }
@@ -18,14 +26,13 @@ export interface WorkerAttachment {
 /** A frame that waits for room in the ring. */
 type Waiting<Attachment> =
   | { readonly kind: 'frame'; readonly bytes: Buffer }
-  | { readonly kind: 'behind'; readonly attachment: Attachment };
+  | { readonly kind: 'behind'; readonly attachment: Attachment; readonly leftOut: LeftOut };
 
 /** The log thread's side of one worker. */
 export class ConnectedWorker<Attachment extends WorkerAttachment> {
   readonly number: number;
   readonly link: LogLink<WorkerMethods, LogMethods>;
   readonly attachments = new Map<number, Attachment>();
-  readonly #engine: Engine;
   readonly #encoder = new FrameEncoder();
   /** In order. Their number is bounded: commits do not wait, and a worker's drafts are bounded. */
   #waiting: Waiting<Attachment>[] = [];
@@ -33,10 +40,9 @@ export class ConnectedWorker<Attachment extends WorkerAttachment> {
   /** The commit that it has taken too long over, if it has not done with it yet. */
   #slowCommit: number | undefined;
 
-  constructor(number: number, link: LogLink<WorkerMethods, LogMethods>, engine: Engine) {
+  constructor(number: number, link: LogLink<WorkerMethods, LogMethods>) {
     this.number = number;
     this.link = link;
-    this.#engine = engine;
   }
 
   /** How many commits the worker had to read since its ring was full. */
@@ -51,16 +57,17 @@ export class ConnectedWorker<Attachment extends WorkerAttachment> {
     return attachment;
   }
 
-  writeCommit(attachment: Attachment, commit: FrameEncoder): void {
+  /** @param seq of the last record. */
+  writeCommit(attachment: Attachment, commit: FrameEncoder, seq: number): void {
     commit.readdress(attachment.number);
     const isWritten = this.#waiting.length === 0 && this.link.write(commit.buffer, commit.length);
     if (isWritten) attachment.lastCommit = this.link.progress.written;
-    else this.#leaveOut(attachment);
+    else this.#leaveOut(attachment, seq);
   }
 
-  /** Leaves a commit out that no ring can take. */
-  drop(attachment: Attachment): void {
-    this.#leaveOut(attachment);
+  /** Leaves a record out that no ring can take. */
+  drop(attachment: Attachment, seq: number): void {
+    this.#leaveOut(attachment, seq);
     this.writeWaiting();
   }
 
@@ -117,28 +124,32 @@ export class ConnectedWorker<Attachment extends WorkerAttachment> {
   }
 
   /** The worker is to read a commit, once its ring has room to tell it. */
-  #leaveOut(attachment: Attachment): void {
+  #leaveOut(attachment: Attachment, seq: number): void {
     this.#dropped++;
-    if (attachment.isBehind) return;
-    attachment.isBehind = true;
-    this.#waiting.push({ kind: 'behind', attachment });
+    if (attachment.leftOut) {
+      attachment.leftOut.seq = seq;
+      return;
+    }
+    const leftOut = { seq };
+    attachment.leftOut = leftOut;
+    this.#waiting.push({ kind: 'behind', attachment, leftOut });
   }
 
   #writeOne(waiting: Waiting<Attachment>): boolean {
     if (waiting.kind === 'frame') return this.link.write(waiting.bytes, waiting.bytes.length);
-    const { attachment } = waiting;
+    const { attachment, leftOut } = waiting;
     // Released meanwhile: the worker does not know it any more.
     if (this.attachments.get(attachment.number) !== attachment) return true;
-    this.#encoder.behind(attachment.number, this.#engine.position(attachment.room.name).seq);
+    this.#encoder.behind(attachment.number, leftOut.seq);
     if (!this.#write()) return false;
-    attachment.isBehind = false;
+    if (attachment.leftOut === leftOut) attachment.leftOut = undefined;
     return true;
   }
 
   /** What is committed after the place is to be read after it, too. */
   #writePlace(attachment: Attachment): void {
     this.#writeOrWait();
-    attachment.isBehind = false;
+    attachment.leftOut = undefined;
   }
 
   #writeOrWait(): void {

@@ -115,7 +115,7 @@ export class LogService {
 
   /** Serves a worker. @returns its numbers, for monitoring. */
   connect(worker: number, link: LogLink<WorkerMethods, LogMethods>): Pick<ConnectedWorker<Attachment>, 'dropped'> {
-    const connected = new ConnectedWorker<Attachment>(worker, link, this.#engine);
+    const connected = new ConnectedWorker<Attachment>(worker, link);
     this.#workers.push(connected);
     this.#frameBytes = Math.min(this.#frameBytes, link.maxFrame);
     link.calls.serve({
@@ -149,7 +149,14 @@ export class LogService {
     const room = this.#room(name);
     room.users++;
     const follow = (): Attached => {
-      const attachment = { number, room, worker, moves: 0, isBehind: false, lastCommit: worker.link.progress.written };
+      const attachment = {
+        number,
+        room,
+        worker,
+        moves: 0,
+        leftOut: undefined,
+        lastCommit: worker.link.progress.written,
+      };
       room.followers.add(attachment);
       worker.attachments.set(number, attachment);
       // In this turn: what the engine reports from now on follows the position.
@@ -243,12 +250,14 @@ export class LogService {
     const { first } = this.#engine.position(name);
     for (let at = 0; at < records.length; ) {
       const next = this.#commit.committed(0, records, first, at, this.#frameBytes);
+      const after = Math.max(next, at + 1);
+      const { seq } = records[after - 1] as LogRecord;
       for (const attachment of room.followers) {
         // A record that is longer than a frame is read.
-        if (next === at) attachment.worker.drop(attachment);
-        else attachment.worker.writeCommit(attachment, this.#commit);
+        if (next === at) attachment.worker.drop(attachment, seq);
+        else attachment.worker.writeCommit(attachment, this.#commit, seq);
       }
-      at = Math.max(next, at + 1);
+      at = after;
     }
   }
 

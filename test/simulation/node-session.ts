@@ -432,7 +432,10 @@ export class NodeSession {
   /** Whether the client may be past all records up to `seq`: it is shown nothing of them. */
   #passes(room: string, { epoch, seq: from }: Place, seq: number): boolean {
     if (from === seq) return true;
-    return from < seq && this.views.get(room)?.changes === false && this.#truthOf(epoch).areHidden(from + 1, seq);
+    if (from > seq || this.views.get(room)?.changes !== false) return false;
+    // The engine may have read them in a later life already: they may be deleted there.
+    const lives = this.#log.lives(room).slice(this.#indexOf(epoch));
+    return lives.some(({ truth }) => truth.areHidden(from + 1, seq));
   }
 
   #gap(message: ServerMessageOf<'gap'>): void {

@@ -134,14 +134,17 @@ class NodesSimulation {
   readonly #plain: readonly Plain[];
   readonly #processes: Process[] = [];
   readonly #workers: number;
+  readonly #ringScale: number;
   #started = 0;
   #messages = 0;
 
-  constructor(seed: number, { fault, workers = 0, counts = noCounts() }: NodesOptions) {
+  constructor(seed: number, { fault, workers = 0, counts = noCounts(), steps = 300 }: NodesOptions) {
     const random = new Random(seed);
     this.#random = random;
     this.#fault = fault;
     this.#workers = workers;
+    // The frame of a move names all earlier lives of the log: the longer the run, the more.
+    this.#ringScale = 2 ** Math.ceil(Math.log2(Math.max(1, steps / 300)));
     this.#counts = counts;
     this.#log = new SharedLog(random.pick([15, 60, 100_000]), () => this.#time.date());
     this.#log.ignoresIds = fault === 'stores twice';
@@ -206,7 +209,8 @@ class NodesSimulation {
       this.#processes[at] = { time, engine, threads: undefined, nodes };
       return;
     }
-    const threads = new VirtualProcess(engine, time, this.#time, this.#random, threadFault(this.#fault));
+    const fault = threadFault(this.#fault);
+    const threads = new VirtualProcess(engine, time, this.#time, this.#random, fault, this.#ringScale);
     await threads.open();
     const nodes: Node[] = [];
     while (nodes.length < this.#workers) {

@@ -243,8 +243,8 @@ class Simulation {
     const violation = this.#reported ?? this.#model.violation;
     if (violation) throw new Violation(violation);
     const { register, unregister, broadcast } = this.#hub.settings.mailboxes;
-    // A closed client's leave is never refused: each may take one post past the bound.
-    const bounds = { register, unregister: unregister + this.#clients, broadcast };
+    // Its close in order and its leave are never refused: a client may take two posts past the bound.
+    const bounds = { register, unregister: unregister + 2 * this.#clients, broadcast };
     for (const [name, bound] of Object.entries(bounds)) {
       const waiting = this.#hub.waiting(name as keyof typeof bounds);
       if (waiting > bound) throw new Violation(`the ${name} mailbox holds ${waiting} posts, past its bound ${bound}`);

@@ -92,12 +92,14 @@ export class VirtualProcess {
   readonly #workers: { readonly dropped: number }[] = [];
   readonly #fault: ThreadFault | undefined;
 
+  /** @param ringScale a power of two. */
   constructor(
     engine: Engine,
     time: ProcessTime,
     promises: PromiseTime,
     random: Random,
     fault: ThreadFault | undefined,
+    ringScale: number,
   ) {
     this.#fault = fault;
     const settling = (work: () => void) => () => {
@@ -110,7 +112,7 @@ export class VirtualProcess {
       after: (ms, work) => time.after(ms, settling(work)),
     };
     this.#random = random;
-    this.#ringBytes = random.pick([2048, 4096, 16_384]);
+    this.#ringBytes = random.pick([2048, 4096, 16_384]) * ringScale;
     this.#service = new LogService(engine, { attached: () => [], released() {} }, this.#scheduler, time);
   }
 

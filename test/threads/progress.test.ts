@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { memory } from '../../src/engine/memory.ts';
 import { ConnectedWorker } from '../../src/threads/connected-worker.ts';
 import { createRings, LogLink } from '../../src/threads/link.ts';
 import type { LogMethods, WorkerMethods } from '../../src/threads/log-methods.ts';
@@ -44,7 +43,7 @@ test('a slow worker is waited for again once it has done with the commit that it
   const rings = createRings();
   const time = new VirtualTime();
   const link = new LogLink<WorkerMethods, LogMethods>({ post() {}, receive() {} }, rings, time);
-  const worker = new ConnectedWorker(1, link, memory());
+  const worker = new ConnectedWorker(1, link);
   const write = () => {
     link.write(Buffer.alloc(8), 8);
     return link.progress.written;
