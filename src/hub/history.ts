@@ -85,7 +85,7 @@ export class HistoryReader {
   }
 
   #answerLater(room: Room, search: Search, end: number, reading: Promise<readonly LogRecord[]>): void {
-    const { epoch } = room;
+    const { jumps } = room;
     room.addReader();
     const changes = room.collectChanges();
     const finish = (answer: () => void) => {
@@ -95,10 +95,10 @@ export class HistoryReader {
     };
     this.#lateReads.add(
       reading,
-      // Records that were read before a move may be lost: they are read again.
+      // Records that were read before a jump may be lost by now, or lack changes: they are read again.
       (records) =>
         finish(() =>
-          room.epoch === epoch
+          room.jumps === jumps
             ? this.#found(room, search, end, withChanges(records, changes))
             : this.answer(room, search.request),
         ),
@@ -117,7 +117,9 @@ export class HistoryReader {
     const [oldest, newest] = [read[0]?.seq ?? end, read.at(-1)?.seq ?? end - 1];
     const more = after === undefined ? oldest > room.first : newest < head;
     const records = read.filter(request.changes ? isMessage : isUndeleted);
-    const from = after === undefined ? oldest : (edge ?? Math.min(oldest, newest + 1));
+    // A page that does not follow the one before begins after what has been trimmed in between.
+    const follows = after !== undefined && oldest === after + 1;
+    const from = after === undefined ? oldest : ((follows ? edge : undefined) ?? Math.min(oldest, newest + 1));
     const to = after === undefined ? (edge ?? (read.length > 0 ? newest : end - 1)) : newest;
     if (records.length === 0 && more && read.length > 0 && pages < MAX_PAGES) {
       const next = after === undefined ? { before: oldest, edge: to } : { after: newest, edge: from };

@@ -179,6 +179,7 @@ export class Room {
   #changed: number | undefined;
   /** The changes that were committed while records were read, for each reading. */
   readonly #collected = new Set<LogRecord[]>();
+  #jumps = 0;
   /** Once it is released: then its engine does not know it any more. */
   #lastFirst: number | undefined;
 
@@ -350,6 +351,7 @@ export class Room {
    */
   moveTo({ epoch, seq }: Place): boolean {
     this.#epoch = epoch;
+    this.#jumps++;
     const wasFlushed = this.#flushed >= seq;
     // A lost change is folded into records that are not lost: they are to be read again.
     const isKept = !this.#log.hasChangesAfter(seq) && this.#log.cut(seq);
@@ -362,9 +364,15 @@ export class Room {
   /** Its log goes on after the place: the records before it are not in memory. */
   skipTo({ epoch, seq }: Place): void {
     this.#epoch = epoch;
+    this.#jumps++;
     this.#log = new Log(seq, this.#settings.window);
     this.#flushed = seq;
     this.#dirtySince = undefined;
+  }
+
+  /** How often its log has gone on after another place: it has not seen what changed before. */
+  get jumps(): number {
+    return this.#jumps;
   }
 
   /** Whether its engine has forgotten it: it cannot be read any more. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { closes } from '../../src/protocol/close-codes.ts';
 import { CommaEncoder } from './harness.ts';
-import { deliveriesTo, noticesOf, openManual, tiny } from './manual-engine.ts';
+import { deliveriesTo, noticesOf, openManual, recordOf, tiny } from './manual-engine.ts';
 
 const MANY = Array.from({ length: 10 }, (_, i) => `m${i + 1}`);
 
@@ -448,5 +448,40 @@ describe('history that the engine reads later', () => {
     expect(noticesOf(member, 'history')).toEqual([]);
     await answer();
     expect(noticesOf(member, 'history')).toMatchObject([{ records: [{ data: 'm8' }, { data: 'm9' }] }]);
+  });
+
+  test('is read again when the room has passed over records: they may have changed others', async () => {
+    const { engine, settle, join, history, answer } = await openCold();
+    const member = join();
+    history(member, { limit: 2 });
+    await settle();
+    const [read] = engine.reads.splice(0);
+    const stale = engine.records('lobby', 8, 2);
+    engine.store('lobby', 'm11');
+    engine.skip('lobby');
+    await settle();
+    read?.resolve(stale);
+    await settle();
+    expect(noticesOf(member, 'history')).toEqual([]);
+    await answer(); // what the member has missed
+    await answer();
+    expect(noticesOf(member, 'history')).toMatchObject([{ records: [{ data: 'm10' }, { data: 'm11' }] }]);
+  });
+
+  test.each([
+    ['the next ones', [recordOf(8, 'm8')], { from: 8, to: 8, records: [{ data: 'm8' }], more: true }],
+    ['no more', [], { from: 11, to: 10, records: [], more: false }],
+  ])('covers nothing before what was trimmed between two pages, and then finds %s', async (_, found, expected) => {
+    const { engine, settle, join, history } = await openCold();
+    const member = join();
+    history(member, { after: 2, limit: 1 });
+    await settle();
+    const reaction = { ...recordOf(3, 'ok'), extra: { kind: 'change', op: 'react', of: 1 } } as const;
+    engine.reads.shift()?.resolve([reaction]);
+    await settle();
+    expect(engine.reads).toMatchObject([{ after: 3, limit: 1 }]);
+    engine.reads.shift()?.resolve(found);
+    await settle();
+    expect(noticesOf(member, 'history')).toMatchObject([expected]);
   });
 });

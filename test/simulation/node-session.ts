@@ -407,8 +407,9 @@ export class NodeSession {
   #change(message: Change): void {
     const { changes, place } = this.#next(message);
     if (!changes) this.#fail(message, 'came to a member that knows no changes');
-    const wrong = this.#truthOf(place.epoch).checkChange(message);
-    if (wrong) this.#fail(message, wrong);
+    const lives = this.#log.lives(message.room).slice(this.#indexOf(place.epoch));
+    const checks = lives.map(({ truth }) => truth.checkChange(message));
+    if (!checks.includes(undefined)) this.#fail(message, checks[0] as string);
     if (this.#knowledgeOf(message.room).copies.apply(message)) this.#counts.applied++;
   }
 
