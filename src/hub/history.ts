@@ -112,7 +112,9 @@ export class HistoryReader {
     const { subscriber, id } = request;
     if (subscriber.closed) return;
     const { head } = room.log;
-    const read = after === undefined ? fitting(found.toReversed()).reverse() : fitting(found);
+    // Where the oldest ones were trimmed meanwhile, the engine has read the next ones.
+    const isEarlier = ({ seq }: LogRecord) => seq < end;
+    const read = after === undefined ? fitting(found.filter(isEarlier).toReversed()).reverse() : fitting(found);
     // What was committed since the request is not covered.
     const [oldest, newest] = [read[0]?.seq ?? end, read.at(-1)?.seq ?? end - 1];
     const more = after === undefined ? oldest > room.first : newest < head;

@@ -468,6 +468,24 @@ describe('history that the engine reads later', () => {
     expect(noticesOf(member, 'history')).toMatchObject([{ records: [{ data: 'm10' }, { data: 'm11' }] }]);
   });
 
+  test('has no records past the place that it is requested before, though those before are trimmed', async () => {
+    const { engine, settle, join, history, answer } = await openCold();
+    const member = join();
+    history(member, { before: 5, limit: 3 });
+    await settle();
+    expect(engine.reads).toMatchObject([{ after: 1, limit: 3 }]);
+    engine.trim('lobby', 4);
+    await answer();
+    history(member, { before: 7, limit: 3 });
+    await settle();
+    engine.trim('lobby', 8);
+    await answer();
+    expect(noticesOf(member, 'history')).toMatchObject([
+      { from: 4, to: 4, records: [{ data: 'm4' }], more: false },
+      { from: 7, to: 6, records: [], more: false },
+    ]);
+  });
+
   test.each([
     ['the next ones', [recordOf(8, 'm8')], { from: 8, to: 8, records: [{ data: 'm8' }], more: true }],
     ['no more', [], { from: 11, to: 10, records: [], more: false }],
