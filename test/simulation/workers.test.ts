@@ -29,6 +29,8 @@ test.each([
   [1, 3, 20, 'a move that loses a change of what no member was handed'],
   [1, 3, 87, 'an edit that is replaced while it is read'],
   [1, 3, 169, 'a message that is deleted while the history is read'],
+  [1, 2, 61_403, 'a history that is read before the log skips changes of it'],
+  [1, 2, 62_100, 'a history of several pages, some of which are trimmed meanwhile'],
 ])('%i processes with %i workers survive the run of the seed %i: %s', async (nodes, workers, seed) => {
   expect(await simulateNodes(seed, { nodes, workers })).toBeUndefined();
 });
