@@ -95,7 +95,7 @@ export class HistoryReader {
     };
     this.#lateReads.add(
       reading,
-      // Records that were read before a jump may be lost by now, or lack changes: they are read again.
+      // What was read before a jump may be lost by now, or lack changes: it is read again.
       (records) =>
         finish(() =>
           room.jumps === jumps

@@ -6,8 +6,8 @@ import type { LogMethods, WorkerMethods } from './log-methods.ts';
 /** Commits that the worker is to read. */
 interface LeftOut {
   /**
-   * The `seq` of the last one, in the life of the log in which it was left out. By the time that the
-   * worker is told, the log may be in another life and shorter.
+   * The `seq` of the last one, in the life of the log in which it was left out. When the worker is
+   * told, the log may be in another life and shorter.
    */
   seq: number;
 }

@@ -243,7 +243,7 @@ class Simulation {
     const violation = this.#reported ?? this.#model.violation;
     if (violation) throw new Violation(violation);
     const { register, unregister, broadcast } = this.#hub.settings.mailboxes;
-    // Its close in order and its leave are never refused: a client may take two posts past the bound.
+    // A client's close in order and its leave are never refused: two posts past the bound.
     const bounds = { register, unregister: unregister + 2 * this.#clients, broadcast };
     for (const [name, bound] of Object.entries(bounds)) {
       const waiting = this.#hub.waiting(name as keyof typeof bounds);
