@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
+import { freePort } from '../../bench/free-port.ts';
 import { type ConnectionCounts, ConnectionLimiter, type ConnectionLimits } from '../../src/accept/connection-limits.ts';
 import { HandshakeLimiter } from '../../src/accept/handshake-limiter.ts';
 import { HookRunner, type Hooks } from '../../src/accept/hooks.ts';
@@ -29,7 +30,6 @@ import { createEventStreams } from '../../src/server/event-streams.ts';
 import { LocalTickets, localCluster } from '../../src/server/local-cluster.ts';
 import { createSharedLimits, openSharedLimits } from '../../src/threads/shared-limits.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
-import { findFreePort } from '../../src/transport/free-port.ts';
 import type { Application, HttpRequest, Transport } from '../../src/transport/transport.ts';
 import { createStreamWires } from '../../src/wire/event-streams.ts';
 import type { Wire, WireLimits } from '../../src/wire/wire.ts';
@@ -99,7 +99,7 @@ export async function serve({ transport, workers }: Variant, options: Options = 
   const servers = group.workers.map(({ hub, cluster }) =>
     createWorker(transport, options, { hub, cluster, counts: openSharedLimits(limits).connections, workers }),
   );
-  const port = await findFreePort('127.0.0.1', 0);
+  const port = await freePort();
   for (const { listen } of servers) await listen(port);
   const ports = await Promise.all(servers.map(({ listen }) => listen(0)));
   const clients = () => new Set(servers.flatMap(({ keepalive }) => [...keepalive.clients]));

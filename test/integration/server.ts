@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket as TcpSocket } from 'node:net';
 import { WebSocket } from 'ws';
+import { freePort } from '../../bench/free-port.ts';
 import { Client } from '../../src/client/client.ts';
 import { Keepalive } from '../../src/client/keepalive.ts';
 import type { RateLimit } from '../../src/client/rate-limit.ts';
@@ -9,7 +10,6 @@ import { Hub } from '../../src/hub/hub.ts';
 import type { HubSettings } from '../../src/hub/settings.ts';
 import { systemClock, systemScheduler } from '../../src/hub/time.ts';
 import { chooseTransport } from '../../src/transport/choose.ts';
-import { findFreePort } from '../../src/transport/free-port.ts';
 import { gorilla } from '../../src/wire/gorilla.ts';
 import type { WireLimits } from '../../src/wire/wire.ts';
 import { InThreadWorkers, observeAll } from '../workers/in-thread.ts';
@@ -44,7 +44,7 @@ export async function listen({ transport, workers }: Variant, options: Options =
   }
   const group = await InThreadWorkers.open(workers, memory(), settings);
   const servers = group.workers.map(({ hub }) => createServer(transport, hub, options, clients, nameNext));
-  const port = await findFreePort('127.0.0.1', 0);
+  const port = await freePort();
   for (const server of servers) await server.listen(port);
   const close = async () => {
     await Promise.all(servers.map((server) => server.close()));
