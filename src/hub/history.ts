@@ -32,13 +32,15 @@ interface Search {
   readonly after: number | undefined;
   /** The outer end of what has been read. */
   readonly edge: number | undefined;
+  /** Reads so far, with this one. */
   readonly pages: number;
 }
 
 // Reads that wait for an engine: past so many, requests are rejected.
 const MAX_READING = 256;
 
-// Reads of one request that find nothing but changes: past so many, the answer has no messages.
+// Reads of one request: past so many that find nothing but changes, the answer has no messages. Past
+// so many that are void, it is rejected.
 const MAX_PAGES = 16;
 
 /** Answers requests for history. */
@@ -77,6 +79,13 @@ export class HistoryReader {
     else this.#found(room, search, end, records);
   }
 
+  /** Starts anew, unless a log that jumps again and again makes every read void. */
+  #searchAgain(room: Room, { request, pages }: Search): void {
+    const { before, after } = request;
+    if (pages < MAX_PAGES) this.#search(room, { request, before, after, edge: undefined, pages: pages + 1 });
+    else this.reject(request, 'unavailable');
+  }
+
   /** Tells the client that its request cannot be answered now. */
   reject({ subscriber, room, id }: HistoryRequest, code: 'busy' | 'unavailable'): void {
     const message = code === 'busy' ? errors.busy.message : 'the history could not be read';
@@ -100,7 +109,7 @@ export class HistoryReader {
         finish(() =>
           room.jumps === jumps
             ? this.#found(room, search, end, withChanges(records, changes))
-            : this.answer(room, search.request),
+            : this.#searchAgain(room, search),
         ),
       () => finish(() => this.reject(search.request, 'unavailable')),
     );

@@ -468,6 +468,22 @@ describe('history that the engine reads later', () => {
     expect(noticesOf(member, 'history')).toMatchObject([{ records: [{ data: 'm10' }, { data: 'm11' }] }]);
   });
 
+  test('is refused as unavailable when the room passes over records again and again', async () => {
+    const { engine, settle, history, subscribe, wire } = await openCold();
+    const stranger = subscribe(undefined, wire);
+    history(stranger, { limit: 2 });
+    await settle();
+    for (let reads = 1; reads <= 16; reads++) {
+      expect([engine.reads.length, stranger.notices]).toEqual([1, []]);
+      engine.store('lobby', 'more');
+      engine.skip('lobby');
+      engine.reads.shift()?.answer();
+      await settle();
+    }
+    expect(engine.reads).toEqual([]);
+    expect(stranger.notices).toMatchObject([{ t: 'error', code: 'unavailable' }]);
+  });
+
   test('has no records past the place that it is requested before, though those before are trimmed', async () => {
     const { engine, settle, join, history, answer } = await openCold();
     const member = join();
