@@ -39,8 +39,8 @@ interface Search {
 // Reads that wait for an engine: past so many, requests are rejected.
 const MAX_READING = 256;
 
-// Reads of one request: past so many that find nothing but changes, the answer has no messages. Past
-// so many that are void, it is rejected.
+// Reads of one request. Past so many that find nothing but changes, the answer has no messages;
+// past so many that are void, it is rejected.
 const MAX_PAGES = 16;
 
 /** Answers requests for history. */
