@@ -1,7 +1,7 @@
 import type { SlowPolicy } from '../../src/hub/settings.ts';
 import type { Change, ClientMessage, Gap, Place, ServerMessage } from '../../src/protocol/v1.ts';
 import { checkHistory, isRecordOf, type SendFields, Violation } from './session.ts';
-import type { SharedLog } from './shared-log.ts';
+import type { Life, SharedLog } from './shared-log.ts';
 import { Copies, type Truth } from './truth.ts';
 
 /** The knowledge that a client has of a room. It outlives connections and servers. */
@@ -396,9 +396,9 @@ export class NodeSession {
   #message(message: ServerMessageOf<'message'>): void {
     const { t: _, room, ...fields } = message;
     const { changes, place } = this.#next(message);
-    // The engine may have read it in a later life already: that has its record, too.
-    const lives = this.#log.lives(room).slice(this.#indexOf(place.epoch));
-    const checks = lives.map(({ truth }) => (changes ? truth.checkMessage(fields) : truth.checkPlainMessage(fields)));
+    const checks = this.#livesFrom(room, place).map(({ truth }) =>
+      changes ? truth.checkMessage(fields) : truth.checkPlainMessage(fields),
+    );
     if (!checks.includes(undefined)) this.#fail(message, checks[0] as string);
     if (changes) this.#knowledgeOf(room).copies.add(fields);
     this.#counts.shown++;
@@ -407,8 +407,7 @@ export class NodeSession {
   #change(message: Change): void {
     const { changes, place } = this.#next(message);
     if (!changes) this.#fail(message, 'came to a member that knows no changes');
-    const lives = this.#log.lives(message.room).slice(this.#indexOf(place.epoch));
-    const checks = lives.map(({ truth }) => truth.checkChange(message));
+    const checks = this.#livesFrom(message.room, place).map(({ truth }) => truth.checkChange(message));
     if (!checks.includes(undefined)) this.#fail(message, checks[0] as string);
     if (this.#knowledgeOf(message.room).copies.apply(message)) this.#counts.applied++;
   }
@@ -431,12 +430,11 @@ export class NodeSession {
   }
 
   /** Whether the client may be past all records up to `seq`: it is shown nothing of them. */
-  #passes(room: string, { epoch, seq: from }: Place, seq: number): boolean {
+  #passes(room: string, place: Place, seq: number): boolean {
+    const from = place.seq;
     if (from === seq) return true;
     if (from > seq || this.views.get(room)?.changes !== false) return false;
-    // The engine may have read them in a later life already: they may be deleted there.
-    const lives = this.#log.lives(room).slice(this.#indexOf(epoch));
-    return lives.some(({ truth }) => truth.areHidden(from + 1, seq));
+    return this.#livesFrom(room, place).some(({ truth }) => truth.areHidden(from + 1, seq));
   }
 
   #gap(message: ServerMessageOf<'gap'>): void {
@@ -522,9 +520,9 @@ export class NodeSession {
     this.#requests.delete(id);
     const view = this.views.get(room);
     if (!view) return;
-    // The engine may be in a later life already.
-    const lives = this.#log.lives(room).slice(this.#indexOf(view.place.epoch));
-    const wrong = lives.map(({ truth }) => checkHistory(truth, messages, from, to, changes));
+    const wrong = this.#livesFrom(room, view.place).map(({ truth }) =>
+      checkHistory(truth, messages, from, to, changes),
+    );
     if (!wrong.includes(undefined)) this.#fail(message, wrong[0] as string);
     const { copies } = this.#knowledgeOf(room);
     if (view.changes) for (const each of messages) if (each.seq <= view.place.seq) copies.add(each);
@@ -561,6 +559,14 @@ export class NodeSession {
     if (record?.id !== id || record.from !== this.user || !isRecordOf(fields, record)) {
       this.#fail({ epoch, seq, id, fields }, `as acknowledged, differs from ${JSON.stringify(record)}`);
     }
+  }
+
+  /**
+   * Returns the life that a place is in, and the later ones: the engine may have read a record in
+   * one of them already, with the changes that it has there.
+   */
+  #livesFrom(room: string, { epoch }: Place): readonly Life[] {
+    return this.#log.lives(room).slice(this.#indexOf(epoch));
   }
 
   #truthOf(epoch: string): Truth {
