@@ -10,16 +10,16 @@ import {
   DRAFTS,
   ENCODING_BITS,
   ENCODINGS,
-  ENCODINGS_MASK,
   EXTRA_FLAG,
   HEADER,
   JSON_FLAG,
-  LATIN1,
   MESSAGE,
   MOVED,
   OUTCOME,
   OUTCOMES,
   REFUSED,
+  SAME_SENDER_FLAG,
+  SENDER_ENCODINGS,
   SKIPPED,
   UTF8,
 } from './frame-format.ts';
@@ -33,6 +33,7 @@ export class FrameDecoder {
   #view: DataView = new DataView(new ArrayBuffer(0));
   /** Where the buffer is read. */
   #offset = 0;
+  #lastSender: KnownSender = { from: '', sender: '' };
   /** Whether what the last message has beside its fields follows. */
   #hasExtra = false;
 
@@ -129,19 +130,22 @@ export class FrameDecoder {
     const dataBytes = view.getUint32(start + 28, true);
     this.#offset = start + MESSAGE;
     this.#hasExtra = (flags & EXTRA_FLAG) !== 0;
-    if ((flags & ENCODINGS_MASK) === 0) {
-      const { from, sender } = this.#sender(fromBytes, senderBytes);
-      const id = this.#text(idBytes, LATIN1);
-      return { seq, at, from, sender, id, data: this.#text(dataBytes, LATIN1), json, bytes };
-    }
-    const from = this.#text(fromBytes, flags >> 1);
-    const sender = this.#text(senderBytes, flags >> (1 + ENCODING_BITS));
+    const { from, sender } = this.#sender(flags, fromBytes, senderBytes);
     const id = this.#text(idBytes, flags >> (1 + 2 * ENCODING_BITS));
     const data = this.#text(dataBytes, flags >> (1 + 3 * ENCODING_BITS));
     return { seq, at, from, sender, id, data, json, bytes };
   }
 
-  #sender(fromBytes: number, senderBytes: number): KnownSender {
+  #sender(flags: number, fromBytes: number, senderBytes: number): KnownSender {
+    if ((flags & SAME_SENDER_FLAG) === 0) this.#lastSender = this.#newSender(flags, fromBytes, senderBytes);
+    return this.#lastSender;
+  }
+
+  #newSender(flags: number, fromBytes: number, senderBytes: number): KnownSender {
+    if ((flags & SENDER_ENCODINGS) !== 0) {
+      const from = this.#text(fromBytes, flags >> 1);
+      return { from, sender: this.#text(senderBytes, flags >> (1 + ENCODING_BITS)) };
+    }
     const start = this.#offset;
     this.#offset += fromBytes + senderBytes;
     return this.#senders.find(this.#buffer, start, fromBytes, senderBytes);

@@ -22,10 +22,11 @@ export const OUTCOME = 1 + 8;
 // Flags of a message: one for JSON, then two bits for the encoding of each text.
 export const JSON_FLAG = 1;
 export const ENCODING_BITS = 2;
-export const ENCODINGS_MASK = 0xff << 1;
+export const SENDER_ENCODINGS = 0xf << 1;
 // Set if the JSON text of what a message has beside its fields follows its texts, after its length.
 export const EXTRA_FLAG = 1 << 9;
+// Set if the sender is that of the message before in the frame: its texts are left out.
+export const SAME_SENDER_FLAG = 1 << 10;
 export const ENCODINGS = ['latin1', 'utf8', 'utf16le'] as const;
-export const LATIN1 = 0;
 export const UTF8 = 1;
 export const UTF16 = 2;

@@ -18,6 +18,7 @@ import {
   OUTCOME,
   OUTCOMES,
   REFUSED,
+  SAME_SENDER_FLAG,
   SKIPPED,
   UTF8,
   UTF16,
@@ -54,6 +55,9 @@ export class FrameEncoder {
   #buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   #view = viewOf(this.#buffer);
   #length = 0;
+  /** The sender of the last message in the frame. */
+  #from: string | undefined;
+  #sender = '';
 
   get buffer(): Buffer {
     return this.#buffer;
@@ -141,6 +145,7 @@ export class FrameEncoder {
     this.#view.setUint32(0, kind, true);
     this.#view.setUint32(ATTACHMENT, attachment, true);
     this.#length = length;
+    this.#from = undefined;
   }
 
   /** Adds a message. @returns false, and adds nothing, if the frame would exceed `maxBytes`. */
@@ -156,25 +161,30 @@ export class FrameEncoder {
     maxBytes: number,
   ): boolean {
     const start = this.#length;
+    const isSameSender = from === this.#from && sender === this.#sender;
+    const newFrom = isSameSender ? '' : from;
+    const newSender = isSameSender ? '' : sender;
+    this.#from = from;
+    this.#sender = sender;
     // No text takes more than three bytes for each of its UTF-16 units.
-    this.#reserve(MESSAGE + 3 * (from.length + sender.length + id.length + data.length));
+    this.#reserve(MESSAGE + 3 * (newFrom.length + newSender.length + id.length + data.length));
     const view = this.#view;
     view.setFloat64(start, at, true);
     view.setUint32(start + 8, bytes, true);
     this.#length += MESSAGE;
-    let flags = json ? JSON_FLAG : 0;
-    const texts = from + sender + id + data;
+    let flags = (json ? JSON_FLAG : 0) | (isSameSender ? SAME_SENDER_FLAG : 0);
+    const texts = newFrom + newSender + id + data;
     const written = this.#buffer.write(texts, this.#length);
     if (written === texts.length) {
       // The usual case: ASCII, which one call writes.
       this.#length += written;
-      view.setUint32(start + 16, from.length, true);
-      view.setUint32(start + 20, sender.length, true);
+      view.setUint32(start + 16, newFrom.length, true);
+      view.setUint32(start + 20, newSender.length, true);
       view.setUint32(start + 24, id.length, true);
       view.setUint32(start + 28, data.length, true);
     } else {
-      flags |= this.#text(from, start + 16) << 1;
-      flags |= this.#text(sender, start + 20) << (1 + ENCODING_BITS);
+      flags |= this.#text(newFrom, start + 16) << 1;
+      flags |= this.#text(newSender, start + 20) << (1 + ENCODING_BITS);
       flags |= this.#text(id, start + 24) << (1 + 2 * ENCODING_BITS);
       flags |= this.#text(data, start + 28) << (1 + 3 * ENCODING_BITS);
     }

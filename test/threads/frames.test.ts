@@ -15,7 +15,9 @@ const text = fc.oneof(
 );
 const seq = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - 1000 });
 const attachment = fc.integer({ min: 1, max: 0xffffffff });
-const draft = fc.record({ from: text, sender: text, id: text, data: text, json: fc.boolean() });
+// Many messages in a row have one sender, or have a part of it in common.
+const name = fc.oneof(text, fc.constantFrom('', 'a', 'ß'));
+const draft = fc.record({ from: name, sender: name, id: text, data: text, json: fc.boolean() });
 
 function draftOf(fields: { from: string; sender: string; id: string; data: string; json: boolean }): Draft {
   const { sender, ...rest } = fields;
