@@ -368,7 +368,7 @@ describe('rooms', () => {
     await send(one, 'from one');
     await send(two, 'from two');
     for (const page of [one, two]) {
-      await waitForMessage(page, 'from two');
+      for (const text of ['from one', 'from two']) await waitForMessage(page, text);
       expect((await messageTexts(page)).slice(-2).sort()).toEqual(['from one', 'from two']);
     }
   });
