@@ -23,8 +23,8 @@ const isolated = ['test/{admin-page,api,app,auth,sdk,server}/*.test.ts', 'test/o
 const serial = ['test/integration/flood.test.ts', 'test/browser/busy.test.ts'];
 
 // These tests drive the command and browsers from outside. On a loaded machine a start can take
-// longer than they wait: a second attempt tells that from a defect. Its line in the report has
-// `retry`. No test of a guarantee is among them.
+// longer than they wait: a second attempt tells that from a defect. The report's end says why the
+// first one failed. No test of a guarantee is among them.
 const driven = ['test/{browser,cli,examples}/**/*.test.ts', 'test/contracts/pages.test.ts'];
 
 // These tests wait most of the time: for processes to start, to fail and to notice it.
@@ -38,6 +38,7 @@ export const sharedSettings = {
   // Half of the tests wait most of the time: on two cores, four workers save minutes.
   maxWorkers: 4,
   globalSetup: fileURLToPath(new URL('./test/build.ts', import.meta.url)),
+  reporters: ['default', fileURLToPath(new URL('./test/second-attempts.ts', import.meta.url))],
 };
 
 /** The suites that pass with several workers, too. */
