@@ -110,6 +110,30 @@ describe('the actions of a message', () => {
     expect(await focused).toBe('input');
   });
 
+  test('are loaded at the next try, with their styles, where the network had failed', async () => {
+    const ada = await chat.openAs('ada', { room: 'network' });
+    await chat.bot('bob', 'network').send({ text: 'not at once' });
+    await waitForMessage(ada, 'not at once');
+    let failing = '.css';
+    await ada.route(/message-actions/, (route) =>
+      failing !== '' && route.request().url().endsWith(failing) ? route.abort() : route.continue(),
+    );
+    const failed = () => ada.waitForEvent('requestfailed', (request) => request.url().endsWith(failing));
+    await ada.getByRole('log').focus();
+    await Promise.all([failed(), ada.keyboard.press('Enter')]);
+    await failed(); // again
+    failing = '.js';
+    await Promise.all([failed(), ada.keyboard.press('Enter')]);
+    await ada.getByText('The actions could not be loaded. Check your connection and try again.').waitFor();
+    failing = '';
+    await ada.keyboard.press('Enter');
+    await ada.getByRole('dialog', { name: 'Actions for the message of bob' }).waitFor();
+    await ada.keyboard.press('Escape');
+    await ada.locator('.message').hover();
+    const toolbar = ada.getByRole('group', { name: 'Actions for the message of bob' });
+    await expect.poll(() => toolbar.evaluate((bar) => getComputedStyle(bar).display)).toBe('flex');
+  });
+
   test('open on a long press on a phone, with controls that a finger can hit', async () => {
     const ada = await chat.openAs('ada', { room: 'press', ...phone });
     await chat.bot('bob', 'press').send({ text: 'press here' });

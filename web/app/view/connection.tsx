@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Chat } from '../state/chat.ts';
-import { takeUpdate } from '../state/worker.ts';
+import { takeUpdate } from '../state/page-update.ts';
 import { connectionText, REMAINING } from './format.ts';
 
 /**

@@ -47,18 +47,21 @@ export class Gestures {
     const row = rowOf(target);
     const context = row && this.#contextOf(row);
     if (!context) return;
-    const { showToolbar } = await load();
+    const actions = await load();
     // The pointer may have moved on while the actions were loading.
-    if (row.matches(':hover, :focus-within')) showToolbar(row, context);
+    if (row.matches(':hover, :focus-within')) actions?.showToolbar(row, context);
   }
 
   async #hideToolbar(): Promise<void> {
-    if (!this.#log.matches(':focus-within')) (await load()).hideToolbar();
+    if (!this.#log.matches(':focus-within')) (await load())?.hideToolbar();
   }
 
   async #openDialog(row: Element): Promise<void> {
     const context = this.#contextOf(row);
-    if (context && !document.querySelector('dialog[open]')) (await load()).openDialog(context, row as HTMLElement);
+    if (!context || document.querySelector('dialog[open]')) return;
+    const actions = await load();
+    if (actions) actions.openDialog(context, row as HTMLElement);
+    else context.chat.showNotice('The actions could not be loaded. Check your connection and try again.');
   }
 
   #onPointerDown(event: PointerEvent): void {
@@ -100,7 +103,7 @@ export class Gestures {
     else if (key === 'Enter' || key === 'ContextMenu') void this.#openDialog(row);
     else {
       const context = this.#contextOf(row);
-      if (context && key.length === 1) void load().then(({ runShortcut }) => runShortcut(key, context));
+      if (context && key.length === 1) void load().then((actions) => actions?.runShortcut(key, context));
       return;
     }
     event.preventDefault();
@@ -117,7 +120,8 @@ export class Gestures {
   }
 }
 
-const load = () => import('./message-actions.tsx');
+/** Returns undefined while they cannot be loaded: the next gesture tries again. */
+const load = () => import('./message-actions.tsx').catch(() => undefined);
 
 function rowOf(target: EventTarget | null): HTMLElement | null {
   return (target as Element | null)?.closest<HTMLElement>(MESSAGE) ?? null;
