@@ -171,6 +171,11 @@ describe.each([
     await page.getByLabel('Display name').fill('ada');
     await page.keyboard.press('Enter');
     await waitForStatus(page, 'Live');
+    // The actions are loaded first: axe cannot read styles that fail to load offline.
+    await chat.bot('bob', name).send({ text: 'before' });
+    await waitForMessage(page, 'before');
+    await page.locator('.message').last().hover();
+    await page.getByRole('group', { name: 'Actions for the message of bob' }).waitFor();
     closeCode = 1013;
     disconnect();
     await waitForStatus(page, /Reconnecting in/);
