@@ -27,6 +27,23 @@ test('moves the focus to the field for another name before it handles another ev
   expect(focused).toBe('name');
 });
 
+test('moves the focus into a pane on a phone, and back, before it handles another event', async () => {
+  const page = await chat.openAs('eve', { room: 'panes', ...phone });
+  const focusedAfter = (script: string) =>
+    page.evaluate<string>(`(async () => {
+      ${script};
+      for (let i = 0; i < 10; i++) await undefined; // microtasks only
+      const { activeElement } = document;
+      const opened = activeElement.getAttribute('aria-controls');
+      return opened ? \`the button of \${opened}\` : \`in \${activeElement.closest('#rooms, #people')?.id}\`;
+    })()`);
+  const press = `document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }))`;
+  for (const name of ['rooms', 'people']) {
+    expect(await focusedAfter(`document.querySelector('[aria-controls="${name}"]').click()`)).toBe(`in ${name}`);
+    expect(await focusedAfter(press)).toBe(`the button of ${name}`);
+  }
+});
+
 test('leaves the last room on a phone, and joins another', async () => {
   const page = await chat.openAs('eve', { room: 'last', ...phone });
   await leaveRoom(page);

@@ -33,14 +33,19 @@ export function togglePane(name: 'rooms' | 'people'): void {
   pane.value = name;
   if (!narrow.value) return;
   const first = `#${name} :is([aria-current], a, button, input)`;
-  requestAnimationFrame(() => document.querySelector<HTMLElement>(first)?.focus());
+  afterRender(() => document.querySelector<HTMLElement>(first)?.focus());
 }
 
 /** Closes the open pane. The focus returns to the button that opens it. */
 export function closePane(): void {
   const opener = document.querySelector<HTMLElement>(`[aria-controls="${pane.value}"]`);
   pane.value = undefined;
-  requestAnimationFrame(() => opener?.focus());
+  afterRender(() => opener?.focus());
+}
+
+/** Runs once the page is rendered, before the next event, so that a key finds the new focus. */
+function afterRender(run: () => void): void {
+  queueMicrotask(run); // Preact has queued the rendering before
 }
 
 /**
