@@ -9,7 +9,8 @@ export function retryFailedStyles(): void {
   addEventListener('vite:preloadError', (event) => {
     // Vite's message ends with the address.
     const { message } = (event as Event & { payload: Error }).payload;
-    const link = document.querySelector(`link[href="${message.split(' ').at(-1)}"]`);
+    const links = document.querySelectorAll<HTMLLinkElement>('link[rel="stylesheet"]');
+    const link = [...links].find(({ href }) => message.endsWith(href));
     if (link) retry(link, RETRY_MS);
   });
 }
